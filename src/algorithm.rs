@@ -1,0 +1,330 @@
+//! The three hash functions of RFC 6238, and HMAC (RFC 2104) with the key's states kept.
+//!
+//! HMAC of an 8-byte counter is two compressions once the key has been absorbed: one from the inner state over the
+//! counter, one from the outer state over the result. [`Hmac`] keeps those two states instead of the key. A MAC object
+//! that buffers and pads a message of any length costs half as much again, so the two blocks are written here, and
+//! the compression functions come from `sha1` and `sha2`.
+
+use core::fmt;
+
+use sha1::Digest;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::ct;
+use crate::key::Key;
+
+/// The hash function inside HMAC.
+///
+/// SHA-1 is what every authenticator app supports, and no attack on it reaches HMAC. Several apps read a URI with
+/// another algorithm, ignore it, and show wrong codes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// HMAC-SHA-1, of RFC 4226.
+    #[default]
+    Sha1,
+    /// HMAC-SHA-256, of RFC 6238.
+    Sha256,
+    /// HMAC-SHA-512, of RFC 6238.
+    Sha512,
+}
+
+impl Algorithm {
+    /// The length of a new secret in bytes, which is the hash's output: 20, 32 or 64 (RFC 6238, section 5.1).
+    #[must_use]
+    pub const fn secret_bytes(self) -> usize {
+        match self {
+            Self::Sha1 => Sha1::OUTPUT,
+            Self::Sha256 => Sha256::OUTPUT,
+            Self::Sha512 => Sha512::OUTPUT,
+        }
+    }
+}
+
+/// The name as `otpauth` URIs spell it: `SHA1`, `SHA256`, `SHA512`.
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Sha1 => "SHA1",
+            Self::Sha256 => "SHA256",
+            Self::Sha512 => "SHA512",
+        })
+    }
+}
+
+/// HMAC with its key absorbed, of 8-byte counters, truncated as RFC 4226 says. Wiped on drop.
+#[derive(Clone)]
+pub(crate) struct Hmac(States);
+
+#[derive(Clone)]
+enum States {
+    Sha1(Prekeyed<Sha1>),
+    Sha256(Prekeyed<Sha256>),
+    Sha512(Prekeyed<Sha512>),
+}
+
+impl Hmac {
+    pub(crate) fn new(algorithm: Algorithm, key: Key<'_>) -> Self {
+        Self(match algorithm {
+            Algorithm::Sha1 => States::Sha1(Prekeyed::new(key)),
+            Algorithm::Sha256 => States::Sha256(Prekeyed::new(key)),
+            Algorithm::Sha512 => States::Sha512(Prekeyed::new(key)),
+        })
+    }
+
+    pub(crate) const fn algorithm(&self) -> Algorithm {
+        match self.0 {
+            States::Sha1(_) => Algorithm::Sha1,
+            States::Sha256(_) => Algorithm::Sha256,
+            States::Sha512(_) => Algorithm::Sha512,
+        }
+    }
+
+    /// The 31 bits of RFC 4226, section 5.3, for one counter.
+    pub(crate) fn truncated(&self, counter: u64) -> u32 {
+        let [truncated] = match &self.0 {
+            States::Sha1(states) => states.truncated([counter]),
+            States::Sha256(states) => states.truncated([counter]),
+            States::Sha512(states) => states.truncated([counter]),
+        };
+        truncated
+    }
+
+    /// Calls `visit` with each counter of `first..=last`, in order, and its 31 bits.
+    pub(crate) fn for_each_truncated(&self, first: u64, last: u64, visit: impl FnMut(u64, u32)) {
+        match &self.0 {
+            States::Sha1(states) => states.for_each_truncated(first, last, visit),
+            States::Sha256(states) => states.for_each_truncated(first, last, visit),
+            States::Sha512(states) => states.for_each_truncated(first, last, visit),
+        }
+    }
+}
+
+struct Prekeyed<H: Hash> {
+    inner: Zeroizing<H::State>,
+    outer: Zeroizing<H::State>,
+}
+
+impl<H: Hash> Prekeyed<H> {
+    fn new(key: Key<'_>) -> Self {
+        let mut padded = Zeroizing::new(H::ZEROS);
+        H::absorb(key.bytes(), &mut padded);
+        let state_after = |pad: u8| {
+            let mut block = padded.clone();
+            block.as_mut().iter_mut().for_each(|byte| *byte ^= pad);
+            let mut state = Zeroizing::new(H::INITIAL);
+            H::compress(&mut state, &block);
+            state
+        };
+        Self { inner: state_after(0x36), outer: state_after(0x5c) }
+    }
+
+    fn for_each_truncated(&self, first: u64, last: u64, mut visit: impl FnMut(u64, u32)) {
+        let mut next = Some(first);
+        while let Some(counter) = next.filter(|&counter| counter <= last) {
+            // Three at once is the default window of TOTP in one go.
+            if last - counter >= 2 {
+                let batch = [counter, counter + 1, counter + 2];
+                for (counter, truncated) in batch.into_iter().zip(self.truncated(batch)) {
+                    visit(counter, truncated);
+                }
+                next = counter.checked_add(3);
+            } else {
+                let [truncated] = self.truncated([counter]);
+                visit(counter, truncated);
+                next = counter.checked_add(1);
+            }
+        }
+    }
+
+    /// All blocks of a stage are written before the first is compressed: a wide load from bytes that were just stored
+    /// one word at a time waits until the store has left the pipeline, and this way the waits overlap.
+    #[inline]
+    fn truncated<const N: usize>(&self, counters: [u64; N]) -> [u32; N] {
+        let mut blocks = [H::COUNTER_BLOCK; N];
+        for (block, counter) in blocks.iter_mut().zip(counters) {
+            if let Some(message) = block.as_mut().first_chunk_mut() {
+                *message = counter.to_be_bytes();
+            }
+        }
+        let mut states = [*self.inner; N];
+        for (state, block) in states.iter_mut().zip(&blocks) {
+            H::compress(state, block);
+        }
+        let mut blocks = [H::DIGEST_BLOCK; N];
+        for (block, state) in blocks.iter_mut().zip(&states) {
+            H::write(state, block);
+        }
+        let mut states = [*self.outer; N];
+        for (state, block) in states.iter_mut().zip(&blocks) {
+            H::compress(state, block);
+        }
+        states.map(|state| H::truncate(&state))
+    }
+}
+
+impl<H: Hash> Clone for Prekeyed<H> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), outer: self.outer.clone() }
+    }
+}
+
+/// A Merkle-Damgard hash of FIPS 180-4, at the level of its compression function.
+trait Hash {
+    type State: Copy + Zeroize;
+    type Block: AsMut<[u8]> + Copy + Zeroize;
+
+    /// The length of the digest in bytes.
+    const OUTPUT: usize;
+    const INITIAL: Self::State;
+    const ZEROS: Self::Block;
+    /// The block after the inner key: eight bytes for the counter, then the padding.
+    const COUNTER_BLOCK: Self::Block;
+    /// The block after the outer key: room for a digest, then the padding.
+    const DIGEST_BLOCK: Self::Block;
+
+    fn compress(state: &mut Self::State, block: &Self::Block);
+
+    /// Writes the digest to the beginning of a block.
+    fn write(state: &Self::State, block: &mut Self::Block);
+
+    /// Writes the key to the beginning of a block, hashed if it is longer (RFC 2104, section 2).
+    fn absorb(key: &[u8], block: &mut Self::Block);
+
+    /// Dynamic truncation (RFC 4226, section 5.3) of the digest.
+    fn truncate(state: &Self::State) -> u32;
+}
+
+/// `count` words of type `word` in the state, blocks of `block` bytes.
+macro_rules! hash {
+    ($name:ident, $hasher:ty, $compress:path, $count:literal x $word:ty, $block:literal,
+     $truncate:expr, $initial:expr) => {
+        struct $name;
+
+        impl Hash for $name {
+            type State = [$word; $count];
+            type Block = [u8; $block];
+
+            const OUTPUT: usize = size_of::<Self::State>();
+            const INITIAL: Self::State = $initial;
+            const ZEROS: Self::Block = [0; $block];
+            const COUNTER_BLOCK: Self::Block = padding::<$block>(size_of::<u64>());
+            const DIGEST_BLOCK: Self::Block = padding::<$block>(Self::OUTPUT);
+
+            #[inline]
+            fn compress(state: &mut Self::State, block: &Self::Block) {
+                $compress(state, core::slice::from_ref(block));
+            }
+
+            #[inline]
+            fn write(state: &Self::State, block: &mut Self::Block) {
+                let (words, _) = block.as_chunks_mut();
+                for (bytes, word) in words.iter_mut().zip(state) {
+                    *bytes = word.to_be_bytes();
+                }
+            }
+
+            fn absorb(key: &[u8], block: &mut Self::Block) {
+                let mut digest = Zeroizing::new([0; Self::OUTPUT]);
+                let key = if key.len() > block.len() {
+                    <$hasher>::new_with_prefix(key).finalize_into((&mut *digest).into());
+                    &*digest
+                } else {
+                    key
+                };
+                for (to, from) in block.iter_mut().zip(key) {
+                    *to = *from;
+                }
+            }
+
+            #[inline]
+            fn truncate(state: &Self::State) -> u32 {
+                $truncate(state)
+            }
+        }
+    };
+}
+
+hash!(
+    Sha1,
+    sha1::Sha1,
+    sha1::block_api::compress,
+    5 x u32,
+    64,
+    |state: &[u32; 5]| truncate(*state, state[4]),
+    [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0]
+);
+
+hash!(
+    Sha256,
+    sha2::Sha256,
+    sha2::block_api::compress256,
+    8 x u32,
+    64,
+    |state: &[u32; 8]| {
+        let [a, b, c, d, e, .., last] = *state;
+        truncate([a, b, c, d, e], last)
+    },
+    [
+        0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab,
+        0x5be0_cd19
+    ]
+);
+
+hash!(
+    Sha512,
+    sha2::Sha512,
+    sha2::block_api::compress512,
+    8 x u64,
+    128,
+    |state: &[u64; 8]| {
+        let [a, b, c, .., last] = *state;
+        truncate([high(a), low(a), high(b), low(b), high(c)], low(last))
+    },
+    [
+        0x6a09_e667_f3bc_c908, 0xbb67_ae85_84ca_a73b, 0x3c6e_f372_fe94_f82b, 0xa54f_f53a_5f1d_36f1,
+        0x510e_527f_ade6_82d1, 0x9b05_688c_2b3e_6c1f, 0x1f83_d9ab_fb41_bd6b, 0x5be0_cd19_137e_2179
+    ]
+);
+
+/// The padding of FIPS 180-4 for a message that ends `used` bytes into this block, after one block of key.
+#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, which checks the index")]
+#[allow(clippy::cast_possible_truncation, reason = "at most 192 bytes are 1536 bits")]
+const fn padding<const BLOCK: usize>(used: usize) -> [u8; BLOCK] {
+    let mut block = [0; BLOCK];
+    let [high, low] = (((BLOCK + used) * 8) as u16).to_be_bytes();
+    block[used] = 0x80;
+    block[BLOCK - 2] = high;
+    block[BLOCK - 1] = low;
+    block
+}
+
+/// Four bytes of the digest, from an offset given by the low nibble of its last byte, without the top bit.
+///
+/// The offset is at most 15, so the first 20 bytes suffice for every hash. They are shifted to the front in powers of
+/// two: a load at an offset that depends on the secret leaves a trace in the cache.
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "the upper half is what remains after the shift")]
+fn truncate([a, b, c, d, e]: [u32; 5], last: u32) -> u32 {
+    let choose = |bit: u32, moved: u32, kept: u32| ct::select(ct::mask(bit), moved.into(), kept.into()) as u32;
+
+    let eight = (last >> 3) & 1;
+    let (a, b, c) = (choose(eight, c, a), choose(eight, d, b), choose(eight, e, c));
+    let four = (last >> 2) & 1;
+    let (a, b) = (choose(four, b, a), choose(four, c, b));
+
+    let joined = (u64::from(a) << 32) | u64::from(b);
+    // The count is bounded in the same expression, or 32-bit targets emit a branch on it.
+    ((joined << ((last & 3) * 8)) >> 32) as u32 & 0x7fff_ffff
+}
+
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "the upper half is meant")]
+const fn high(word: u64) -> u32 {
+    (word >> 32) as u32
+}
+
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+const fn low(word: u64) -> u32 {
+    word as u32
+}

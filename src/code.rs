@@ -1,0 +1,198 @@
+//! A code: what an authenticator shows and a person types.
+//!
+//! A typed text becomes a [`Code`] once, at the door, and nothing behind the door sees the text again. Libraries that
+//! compare one spelling and count attempts under another have been bypassed with a space.
+
+use core::fmt;
+
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::ct::{self, Divisor};
+use crate::error::{Cause, Error};
+
+/// A code of 6, 7 or 8 digits, leading zeros included.
+///
+/// ```
+/// use keyfob::Code;
+///
+/// let code = Code::parse("012 345")?;
+/// assert_eq!(code.to_string(), "012345");
+/// assert!(Code::parse("12345").is_err());
+/// # Ok::<(), keyfob::CodeError>(())
+/// ```
+///
+/// A code is not comparable with `==`: comparing is the small part of verifying. [`Totp::verify`](crate::Totp::verify)
+/// says *which step* matched, and a caller who does not store it lets the same code in twice.
+///
+/// ```compile_fail
+/// # use keyfob::{Code, Secret, Totp};
+/// # let totp = Totp::new(&Secret::generate());
+/// if totp.code_now() == Code::parse("123456").unwrap() { /* does not compile */ }
+/// ```
+///
+/// `Debug` shows the number of digits only; the value is wiped on drop.
+#[derive(Clone)]
+pub struct Code {
+    value: u32,
+    digits: Digits,
+}
+
+impl Code {
+    /// Reads what a person typed or pasted: 6 to 8 digits.
+    ///
+    /// White space and hyphens are dropped, wherever they stand and of whatever width; full-width digits (U+FF10 to
+    /// U+FF19) count as digits. The time depends on the shape of the text, not on the digits.
+    ///
+    /// # Errors
+    ///
+    /// [`CodeError`] for any other character and for any other number of digits. Neither is a guess: it need not be
+    /// charged to an account.
+    pub fn parse(text: &str) -> Result<Self, CodeError> {
+        let mut value = Zeroizing::new(0);
+        let mut count = 0;
+        for symbol in symbols(text) {
+            let symbol = symbol?;
+            // That a text consists of digits is public, which digits they are is not.
+            if ct::mask_within(symbol, b'0', b'9') == 0 {
+                return Err(CodeError::Character);
+            }
+            count += 1;
+            if count > Digits::Eight.get() {
+                return Err(CodeError::Length);
+            }
+            *value = *value * 10 + u32::from(symbol - b'0');
+        }
+        Digits::new(count).map(|digits| Self { value: *value, digits }).map_err(|_| CodeError::Length)
+    }
+
+    /// How many digits the code has.
+    #[must_use]
+    pub const fn digits(&self) -> Digits {
+        self.digits
+    }
+
+    pub(crate) fn new(truncated: u32, digits: Digits) -> Self {
+        Self { value: digits.reduce(truncated), digits }
+    }
+
+    /// All ones if the code is the one with this value.
+    pub(crate) fn mask_eq(&self, value: u32) -> u64 {
+        ct::mask_eq(self.value, value)
+    }
+}
+
+/// The digits, zeros included, as the authenticator shows them.
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const TEN: Divisor = Divisor::new(10);
+        let mut text = Zeroizing::new([b'0'; 8]);
+        let mut rest = Zeroizing::new(self.value);
+        let shown = text.split_at_mut(self.digits.get().into()).0;
+        for place in shown.iter_mut().rev() {
+            let (quotient, digit) = TEN.divide(*rest);
+            *rest = quotient;
+            *place = b'0' | digit.to_le_bytes()[0];
+        }
+        f.pad(str::from_utf8(shown).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Code").field("digits", &self.digits).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Code {
+    fn drop(&mut self) {
+        self.value.zeroize();
+    }
+}
+
+/// How many digits a code has: 6, 7 or 8 (RFC 4226, section 5.3).
+///
+/// Six is what every authenticator app supports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Digits {
+    /// One million codes.
+    #[default]
+    Six = 6,
+    /// Ten million codes. Few apps show them.
+    Seven = 7,
+    /// A hundred million codes.
+    Eight = 8,
+}
+
+impl Digits {
+    /// From a number, as settings files and URIs hold it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Digits`](crate::ErrorKind::Digits) if it is not 6, 7 or 8.
+    pub const fn new(digits: u8) -> Result<Self, Error> {
+        match digits {
+            6 => Ok(Self::Six),
+            7 => Ok(Self::Seven),
+            8 => Ok(Self::Eight),
+            _ => Err(Error::new(Cause::Digits)),
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u8 {
+        self as u8
+    }
+
+    /// The last digits of a number below 2^31.
+    pub(crate) fn reduce(self, truncated: u32) -> u32 {
+        const MODULI: [Divisor; 3] = [Divisor::new(1_000_000), Divisor::new(10_000_000), Divisor::new(100_000_000)];
+        let [six, seven, eight] = MODULI;
+        let modulus = match self {
+            Self::Six => six,
+            Self::Seven => seven,
+            Self::Eight => eight,
+        };
+        modulus.divide(truncated).1
+    }
+}
+
+/// Why a text is not a code. It is the typist's mistake, no guess, and says nothing about the right code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CodeError {
+    /// Something else than digits, white space and hyphens.
+    Character,
+    /// Too few or too many digits.
+    Length,
+}
+
+impl fmt::Display for CodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Character => "a code consists of the symbols that the authenticator shows and nothing else",
+            Self::Length => "a code has as many symbols as the authenticator shows; some are missing or too many",
+        })
+    }
+}
+
+impl core::error::Error for CodeError {}
+
+/// The symbols of a typed text, in ASCII: white space and hyphens dropped, full-width forms folded.
+///
+/// The branches depend on the shape of the text, which is public: where its separators and wide characters stand.
+pub(crate) fn symbols(text: &str) -> impl Iterator<Item = Result<u8, CodeError>> {
+    /// Eight wide digits with room for separators. A longer text is not read at all.
+    const MAX_BYTES: usize = 64;
+    /// From a full-width form to the character it stands for.
+    const WIDE: u32 = 0xfee0;
+
+    let too_long = (text.len() > MAX_BYTES).then_some(Err(CodeError::Length));
+    let characters = if too_long.is_some() { "" } else { text }.chars();
+    too_long.into_iter().chain(characters.filter_map(|character| match character {
+        '-' | '\u{ff0d}' => None,
+        _ if character.is_whitespace() => None,
+        '\u{ff01}'..='\u{ff5e}' => Some(u8::try_from(u32::from(character) - WIDE).map_err(|_| CodeError::Character)),
+        _ => Some(u8::try_from(character).map_err(|_| CodeError::Character)),
+    }))
+}

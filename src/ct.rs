@@ -1,0 +1,151 @@
+//! Constant-time comparison, and the few helpers the rest of the crate builds its decisions from.
+//!
+//! The time of [`eq`] depends on the two lengths. It does not depend on what the slices hold, on whether they are
+//! equal, or on where they differ.
+//!
+//! This is the only module that hides a value from the optimiser. A condition is hidden *before* it becomes a mask:
+//! LLVM is free to turn a mask it understands back into a branch, and does so on targets without a conditional move.
+
+use core::hint::black_box;
+
+/// Whether two byte slices hold the same bytes, in a time that depends on their lengths only.
+///
+/// For tags, digests and tokens that an attacker may present and must not be able to guess byte by byte.
+///
+/// ```
+/// let tag = [7; 32];
+/// assert!(keyfob::ct::eq(&tag, &[7; 32]));
+/// assert!(!keyfob::ct::eq(&tag, &[7; 31]));
+/// ```
+#[must_use]
+#[inline]
+pub fn eq(a: &[u8], b: &[u8]) -> bool {
+    // The verdict is the one bit that the caller asked for, hence public.
+    a.len() == b.len() && black_box(difference(a, b)) == 0
+}
+
+/// Zero exactly if the slices, which must be of one length, hold the same bytes.
+#[inline]
+fn difference(a: &[u8], b: &[u8]) -> u64 {
+    match a.len() {
+        0 => 0,
+        1..=3 => ends::<1>(a, b) | middle(a, b),
+        4..8 => ends::<4>(a, b),
+        8..16 => ends::<8>(a, b),
+        16..32 => ends::<16>(a, b),
+        32..=64 => ends::<32>(a, b),
+        _ => blocks(a, b),
+    }
+}
+
+/// The first and the last N bytes: all of a slice of N to 2 N bytes, without a loop over a remainder.
+#[inline]
+fn ends<const N: usize>(a: &[u8], b: &[u8]) -> u64 {
+    match (a.first_chunk(), b.first_chunk(), a.last_chunk(), b.last_chunk()) {
+        (Some(a0), Some(b0), Some(a1), Some(b1)) => fold::<N>(a0, b0) | fold::<N>(a1, b1),
+        // Not reached: `difference` chooses N by the length. Unequal is the answer that accepts nothing.
+        _ => 1,
+    }
+}
+
+/// What the two ends of a slice of three bytes leave out.
+#[inline]
+fn middle(a: &[u8], b: &[u8]) -> u64 {
+    match (a, b) {
+        ([_, x, _], [_, y, _]) => u64::from(x ^ y),
+        _ => 0,
+    }
+}
+
+fn blocks(a: &[u8], b: &[u8]) -> u64 {
+    let mut sum = match (a.last_chunk::<64>(), b.last_chunk::<64>()) {
+        (Some(x), Some(y)) => fold(x, y),
+        _ => 1,
+    };
+    for (x, y) in a.chunks(512).zip(b.chunks(512)) {
+        let mut part = 0;
+        for (x, y) in x.as_chunks::<64>().0.iter().zip(y.as_chunks::<64>().0) {
+            part |= fold(x, y);
+        }
+        // Hidden at each step: a sum that the optimiser can follow is one it may stop computing once it is not zero.
+        sum = black_box(sum | part);
+    }
+    sum
+}
+
+#[inline]
+fn fold<const N: usize>(a: &[u8; N], b: &[u8; N]) -> u64 {
+    let (a_words, a_rest) = a.as_chunks::<8>();
+    let (b_words, b_rest) = b.as_chunks::<8>();
+    let mut sum = 0;
+    for (x, y) in a_words.iter().zip(b_words) {
+        sum |= u64::from_ne_bytes(*x) ^ u64::from_ne_bytes(*y);
+    }
+    for (x, y) in a_rest.iter().zip(b_rest) {
+        sum |= u64::from(x ^ y);
+    }
+    sum
+}
+
+/// All ones if `a` is `b`, all zeros if not.
+#[inline]
+pub(crate) fn mask_eq(a: u32, b: u32) -> u64 {
+    let x = a ^ b;
+    mask(((x | x.wrapping_neg()) >> 31) ^ 1)
+}
+
+/// All ones if `low <= x <= high`, all zeros if not.
+#[inline]
+pub(crate) fn mask_within(x: u8, low: u8, high: u8) -> u64 {
+    let (x, low, high) = (u32::from(x), u32::from(low), u32::from(high));
+    // The difference is negative, hence its top bit set, where x is outside.
+    mask(((x.wrapping_sub(low) | high.wrapping_sub(x)) >> 31) ^ 1)
+}
+
+/// All ones for 1, all zeros for 0.
+#[inline]
+pub(crate) fn mask(bit: u32) -> u64 {
+    u64::from(black_box(bit)).wrapping_neg()
+}
+
+/// `a` where the mask has ones, `b` where it has zeros.
+#[inline]
+pub(crate) fn select(mask: u64, a: u64, b: u64) -> u64 {
+    b ^ (mask & (a ^ b))
+}
+
+/// Division by a constant, of a number below 2^31, without a division instruction.
+///
+/// The time of a hardware division depends on its operands, and at the optimisation levels 0 and "z" a compiler emits
+/// one even for a constant. The product with a rounded-up reciprocal, shifted, is exact for every such number.
+#[derive(Clone, Copy)]
+pub(crate) struct Divisor {
+    divisor: u32,
+    reciprocal: u64,
+    shift: u32,
+}
+
+impl Divisor {
+    #[allow(clippy::integer_division_remainder_used, reason = "evaluated by the compiler, of public constants")]
+    pub(crate) const fn new(divisor: u32) -> Self {
+        let mut shift = 31;
+        loop {
+            let power = 1u64 << shift;
+            let reciprocal = power.div_ceil(divisor as u64);
+            // Rounding up adds less than one unit to the quotient of any number below 2^31 if the error of the
+            // reciprocal, times the divisor, is at most 2^(shift - 31).
+            if reciprocal * divisor as u64 - power <= 1 << (shift - 31) {
+                return Self { divisor, reciprocal, shift };
+            }
+            shift += 1;
+        }
+    }
+
+    /// Quotient and remainder; `n` must be below 2^31.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the quotient is at most n")]
+    pub(crate) fn divide(self, n: u32) -> (u32, u32) {
+        let quotient = ((u64::from(n) * self.reciprocal) >> self.shift) as u32;
+        (quotient, n.wrapping_sub(quotient.wrapping_mul(self.divisor)))
+    }
+}

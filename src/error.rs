@@ -1,0 +1,168 @@
+//! One error for everything a developer can get wrong. It never holds a secret, a code or a URI.
+
+use core::fmt;
+
+use crate::code::CodeError;
+use crate::key::Key;
+
+/// Why a value was refused. The message names the parameter, its range and, where there is one, the position.
+///
+/// ```
+/// use keyfob::{ErrorKind, Secret};
+///
+/// let error = Secret::from_base32("GEZDGNBVGY3TQ0JQ").unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Secret);
+/// assert_eq!(error.position(), Some(14));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    cause: Cause,
+}
+
+impl Error {
+    /// What was refused.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self.cause {
+            Cause::Code(_) => ErrorKind::Code,
+            Cause::Digits => ErrorKind::Digits,
+            Cause::LookAhead => ErrorKind::LookAhead,
+            Cause::Period => ErrorKind::Period,
+            Cause::Window => ErrorKind::Window,
+            Cause::Base32Length { .. }
+            | Cause::Base32Padding { .. }
+            | Cause::Base32Symbol { .. }
+            | Cause::SecretTooLong
+            | Cause::SecretTooShort { .. } => ErrorKind::Secret,
+            #[cfg(feature = "uri")]
+            Cause::AccountEmpty | Cause::Colon(_) | Cause::Control(_) | Cause::PeriodOfHotp => ErrorKind::Uri,
+            #[cfg(feature = "qr")]
+            Cause::QrTooLong { .. } => ErrorKind::Qr,
+        }
+    }
+
+    /// The character that was refused, counted from 1 the way a person counts, where one character is to blame.
+    #[must_use]
+    pub const fn position(&self) -> Option<usize> {
+        match self.cause {
+            Cause::Base32Padding { position } | Cause::Base32Symbol { position, .. } => Some(position),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn new(cause: Cause) -> Self {
+        Self { cause }
+    }
+}
+
+impl From<CodeError> for Error {
+    fn from(error: CodeError) -> Self {
+        Self::new(Cause::Code(error))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.cause {
+            Cause::Code(error) => error.fmt(f),
+            Cause::Digits => f.write_str("a code has 6, 7 or 8 digits"),
+            Cause::LookAhead => f.write_str("the look-ahead is at most 10 counters"),
+            Cause::Period => f.write_str("the period is 1 to 86400 seconds; authenticator apps expect 30"),
+            Cause::Window => f.write_str("a window is at most 10 steps behind and 10 ahead"),
+            Cause::Base32Length { symbols } => {
+                write!(f, "no secret has {symbols} base32 characters; one or more are missing or too many")
+            }
+            Cause::Base32Padding { position } => {
+                write!(f, "the padding at position {position} is not at the end of the secret")
+            }
+            Cause::Base32Symbol { position, look_alike } => {
+                write!(f, "the character at position {position} of the secret is not one of A-Z and 2-7")?;
+                if look_alike {
+                    f.write_str(" (0 and 1 are often a misread O and I or L, 8 a B, 9 a g)")?;
+                }
+                Ok(())
+            }
+            Cause::SecretTooLong => write!(f, "a secret has at most {} bytes", Key::MAX_BYTES),
+            Cause::SecretTooShort { bytes } => {
+                write!(f, "a secret has at least {} bytes (16 base32 characters), this one has {bytes}", Key::MIN_BYTES)
+            }
+            #[cfg(feature = "uri")]
+            Cause::AccountEmpty => f.write_str("the account name is empty"),
+            #[cfg(feature = "uri")]
+            Cause::Colon(part) => {
+                write!(f, "the {part} contains a colon, which separates issuer and account; leave it out")
+            }
+            #[cfg(feature = "uri")]
+            Cause::Control(part) => write!(f, "the {part} contains a control character"),
+            #[cfg(feature = "uri")]
+            Cause::PeriodOfHotp => f.write_str("a period belongs to TOTP; HOTP counts events"),
+            #[cfg(feature = "qr")]
+            Cause::QrTooLong { bytes } => write!(
+                f,
+                "a QR code holds at most {} bytes and this URI has {bytes}; shorten issuer or account",
+                crate::qr::MAX_BYTES
+            ),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+/// What was refused. New kinds may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The text is not a code: [`CodeError`].
+    Code,
+    /// The number of digits.
+    Digits,
+    /// The look-ahead of HOTP.
+    LookAhead,
+    /// The period of TOTP.
+    Period,
+    /// The URI does not fit into a QR code.
+    Qr,
+    /// The secret, or its base32 text.
+    Secret,
+    /// The issuer, the account, or a parameter that does not belong to this kind of URI.
+    Uri,
+    /// The window of TOTP.
+    Window,
+}
+
+/// The precise reason. Lengths and positions only: nothing of what was refused may be in here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "alloc"), allow(dead_code, reason = "the heap brings more that can be refused"))]
+pub(crate) enum Cause {
+    Code(CodeError),
+    Digits,
+    LookAhead,
+    Period,
+    Window,
+    Base32Length {
+        symbols: usize,
+    },
+    Base32Padding {
+        position: usize,
+    },
+    Base32Symbol {
+        position: usize,
+        look_alike: bool,
+    },
+    SecretTooLong,
+    SecretTooShort {
+        bytes: usize,
+    },
+    #[cfg(feature = "uri")]
+    AccountEmpty,
+    #[cfg(feature = "uri")]
+    Colon(&'static str),
+    #[cfg(feature = "uri")]
+    Control(&'static str),
+    #[cfg(feature = "uri")]
+    PeriodOfHotp,
+    #[cfg(feature = "qr")]
+    QrTooLong {
+        bytes: usize,
+    },
+}

@@ -1,0 +1,187 @@
+//! HOTP, the code of a counter (RFC 4226).
+
+use core::fmt;
+
+use crate::algorithm::{Algorithm, Hmac};
+use crate::code::{Code, Digits};
+use crate::ct;
+use crate::error::{Cause, Error};
+use crate::key::Key;
+
+/// Makes and checks HOTP codes (RFC 4226).
+///
+/// Keeps the hash states that the secret leads to instead of the secret, and wipes them on drop. Making a code costs
+/// two compressions of the hash and allocates nothing.
+///
+/// ```
+/// use keyfob::{Code, Hotp, LookAhead, Secret};
+///
+/// let secret = Secret::generate();
+/// let hotp = Hotp::new(&secret);
+/// let mut next = 0;
+///
+/// let typed = Code::parse(&hotp.code(2).to_string())?; // the button was pressed twice in a pocket
+/// if let Some(counter) = hotp.verify(&typed, next, LookAhead::default()) {
+///     next = counter + 1; // store this before telling anybody
+/// }
+/// assert_eq!(next, 3);
+/// # Ok::<(), keyfob::CodeError>(())
+/// ```
+///
+/// # Security
+///
+/// Who calls [`verify`](Self::verify) owes what RFC 4226, section 7, asks for: store the counter after the one that
+/// matched, atomically, *before* the answer is used, and limit how often anybody may guess.
+#[derive(Clone)]
+pub struct Hotp {
+    hmac: Hmac,
+    digits: Digits,
+}
+
+impl Hotp {
+    /// HMAC-SHA-1 and six digits: what every authenticator supports.
+    #[must_use]
+    pub fn new<'k>(key: impl Into<Key<'k>>) -> Self {
+        Self::with_algorithm(key, Algorithm::Sha1)
+    }
+
+    /// Another hash function. RFC 4226 knows SHA-1 only; some tokens use the others of RFC 6238.
+    #[must_use]
+    pub fn with_algorithm<'k>(key: impl Into<Key<'k>>, algorithm: Algorithm) -> Self {
+        Self { hmac: Hmac::new(algorithm, key.into()), digits: Digits::default() }
+    }
+
+    /// Codes of another length.
+    #[must_use]
+    pub fn with_digits(mut self, digits: Digits) -> Self {
+        self.digits = digits;
+        self
+    }
+
+    /// The hash function inside HMAC.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        self.hmac.algorithm()
+    }
+
+    /// How many digits a code has.
+    #[must_use]
+    pub const fn digits(&self) -> Digits {
+        self.digits
+    }
+
+    /// The code of a counter (RFC 4226, section 5.3).
+    #[must_use]
+    pub fn code(&self, counter: u64) -> Code {
+        Code::new(self.hmac.truncated(counter), self.digits)
+    }
+
+    /// The counter of `from ..= from + look_ahead` whose code this is, or `None`.
+    ///
+    /// `from` is the next counter expected; earlier ones are never looked at. All counters are computed and compared
+    /// whatever matches. Should two of them have these digits, the later is returned: returning the earlier would
+    /// leave a code that was just seen valid. Store the *next* counter, `matched + 1`, and verify from there.
+    #[must_use]
+    pub fn verify(&self, code: &Code, from: u64, look_ahead: LookAhead) -> Option<u64> {
+        self.newest_match(code, from, from.saturating_add(look_ahead.get().into()))
+    }
+
+    /// Finds a token whose counter is far ahead, by two codes shown one after the other (RFC 4226, section 7.4).
+    ///
+    /// Looks for the first of them at `from ..= from + within` and returns the counter of the *second*; the next one
+    /// expected is the one after. The chance that two random codes of six digits match is `within` in 10^12, so a wide
+    /// search is safe where a wide [`LookAhead`] is not. Each counter costs two compressions, always all of them.
+    ///
+    /// ```
+    /// use keyfob::{Hotp, Secret};
+    ///
+    /// let hotp = Hotp::new(&Secret::generate());
+    /// let counter = hotp.resync(&hotp.code(700), &hotp.code(701), 4, 1000);
+    /// assert_eq!(counter, Some(701));
+    /// ```
+    #[must_use]
+    pub fn resync(&self, first: &Code, second: &Code, from: u64, within: u16) -> Option<u64> {
+        self.newest_pair(first, second, from, from.saturating_add(within.into()))
+    }
+
+    pub(crate) const fn hmac(&self) -> &Hmac {
+        &self.hmac
+    }
+
+    /// The last counter of `first..=last` whose code this is.
+    pub(crate) fn newest_match(&self, code: &Code, first: u64, last: u64) -> Option<u64> {
+        if code.digits() != self.digits {
+            return None;
+        }
+        newest(&self.hmac, first, last, |truncated| code.mask_eq(self.digits.reduce(truncated)))
+    }
+
+    /// The counter of `second` at the last place where it follows on `first`, with `first` at `from..=to`.
+    pub(crate) fn newest_pair(&self, first: &Code, second: &Code, from: u64, to: u64) -> Option<u64> {
+        if first.digits() != self.digits || second.digits() != self.digits {
+            return None;
+        }
+        let mut previous = 0;
+        newest(&self.hmac, from, to.saturating_add(1), |truncated| {
+            let value = self.digits.reduce(truncated);
+            let hit = previous & second.mask_eq(value);
+            previous = first.mask_eq(value);
+            hit
+        })
+    }
+}
+
+impl fmt::Debug for Hotp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hotp")
+            .field("algorithm", &self.algorithm())
+            .field("digits", &self.digits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many counters beyond the expected one a code may be from (RFC 4226, section 7.2): 0 to 10, by default 5.
+///
+/// Each counter more is one more code that a guess can hit. Five forgive a button pressed by accident; a token further
+/// off is what [`Hotp::resync`] is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LookAhead(u8);
+
+impl LookAhead {
+    /// The expected counter only.
+    pub const NONE: Self = Self(0);
+
+    /// So many counters beyond the expected one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LookAhead`](crate::ErrorKind::LookAhead) above 10.
+    pub const fn new(counters: u8) -> Result<Self, Error> {
+        if counters > 10 { Err(Error::new(Cause::LookAhead)) } else { Ok(Self(counters)) }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for LookAhead {
+    fn default() -> Self {
+        Self(5)
+    }
+}
+
+/// The last counter of `first..=last` whose 31 bits get a mask of all ones. All of them are computed, always.
+pub(crate) fn newest(hmac: &Hmac, first: u64, last: u64, mut matches: impl FnMut(u32) -> u64) -> Option<u64> {
+    let mut found = 0;
+    let mut any = 0;
+    hmac.for_each_truncated(first, last, |counter, truncated| {
+        let mask = matches(truncated);
+        found = ct::select(mask, counter, found);
+        any |= mask;
+    });
+    // Public from here on: the verdict, and on acceptance the counter, which the caller has to store.
+    (any != 0).then_some(found)
+}

@@ -1,0 +1,79 @@
+//! The bytes of a secret, borrowed and checked, and how strong they are.
+
+use crate::error::{Cause, Error};
+
+/// The bytes of a shared secret, borrowed: what [`Hotp`](crate::Hotp), [`Totp`](crate::Totp) and
+/// [`Steam`](crate::Steam) are made from.
+///
+/// A `&Secret` becomes one by itself. A program without an allocator makes one from bytes that it keeps elsewhere:
+///
+/// ```
+/// use keyfob::{Hotp, Key};
+///
+/// let hotp = Hotp::new(Key::new(b"12345678901234567890")?);
+/// assert_eq!(hotp.code(0).to_string(), "755224");
+/// # Ok::<(), keyfob::Error>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct Key<'a>(&'a [u8]);
+
+impl<'a> Key<'a> {
+    /// The shortest secret in use anywhere: 80 bits, or 16 characters of base32.
+    pub const MIN_BYTES: usize = 10;
+
+    /// Longer than any secret in use; HMAC would hash one this long first, to no gain.
+    pub const MAX_BYTES: usize = 1024;
+
+    /// Checks the length: 10 to 1024 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Secret`](crate::ErrorKind::Secret) if the secret is shorter or longer.
+    pub const fn new(bytes: &'a [u8]) -> Result<Self, Error> {
+        match bytes.len() {
+            0..Self::MIN_BYTES => Err(Error::new(Cause::SecretTooShort { bytes: bytes.len() })),
+            Self::MIN_BYTES..=Self::MAX_BYTES => Ok(Self(bytes)),
+            _ => Err(Error::new(Cause::SecretTooLong)),
+        }
+    }
+
+    /// How hard the secret is to guess, if it was random.
+    #[must_use]
+    pub const fn strength(self) -> Strength {
+        match self.0.len() {
+            0..14 => Strength::Weak,
+            14..16 => Strength::Acceptable,
+            _ => Strength::Strong,
+        }
+    }
+
+    /// For bytes that were checked when their owner took them.
+    #[cfg(feature = "alloc")]
+    pub(crate) const fn checked(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) const fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+}
+
+impl core::fmt::Debug for Key<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Key").field("strength", &self.strength()).finish_non_exhaustive()
+    }
+}
+
+/// How hard a random secret of some length is to guess.
+///
+/// Old systems issued secrets of 80 bits, and a library that refuses them locks their users out. keyfob takes them and
+/// says what they are; it never issues one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Strength {
+    /// 80 bits to below 112: under every current recommendation. Replace it when the user is at hand.
+    Weak,
+    /// 112 bits, which NIST SP 800-63B asks for, to below 128.
+    Acceptable,
+    /// 128 bits, which RFC 4226 (R6) requires, or more.
+    Strong,
+}

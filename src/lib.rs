@@ -1,0 +1,52 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![no_std]
+#![forbid(unsafe_code)]
+#![warn(unreachable_pub, clippy::alloc_instead_of_core, clippy::std_instead_of_alloc, clippy::std_instead_of_core)]
+// No public function panics on any input.
+#![warn(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![warn(clippy::cast_lossless, clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
+// The time of a hardware division depends on its operands.
+#![warn(clippy::integer_division_remainder_used)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+// The core: no allocator, no clock, no I/O.
+mod algorithm;
+mod code;
+pub mod ct;
+mod error;
+mod hotp;
+mod key;
+mod steam;
+mod totp;
+
+// Secrets.
+#[cfg(feature = "alloc")]
+pub mod base32;
+#[cfg(feature = "alloc")]
+mod secret;
+
+// Provisioning.
+#[cfg(feature = "qr")]
+mod qr;
+#[cfg(feature = "uri")]
+mod uri;
+
+// The public interface is:
+pub use algorithm::Algorithm;
+pub use code::{Code, CodeError, Digits};
+pub use error::{Error, ErrorKind};
+pub use hotp::{Hotp, LookAhead};
+pub use key::{Key, Strength};
+#[cfg(feature = "qr")]
+pub use qr::{Qr, Terminal};
+#[cfg(feature = "alloc")]
+pub use secret::Secret;
+pub use steam::{Steam, SteamCode};
+pub use totp::{Period, Step, Totp, Window};
+#[cfg(feature = "uri")]
+pub use uri::KeyUri;

@@ -1,0 +1,158 @@
+//! Steam Guard codes: RFC 6238 with five symbols of another alphabet.
+
+use core::fmt;
+
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::code::{CodeError, symbols};
+use crate::ct::{self, Divisor};
+use crate::hotp::newest;
+use crate::key::Key;
+use crate::totp::{Step, Totp, Window};
+
+/// Makes and checks the codes of a Steam Guard authenticator.
+///
+/// HMAC-SHA-1 over 30-second steps, truncated as in RFC 4226 and written in five symbols of
+/// `23456789BCDFGHJKMNPQRTVWXY`, least significant first. Everything said of [`Totp`] holds here.
+///
+/// ```
+/// use keyfob::{Secret, Steam, SteamCode, Window};
+///
+/// let steam = Steam::new(&Secret::from_base32("C6OVNHTGKJWE3HVP642NTFSFKA4MO53B")?);
+/// assert_eq!(steam.code_at(59).to_string(), "2D2V8");
+///
+/// let typed = SteamCode::parse("2d2v8")?;
+/// assert!(steam.verify(&typed, 59, Window::default()).is_some());
+/// # Ok::<(), keyfob::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Steam {
+    totp: Totp,
+}
+
+impl Steam {
+    /// From Steam's `shared_secret`, which Steam's own files write in base64 and `otpauth` URIs in base32.
+    #[must_use]
+    pub fn new<'k>(key: impl Into<Key<'k>>) -> Self {
+        Self { totp: Totp::new(key) }
+    }
+
+    /// The step that a time lies in.
+    #[must_use]
+    pub const fn step(&self, at: u64) -> Step {
+        self.totp.step(at)
+    }
+
+    /// For how many seconds more the code of this moment is shown, 1 to 30.
+    #[must_use]
+    pub const fn remaining(&self, at: u64) -> u32 {
+        self.totp.remaining(at)
+    }
+
+    /// The code that the authenticator shows at this time.
+    #[must_use]
+    pub fn code_at(&self, at: u64) -> SteamCode {
+        SteamCode { value: CODES.divide(self.totp.hmac().truncated(self.step(at).get())).1 }
+    }
+
+    /// The step within the window around `at` whose code this is, or `None`: [`Totp::verify`].
+    #[must_use]
+    pub fn verify(&self, code: &SteamCode, at: u64, window: Window) -> Option<Step> {
+        let (first, last) = self.totp.steps(at, window)?;
+        let matches = |truncated| ct::mask_eq(code.value, CODES.divide(truncated).1);
+        newest(self.totp.hmac(), first.get(), last.get(), matches).map(Step::new)
+    }
+}
+
+impl fmt::Debug for Steam {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Steam").finish_non_exhaustive()
+    }
+}
+
+/// A Steam Guard code: five symbols, kept as the number they write.
+///
+/// Not comparable with `==`, redacted in `Debug` and wiped on drop, like [`Code`](crate::Code).
+#[derive(Clone)]
+pub struct SteamCode {
+    value: u32,
+}
+
+impl SteamCode {
+    /// Reads what a person typed or pasted: five symbols, in capitals or not.
+    ///
+    /// White space and hyphens are dropped and full-width forms folded, as in [`Code::parse`](crate::Code::parse).
+    ///
+    /// # Errors
+    ///
+    /// [`CodeError`] for a character that is not in the alphabet and for any other number of symbols.
+    pub fn parse(text: &str) -> Result<Self, CodeError> {
+        let mut value = Zeroizing::new(0);
+        let mut weight = 1;
+        let mut count = 0;
+        for symbol in symbols(text) {
+            let digit = digit(symbol?.to_ascii_uppercase()).ok_or(CodeError::Character)?;
+            count += 1;
+            if count > SYMBOLS {
+                return Err(CodeError::Length);
+            }
+            *value += digit * weight;
+            weight *= 26;
+        }
+        if count == SYMBOLS { Ok(Self { value: *value }) } else { Err(CodeError::Length) }
+    }
+}
+
+/// The symbols, as the authenticator shows them.
+impl fmt::Display for SteamCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = Zeroizing::new([0; SYMBOLS]);
+        let mut rest = Zeroizing::new(self.value);
+        for place in text.iter_mut() {
+            let (quotient, digit) = ALPHABET_SIZE.divide(*rest);
+            *rest = quotient;
+            *place = symbol(digit);
+        }
+        f.pad(str::from_utf8(&*text).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for SteamCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SteamCode").finish_non_exhaustive()
+    }
+}
+
+impl Drop for SteamCode {
+    fn drop(&mut self) {
+        self.value.zeroize();
+    }
+}
+
+/// The place of a symbol in the alphabet. All places are looked at: an index by a symbol would leave a trace in the
+/// cache. That the symbol is in the alphabet at all is public.
+fn digit(symbol: u8) -> Option<u32> {
+    let mut digit = 0;
+    let mut any = 0;
+    for (place, candidate) in (0..).zip(ALPHABET) {
+        let mask = ct::mask_eq(symbol.into(), candidate.into());
+        digit |= mask & place;
+        any |= mask;
+    }
+    (any != 0).then_some(digit.to_le_bytes()[0].into())
+}
+
+/// The symbol at a place, by the same look at all of them.
+fn symbol(digit: u32) -> u8 {
+    let mut symbol = 0;
+    for (place, candidate) in (0..).zip(ALPHABET) {
+        symbol |= ct::mask_eq(digit, place) & u64::from(candidate);
+    }
+    symbol.to_le_bytes()[0]
+}
+
+const ALPHABET: [u8; 26] = *b"23456789BCDFGHJKMNPQRTVWXY";
+const ALPHABET_SIZE: Divisor = Divisor::new(26);
+const SYMBOLS: usize = 5;
+/// How many codes there are.
+const CODES: Divisor = Divisor::new(26u32.pow(5));

@@ -1,0 +1,76 @@
+//! `Debug` of every public type and the text of every error, searched for what must not be there.
+
+use keyfob::*;
+
+#[test]
+fn nothing_printed_holds_a_secret_or_a_code() {
+    let secret = Secret::from_bytes(SECRET).unwrap();
+    let totp = Totp::new(&secret);
+    let steam = Steam::new(&secret);
+    let uri = KeyUri::totp("Example Inc", "alice@example.com", &secret).unwrap();
+    let qr = uri.qr().unwrap();
+    let steam_code = steam.code_at(59);
+
+    let mut printed = Vec::new();
+    let mut show = |value: &dyn std::fmt::Debug| printed.push(format!("{value:?} {value:#?}"));
+    show(&secret);
+    show(&Key::from(&secret));
+    show(&secret.expose_base32());
+    show(&base32::encode(SECRET));
+    show(&base32::decode(BASE32).unwrap());
+    show(&totp);
+    show(&Hotp::new(&secret));
+    show(&steam);
+    show(&totp.code_at(59));
+    show(&steam_code);
+    show(&uri);
+    show(&uri.to_uri());
+    show(&uri.manual_entry());
+    show(&qr);
+    show(&qr.terminal());
+    show(&(Algorithm::Sha1, Digits::Six, Period::default(), Window::default(), LookAhead::default()));
+    show(&(Step::new(1), Strength::Weak, ErrorKind::Code));
+
+    let errors: [Error; 14] = [
+        Code::parse(&format!("{CODE}x")).unwrap_err().into(),
+        Code::parse(&format!("{CODE}{CODE}")).unwrap_err().into(),
+        SteamCode::parse(&format!("{steam_code}{steam_code}")).unwrap_err().into(),
+        Secret::from_base32(&format!("{BASE32}A")).unwrap_err(),
+        Secret::from_base32(&format!("{BASE32}0")).unwrap_err(),
+        Secret::from_base32(&format!("{BASE32}=A")).unwrap_err(),
+        Secret::from_base32(&BASE32.repeat(100)).unwrap_err(),
+        Secret::from_bytes(&SECRET[..9]).unwrap_err(),
+        KeyUri::totp(&format!(":{BASE32}"), CODE, &secret).unwrap_err(),
+        KeyUri::totp(BASE32, &format!("{CODE}\n"), &secret).unwrap_err(),
+        KeyUri::totp(BASE32, "", &secret).unwrap_err(),
+        KeyUri::totp(&BASE32.repeat(100), CODE, &secret).unwrap().qr().unwrap_err(),
+        KeyUri::hotp("a", "b", &secret, 0).unwrap().with_period(Period::default()).unwrap_err(),
+        Period::new(0).unwrap_err(),
+    ];
+    for error in errors {
+        assert!(!error.to_string().is_empty());
+        printed.push(format!("{error} {error:?} {error:#?}"));
+    }
+
+    assert_eq!(totp.code_at(59).to_string(), CODE);
+    let steam_code = steam_code.to_string();
+    for line in &printed {
+        for hidden in ["12345678", "31323334", "49, 50", "0x31", "GEZD", "otpauth", "▀", CODE, "287, 82", &steam_code]
+        {
+            assert!(!line.contains(hidden), "{hidden:?} in {line}");
+        }
+    }
+}
+
+#[test]
+fn everything_crosses_threads() {
+    fn crosses<T: Send + Sync + Unpin + std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
+    crosses::<(Secret, Key<'_>, Hotp, Totp, Steam, Code, SteamCode, KeyUri, Qr, Terminal<'_>)>();
+    crosses::<(Algorithm, Digits, Period, Window, LookAhead, Step, Strength)>();
+    crosses::<(Error, ErrorKind, CodeError)>();
+}
+
+const SECRET: &[u8; 20] = b"12345678901234567890";
+const BASE32: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+/// Of the secret at 59 seconds.
+const CODE: &str = "287082";

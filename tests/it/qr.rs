@@ -1,0 +1,118 @@
+use std::path::Path;
+use std::process::Command;
+
+use keyfob::{Algorithm, Digits, ErrorKind, KeyUri, Qr, Secret};
+
+use crate::peers::program;
+
+#[test]
+fn three_ways_to_draw_one_code() {
+    let secret = Secret::generate();
+    for account in ["a", "alice@example.com", &"a".repeat(300)] {
+        let qr = KeyUri::totp("Example Inc", account, &secret).unwrap().qr().unwrap();
+        let modules = colors(&qr);
+        assert_eq!(blocks(&qr.terminal().plain_on_light().to_string(), true), modules);
+        assert_eq!(blocks(&qr.terminal().plain_on_dark().to_string(), false), modules);
+
+        // Width as the standard has it, a light border of four, and a finder pattern in three corners.
+        let side = modules[0].len();
+        assert!(modules.iter().all(|row| row.len() == side) && (side - 8) % 4 == 1);
+        for (y, row) in modules.iter().enumerate() {
+            let border = |place: usize| place < 4 || place + 4 >= side;
+            assert!((0..side).filter(|x| border(*x) || border(y)).all(|x| !row[x]));
+        }
+        for (row, column) in [(4, 4), (4, side - 11), (side - 11, 4)] {
+            for (y, line) in
+                ["#######", "#     #", "# ### #", "# ### #", "# ### #", "#     #", "#######"].iter().enumerate()
+            {
+                let drawn: String =
+                    modules[row + y][column..column + 7].iter().map(|dark| if *dark { '#' } else { ' ' }).collect();
+                assert_eq!(&drawn, line);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_an_error_that_says_the_limit() {
+    let secret = Secret::generate();
+    let fits = |account: usize| KeyUri::totp("", &"a".repeat(account), &secret).unwrap().qr();
+    let others = KeyUri::totp("", "a", &secret).unwrap().to_uri().len() - 1;
+    assert!(fits(2331 - others).is_ok());
+    for account in [2331 - others + 1, 3000, 10_000_000] {
+        let error = fits(account).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Qr);
+        assert!(error.to_string().contains("2331"));
+    }
+}
+
+#[test]
+fn zbarimg_reads_what_the_terminal_shows() {
+    let Some(zbarimg) = program("zbarimg", &["--version"]) else { return };
+    let secret = Secret::generate_for(Algorithm::Sha512);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    for (case, issuer, account) in [
+        (0, "Example Inc", "alice@example.com"),
+        (1, "", "b"),
+        (2, "AT&T + 100 % = / # ?", "al+tag@x.org"),
+        (3, "你好世界 😀", "مرحبا"),
+        (4, &"x".repeat(60), &"y".repeat(250)),
+    ] {
+        let uri = KeyUri::totp(issuer, account, &secret).unwrap().with_algorithm(Algorithm::Sha512);
+        let uri = uri.with_digits(Digits::Eight);
+        let modules = colors(&uri.qr().unwrap());
+        let picture = folder.join(format!("terminal-{case}.pgm"));
+        std::fs::write(&picture, pgm(&modules, 6)).unwrap();
+        let read = Command::new(&zbarimg)
+            .args(["-q", "--raw", "--nodbus", "-Sdisable", "-Sqrcode.enable"])
+            .arg(&picture)
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&read.stdout).trim_end(), *uri.to_uri(), "case {case}");
+    }
+}
+
+/// The modules as the coloured form shows them: dark where a half of a character has colour 16.
+fn colors(qr: &Qr) -> Vec<Vec<bool>> {
+    let drawn = qr.terminal().to_string();
+    let mut rows = Vec::new();
+    for line in drawn.lines() {
+        let line = line.strip_suffix("\x1b[0m").expect("colours end with the line");
+        let (mut upper, mut lower) = (Vec::new(), Vec::new());
+        for run in line.split_terminator("\x1b[38;5;").filter(|run| !run.is_empty()) {
+            let (colors, text) = run.split_once('m').unwrap();
+            let (foreground, background) = colors.split_once(";48;5;").unwrap();
+            assert!([foreground, background].iter().all(|color| ["16", "231"].contains(color)));
+            assert!(text.chars().all(|half| half == '▀'));
+            upper.extend(text.chars().map(|_| foreground == "16"));
+            lower.extend(text.chars().map(|_| background == "16"));
+        }
+        rows.extend([upper, lower]);
+    }
+    crop(rows)
+}
+
+/// The modules as blocks of text show them, where a block is a module of this colour.
+fn blocks(drawn: &str, dark: bool) -> Vec<Vec<bool>> {
+    let half = |filled: &'static str| move |c: char| filled.contains(c) == dark;
+    let rows =
+        drawn.lines().flat_map(|line| [line.chars().map(half("█▀")).collect(), line.chars().map(half("█▄")).collect()]);
+    crop(rows.collect())
+}
+
+/// A code has an odd number of rows, and text shows two at a time.
+fn crop(mut rows: Vec<Vec<bool>>) -> Vec<Vec<bool>> {
+    assert_eq!(rows.len(), rows[0].len() + 1);
+    assert!(rows.pop().unwrap().iter().all(|dark| !dark));
+    rows
+}
+
+fn pgm(modules: &[Vec<bool>], scale: usize) -> Vec<u8> {
+    let side = modules.len() * scale;
+    let mut picture = format!("P5 {side} {side} 255\n").into_bytes();
+    for row in modules {
+        let line: Vec<u8> = row.iter().flat_map(|dark| vec![if *dark { 0 } else { 255 }; scale]).collect();
+        (0..scale).for_each(|_| picture.extend(&line));
+    }
+    picture
+}
