@@ -102,6 +102,9 @@ impl Hmac {
 struct Prekeyed<H: Hash> {
     inner: Zeroizing<H::State>,
     outer: Zeroizing<H::State>,
+    /// Gives the three variants of [`States`] one size. A move copies the unused part of a smaller variant too, and with
+    /// it what was left on the stack there: hash states, into a block of the heap where nothing wipes them.
+    _rest: H::Rest,
 }
 
 impl<H: Hash> Prekeyed<H> {
@@ -115,7 +118,7 @@ impl<H: Hash> Prekeyed<H> {
             H::compress(&mut state, &block);
             state
         };
-        Self { inner: state_after(0x36), outer: state_after(0x5c) }
+        Self { inner: state_after(0x36), outer: state_after(0x5c), _rest: H::REST }
     }
 
     fn for_each_truncated(&self, first: u64, last: u64, mut visit: impl FnMut(u64, u32)) {
@@ -164,7 +167,7 @@ impl<H: Hash> Prekeyed<H> {
 
 impl<H: Hash> Clone for Prekeyed<H> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), outer: self.outer.clone() }
+        Self { inner: self.inner.clone(), outer: self.outer.clone(), _rest: H::REST }
     }
 }
 
@@ -172,11 +175,14 @@ impl<H: Hash> Clone for Prekeyed<H> {
 trait Hash {
     type State: Copy + Zeroize;
     type Block: AsMut<[u8]> + Copy + Zeroize;
+    /// What two states of SHA-512 have more than two of this hash.
+    type Rest;
 
     /// The length of the digest in bytes.
     const OUTPUT: usize;
     const INITIAL: Self::State;
     const ZEROS: Self::Block;
+    const REST: Self::Rest;
     /// The block after the inner key: eight bytes for the counter, then the padding.
     const COUNTER_BLOCK: Self::Block;
     /// The block after the outer key: room for a digest, then the padding.
@@ -203,10 +209,12 @@ macro_rules! hash {
         impl Hash for $name {
             type State = [$word; $count];
             type Block = [u8; $block];
+            type Rest = [u64; 16 - (size_of::<[$word; $count]>() >> 2)];
 
             const OUTPUT: usize = size_of::<Self::State>();
             const INITIAL: Self::State = $initial;
             const ZEROS: Self::Block = [0; $block];
+            const REST: Self::Rest = [0; 16 - (Self::OUTPUT >> 2)];
             const COUNTER_BLOCK: Self::Block = padding::<$block>(size_of::<u64>());
             const DIGEST_BLOCK: Self::Block = padding::<$block>(Self::OUTPUT);
 
