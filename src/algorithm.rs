@@ -5,13 +5,16 @@
 //! that buffers and pads a message of any length costs half as much again, so the two blocks are written here, and
 //! the compression functions come from `sha1` and `sha2`.
 
+mod lanes;
+
 use core::fmt;
 
 use sha1::Digest;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::ct;
+use crate::algorithm::lanes::{Kernel, Keys, LANES};
 use crate::key::Key;
+use crate::truncation::truncate;
 
 /// The hash function inside HMAC.
 ///
@@ -90,12 +93,59 @@ impl Hmac {
     }
 
     /// Calls `visit` with each counter of `first..=last`, in order, and its 31 bits.
-    pub(crate) fn for_each_truncated(&self, first: u64, last: u64, visit: impl FnMut(u64, u32)) {
+    pub(crate) fn for_each_truncated(&self, first: u64, last: u64, mut visit: impl FnMut(u64, u32)) {
         match &self.0 {
-            States::Sha1(states) => states.for_each_truncated(first, last, visit),
+            States::Sha1(states) => {
+                if let Some(first) = states.for_each_in_lanes(first, last, &mut visit) {
+                    states.for_each_truncated(first, last, visit);
+                }
+            }
             States::Sha256(states) => states.for_each_truncated(first, last, visit),
             States::Sha512(states) => states.for_each_truncated(first, last, visit),
         }
+    }
+}
+
+/// Computes codes of many keys, sixteen at once where that is faster.
+pub(crate) struct Batch<T> {
+    kernel: Option<Kernel>,
+    keys: Keys,
+    waiting: [Option<(u64, T)>; LANES],
+    length: usize,
+}
+
+impl<T: Copy> Batch<T> {
+    pub(crate) fn new() -> Self {
+        Self { kernel: Kernel::detect(), keys: Keys::ZEROS, waiting: [None; LANES], length: 0 }
+    }
+
+    /// Takes one more counter. `visit` gets the label and the 31 bits of this or of earlier ones, in order.
+    pub(crate) fn push(&mut self, hmac: &Hmac, counter: u64, label: T, mut visit: impl FnMut(T, u32)) {
+        match (&hmac.0, self.waiting.get_mut(self.length)) {
+            (States::Sha1(states), Some(place)) if self.kernel.is_some() => {
+                *place = Some((counter, label));
+                self.keys.set(self.length, &states.inner, &states.outer);
+                self.length += 1;
+                if self.length == LANES {
+                    self.flush(visit);
+                }
+            }
+            _ => {
+                self.flush(&mut visit);
+                visit(label, hmac.truncated(counter));
+            }
+        }
+    }
+
+    /// Computes what is still waiting.
+    pub(crate) fn flush(&mut self, mut visit: impl FnMut(T, u32)) {
+        let Some(kernel) = self.kernel.filter(|_| self.length > 0) else { return };
+        let counters = self.waiting.map(|waiting| waiting.map_or(0, |(counter, _)| counter));
+        let values = kernel.truncated(&self.keys, &counters);
+        for ((_, label), value) in self.waiting.iter_mut().map_while(Option::take).zip(values) {
+            visit(label, value);
+        }
+        self.length = 0;
     }
 }
 
@@ -161,7 +211,33 @@ impl<H: Hash> Prekeyed<H> {
         for (state, block) in states.iter_mut().zip(&blocks) {
             H::compress(state, block);
         }
-        states.map(|state| H::truncate(&state))
+        let mut values = [0; N];
+        for (value, state) in values.iter_mut().zip(&states) {
+            *value = H::truncate(state);
+        }
+        values
+    }
+}
+
+impl Prekeyed<Sha1> {
+    /// Sixteen counters at a time, as long as there are so many. Returns the first that is left.
+    fn for_each_in_lanes(&self, first: u64, last: u64, mut visit: impl FnMut(u64, u32)) -> Option<u64> {
+        const MORE: u64 = LANES as u64 - 1;
+        let enough = |counter: u64| last.checked_sub(counter).is_some_and(|left| left >= MORE);
+        let Some(kernel) = enough(first).then(Kernel::detect).flatten() else { return Some(first) };
+        let keys = Keys::one(&self.inner, &self.outer);
+        let mut counter = first;
+        while enough(counter) {
+            let mut counters = [counter; LANES];
+            for (offset, counter) in (0..).zip(&mut counters) {
+                *counter += offset;
+            }
+            for (counter, value) in counters.into_iter().zip(kernel.truncated(&keys, &counters)) {
+                visit(counter, value);
+            }
+            counter = counter.checked_add(MORE + 1)?;
+        }
+        Some(counter)
     }
 }
 
@@ -304,25 +380,6 @@ const fn padding<const BLOCK: usize>(used: usize) -> [u8; BLOCK] {
     block[BLOCK - 2] = high;
     block[BLOCK - 1] = low;
     block
-}
-
-/// Four bytes of the digest, from an offset given by the low nibble of its last byte, without the top bit.
-///
-/// The offset is at most 15, so the first 20 bytes suffice for every hash. They are shifted to the front in powers of
-/// two: a load at an offset that depends on the secret leaves a trace in the cache.
-#[inline]
-#[allow(clippy::cast_possible_truncation, reason = "the upper half is what remains after the shift")]
-fn truncate([a, b, c, d, e]: [u32; 5], last: u32) -> u32 {
-    let choose = |bit: u32, moved: u32, kept: u32| ct::select(ct::mask(bit), moved.into(), kept.into()) as u32;
-
-    let eight = (last >> 3) & 1;
-    let (a, b, c) = (choose(eight, c, a), choose(eight, d, b), choose(eight, e, c));
-    let four = (last >> 2) & 1;
-    let (a, b) = (choose(four, b, a), choose(four, c, b));
-
-    let joined = (u64::from(a) << 32) | u64::from(b);
-    // The count is bounded in the same expression, or 32-bit targets emit a branch on it.
-    ((joined << ((last & 3) * 8)) >> 32) as u32 & 0x7fff_ffff
 }
 
 #[inline]

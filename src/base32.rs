@@ -4,13 +4,11 @@
 //! else. Decoders with a lookup table leave the secret's trace in the cache.
 
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 
-use base32ct::{Base32UpperUnpadded, Encoding};
 use zeroize::Zeroizing;
 
-use crate::ct;
+use crate::ct::{self, Piece, Typed};
 use crate::error::{Cause, Error};
 
 /// Writes bytes in capitals, without padding.
@@ -20,10 +18,17 @@ use crate::error::{Cause, Error};
 /// ```
 #[must_use]
 pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
-    let mut symbols = Zeroizing::new(vec![0; Base32UpperUnpadded::encoded_len(bytes)]);
-    // The buffer has the length that the encoder asks for, which is its only way to fail.
-    let text = Base32UpperUnpadded::encode(bytes, &mut symbols).unwrap_or_default();
-    Zeroizing::new(text.into())
+    // Never grows, so it leaves no copy behind.
+    let mut text = Zeroizing::new(String::with_capacity(bytes.len().div_ceil(5).saturating_mul(8)));
+    for group in bytes.chunks(5) {
+        let mut word = [0; 8];
+        word.iter_mut().skip(3).zip(group).for_each(|(to, from)| *to = *from);
+        let word = Zeroizing::new(u64::from_be_bytes(word));
+        for place in 0..(group.len() * 8).div_ceil(5) {
+            text.push(symbol((*word >> (35 - 5 * place)).to_le_bytes()[0] & 31).into());
+        }
+    }
+    text
 }
 
 /// Reads what people paste: in capitals or not, with spaces or hyphens, with padding or without.
@@ -44,40 +49,53 @@ pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
 /// padding that is not at the end, and for a number of characters that no bytes encode to. Characters are never
 /// guessed: apps disagree on whether a 0 is an O.
 pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let symbols = symbols(text)?;
-    if matches!(symbols.len() & 7, 1 | 3 | 6) {
-        return Err(Error::new(Cause::Base32Length { symbols: symbols.len() }));
+    let values = values(text)?;
+    if matches!(values.len() & 7, 1 | 3 | 6) {
+        return Err(Error::new(Cause::Base32Length { symbols: values.len() }));
     }
-    let mut bytes = Zeroizing::new(vec![0; (symbols.len() * 5) >> 3]);
-    // Alphabet and length are checked, and the buffer has the length that the decoder asks for.
-    Base32UpperUnpadded::decode(&*symbols, &mut bytes)
-        .map_err(|_| Error::new(Cause::Base32Length { symbols: symbols.len() }))?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(values.len()));
+    for group in values.chunks(8) {
+        let mut word = Zeroizing::new(0u64);
+        for place in 0..8 {
+            *word = (*word << 5) | group.get(place).map_or(0, |value| u64::from(*value));
+        }
+        let whole = (group.len() * 5) >> 3;
+        bytes.extend(word.to_be_bytes().iter().skip(3).take(whole));
+    }
     Ok(bytes)
 }
 
-/// The characters of the alphabet in `text`, in capitals.
-fn symbols(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
-    // Never grows, so it leaves no copy behind.
-    let mut symbols = Zeroizing::new(Vec::with_capacity(text.len()));
+/// What the characters of the alphabet in `text` stand for, five bits each.
+fn values(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let mut values = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut padding = None;
-    for (position, character) in (1..).zip(text.chars()) {
-        // A character beyond ASCII is in none of the ranges; which one it is stays public.
-        let byte = u8::try_from(character).unwrap_or(0);
-        let lower = ct::mask_within(byte, b'a', b'z');
-        let upper = ct::mask_within(byte, b'A', b'Z');
-        let digit = ct::mask_within(byte, b'2', b'7');
-        // Which characters belong to the secret is public, which ones they are is not.
-        if (lower | upper | digit) != 0 {
-            if let Some(position) = padding {
-                return Err(Error::new(Cause::Base32Padding { position }));
+    for (position, piece) in (1..).zip(Typed::new(text)) {
+        match piece {
+            Piece::Symbol(symbol) => {
+                if let Some(position) = padding {
+                    return Err(Error::new(Cause::Base32Padding { position }));
+                }
+                let letter = ct::mask_within(symbol, b'A', b'Z') | ct::mask_within(symbol, b'a', b'z');
+                let digit = ct::mask_within(symbol, b'2', b'7');
+                // Whether the text is base32 is public.
+                if !ct::declassify(letter | digit) {
+                    return Err(Error::new(Cause::Base32Symbol { position, look_alike: true }));
+                }
+                // `A` and `a` are 1 in their lower five bits; `2` is 18, and stands for 26.
+                let low = u64::from(symbol & 31);
+                values.push(ct::select(letter, low.wrapping_sub(1), low + 8).to_le_bytes()[0]);
             }
-            symbols.push(byte ^ (lower.to_le_bytes()[0] & 0x20));
-        } else if character == '=' {
-            padding = padding.or(Some(position));
-        } else if !character.is_whitespace() && character != '-' {
-            let look_alike = matches!(character, '0' | '1' | '8' | '9');
-            return Err(Error::new(Cause::Base32Symbol { position, look_alike }));
+            Piece::Other('=') => padding = padding.or(Some(position)),
+            Piece::Other('-') => {}
+            Piece::Other(character) if character.is_whitespace() => {}
+            Piece::Other(_) => return Err(Error::new(Cause::Base32Symbol { position, look_alike: false })),
         }
     }
-    Ok(symbols)
+    Ok(values)
+}
+
+/// The character for five bits.
+fn symbol(value: u8) -> u8 {
+    ct::select(ct::mask_within(value, 0, 25), u64::from(b'A') + u64::from(value), u64::from(value) + 24).to_le_bytes()
+        [0]
 }

@@ -7,7 +7,7 @@ use core::fmt;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::ct::{self, Divisor};
+use crate::ct::{self, Divisor, Piece, Typed};
 use crate::error::{Cause, Error};
 
 /// A code of 6, 7 or 8 digits, leading zeros included.
@@ -53,7 +53,7 @@ impl Code {
         for symbol in symbols(text) {
             let symbol = symbol?;
             // That a text consists of digits is public, which digits they are is not.
-            if ct::mask_within(symbol, b'0', b'9') == 0 {
+            if !ct::declassify(ct::mask_within(symbol, b'0', b'9')) {
                 return Err(CodeError::Character);
             }
             count += 1;
@@ -179,20 +179,21 @@ impl fmt::Display for CodeError {
 impl core::error::Error for CodeError {}
 
 /// The symbols of a typed text, in ASCII: white space and hyphens dropped, full-width forms folded.
-///
-/// The branches depend on the shape of the text, which is public: where its separators and wide characters stand.
 pub(crate) fn symbols(text: &str) -> impl Iterator<Item = Result<u8, CodeError>> {
     /// Eight wide digits with room for separators. A longer text is not read at all.
     const MAX_BYTES: usize = 64;
     /// From a full-width form to the character it stands for.
     const WIDE: u32 = 0xfee0;
 
-    let too_long = (text.len() > MAX_BYTES).then_some(Err(CodeError::Length));
-    let characters = if too_long.is_some() { "" } else { text }.chars();
-    too_long.into_iter().chain(characters.filter_map(|character| match character {
-        '-' | '\u{ff0d}' => None,
-        _ if character.is_whitespace() => None,
-        '\u{ff01}'..='\u{ff5e}' => Some(u8::try_from(u32::from(character) - WIDE).map_err(|_| CodeError::Character)),
-        _ => Some(u8::try_from(character).map_err(|_| CodeError::Character)),
-    }))
+    let too_long = text.len() > MAX_BYTES;
+    let pieces = Typed::new(if too_long { "" } else { text }).filter_map(|piece| match piece {
+        Piece::Symbol(symbol) => Some(Ok(symbol)),
+        Piece::Other('-' | '\u{ff0d}') => None,
+        Piece::Other(character) if character.is_whitespace() => None,
+        Piece::Other(character @ '\u{ff01}'..='\u{ff5e}') => {
+            Some(u8::try_from(u32::from(character) - WIDE).map_err(|_| CodeError::Character))
+        }
+        Piece::Other(_) => Some(Err(CodeError::Character)),
+    });
+    too_long.then_some(Err(CodeError::Length)).into_iter().chain(pieces)
 }

@@ -83,7 +83,7 @@ impl Hotp {
     /// leave a code that was just seen valid. Store the *next* counter, `matched + 1`, and verify from there.
     #[must_use]
     pub fn verify(&self, code: &Code, from: u64, look_ahead: LookAhead) -> Option<u64> {
-        self.newest_match(code, from, from.saturating_add(look_ahead.get().into()))
+        self.newest([code], from, from.saturating_add(look_ahead.get().into()))
     }
 
     /// Finds a token whose counter is far ahead, by two codes shown one after the other (RFC 4226, section 7.4).
@@ -101,33 +101,17 @@ impl Hotp {
     /// ```
     #[must_use]
     pub fn resync(&self, first: &Code, second: &Code, from: u64, within: u16) -> Option<u64> {
-        self.newest_pair(first, second, from, from.saturating_add(within.into()))
+        self.newest([first, second], from, from.saturating_add(within.into()).saturating_add(1))
     }
 
     pub(crate) const fn hmac(&self) -> &Hmac {
         &self.hmac
     }
 
-    /// The last counter of `first..=last` whose code this is.
-    pub(crate) fn newest_match(&self, code: &Code, first: u64, last: u64) -> Option<u64> {
-        if code.digits() != self.digits {
-            return None;
-        }
-        newest(&self.hmac, first, last, |truncated| code.mask_eq(self.digits.reduce(truncated)))
-    }
-
-    /// The counter of `second` at the last place where it follows on `first`, with `first` at `from..=to`.
-    pub(crate) fn newest_pair(&self, first: &Code, second: &Code, from: u64, to: u64) -> Option<u64> {
-        if first.digits() != self.digits || second.digits() != self.digits {
-            return None;
-        }
-        let mut previous = 0;
-        newest(&self.hmac, from, to.saturating_add(1), |truncated| {
-            let value = self.digits.reduce(truncated);
-            let hit = previous & second.mask_eq(value);
-            previous = first.mask_eq(value);
-            hit
-        })
+    /// The last counter of `first..=last` at which these codes, one after the other, have been shown.
+    pub(crate) fn newest<const N: usize>(&self, codes: [&Code; N], first: u64, last: u64) -> Option<u64> {
+        let mut codes = Consecutive::new(codes, self.digits)?;
+        Newest::of(&self.hmac, first, last, |truncated| codes.matches(truncated)).counter()
     }
 }
 
@@ -173,15 +157,60 @@ impl Default for LookAhead {
     }
 }
 
-/// The last counter of `first..=last` whose 31 bits get a mask of all ones. All of them are computed, always.
-pub(crate) fn newest(hmac: &Hmac, first: u64, last: u64, mut matches: impl FnMut(u32) -> u64) -> Option<u64> {
-    let mut found = 0;
-    let mut any = 0;
-    hmac.for_each_truncated(first, last, |counter, truncated| {
-        let mask = matches(truncated);
-        found = ct::select(mask, counter, found);
-        any |= mask;
-    });
-    // Public from here on: the verdict, and on acceptance the counter, which the caller has to store.
-    (any != 0).then_some(found)
+/// Codes that an authenticator has shown one after the other.
+pub(crate) struct Consecutive<'a, const N: usize> {
+    codes: [&'a Code; N],
+    digits: Digits,
+    /// For each code, whether it and all codes before it were those of the counters up to this one.
+    shown: [u64; N],
+}
+
+impl<'a, const N: usize> Consecutive<'a, N> {
+    /// `None` unless all codes have so many digits, which is public.
+    pub(crate) fn new(codes: [&'a Code; N], digits: Digits) -> Option<Self> {
+        codes.iter().all(|code| code.digits() == digits).then_some(Self { codes, digits, shown: [0; N] })
+    }
+
+    /// All ones if the last of the codes is the one of this counter, and the others those of the counters before.
+    /// Counters come in order.
+    pub(crate) fn matches(&mut self, truncated: u32) -> u64 {
+        let value = self.digits.reduce(truncated);
+        let mut before = u64::MAX;
+        for (shown, code) in self.shown.iter_mut().zip(self.codes) {
+            let here = before & code.mask_eq(value);
+            before = core::mem::replace(shown, here);
+        }
+        self.shown.last().copied().unwrap_or(0)
+    }
+}
+
+/// The last counter that matched so far.
+#[derive(Default)]
+pub(crate) struct Newest {
+    counter: u64,
+    matches: u64,
+}
+
+impl Newest {
+    /// Of `first..=last`, by a mask for the 31 bits of each. All of them are computed, always.
+    pub(crate) fn of(hmac: &Hmac, first: u64, last: u64, mut mask: impl FnMut(u32) -> u64) -> Self {
+        let mut newest = Self::default();
+        hmac.for_each_truncated(first, last, |counter, truncated| newest.record(counter, mask(truncated)));
+        newest
+    }
+
+    pub(crate) fn record(&mut self, counter: u64, mask: u64) {
+        self.counter = ct::select(mask, counter, self.counter);
+        self.matches = self.matches.wrapping_add(mask & 1);
+    }
+
+    /// How many counters matched.
+    pub(crate) const fn matches(&self) -> u64 {
+        self.matches
+    }
+
+    /// Public from here on: the verdict, and on acceptance the counter, which the caller has to store.
+    pub(crate) fn counter(&self) -> Option<u64> {
+        ct::declassify(self.matches).then_some(self.counter)
+    }
 }

@@ -6,7 +6,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::code::{CodeError, symbols};
 use crate::ct::{self, Divisor};
-use crate::hotp::newest;
+use crate::hotp::Newest;
 use crate::key::Key;
 use crate::totp::{Step, Totp, Window};
 
@@ -60,7 +60,7 @@ impl Steam {
     pub fn verify(&self, code: &SteamCode, at: u64, window: Window) -> Option<Step> {
         let (first, last) = self.totp.steps(at, window)?;
         let matches = |truncated| ct::mask_eq(code.value, CODES.divide(truncated).1);
-        newest(self.totp.hmac(), first.get(), last.get(), matches).map(Step::new)
+        Newest::of(self.totp.hmac(), first.get(), last.get(), matches).counter().map(Step::new)
     }
 }
 
@@ -91,7 +91,7 @@ impl SteamCode {
         let mut weight = 1;
         let mut count = 0;
         for symbol in symbols(text) {
-            let digit = digit(symbol?.to_ascii_uppercase()).ok_or(CodeError::Character)?;
+            let digit = digit(symbol?).ok_or(CodeError::Character)?;
             count += 1;
             if count > SYMBOLS {
                 return Err(CodeError::Length);
@@ -132,14 +132,15 @@ impl Drop for SteamCode {
 /// The place of a symbol in the alphabet. All places are looked at: an index by a symbol would leave a trace in the
 /// cache. That the symbol is in the alphabet at all is public.
 fn digit(symbol: u8) -> Option<u32> {
+    let capital = symbol ^ (ct::mask_within(symbol, b'a', b'z').to_le_bytes()[0] & 0x20);
     let mut digit = 0;
     let mut any = 0;
     for (place, candidate) in (0..).zip(ALPHABET) {
-        let mask = ct::mask_eq(symbol.into(), candidate.into());
+        let mask = ct::mask_eq(capital.into(), candidate.into());
         digit |= mask & place;
         any |= mask;
     }
-    (any != 0).then_some(digit.to_le_bytes()[0].into())
+    ct::declassify(any).then_some(digit.to_le_bytes()[0].into())
 }
 
 /// The symbol at a place, by the same look at all of them.

@@ -120,7 +120,7 @@ impl Totp {
     #[must_use]
     pub fn verify(&self, code: &Code, at: u64, window: Window) -> Option<Step> {
         let (first, last) = self.steps(at, window)?;
-        self.hotp.newest_match(code, first.0, last.0).map(Step)
+        self.hotp.newest([code], first.0, last.0).map(Step)
     }
 
     /// Finds an authenticator whose clock is far off, by two codes shown one after the other (RFC 6238, section 6).
@@ -142,26 +142,26 @@ impl Totp {
     /// ```
     #[must_use]
     pub fn resync(&self, first: &Code, second: &Code, at: u64, within: u16) -> Option<Step> {
-        let current = self.started_step(at)?;
-        let (from, to) = (current.0.saturating_sub(within.into()), current.0.saturating_add(within.into()));
-        self.hotp.newest_pair(first, second, from, to).map(Step)
+        let (from, to) = self.steps_within(at, within.into(), within.into())?;
+        self.hotp.newest([first, second], from.0, to.0.saturating_add(1)).map(Step)
     }
 
     /// The first and the last step of a window, unless T0 is still to come.
     pub(crate) fn steps(&self, at: u64, window: Window) -> Option<(Step, Step)> {
-        let current = self.started_step(at)?;
-        Some((
-            Step(current.0.saturating_sub(window.behind.into())),
-            Step(current.0.saturating_add(window.ahead.into())),
-        ))
+        self.steps_within(at, window.behind.into(), window.ahead.into())
+    }
+
+    pub(crate) fn steps_within(&self, at: u64, behind: u64, ahead: u64) -> Option<(Step, Step)> {
+        let current = self.step(at).0;
+        (at >= self.t0).then(|| (Step(current.saturating_sub(behind)), Step(current.saturating_add(ahead))))
+    }
+
+    pub(crate) const fn hotp(&self) -> &Hotp {
+        &self.hotp
     }
 
     pub(crate) const fn hmac(&self) -> &Hmac {
         self.hotp.hmac()
-    }
-
-    fn started_step(&self, at: u64) -> Option<Step> {
-        (at >= self.t0).then(|| self.step(at))
     }
 }
 

@@ -10,6 +10,7 @@ mod oracle;
 mod peers;
 mod printed;
 mod qr;
+mod search;
 mod secret;
 mod steam;
 mod totp;

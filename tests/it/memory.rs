@@ -3,7 +3,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
+use std::ops::ControlFlow;
 
+use keyfob::search::{self, Candidate};
 use keyfob::{Algorithm, Code, Hotp, Key, KeyUri, LookAhead, Secret, Steam, SteamCode, Totp, Window, base32};
 
 use crate::oracle;
@@ -72,6 +74,13 @@ fn generate_and_verify_allocate_nothing() {
             black_box(totp.verify(&code, 59, Window::default()));
             black_box(totp.resync(&code, &code, 59, 50));
             black_box(totp.verify_now(&totp.code_now(), Window::default()));
+            black_box(search::steps(&totp, [&code, &code], 100_000, 100, |_| ControlFlow::Continue(())).unwrap());
+            black_box(
+                search::authenticators([Candidate::totp(&totp, 59, Window::default())], [&code], |_| {
+                    ControlFlow::Continue(())
+                })
+                .unwrap(),
+            );
             let steam = Steam::new(key);
             black_box(steam.verify(&SteamCode::parse("2D2V8").unwrap(), 59, Window::default()));
             black_box(steam.code_at(59));
@@ -128,6 +137,13 @@ fn use_secrets() {
     black_box(format!("{totp:?} {code:?}"));
     drop(Box::new(Hotp::new(&secret)));
     drop(Box::new(Steam::new(&secret)));
+
+    drop(Box::new(
+        search::authenticators(vec![Candidate::totp(&totp, 59, Window::default()); 40], [&code], |_| {
+            ControlFlow::Continue(())
+        })
+        .unwrap(),
+    ));
 
     let uri = KeyUri::totp("Example Inc", "alice@example.com", &secret).unwrap();
     drop(uri.clone().to_uri());
