@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-use crate::ct::{self, Piece, Typed};
+use crate::ct::{self, Piece};
 use crate::error::{Cause, Error};
 
 /// Writes bytes in capitals, without padding.
@@ -69,26 +69,25 @@ pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
 fn values(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut values = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut padding = None;
-    for (position, piece) in (1..).zip(Typed::new(text)) {
+    let letter = |byte| ct::mask_within(byte, b'A', b'Z') | ct::mask_within(byte, b'a', b'z');
+    let pieces = ct::pieces(text, |byte| letter(byte) | ct::mask_within(byte, b'2', b'7'));
+    for (position, piece) in (1..).zip(pieces) {
         match piece {
             Piece::Symbol(symbol) => {
                 if let Some(position) = padding {
                     return Err(Error::new(Cause::Base32Padding { position }));
                 }
-                let letter = ct::mask_within(symbol, b'A', b'Z') | ct::mask_within(symbol, b'a', b'z');
-                let digit = ct::mask_within(symbol, b'2', b'7');
-                // Whether the text is base32 is public.
-                if !ct::declassify(letter | digit) {
-                    return Err(Error::new(Cause::Base32Symbol { position, look_alike: true }));
-                }
                 // `A` and `a` are 1 in their lower five bits; `2` is 18, and stands for 26.
                 let low = u64::from(symbol & 31);
-                values.push(ct::select(letter, low.wrapping_sub(1), low + 8).to_le_bytes()[0]);
+                values.push(ct::select(letter(symbol), low.wrapping_sub(1), low + 8).to_le_bytes()[0]);
             }
             Piece::Other('=') => padding = padding.or(Some(position)),
             Piece::Other('-') => {}
             Piece::Other(character) if character.is_whitespace() => {}
-            Piece::Other(_) => return Err(Error::new(Cause::Base32Symbol { position, look_alike: false })),
+            Piece::Other(character) => {
+                let look_alike = matches!(character, '0' | '1' | '8' | '9');
+                return Err(Error::new(Cause::Base32Symbol { position, look_alike }));
+            }
         }
     }
     Ok(values)

@@ -7,7 +7,7 @@ use core::fmt;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::ct::{self, Divisor, Piece, Typed};
+use crate::ct::{self, Divisor, Piece};
 use crate::error::{Cause, Error};
 
 /// A code of 6, 7 or 8 digits, leading zeros included.
@@ -50,17 +50,13 @@ impl Code {
     pub fn parse(text: &str) -> Result<Self, CodeError> {
         let mut value = Zeroizing::new(0);
         let mut count = 0;
-        for symbol in symbols(text) {
-            let symbol = symbol?;
-            // That a text consists of digits is public, which digits they are is not.
-            if !ct::declassify(ct::mask_within(symbol, b'0', b'9')) {
-                return Err(CodeError::Character);
-            }
+        for symbol in symbols(text, |byte| ct::mask_within(byte, b'0', b'9')) {
+            let digit = u32::from(symbol? - b'0');
             count += 1;
             if count > Digits::Eight.get() {
                 return Err(CodeError::Length);
             }
-            *value = *value * 10 + u32::from(symbol - b'0');
+            *value = *value * 10 + digit;
         }
         Digits::new(count).map(|digits| Self { value: *value, digits }).map_err(|_| CodeError::Length)
     }
@@ -178,22 +174,24 @@ impl fmt::Display for CodeError {
 
 impl core::error::Error for CodeError {}
 
-/// The symbols of a typed text, in ASCII: white space and hyphens dropped, full-width forms folded.
-pub(crate) fn symbols(text: &str) -> impl Iterator<Item = Result<u8, CodeError>> {
+/// The symbols of a typed text, in ASCII: white space and hyphens dropped, full-width forms folded. `alphabet` gives a
+/// mask of all ones for a symbol.
+pub(crate) fn symbols(text: &str, alphabet: impl Fn(u8) -> u64 + Copy) -> impl Iterator<Item = Result<u8, CodeError>> {
     /// Eight wide digits with room for separators. A longer text is not read at all.
     const MAX_BYTES: usize = 64;
     /// From a full-width form to the character it stands for.
     const WIDE: u32 = 0xfee0;
 
     let too_long = text.len() > MAX_BYTES;
-    let pieces = Typed::new(if too_long { "" } else { text }).filter_map(|piece| match piece {
+    let pieces = ct::pieces(if too_long { "" } else { text }, alphabet).filter_map(move |piece| match piece {
         Piece::Symbol(symbol) => Some(Ok(symbol)),
         Piece::Other('-' | '\u{ff0d}') => None,
         Piece::Other(character) if character.is_whitespace() => None,
-        Piece::Other(character @ '\u{ff01}'..='\u{ff5e}') => {
-            Some(u8::try_from(u32::from(character) - WIDE).map_err(|_| CodeError::Character))
+        Piece::Other(character) => {
+            let narrow = u8::try_from(u32::from(character).wrapping_sub(WIDE)).unwrap_or(0);
+            // Whether the text is a code is public.
+            Some(if ct::declassify(alphabet(narrow)) { Ok(narrow) } else { Err(CodeError::Character) })
         }
-        Piece::Other(_) => Some(Err(CodeError::Character)),
     });
     too_long.then_some(Err(CodeError::Length)).into_iter().chain(pieces)
 }

@@ -18,17 +18,18 @@ use core::hint::black_box;
 /// assert!(!keyfob::ct::eq(&tag, &[7; 31]));
 /// ```
 #[must_use]
-#[inline]
+#[inline(always)] // where the length is a constant, no branch and no call remain, at any optimisation level
 pub fn eq(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && black_box(difference(a, b)) == 0
 }
 
 /// Zero exactly if the slices, which must be of one length, hold the same bytes.
-#[inline]
+#[inline(always)]
 fn difference(a: &[u8], b: &[u8]) -> u64 {
     match a.len() {
         0 => 0,
-        1..=3 => ends::<1>(a, b) | middle(a, b),
+        1 => ends::<1>(a, b),
+        2..=3 => ends::<2>(a, b),
         4..=8 => ends::<4>(a, b),
         9..=16 => ends::<8>(a, b),
         17..=32 => ends::<16>(a, b),
@@ -38,21 +39,12 @@ fn difference(a: &[u8], b: &[u8]) -> u64 {
 }
 
 /// The first and the last N bytes: all of a slice of N to 2 N bytes, without a loop over a remainder.
-#[inline]
+#[inline(always)]
 fn ends<const N: usize>(a: &[u8], b: &[u8]) -> u64 {
     match (a.first_chunk(), b.first_chunk(), a.last_chunk(), b.last_chunk()) {
         (Some(a0), Some(b0), Some(a1), Some(b1)) => fold::<N>(a0, b0) | fold::<N>(a1, b1),
         // Not reached: N is chosen by the length. Unequal is the answer that accepts nothing.
         _ => 1,
-    }
-}
-
-/// What the two ends of a slice of three bytes leave out.
-#[inline]
-fn middle(a: &[u8], b: &[u8]) -> u64 {
-    match (a, b) {
-        ([_, x, _], [_, y, _]) => u64::from(x ^ y),
-        _ => 0,
     }
 }
 
@@ -85,7 +77,7 @@ fn lanes(a: &[u8], b: &[u8]) -> u64 {
     sums.into_iter().fold(0, |all, sum| all | sum)
 }
 
-#[inline]
+#[inline(always)]
 fn fold<const N: usize>(a: &[u8; N], b: &[u8; N]) -> u64 {
     let (a_words, a_rest) = a.as_chunks();
     let (b_words, b_rest) = b.as_chunks();
@@ -93,7 +85,7 @@ fn fold<const N: usize>(a: &[u8; N], b: &[u8; N]) -> u64 {
         a_words.iter().zip(b_words).fold(0, |sum, (x, y)| sum | (u64::from_ne_bytes(*x) ^ u64::from_ne_bytes(*y)));
     match (a_rest.first_chunk(), b_rest.first_chunk()) {
         (Some(x), Some(y)) => words | u64::from(u32::from_ne_bytes(*x) ^ u32::from_ne_bytes(*y)),
-        // N is 1, 4 or a multiple of 8.
+        // N is 1, 2, 4 or a multiple of 8.
         _ => a_rest.iter().zip(b_rest).fold(words, |sum, (x, y)| sum | u64::from(x ^ y)),
     }
 }
@@ -144,39 +136,26 @@ pub(crate) fn declassify(mask: u64) -> bool {
 
 /// Walks a typed or pasted text.
 ///
-/// Letters and digits of ASCII may belong to a secret. Everything else in a text is its public shape.
-pub(crate) struct Typed<'a> {
-    text: &'a str,
-    position: usize,
+/// The bytes for which `alphabet` gives a mask of all ones may belong to a secret. Which bytes of a text these are is
+/// its public shape, and so is everything else in it.
+pub(crate) fn pieces(text: &str, alphabet: impl Fn(u8) -> u64) -> impl Iterator<Item = Piece> {
+    let mut position = 0;
+    core::iter::from_fn(move || {
+        let byte = *text.as_bytes().get(position)?;
+        if declassify(alphabet(byte)) {
+            position += 1;
+            return Some(Piece::Symbol(byte));
+        }
+        let character = text.get(position..)?.chars().next()?;
+        position += character.len_utf8();
+        Some(Piece::Other(character))
+    })
 }
 
 pub(crate) enum Piece {
-    /// A letter or digit of ASCII.
+    /// A byte of the alphabet.
     Symbol(u8),
     Other(char),
-}
-
-impl<'a> Typed<'a> {
-    pub(crate) const fn new(text: &'a str) -> Self {
-        Self { text, position: 0 }
-    }
-}
-
-impl Iterator for Typed<'_> {
-    type Item = Piece;
-
-    fn next(&mut self) -> Option<Piece> {
-        let byte = *self.text.as_bytes().get(self.position)?;
-        let symbol = mask_within(byte, b'0', b'9') | mask_within(byte, b'A', b'Z') | mask_within(byte, b'a', b'z');
-        // Where the symbols of a text stand is public.
-        if declassify(symbol) {
-            self.position += 1;
-            return Some(Piece::Symbol(byte));
-        }
-        let character = self.text.get(self.position..)?.chars().next()?;
-        self.position += character.len_utf8();
-        Some(Piece::Other(character))
-    }
 }
 
 /// Division by a constant, of a number below 2^31, without a division instruction.

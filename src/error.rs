@@ -34,9 +34,7 @@ impl Error {
             | Cause::Base32Symbol { .. }
             | Cause::SecretTooLong
             | Cause::SecretTooShort { .. } => ErrorKind::Secret,
-            #[cfg(feature = "uri")]
             Cause::AccountEmpty | Cause::Colon(_) | Cause::Control(_) | Cause::PeriodOfHotp => ErrorKind::Uri,
-            #[cfg(feature = "qr")]
             Cause::QrTooLong { .. } => ErrorKind::Qr,
         }
     }
@@ -86,22 +84,15 @@ impl fmt::Display for Error {
             Cause::SecretTooShort { bytes } => {
                 write!(f, "a secret has at least {} bytes (16 base32 characters), this one has {bytes}", Key::MIN_BYTES)
             }
-            #[cfg(feature = "uri")]
             Cause::AccountEmpty => f.write_str("the account name is empty"),
-            #[cfg(feature = "uri")]
             Cause::Colon(part) => {
                 write!(f, "the {part} contains a colon, which separates issuer and account; leave it out")
             }
-            #[cfg(feature = "uri")]
             Cause::Control(part) => write!(f, "the {part} contains a control character"),
-            #[cfg(feature = "uri")]
             Cause::PeriodOfHotp => f.write_str("a period belongs to TOTP; HOTP counts events"),
-            #[cfg(feature = "qr")]
-            Cause::QrTooLong { bytes } => write!(
-                f,
-                "a QR code holds at most {} bytes and this URI has {bytes}; shorten issuer or account",
-                crate::qr::MAX_BYTES
-            ),
+            Cause::QrTooLong { bytes, limit } => {
+                write!(f, "a QR code holds at most {limit} bytes and this URI has {bytes}; shorten issuer or account")
+            }
         }
     }
 }
@@ -132,37 +123,21 @@ pub enum ErrorKind {
 
 /// The precise reason. Lengths and positions only: nothing of what was refused may be in here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "alloc"), allow(dead_code, reason = "the heap brings more that can be refused"))]
+#[cfg_attr(not(feature = "qr"), allow(dead_code, reason = "each feature brings more that can be refused"))]
 pub(crate) enum Cause {
     Code(CodeError),
     Digits,
     LookAhead,
     Period,
     Window,
-    Base32Length {
-        symbols: usize,
-    },
-    Base32Padding {
-        position: usize,
-    },
-    Base32Symbol {
-        position: usize,
-        look_alike: bool,
-    },
+    Base32Length { symbols: usize },
+    Base32Padding { position: usize },
+    Base32Symbol { position: usize, look_alike: bool },
     SecretTooLong,
-    SecretTooShort {
-        bytes: usize,
-    },
-    #[cfg(feature = "uri")]
+    SecretTooShort { bytes: usize },
     AccountEmpty,
-    #[cfg(feature = "uri")]
     Colon(&'static str),
-    #[cfg(feature = "uri")]
     Control(&'static str),
-    #[cfg(feature = "uri")]
     PeriodOfHotp,
-    #[cfg(feature = "qr")]
-    QrTooLong {
-        bytes: usize,
-    },
+    QrTooLong { bytes: usize, limit: usize },
 }

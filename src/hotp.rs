@@ -88,9 +88,9 @@ impl Hotp {
 
     /// Finds a token whose counter is far ahead, by two codes shown one after the other (RFC 4226, section 7.4).
     ///
-    /// Looks for the first of them at `from ..= from + within` and returns the counter of the *second*; the next one
-    /// expected is the one after. The chance that two random codes of six digits match is `within` in 10^12, so a wide
-    /// search is safe where a wide [`LookAhead`] is not. Each counter costs two compressions, always all of them.
+    /// Looks at the counters `from ..= from + within` and returns that of the *second* code. Store the one after it, as
+    /// after [`verify`](Self::verify). The chance that two random codes of six digits match is `within` in 10^12, so a
+    /// wide search is safe where a wide [`LookAhead`] is not. All counters are computed, always.
     ///
     /// ```
     /// use keyfob::{Hotp, Secret};
@@ -101,7 +101,7 @@ impl Hotp {
     /// ```
     #[must_use]
     pub fn resync(&self, first: &Code, second: &Code, from: u64, within: u16) -> Option<u64> {
-        self.newest([first, second], from, from.saturating_add(within.into()).saturating_add(1))
+        self.newest([first, second], from, from.saturating_add(within.into()))
     }
 
     pub(crate) const fn hmac(&self) -> &Hmac {

@@ -69,6 +69,7 @@ impl core::fmt::Debug for Key<'_> {
 /// Old systems issued secrets of 80 bits, and a library that refuses them locks their users out. keyfob takes them and
 /// says what they are; it never issues one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Strength {
     /// 80 bits to below 112: under every current recommendation. Replace it when the user is at hand.
     Weak,

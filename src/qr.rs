@@ -2,15 +2,12 @@
 
 use core::fmt;
 
-use qrcode::types::QrError;
-use qrcode::{Color, EcLevel, QrCode};
+use qrcode::bits::Bits;
+use qrcode::{Color, EcLevel, QrCode, QrResult, Version};
 use zeroize::Zeroizing;
 
 use crate::error::{Cause, Error};
 use crate::uri::KeyUri;
-
-/// What fits into the largest code at error correction level M.
-pub(crate) const MAX_BYTES: usize = 2331;
 
 impl KeyUri {
     /// The URI as a QR code, with error correction level M.
@@ -53,12 +50,19 @@ impl Qr {
     }
 
     fn new(uri: &str) -> Result<Self, Error> {
-        let too_long = || Error::new(Cause::QrTooLong { bytes: uri.len() });
+        let too_long = || Error::new(Cause::QrTooLong { bytes: uri.len(), limit: MAX_BYTES });
         if uri.len() > MAX_BYTES {
             return Err(too_long());
         }
-        // The URI is ASCII and fits: there is no other way to fail left.
-        let code = QrCode::with_error_correction_level(uri, EcLevel::M).map_err(|_: QrError| too_long())?;
+        // As bytes throughout. Cutting the text into segments of letters and digits makes some codes one version
+        // smaller, but the encoder's cuts make others larger than the standard's table allows for.
+        let with_version = |version| -> QrResult<QrCode> {
+            let mut bits = Bits::new(Version::Normal(version));
+            bits.push_byte_data(uri.as_bytes())?;
+            bits.push_terminator(EcLevel::M)?;
+            QrCode::with_bits(bits, EcLevel::M)
+        };
+        let code = (1..=40).find_map(|version| with_version(version).ok()).ok_or_else(too_long)?;
         let width = code.width();
         let dark = code.into_colors().into_iter().map(|color| u8::from(color == Color::Dark)).collect();
         Ok(Self { width, dark: Zeroizing::new(dark) })
@@ -147,3 +151,6 @@ impl fmt::Debug for Terminal<'_> {
 
 /// Light modules around the code. Without them, on a dark page or terminal, most readers find nothing.
 const QUIET_ZONE: usize = 4;
+
+/// What fits into the largest code, version 40, at error correction level M.
+const MAX_BYTES: usize = 2331;

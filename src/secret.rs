@@ -59,7 +59,7 @@ impl Secret {
         Self::generate_with(algorithm, &mut rand::rngs::SysRng).expect("the operating system has randomness")
     }
 
-    /// Random bytes from a generator of the caller's choice.
+    /// Random bytes from a generator of the caller's choice, by the traits of `rand` 0.10.
     ///
     /// # Errors
     ///

@@ -13,7 +13,8 @@ use crate::totp::{Step, Totp, Window};
 /// Makes and checks the codes of a Steam Guard authenticator.
 ///
 /// HMAC-SHA-1 over 30-second steps, truncated as in RFC 4226 and written in five symbols of
-/// `23456789BCDFGHJKMNPQRTVWXY`, least significant first. Everything said of [`Totp`] holds here.
+/// `23456789BCDFGHJKMNPQRTVWXY`, least significant first. What [`Totp`] says of windows, of what is stored and of what the
+/// caller owes holds here as well.
 ///
 /// ```
 /// use keyfob::{Secret, Steam, SteamCode, Window};
@@ -90,8 +91,8 @@ impl SteamCode {
         let mut value = Zeroizing::new(0);
         let mut weight = 1;
         let mut count = 0;
-        for symbol in symbols(text) {
-            let digit = digit(symbol?).ok_or(CodeError::Character)?;
+        for symbol in symbols(text, |byte| place(byte).1) {
+            let digit = place(symbol?).0;
             count += 1;
             if count > SYMBOLS {
                 return Err(CodeError::Length);
@@ -129,18 +130,18 @@ impl Drop for SteamCode {
     }
 }
 
-/// The place of a symbol in the alphabet. All places are looked at: an index by a symbol would leave a trace in the
-/// cache. That the symbol is in the alphabet at all is public.
-fn digit(symbol: u8) -> Option<u32> {
+/// The place of a symbol in the alphabet, and a mask of all ones if it has one. All places are looked at: an index by a
+/// symbol would leave a trace in the cache.
+fn place(symbol: u8) -> (u32, u64) {
     let capital = symbol ^ (ct::mask_within(symbol, b'a', b'z').to_le_bytes()[0] & 0x20);
-    let mut digit = 0;
+    let mut place = 0;
     let mut any = 0;
-    for (place, candidate) in (0..).zip(ALPHABET) {
-        let mask = ct::mask_eq(capital.into(), candidate.into());
-        digit |= mask & place;
+    for (candidate, letter) in (0..).zip(ALPHABET) {
+        let mask = ct::mask_eq(capital.into(), letter.into());
+        place |= mask & candidate;
         any |= mask;
     }
-    ct::declassify(any).then_some(digit.to_le_bytes()[0].into())
+    (place.to_le_bytes()[0].into(), any)
 }
 
 /// The symbol at a place, by the same look at all of them.

@@ -98,7 +98,7 @@ impl Totp {
         Step(at.saturating_sub(self.t0) / self.period.0 as u64)
     }
 
-    /// For how many seconds more the code of this moment is shown, 1 to the period.
+    /// For how many seconds more the code of this moment is shown, 1 to the period. Before T0, the period.
     #[must_use]
     #[allow(clippy::integer_division_remainder_used, reason = "times and periods are public")]
     #[allow(clippy::cast_possible_truncation, reason = "a remainder is smaller than the divisor")]
@@ -125,25 +125,27 @@ impl Totp {
 
     /// Finds an authenticator whose clock is far off, by two codes shown one after the other (RFC 6238, section 6).
     ///
-    /// Looks for the first of them at most `within` steps before or after `at` and returns the step of the *second*.
-    /// [`Step::offset_from`] turns it into the offset to store. The chance that two random codes of six digits match
-    /// is twice `within` in 10^12, so a wide search is safe where a wide [`Window`] is not.
+    /// `at` is the time when the second was typed. Looks at all steps at most `within` before or after it and returns the
+    /// step of the *second* code; [`Step::offset_from`] turns it into the offset to store. The chance that two random
+    /// codes of six digits match is twice `within` in 10^12, so a wide search is safe where a wide [`Window`] is not.
+    ///
+    /// Both codes are spent: accept only a step greater than the last one stored, and store it. Codes that were shown an
+    /// hour ago resynchronise an authenticator to an hour ago.
     ///
     /// ```
     /// use keyfob::{Secret, Totp};
     ///
     /// let totp = Totp::new(&Secret::generate());
-    /// let now = 1_900_000_000;
-    /// let slow = now - 14 * 60; // what the phone's clock says
+    /// let slow = |now: u64| totp.code_at(now - 14 * 60); // a phone whose clock is 14 minutes late
     ///
-    /// let step = totp.resync(&totp.code_at(slow), &totp.code_at(slow + 30), now, 100);
-    /// assert_eq!(step.map(|step| step.offset_from(totp.step(now))), Some(-27));
-    /// # assert!(step.is_some());
+    /// let (first, second) = (1_900_000_000, 1_900_000_030);
+    /// let step = totp.resync(&slow(first), &slow(second), second, 100);
+    /// assert_eq!(step.map(|step| step.offset_from(totp.step(second))), Some(-28));
     /// ```
     #[must_use]
     pub fn resync(&self, first: &Code, second: &Code, at: u64, within: u16) -> Option<Step> {
         let (from, to) = self.steps_within(at, within.into(), within.into())?;
-        self.hotp.newest([first, second], from.0, to.0.saturating_add(1)).map(Step)
+        self.hotp.newest([first, second], from.0, to.0).map(Step)
     }
 
     /// The first and the last step of a window, unless T0 is still to come.

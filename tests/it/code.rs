@@ -36,6 +36,9 @@ fn what_people_type() {
 fn what_is_no_code() {
     let long = " ".repeat(10_000_000);
     let many = "1".repeat(10_000_000);
+    let longest = format!("123456{}", " ".repeat(58));
+    assert!(Code::parse(&longest).is_ok());
+    let longer = longest + " ";
     for (typed, error) in [
         ("", CodeError::Length),
         ("   ", CodeError::Length),
@@ -43,6 +46,7 @@ fn what_is_no_code() {
         ("123456789", CodeError::Length),
         (&long, CodeError::Length),
         (&many, CodeError::Length),
+        (&longer, CodeError::Length),
         ("12345a", CodeError::Character),
         ("+12345", CodeError::Character),
         ("1_2_3456", CodeError::Character),

@@ -75,9 +75,10 @@ fn codes_of_another_length_are_refused() {
 fn resynchronisation_needs_two_consecutive_codes_in_order() {
     let hotp = hotp();
     let code = |counter| hotp.code(counter);
-    assert_eq!(hotp.resync(&code(1000), &code(1001), 0, 1000), Some(1001));
-    assert_eq!(hotp.resync(&code(0), &code(1), 0, 0), Some(1));
-    assert_eq!(hotp.resync(&code(1001), &code(1002), 0, 1000), None, "beyond the range");
+    assert_eq!(hotp.resync(&code(999), &code(1000), 0, 1000), Some(1000));
+    assert_eq!(hotp.resync(&code(0), &code(1), 0, 1), Some(1));
+    assert_eq!(hotp.resync(&code(0), &code(1), 0, 0), None, "one counter");
+    assert_eq!(hotp.resync(&code(1000), &code(1001), 0, 1000), None, "beyond the range");
     assert_eq!(hotp.resync(&code(9), &code(10), 10, 1000), None, "before the range");
     assert_eq!(hotp.resync(&code(500), &code(502), 0, 1000), None, "not consecutive");
     assert_eq!(hotp.resync(&code(501), &code(500), 0, 1000), None, "wrong order");
@@ -92,6 +93,7 @@ fn look_ahead() {
             Err(error) => assert!(counters > 10 && error.kind() == ErrorKind::LookAhead),
         }
     }
+    assert_eq!(LookAhead::default().get(), 5);
 }
 
 proptest! {

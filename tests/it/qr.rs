@@ -4,6 +4,7 @@ use std::process::Command;
 use keyfob::{Algorithm, Digits, ErrorKind, KeyUri, Qr, Secret};
 
 use crate::peers::program;
+use crate::{data, number};
 
 #[test]
 fn three_ways_to_draw_one_code() {
@@ -33,17 +34,33 @@ fn three_ways_to_draw_one_code() {
     }
 }
 
+/// The standard's table says how many bytes each version holds. A URI of one byte more needs the next, whatever it
+/// consists of, and beyond the last version there is an error that says the limit.
 #[test]
-fn what_does_not_fit_is_an_error_that_says_the_limit() {
+fn versions_by_length() {
     let secret = Secret::generate();
-    let fits = |account: usize| KeyUri::totp("", &"a".repeat(account), &secret).unwrap().qr();
     let others = KeyUri::totp("", "a", &secret).unwrap().to_uri().len() - 1;
-    assert!(fits(2331 - others).is_ok());
-    for account in [2331 - others + 1, 3000, 10_000_000] {
-        let error = fits(account).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Qr);
-        assert!(error.to_string().contains("2331"));
+    let qr = |length: usize, text: &str| {
+        let account: String = text.chars().cycle().take(length - others).collect();
+        let uri = KeyUri::totp("", &account, &secret).unwrap();
+        assert_eq!(uri.to_uri().len(), length);
+        uri.qr()
+    };
+    let capacities = &data("qr_byte_capacity")["M"];
+    for version in 5..=40 {
+        let capacity = usize::try_from(number(capacities, &version.to_string())).unwrap();
+        for text in ["a", "5", "A", "55555a", "AAAAAAAAAA5a"] {
+            assert_eq!(colors(&qr(capacity, text).unwrap()).len(), 17 + 4 * version + 8, "{version} {text}");
+            match qr(capacity + 1, text) {
+                Ok(next) => assert_eq!(colors(&next).len(), 17 + 4 * (version + 1) + 8),
+                Err(error) => {
+                    assert_eq!((version, error.kind()), (40, ErrorKind::Qr));
+                    assert!(error.to_string().contains(&format!("at most {capacity} bytes")));
+                }
+            }
+        }
     }
+    assert_eq!(qr(10_000_000, "a").unwrap_err().kind(), ErrorKind::Qr);
 }
 
 #[test]

@@ -122,14 +122,16 @@ fn resynchronisation_reaches_both_ways() {
     let totp = totp();
     let now = 1_800_000_000u64;
     let current = totp.step(now);
-    for offset in [-200i64, -199, -1, 0, 1, 199, 200] {
-        let shown = now.saturating_add_signed(offset * 30);
-        let step = totp.resync(&totp.code_at(shown), &totp.code_at(shown + 30), now, 200).unwrap();
-        assert_eq!(step.offset_from(current), offset + 1);
+    let resync = |offset: i64| {
+        let second = now.saturating_add_signed(offset * 30);
+        totp.resync(&totp.code_at(second - 30), &totp.code_at(second), now, 200)
+    };
+    for offset in [-199, -1, 0, 1, 199, 200] {
+        assert_eq!(resync(offset).map(|step| step.offset_from(current)), Some(offset));
     }
-    for offset in [-201i64, 201] {
-        let shown = now.saturating_add_signed(offset * 30);
-        assert_eq!(totp.resync(&totp.code_at(shown), &totp.code_at(shown + 30), now, 200), None);
+    // Both codes must lie within the range.
+    for offset in [-200, -201, 201] {
+        assert_eq!(resync(offset), None);
     }
     assert_eq!(totp.resync(&totp.code_at(now), &totp.code_at(now + 60), now, 200), None);
 }

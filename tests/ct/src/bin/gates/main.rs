@@ -1,0 +1,61 @@
+//! Looks for traces of secrets in what the compiler made of keyfob, with five methods, and prints a table.
+//!
+//! `gates` runs all of them; `gates poison trace step code dudect instructions` chooses. `gates record` writes down how
+//! many instructions the hot functions take now.
+
+mod instructions;
+mod methods;
+mod subject;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// What was looked at, how, and what came of it.
+pub struct Row {
+    what: String,
+    how: &'static str,
+    level: String,
+    result: Result<String, String>,
+}
+
+type Method = fn(&mut Vec<Row>);
+
+fn main() -> ExitCode {
+    let all: [(&str, Method); 6] = [
+        ("poison", methods::poison),
+        ("trace", methods::trace),
+        ("step", methods::step),
+        ("code", methods::code),
+        ("dudect", methods::dudect),
+        ("instructions", instructions::check),
+    ];
+    let chosen: Vec<String> = std::env::args().skip(1).collect();
+    if chosen == ["record"] {
+        instructions::record();
+        return ExitCode::SUCCESS;
+    }
+    if let Some(unknown) = chosen.iter().find(|name| all.iter().all(|(known, _)| known != name)) {
+        eprintln!("no method {unknown}; there are {}", all.map(|(name, _)| name).join(", "));
+        return ExitCode::FAILURE;
+    }
+    let mut rows = Vec::new();
+    for (name, method) in all {
+        if chosen.is_empty() || chosen.iter().any(|chosen| chosen == name) {
+            let start = Instant::now();
+            eprintln!("{name} ...");
+            method(&mut rows);
+            eprintln!("{name}: {} s", start.elapsed().as_secs());
+        }
+    }
+    println!("\n| what | method | built for | result |\n|---|---|---|---|");
+    for row in &rows {
+        let result = match &row.result {
+            Ok(result) => result.clone(),
+            Err(problem) => format!("**FAILED** {problem}"),
+        };
+        println!("| {} | {} | {} | {result} |", row.what, row.how, row.level);
+    }
+    let failed = rows.iter().filter(|row| row.result.is_err()).count();
+    println!("\n{} gates passed, {failed} failed", rows.len() - failed);
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,203 @@
+//! The methods. Each has controls that it must catch, in the same run, or it fails.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hasher};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Command;
+
+use crate::Row;
+use crate::subject::{self, ALL, Level, RELEASE, SIZE, SMALLEST, SOFT, Subject, folder, here, in_pairs, output};
+
+/// Secrets are marked as undefined memory; memcheck reports each branch and each address that depends on them. The one
+/// function that may branch on a secret is named in `declassify.supp`.
+pub fn poison(rows: &mut Vec<Row>) {
+    for level in ALL {
+        let subject = Subject::build(level);
+        let suppressions = format!("--suppressions={}", here().join("declassify.supp").display());
+        let printed =
+            output(&mut subject.under(&["--error-limit=no", "--undef-value-errors=yes", &suppressions], &["poison"]));
+        let mut errors: BTreeMap<&str, u64> = BTreeMap::new();
+        for line in printed.lines() {
+            let (name, count) = line.split_once('\t').expect("name and count");
+            *errors.entry(name).or_default() += count.parse::<u64>().expect("a number");
+        }
+        let verdicts = errors.iter().map(|(name, count)| (*name, *count > 0));
+        rows.push(row("secrets as undefined memory (memcheck)", level, verdicts, 5, ""));
+    }
+}
+
+/// The trace of all instructions and all data addresses must be the same for every secret.
+pub fn trace(rows: &mut Vec<Row>) {
+    const SEEDS: usize = 16;
+    let subject = Subject::build(RELEASE);
+    let logs = folder("traces");
+    let _ = fs::remove_dir_all(&logs);
+    fs::create_dir_all(&logs).expect("a folder for the traces");
+    let places: Vec<_> = subject.cases().collect();
+    let different = in_pairs(&places, |(place, name)| {
+        let log = format!("--log-file={}/{place}.%p", logs.display());
+        let (place, seeds) = (place.to_string(), SEEDS.to_string());
+        output(&mut subject.under(&["--tool=lackey", "--trace-mem=yes", &log], &["trace", &place, &seeds]));
+        let mut traces: Vec<u64> = Vec::new();
+        for entry in fs::read_dir(&logs).expect("the traces") {
+            let entry = entry.expect("a trace");
+            if entry.file_name().to_string_lossy().starts_with(&format!("{place}.")) {
+                traces.extend(between_marks(&entry.path()));
+                fs::remove_file(entry.path()).expect("the trace can go");
+            }
+        }
+        assert_eq!(traces.len(), SEEDS, "{name}: a trace for each seed");
+        traces.sort_unstable();
+        traces.dedup();
+        (*name, traces.len() > 1)
+    });
+    rows.push(row(
+        "equal traces of instructions and addresses (lackey)",
+        RELEASE,
+        different.into_iter(),
+        4,
+        ", 16 secrets",
+    ));
+}
+
+/// A hash of the lines between the two marks, if the file has them.
+fn between_marks(log: &Path) -> Option<u64> {
+    let mut hash = DefaultHasher::new();
+    let mut marks = 0;
+    let (mut store, mut repeated) = (String::new(), 0);
+    for line in BufReader::new(File::open(log).expect("the trace")).lines().map_while(Result::ok) {
+        if line.starts_with("==") {
+            continue;
+        }
+        if line.starts_with(" S ") {
+            repeated = if line == store && line.ends_with(",1") { repeated + 1 } else { 1 };
+            if repeated == 8 {
+                marks += 1;
+            }
+            line.clone_into(&mut store);
+        }
+        match marks {
+            1 => hash.write(line.as_bytes()),
+            2 => return Some(hash.finish()),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The processor itself, step by step: the only method that sees SHA and AVX-512 instructions.
+pub fn step(rows: &mut Vec<Row>) {
+    for (level, seeds) in [(RELEASE, 64), (SOFT, 16)] {
+        let subject = Subject::build(level);
+        // SHA-512 has no instructions that valgrind does not know, and takes the most steps: once is enough. Without
+        // SHA instructions there is news in the hashes only.
+        let chosen: Vec<_> = subject
+            .cases()
+            .filter(|(_, name)| !name.contains("SHA512") || name.starts_with("Totp") && name.ends_with('6'))
+            .filter(|(_, name)| {
+                seeds == 64 || name.ends_with("SHA1 6") || name.ends_with("SHA256 6") || name.starts_with("control")
+            })
+            .collect();
+        let seeds_text = seeds.to_string();
+        let different = in_pairs(&chosen, |(place, name)| {
+            let printed = output(Command::new(&subject.path).args(["step", &place.to_string(), &seeds_text]));
+            let traces: u64 = printed.split(' ').next().and_then(|count| count.parse().ok()).expect("a number");
+            (*name, traces > 1)
+        });
+        // Addresses of data are not seen, nor a difference within one vector.
+        let note = if seeds == 64 { ", 64 secrets" } else { ", 16 secrets" };
+        rows.push(row("equal traces of the processor (single step)", level, different.into_iter(), 2, note));
+    }
+}
+
+/// No cases but the controls may differ, and at least so many controls must.
+fn row<'a>(
+    how: &'static str,
+    level: Level,
+    verdicts: impl Iterator<Item = (&'a str, bool)>,
+    controls: usize,
+    note: &str,
+) -> Row {
+    let (mut cases, mut leaks, mut caught) = (0, Vec::new(), 0);
+    for (name, leaky) in verdicts {
+        match (name.starts_with("control"), leaky) {
+            (true, caught_it) => caught += usize::from(caught_it),
+            (false, true) => leaks.push(name),
+            (false, false) => cases += 1,
+        }
+    }
+    let result = if !leaks.is_empty() {
+        Err(format!("leaks: {}", leaks.join("; ")))
+    } else if caught < controls {
+        Err(format!("caught only {caught} of its controls"))
+    } else {
+        Ok(format!("no trace of a secret; {caught} leaky controls caught"))
+    };
+    Row { what: format!("{cases} cases{note}"), how, level: level.name.to_owned(), result }
+}
+
+/// Functions of fixed size, read instruction by instruction.
+pub fn code(rows: &mut Vec<Row>) {
+    for level in [RELEASE, SIZE, SMALLEST] {
+        let subject = Subject::build(level);
+        let listing = output(Command::new("objdump").args(["-d", "--no-show-raw-insn"]).arg(&subject.path));
+        let mut forbidden: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        let mut function = "";
+        for line in listing.lines() {
+            if let Some(name) = line.strip_suffix(">:").and_then(|line| line.split_once('<')) {
+                function = name.1;
+                if function.starts_with("fixed_") || function.starts_with("control_") {
+                    forbidden.insert(function, Vec::new());
+                }
+            } else if let (Some(found), Some(mnemonic)) = (forbidden.get_mut(function), mnemonic(line))
+                && ["j", "call", "div", "idiv", "loop"].iter().any(|bad| mnemonic.starts_with(bad))
+            {
+                found.push(mnemonic);
+            }
+        }
+        assert_eq!(forbidden.len(), 8, "the functions are in the program: {forbidden:?}");
+        let verdicts = forbidden.iter().map(|(name, found)| (*name, !found.is_empty()));
+        rows.push(row("no jump, call or division (objdump)", level, verdicts, 3, ""));
+    }
+}
+
+fn mnemonic(line: &str) -> Option<&str> {
+    line.split_once(":\t")?.1.split_whitespace().next()
+}
+
+/// Welch's t over timings: the bounds are for a machine that others use as well.
+pub fn dudect(rows: &mut Vec<Row>) {
+    let program = subject::build("dudect", RELEASE);
+    let mut smallest: BTreeMap<String, f64> = BTreeMap::new();
+    let mut control: f64 = 0.0;
+    // A timing can be disturbed, and a leak cannot hide: of three runs the quietest counts, and for the control the
+    // loudest.
+    for _ in 0..3 {
+        for line in output(&mut Command::new(&program)).lines() {
+            let Some((name, t)) = line.strip_prefix("bench ").and_then(|line| line.split_once(" ... ")) else {
+                continue;
+            };
+            let Some((_, t)) = t.split_once("max t = ") else { continue };
+            let t: f64 = t.split(',').next().and_then(|t| t.trim().parse().ok()).expect("a number");
+            if name.starts_with("control") {
+                control = control.max(t.abs());
+            } else {
+                let quietest = smallest.entry(name.to_owned()).or_insert(f64::MAX);
+                *quietest = quietest.min(t.abs());
+            }
+        }
+    }
+    assert_eq!(smallest.len(), 3, "three functions were timed");
+    for (name, t) in smallest {
+        let result = if control <= 50.0 {
+            Err(format!("the control has only t = {control:.0}"))
+        } else if t >= 5.0 {
+            Err(format!("t = {t:.1} in the quietest of three runs"))
+        } else {
+            Ok(format!("t = {t:.1}; leaky control {control:.0}"))
+        };
+        rows.push(Row { what: name, how: "timing, 100 000 samples (dudect)", level: RELEASE.name.to_owned(), result });
+    }
+}

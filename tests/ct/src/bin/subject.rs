@@ -1,0 +1,57 @@
+//! The program that the tools look at: one case, one seed, nothing else.
+
+#[path = "../cases.rs"]
+mod cases;
+#[path = "../step.rs"]
+mod step;
+#[path = "../trace.rs"]
+mod trace;
+#[path = "../valgrind.rs"]
+mod valgrind;
+
+use std::hint::black_box;
+
+fn main() {
+    keyfob_ct::keep();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["list"] => cases::all().iter().for_each(|case| println!("{}", case.name)),
+        ["poison"] => poison(),
+        ["trace", place, seeds] => trace::record(&case(place), seeds.parse().unwrap()),
+        ["step", place, seeds] => step::compare(&case(place), seeds.parse().unwrap()),
+        ["count", place] => count(&case(place)),
+        _ => panic!("list | poison | trace PLACE SEEDS | step PLACE SEEDS | count PLACE"),
+    }
+}
+
+/// Each case under memcheck: its name and how many errors were reported in it.
+fn poison() {
+    assert!(valgrind::watching(), "run this under memcheck");
+    for case in cases::all() {
+        for seed in 1..=3 {
+            let mut run = case.prepare(seed);
+            let before = valgrind::errors();
+            run();
+            println!("{}\t{}", case.name, valgrind::errors() - before);
+        }
+    }
+}
+
+/// One run inside a function of its own, for callgrind to count.
+fn count(case: &cases::Case) {
+    // The first run binds functions and asks the processor what it can do.
+    for seed in 1..=2 {
+        let mut run = case.prepare(seed);
+        if seed == 1 { run() } else { counted(&mut *run) }
+    }
+}
+
+#[inline(never)]
+fn counted(run: &mut dyn FnMut()) {
+    run();
+    black_box(());
+}
+
+fn case(place: &str) -> cases::Case {
+    cases::all().swap_remove(place.parse().unwrap())
+}

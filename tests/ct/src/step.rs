@@ -1,0 +1,55 @@
+//! The processor itself, one instruction at a time: valgrind knows neither SHA nor AVX-512 instructions.
+
+use std::hash::{DefaultHasher, Hasher};
+
+use crate::cases::Case;
+
+/// Prints how many different sequences of instruction addresses there were, and their length.
+pub fn compare(case: &Case, seeds: u64) {
+    // Binds functions and lets the crate ask the processor what it can do.
+    case.prepare(1)();
+    let mut traces: Vec<(u64, u64)> = (1..=seeds).map(|seed| trace(case, seed)).collect();
+    let steps = traces[0].1;
+    traces.sort_unstable();
+    traces.dedup();
+    println!("{} {steps}", traces.len());
+}
+
+/// A hash of all instruction addresses of one run, and their number.
+fn trace(case: &Case, seed: u64) -> (u64, u64) {
+    // SAFETY: the process has one thread. The child calls what the parent could have called, and leaves by `_exit`.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let mut run = case.prepare(seed);
+        // SAFETY: plain system calls.
+        unsafe {
+            libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0);
+            libc::raise(libc::SIGSTOP);
+        }
+        run();
+        // SAFETY: ends the process, whatever it held.
+        unsafe { libc::_exit(0) }
+    }
+    assert!(child > 0, "no process could be started");
+    let mut hash = DefaultHasher::new();
+    let mut steps = 0;
+    let mut status = 0;
+    loop {
+        // SAFETY: waits for, looks at and steps the child that was started above; the registers are written by the
+        // call before they are read.
+        let address = unsafe {
+            assert_eq!(libc::waitpid(child, &mut status, 0), child);
+            if libc::WIFEXITED(status) {
+                assert_eq!(libc::WEXITSTATUS(status), 0, "the case failed");
+                return (hash.finish(), steps);
+            }
+            assert!(libc::WIFSTOPPED(status), "the case was killed");
+            let mut registers: libc::user_regs_struct = std::mem::zeroed();
+            assert_eq!(libc::ptrace(libc::PTRACE_GETREGS, child, 0, &mut registers), 0, "ptrace is not allowed here");
+            assert_eq!(libc::ptrace(libc::PTRACE_SINGLESTEP, child, 0, 0), 0);
+            registers.rip
+        };
+        hash.write_u64(address);
+        steps += 1;
+    }
+}
