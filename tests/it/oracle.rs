@@ -29,12 +29,12 @@ pub fn hmac(algorithm: Algorithm, key: &[u8], message: &[u8]) -> Vec<u8> {
     with(0x5c, &with(0x36, message))
 }
 
-/// The state of SHA-1 after the inner pad of a short key, as it lies in memory.
-pub fn sha1_inner_state(key: &[u8]) -> Vec<u8> {
+/// The state of SHA-1 after a short key and the inner (0x36) or the outer (0x5c) pad.
+pub fn sha1_state(key: &[u8], pad: u8) -> [u32; 5] {
     let mut block = key.to_vec();
     block.resize(64, 0);
-    block.iter_mut().for_each(|byte| *byte ^= 0x36);
-    sha1_compress(SHA1, &block).iter().flat_map(|word| word.to_ne_bytes()).collect()
+    block.iter_mut().for_each(|byte| *byte ^= pad);
+    sha1_compress(SHA1, &block)
 }
 
 fn hash(algorithm: Algorithm, message: &[u8]) -> Vec<u8> {

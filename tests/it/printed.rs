@@ -2,6 +2,8 @@
 
 use keyfob::*;
 
+use crate::oracle;
+
 #[test]
 fn nothing_printed_holds_a_secret_or_a_code() {
     let secret = Secret::from_bytes(SECRET).unwrap();
@@ -54,7 +56,17 @@ fn nothing_printed_holds_a_secret_or_a_code() {
 
     assert_eq!(totp.code_at(59).to_string(), CODE);
     let steam_code = steam_code.to_string();
+    // What is kept instead of the secret, and codes of it, as numbers.
+    let mut numbers: Vec<String> =
+        [0x36, 0x5c].iter().flat_map(|pad| oracle::sha1_state(SECRET, *pad)).map(|n| n.to_string()).collect();
+    for counter in 0..3 {
+        numbers.push(oracle::truncated(Algorithm::Sha1, SECRET, counter).to_string());
+        numbers.push(oracle::code(Algorithm::Sha1, SECRET, counter, 6));
+    }
     for line in &printed {
+        for number in &numbers {
+            assert!(!line.contains(number), "{number} in {line}");
+        }
         for hidden in ["12345678", "31323334", "49, 50", "0x31", "GEZD", "otpauth", "▀", CODE, "287, 82", &steam_code]
         {
             assert!(!line.contains(hidden), "{hidden:?} in {line}");
