@@ -77,17 +77,26 @@ fn lanes(a: &[u8], b: &[u8]) -> u64 {
     sums.into_iter().fold(0, |all, sum| all | sum)
 }
 
+/// Up to 16 bytes without a loop, which at the levels that spare space would stay one.
 #[inline(always)]
 fn fold<const N: usize>(a: &[u8; N], b: &[u8; N]) -> u64 {
-    let (a_words, a_rest) = a.as_chunks();
-    let (b_words, b_rest) = b.as_chunks();
-    let words =
-        a_words.iter().zip(b_words).fold(0, |sum, (x, y)| sum | (u64::from_ne_bytes(*x) ^ u64::from_ne_bytes(*y)));
-    match (a_rest.first_chunk(), b_rest.first_chunk()) {
-        (Some(x), Some(y)) => words | u64::from(u32::from_ne_bytes(*x) ^ u32::from_ne_bytes(*y)),
-        // N is 1, 2, 4 or a multiple of 8.
-        _ => a_rest.iter().zip(b_rest).fold(words, |sum, (x, y)| sum | u64::from(x ^ y)),
+    if N <= 16 {
+        let ([a0, a1], [b0, b1]) = (words(a), words(b));
+        return (a0 ^ b0) | (a1 ^ b1);
     }
+    let words = a.as_chunks().0.iter().zip(b.as_chunks().0);
+    words.fold(0, |sum, (x, y)| sum | (u64::from_ne_bytes(*x) ^ u64::from_ne_bytes(*y)))
+}
+
+/// Up to 16 bytes, filled up with zeros.
+#[inline(always)]
+fn words<const N: usize>(bytes: &[u8; N]) -> [u64; 2] {
+    let mut wide = [0; 16];
+    if let Some(start) = wide.first_chunk_mut() {
+        *start = *bytes;
+    }
+    let [low, high] = wide.as_chunks().0 else { return [0; 2] };
+    [u64::from_ne_bytes(*low), u64::from_ne_bytes(*high)]
 }
 
 /// All ones if `a` is `b`, all zeros if not.
