@@ -1,6 +1,6 @@
-//! Looks for traces of secrets in what the compiler made of keyfob, with five methods, and prints a table.
+//! Looks for traces of secrets in what the compiler made of keyfob, with seven methods, and prints a table.
 //!
-//! `gates` runs all of them; `gates poison trace step code dudect instructions` chooses. `gates record` writes down how
+//! `gates` runs all of them; `gates poison trace step code targets dudect instructions` chooses. `gates record` writes down how
 //! many instructions the hot functions take now.
 
 mod instructions;
@@ -21,11 +21,12 @@ pub struct Row {
 type Method = fn(&mut Vec<Row>);
 
 fn main() -> ExitCode {
-    let all: [(&str, Method); 6] = [
+    let all: [(&str, Method); 7] = [
         ("poison", methods::poison),
         ("trace", methods::trace),
         ("step", methods::step),
         ("code", methods::code),
+        ("targets", methods::targets),
         ("dudect", methods::dudect),
         ("instructions", instructions::check),
     ];

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::Row;
-use crate::subject::{self, ALL, Level, RELEASE, SIZE, SMALLEST, SOFT, Subject, folder, here, in_pairs, output};
+use crate::subject::{self, ALL, RELEASE, SIZE, SMALLEST, SOFT, Subject, folder, here, in_pairs, output};
 
 /// Secrets are marked as undefined memory; memcheck reports each branch and each address that depends on them. The one
 /// function that may branch on a secret is named in `declassify.supp`.
@@ -24,7 +24,7 @@ pub fn poison(rows: &mut Vec<Row>) {
             *errors.entry(name).or_default() += count.parse::<u64>().expect("a number");
         }
         let verdicts = errors.iter().map(|(name, count)| (*name, *count > 0));
-        rows.push(row("secrets as undefined memory (memcheck)", level, verdicts, 5, ""));
+        rows.push(row("secrets as undefined memory (memcheck)", level.name, verdicts, 5, ""));
     }
 }
 
@@ -55,7 +55,7 @@ pub fn trace(rows: &mut Vec<Row>) {
     });
     rows.push(row(
         "equal traces of instructions and addresses (lackey)",
-        RELEASE,
+        RELEASE.name,
         different.into_iter(),
         4,
         ", 16 secrets",
@@ -108,14 +108,14 @@ pub fn step(rows: &mut Vec<Row>) {
         });
         // Addresses of data are not seen, nor a difference within one vector.
         let note = if seeds == 64 { ", 64 secrets" } else { ", 16 secrets" };
-        rows.push(row("equal traces of the processor (single step)", level, different.into_iter(), 2, note));
+        rows.push(row("equal traces of the processor (single step)", level.name, different.into_iter(), 2, note));
     }
 }
 
 /// No cases but the controls may differ, and at least so many controls must.
 fn row<'a>(
     how: &'static str,
-    level: Level,
+    level: &str,
     verdicts: impl Iterator<Item = (&'a str, bool)>,
     controls: usize,
     note: &str,
@@ -135,7 +135,7 @@ fn row<'a>(
     } else {
         Ok(format!("no trace of a secret; {caught} leaky controls caught"))
     };
-    Row { what: format!("{cases} cases{note}"), how, level: level.name.to_owned(), result }
+    Row { what: format!("{cases} cases{note}"), how, level: level.to_owned(), result }
 }
 
 /// Functions of fixed size, read instruction by instruction.
@@ -159,7 +159,79 @@ pub fn code(rows: &mut Vec<Row>) {
         }
         assert_eq!(forbidden.len(), 8, "the functions are in the program: {forbidden:?}");
         let verdicts = forbidden.iter().map(|(name, found)| (*name, !found.is_empty()));
-        rows.push(row("no jump, call or division (objdump)", level, verdicts, 3, ""));
+        rows.push(row("no jump, call or division (objdump)", level.name, verdicts, 3, ""));
+    }
+}
+
+/// The same functions as LLVM makes them for other processors, where its program for that is installed.
+pub fn targets(rows: &mut Vec<Row>) {
+    // Name, and what a conditional jump or a division begins with there. The rest is the same for all.
+    const TARGETS: [(&str, &[&str]); 9] = [
+        ("aarch64", &["b.", "cbz", "cbnz", "tbz", "tbnz", "udiv", "sdiv"]),
+        ("armv7", ARM),
+        ("i686", &["ja", "jb", "jc", "je", "jg", "jl", "jn", "jo", "jp", "js", "div", "idiv"]),
+        ("powerpc64le", &["beq", "bne", "blt", "bgt", "ble", "bge", "bc", "bdnz", "div"]),
+        ("riscv32", &["beq", "bne", "blt", "bge", "bgt", "ble", "div", "rem"]),
+        ("riscv64", &["beq", "bne", "blt", "bge", "bgt", "ble", "div", "rem"]),
+        (
+            "s390x",
+            &[
+                "je", "jn", "jl", "jh", "jo", "jg", "crj", "clrj", "cgrj", "clgrj", "cij", "clij", "cgij", "clgij",
+                "brct", "dl", "dr", "dsg", "divr",
+            ],
+        ),
+        ("thumbv6m", ARM),
+        ("thumbv7m", ARM),
+    ];
+    const ARM: &[&str] = &[
+        "beq", "bne", "bhs", "blo", "bcs", "bcc", "bmi", "bpl", "bvs", "bvc", "bhi", "bls", "bge", "blt", "bgt", "ble",
+        "cbz", "cbnz", "udiv", "sdiv",
+    ];
+    let Some(llc) = ["llc-22", "llc"].into_iter().find(|llc| {
+        let version = Command::new(llc).arg("--version").output();
+        version.is_ok_and(|version| String::from_utf8_lossy(&version.stdout).contains("LLVM version 22"))
+    }) else {
+        eprintln!("  skipped: llc of LLVM 22 is not installed, so other processors are not looked at");
+        assert!(std::env::var_os("CI").is_none(), "llc of LLVM 22 is mandatory here");
+        return;
+    };
+    let folder = folder("targets");
+    fs::create_dir_all(&folder).expect("a folder");
+    let ir = folder.join("fixed.ll");
+    output(
+        Command::new("rustc")
+            .args(["--edition", "2024", "-O", "--crate-type", "lib", "--emit=llvm-ir", "-C", "codegen-units=1", "-o"])
+            .arg(&ir)
+            .arg(here().join("src/lib.rs")),
+    );
+    // What ties it to this processor goes.
+    let text = fs::read_to_string(&ir).expect("what rustc wrote");
+    let neutral: String = text
+        .lines()
+        .filter(|line| !line.starts_with("target "))
+        .map(|line| line.replace(r#""target-cpu"="x86-64""#, "") + "\n")
+        .collect();
+    fs::write(&ir, neutral).expect("a file");
+    for (target, bad) in TARGETS {
+        let listing = output(
+            Command::new(llc).args(["-O3", "-o", "-", &format!("-mtriple={target}-unknown-linux-gnu")]).arg(&ir),
+        );
+        let mut found: BTreeMap<&str, bool> = BTreeMap::new();
+        let mut function = "";
+        for line in listing.lines() {
+            if let Some(name) =
+                line.split(':').next().filter(|name| line.len() > name.len() && !name.contains([' ', '\t', '.']))
+            {
+                function = name;
+                if function.starts_with("fixed_") || function == "control_early_exit" {
+                    found.insert(function, false);
+                }
+            } else if let (Some(flag), Some(mnemonic)) = (found.get_mut(function), line.split_whitespace().next()) {
+                *flag |= line.starts_with('\t') && bad.iter().any(|bad| mnemonic.starts_with(bad));
+            }
+        }
+        assert_eq!(found.len(), 6, "{target}: the functions are there: {found:?}");
+        rows.push(row("no conditional jump or division (LLVM)", target, found.into_iter(), 1, ""));
     }
 }
 
