@@ -1,0 +1,126 @@
+//! The bars that keyfob has set itself, and whether they are met.
+
+use crate::results::Results;
+
+pub struct Bar {
+    pub what: &'static str,
+    pub bar: String,
+    pub measured: String,
+    met: Option<bool>,
+}
+
+impl Bar {
+    pub fn verdict(&self) -> &'static str {
+        match self.met {
+            Some(true) => "met",
+            Some(false) => "**not met**",
+            None => "not measured",
+        }
+    }
+}
+
+/// The crates that compare in constant time.
+pub const CT_PEERS: [&str; 5] = ["constant_time_eq", "subtle", "ctutils", "ring", "aws-lc-rs"];
+
+/// Two measurements of the same code differ by this much.
+const NOISE: f64 = 1.03;
+
+pub fn bars(results: &Results) -> Vec<Bar> {
+    let keyfob = |group| results.get(group, "keyfob");
+    let kept = "verify, key kept";
+    let check = results.get(kept, "totp-rs");
+    let mut bars = vec![
+        ratio(
+            "one code, key kept",
+            "`generate` of totp-rs",
+            keyfob("code, key kept"),
+            results.get("code, key kept", "totp-rs"),
+            0.55,
+        ),
+        ratio(
+            "one code, key kept",
+            "two bare SHA-1 compressions",
+            keyfob("code, key kept"),
+            results.get("code, key kept", "two bare compressions"),
+            1.40,
+        ),
+        ratio("one verification, key kept", "`check` of totp-rs on a miss", keyfob(kept), check, 0.50),
+        ratio("one verification, key fresh", "`check` of totp-rs on a miss", keyfob("verify, key fresh"), check, 0.65),
+    ];
+    bars.push(match search_bar() {
+        Some((vectors, at_most)) => Bar {
+            bar: format!("<= {at_most:.2} times `check` of totp-rs with `skew = 1440` ({vectors})"),
+            ..ratio("search of 2881 steps", "", keyfob("search"), results.get("search", "totp-rs"), at_most)
+        },
+        None => Bar {
+            what: "search of 2881 steps",
+            bar: "none on a machine without AVX2".into(),
+            measured: "-".into(),
+            met: None,
+        },
+    });
+    bars.extend(comparison(results));
+    bars
+}
+
+fn ratio(what: &'static str, base_name: &str, own: Option<f64>, base: Option<f64>, at_most: f64) -> Bar {
+    let ratio = own.zip(base).map(|(own, base)| own / base);
+    Bar {
+        what,
+        bar: format!("<= {at_most:.2} times {base_name}"),
+        measured: ratio.map_or("-".into(), |ratio| format!("{ratio:.2}")),
+        met: ratio.map(|ratio| ratio <= at_most),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn search_bar() -> Option<(&'static str, f64)> {
+    if is_x86_feature_detected!("avx512f") {
+        Some(("AVX-512", 0.20))
+    } else if is_x86_feature_detected!("avx2") {
+        Some(("AVX2", 0.35))
+    } else {
+        None
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn search_bar() -> Option<(&'static str, f64)> {
+    None
+}
+
+fn comparison(results: &Results) -> [Bar; 2] {
+    let own = results.over_length("ct::eq", "keyfob");
+    let bar = |what, bar, ratios: Vec<(usize, f64)>, at_most: f64| {
+        let worst = ratios.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1));
+        let over = ratios.iter().filter(|ratio| ratio.1 > at_most).count();
+        let lengths = ratios.len();
+        Bar {
+            what,
+            bar,
+            measured: worst.map_or("-".into(), |(length, ratio)| {
+                format!("at most {ratio:.2}, at {length} bytes; more than {at_most:.2} at {over} of {lengths} lengths")
+            }),
+            met: worst.map(|worst| worst.1 <= at_most),
+        }
+    };
+    let to_peers = own.iter().filter_map(|&(length, own)| Some((length, own / fastest_peer(results, length)?.1)));
+    let equals = results.over_length("ct::eq", "==");
+    let to_equals =
+        own.iter().zip(&equals).filter(|(own, _)| own.0 <= 32).map(|(own, equals)| (own.0, own.1 / equals.1));
+    [
+        bar(
+            "`ct::eq`, every length",
+            "no slower than the fastest of five crates; 3 % are allowed for noise".into(),
+            to_peers.collect(),
+            NOISE,
+        ),
+        bar("`ct::eq`, up to 32 bytes", "<= 1.20 times `==`".into(), to_equals.collect(), 1.20),
+    ]
+}
+
+pub fn fastest_peer(results: &Results, length: usize) -> Option<(&'static str, f64)> {
+    let at_length = |name| results.over_length("ct::eq", name).into_iter().find(|row| row.0 == length);
+    let peers = CT_PEERS.iter().filter_map(|&name| Some((name, at_length(name)?.1)));
+    peers.min_by(|a, b| a.1.total_cmp(&b.1))
+}

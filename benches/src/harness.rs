@@ -1,0 +1,57 @@
+//! How everything here is timed: first the answer is compared, then the time is taken.
+
+use std::env;
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+use criterion::Criterion;
+use criterion::measurement::WallTime;
+
+pub type Group<'a> = criterion::BenchmarkGroup<'a, WallTime>;
+
+/// Set by the driver for a run that shows that everything works and whose figures mean little.
+pub const QUICK: &str = "KEYFOB_BENCHES_QUICK";
+
+#[must_use]
+pub fn criterion() -> Criterion {
+    settings(Duration::from_millis(300), Duration::from_secs(1))
+}
+
+/// For a group with hundreds of benchmarks.
+#[must_use]
+pub fn brief_criterion() -> Criterion {
+    settings(Duration::from_millis(50), Duration::from_millis(100))
+}
+
+fn settings(warm_up: Duration, measurement: Duration) -> Criterion {
+    // An idle processor takes a while to reach its speed, and the first benchmark would pay for it.
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(200) {
+        std::hint::spin_loop();
+    }
+    let (divisor, samples) = if env::var_os(QUICK).is_some() { (10, 10) } else { (1, 50) };
+    Criterion::default()
+        .without_plots()
+        .nresamples(5_000)
+        .sample_size(samples)
+        .warm_up_time(warm_up / divisor)
+        .measurement_time(measurement / divisor)
+        .configure_from_args()
+}
+
+/// Times `run`, unless `answer` makes something else of its result than is expected.
+///
+/// # Panics
+///
+/// Then: what is wrong cannot be fast.
+pub fn time<T, A: PartialEq + Debug>(
+    group: &mut Group,
+    name: &str,
+    mut run: impl FnMut() -> T,
+    answer: impl Fn(T) -> A,
+    expected: A,
+) {
+    assert_eq!(answer(run()), expected, "the answer of {name}");
+    group.bench_function(name, |bencher| bencher.iter(&mut run));
+    assert_eq!(answer(run()), expected, "the answer of {name} after it was timed");
+}

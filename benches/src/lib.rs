@@ -1,0 +1,23 @@
+//! What the groups share: inputs, the harness, and the peers that need more than a call.
+
+pub mod by_hand;
+pub mod harness;
+pub mod liboath;
+
+/// The secret of the test vectors of RFC 4226 and RFC 6238.
+pub const SECRET: &[u8; 20] = b"12345678901234567890";
+
+/// A moment of RFC 6238, appendix B, whose code begins with a zero.
+pub const AT: u64 = 1_111_111_109;
+
+/// The step that it lies in.
+pub const STEP: u64 = AT / 30;
+
+/// The last six of the eight digits that the appendix has for it.
+pub const CODE: &str = "081804";
+
+/// [`CODE`] as a number.
+pub const VALUE: u32 = 81_804;
+
+/// Not the code of any step that is looked at here; each benchmark that relies on it checks it.
+pub const MISS: &str = "000000";

@@ -1,0 +1,97 @@
+//! Runs all groups, reads what criterion wrote, and writes BENCHMARKS.md and its charts.
+
+mod bars;
+mod chart;
+mod machine;
+mod report;
+mod results;
+mod yardstick;
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::{env, io};
+
+use keyfob_benches::harness::QUICK;
+use machine::Machine;
+use results::Results;
+
+/// Other work on the machine makes a round slower and never faster, so the smallest of some medians is the least wrong.
+const ROUNDS: usize = 3;
+
+/// In this order: what is compared with each other runs close together.
+const RUNS: [&[&str]; 6] = [
+    &["--bench", "code"],
+    &["--no-default-features", "--bench", "apart"],
+    &["--bench", "verify"],
+    &["--bench", "search"],
+    &["--bench", "ct_eq"],
+    &["--bench", "text"],
+];
+
+fn main() -> ExitCode {
+    let quick = match env::args().skip(1).collect::<Vec<_>>().as_slice() {
+        [] => false,
+        [option] if option == "--quick" => true,
+        _ => {
+            eprintln!("usage: keyfob-benches [--quick]");
+            return ExitCode::from(2);
+        }
+    };
+    match run(quick) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(quick: bool) -> Result<(), Box<dyn Error>> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let machine = Machine::read(&manifest)?;
+    let rounds = if quick { 1 } else { ROUNDS };
+
+    let mut results = Results::default();
+    let criterion = machine.target.join("criterion");
+    for round in 1..=rounds {
+        // What an earlier run left there is not a result of this one.
+        match fs::remove_dir_all(&criterion) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        for arguments in RUNS {
+            println!("\nround {round} of {rounds}: cargo bench {}", arguments.join(" "));
+            let mut cargo = Command::new(env!("CARGO"));
+            cargo.args(["bench", "--locked", "--manifest-path"]).arg(&manifest).args(arguments);
+            cargo.env("CRITERION_HOME", &criterion);
+            if quick {
+                cargo.env(QUICK, "1");
+            }
+            let status = cargo.status()?;
+            if !status.success() {
+                return Err(format!("cargo bench {} failed: {status}", arguments.join(" ")).into());
+            }
+        }
+        results.add(&criterion)?;
+    }
+    let yardstick = yardstick::run(&machine.target, quick)?;
+
+    // A quick run has nothing to say that belongs into the repository.
+    let root = if quick { machine.target.join("quick") } else { Path::new(env!("CARGO_MANIFEST_DIR")).join("..") };
+    let charts = root.join("benches/charts");
+    fs::create_dir_all(&charts)?;
+    for (name, svg) in report::charts(&results) {
+        fs::write(charts.join(name), svg)?;
+    }
+    let path = root.join("BENCHMARKS.md");
+    fs::write(&path, report::markdown(&machine, &results, &yardstick, rounds))?;
+
+    println!();
+    for bar in bars::bars(&results) {
+        println!("{}: {}, {}: {}", bar.what, bar.bar, bar.measured, bar.verdict());
+    }
+    println!("written: {}", path.display());
+    Ok(())
+}

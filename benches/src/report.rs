@@ -1,0 +1,257 @@
+//! BENCHMARKS.md and what its charts show.
+
+use std::fmt::Write;
+
+use keyfob_benches::liboath;
+
+use crate::bars::{self, CT_PEERS};
+use crate::chart;
+use crate::machine::Machine;
+use crate::results::Results;
+use crate::yardstick::Program;
+
+/// Title, name in criterion, what is measured.
+const GROUPS: [(&str, &str, &str); 10] = [
+    (
+        "One code, key kept",
+        "code, key kept",
+        "HMAC-SHA-1, six digits. The secret was absorbed, or stored, before. The two bare compressions are the part
+that cannot be left out.",
+    ),
+    ("One code, key fresh", "code, key fresh", "The same, from the bytes of the secret."),
+    ("One code, SHA-256", "code, SHA-256", "Secret of 32 bytes."),
+    ("One code, SHA-512", "code, SHA-512", "Secret of 64 bytes."),
+    (
+        "One verification, key kept",
+        "verify, key kept",
+        "A wrong code, given as text, one step accepted on either side: three codes. keyfob always computes all
+three; the others stop at a match, and a wrong code is the case in which they do not.",
+    ),
+    ("One verification, key fresh", "verify, key fresh", "The same, from the bytes of the secret."),
+    ("Search of 2881 steps", "search", "A wrong code, looked for in one day on either side."),
+    (
+        "base32, decode",
+        "base32, decode",
+        "20 bytes. keyfob decodes without a table and wipes what it holds; the others do neither.",
+    ),
+    ("base32, encode", "base32, encode", "20 bytes."),
+    (
+        "URI, write",
+        "URI, write",
+        "Issuer and account, everything else by default. The two texts differ in the @, which totp-rs escapes.",
+    ),
+];
+
+pub fn charts(results: &Results) -> [(&'static str, String); 3] {
+    [("verify.svg", verify_chart(results)), ("ct_eq.svg", ct_eq_chart(results)), ("search.svg", search_chart(results))]
+}
+
+pub fn markdown(machine: &Machine, results: &Results, yardstick: &[Program], rounds: usize) -> String {
+    let mut page = String::new();
+    // Writing to a `String` does not fail.
+    let _ = write(&mut page, machine, results, yardstick, rounds);
+    page
+}
+
+fn write(
+    page: &mut String,
+    machine: &Machine,
+    results: &Results,
+    yardstick: &[Program],
+    rounds: usize,
+) -> std::fmt::Result {
+    writeln!(
+        page,
+        "# Benchmarks
+
+Written by `cargo run --release --manifest-path benches/Cargo.toml`, which runs everything and replaces this file and its
+charts. With `-- --quick` at the end it takes a minute, writes below the target folder, and its figures mean little.
+
+A time is a median; each benchmark runs {}, and the smallest median counts. A ratio is a time divided by keyfob's: above
+1 is slower than keyfob. Every benchmark compares its answer with a known one before it is timed and after, and stops
+the run if it differs.
+
+Ratios carry over to other machines, times do not. Two measurements of the same code differ by about 3 %, and by more on
+a machine that is doing something else.
+
+## Where
+
+| | |
+|---|---|",
+        if rounds == 1 { "once".into() } else { format!("{rounds} times") }
+    )?;
+    for (name, value) in &machine.facts {
+        writeln!(page, "| {name} | {value} |")?;
+    }
+    let mut versions: Vec<_> = machine.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    #[cfg(liboath)]
+    versions.push(format!("liboath {}", liboath::version()));
+    versions.sort();
+    writeln!(page, "| versions | {} |", versions.join(", "))?;
+    if !liboath::PRESENT {
+        writeln!(page, "| left out | liboath, which is not installed |")?;
+    }
+
+    writeln!(page, "\n## The bars\n\nWhat keyfob has set itself.\n\n| what | bar | measured | |\n|---|---|---|---|")?;
+    for bar in bars::bars(results) {
+        writeln!(page, "| {} | {} | {} | {} |", bar.what, bar.bar, bar.measured, bar.verdict())?;
+    }
+    writeln!(
+        page,
+        "
+## Charts
+
+![Time of one verification, by library](benches/charts/verify.svg)
+
+![Time of a comparison over length, by crate](benches/charts/ct_eq.svg)
+
+![Time of a search of 2881 steps, by library](benches/charts/search.svg)"
+    )?;
+    for (title, name, what) in GROUPS {
+        group(page, results, title, name, what)?;
+    }
+    comparison(page, results)?;
+    users_yardstick(page, results, yardstick)?;
+    writeln!(
+        page,
+        "
+## How it was done
+
+* totp-rs and what stands on `hmac` are built without keyfob. Features unify over a build: keyfob switches on
+  `sha1/zeroize`, and its peers would pay for wiping that they did not ask for.
+* totp-rs is built without its feature `zeroize`, hence wipes nothing; keyfob always wipes.
+* \"By hand\" is what an application writes that has HMAC only: RFC 4226's truncation, and a search that stops at a match.
+* totp-lite and liboath keep nothing between calls, hence are among the fresh keys only. totp-lite does not verify.
+* libreauth's TOTP reads the system clock in each call; one code is therefore measured with its HOTP.
+* The bars for one verification divide by totp-rs with an object that exists already, for a fresh key too.
+* `ct::eq` and its peers are called through a pointer to a function, by one loop that is the same code for all.
+* Where the linker puts a function moves a time of a few nanoseconds by up to 0.7 ns, from one build to the next.
+* Default release profile, no `target-cpu`."
+    )
+}
+
+fn group(page: &mut String, results: &Results, title: &str, name: &str, what: &str) -> std::fmt::Result {
+    writeln!(page, "\n## {title}\n\n{what}\n\n| | time | ratio |\n|---|--:|--:|")?;
+    let own = results.get(name, "keyfob");
+    for (name, time) in results.group(name) {
+        let ratio = own.map_or("-".into(), |own| format!("{:.2}", time / own));
+        let name = if name.starts_with("keyfob") { format!("**{name}**") } else { name.into() };
+        writeln!(page, "| {name} | {} | {ratio} |", duration(time))?;
+    }
+    Ok(())
+}
+
+fn comparison(page: &mut String, results: &Results) -> std::fmt::Result {
+    const NAMES: [&str; 7] = ["keyfob", CT_PEERS[0], CT_PEERS[1], CT_PEERS[2], CT_PEERS[3], CT_PEERS[4], "=="];
+
+    writeln!(
+        page,
+        "\n## `ct::eq`
+
+Two equal slices, in nanoseconds. `==` is not constant time; it is what `ct::eq` takes the place of.
+
+| bytes | {} | fastest of the five | keyfob / fastest | keyfob / == |
+|--:|{}---|--:|--:|",
+        NAMES.join(" | "),
+        "--:|".repeat(NAMES.len())
+    )?;
+    let columns = NAMES.map(|name| results.over_length("ct::eq", name));
+    for (row, &(length, own)) in columns[0].iter().enumerate() {
+        let times: Vec<_> = columns.iter().filter_map(|column| column.get(row)).map(|cell| cell.1).collect();
+        let Some((fastest, time)) = bars::fastest_peer(results, length) else { continue };
+        let cells: Vec<_> = times.iter().map(|time| format!("{time:.2}")).collect();
+        let equals = times.last().map_or("-".into(), |equals| format!("{:.2}", own / equals));
+        writeln!(page, "| {length} | {} | {fastest} | {:.2} | {equals} |", cells.join(" | "), own / time)?;
+    }
+    Ok(())
+}
+
+fn users_yardstick(page: &mut String, results: &Results, programs: &[Program]) -> std::fmt::Result {
+    let own = ["code, key kept", "verify, key kept"].map(|group| results.get(group, "keyfob"));
+    let ([Some(code), Some(verification)], false) = (own, programs.is_empty()) else { return Ok(()) };
+    writeln!(
+        page,
+        "
+## Users' yardstick
+
+The same code and the same verification of a wrong one in other languages, from an object that exists already where the
+library has objects. Best of seven runs, timed by a loop in that language.
+
+| | one code | ratio | one verification | ratio |
+|---|--:|--:|--:|--:|
+| **keyfob** | {} | 1.00 | {} | 1.00 |",
+        duration(code),
+        duration(verification)
+    )?;
+    for program in programs {
+        writeln!(
+            page,
+            "| {} | {} | {:.0} | {} | {:.0} |",
+            program.name,
+            duration(program.code),
+            program.code / code,
+            duration(program.verification),
+            program.verification / verification
+        )?;
+    }
+    Ok(())
+}
+
+fn verify_chart(results: &Results) -> String {
+    let mut rows = Vec::new();
+    for state in ["kept", "fresh"] {
+        for (name, time) in results.group(&format!("verify, key {state}")) {
+            if name != "keyfob, code parsed before" {
+                rows.push((format!("{name}, key {state}"), time));
+            }
+        }
+    }
+    rows.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let of = |name| results.get("verify, key kept", name).map_or("-".into(), duration);
+    chart::bars(
+        &format!("One verification takes keyfob {} and totp-rs {}", of("keyfob"), of("totp-rs")),
+        "One verification of a wrong code, one step accepted on either side, SHA-1, six digits. Shorter is better.",
+        "nanoseconds",
+        &rows,
+    )
+}
+
+fn search_chart(results: &Results) -> String {
+    let rows: Vec<_> = results.group("search").into_iter().map(|(name, time)| (name.to_owned(), time / 1e3)).collect();
+    let of = |name| results.get("search", name).map_or("-".into(), duration);
+    chart::bars(
+        &format!("Searching a day on either side takes keyfob {} and totp-rs {}", of("keyfob"), of("totp-rs")),
+        "Search of 2881 steps, one day on either side, for a wrong code, SHA-1, six digits. Shorter is better.",
+        "microseconds",
+        &rows,
+    )
+}
+
+fn ct_eq_chart(results: &Results) -> String {
+    let names = ["keyfob"].into_iter().chain(CT_PEERS).chain(["=="]);
+    let series: Vec<_> = names.map(|name| (name, results.over_length("ct::eq", name))).collect();
+    let lengths = &series[0].1;
+    let ahead = lengths
+        .iter()
+        .filter(|&&(length, own)| bars::fastest_peer(results, length).is_some_and(|(_, peer)| own <= peer))
+        .count();
+    chart::lines(
+        &format!("Constant-time comparison: ahead of five crates at {ahead} of {} lengths", lengths.len()),
+        "Time of comparing two equal slices. == is not constant time. Lower is better, both axes are logarithmic.",
+        ["length in bytes", "nanoseconds"],
+        &series,
+    )
+}
+
+fn duration(nanoseconds: f64) -> String {
+    let (value, unit) = match nanoseconds {
+        ..1e3 => (nanoseconds, "ns"),
+        ..1e6 => (nanoseconds / 1e3, "µs"),
+        _ => (nanoseconds / 1e6, "ms"),
+    };
+    match value {
+        ..10.0 => format!("{value:.2} {unit}"),
+        ..100.0 => format!("{value:.1} {unit}"),
+        _ => format!("{value:.0} {unit}"),
+    }
+}
