@@ -29,13 +29,13 @@ fn difference(a: &[u8], b: &[u8]) -> u64 {
     // Tags and digests first, in as few jumps as can be.
     match a.len() {
         17.. => match a.len() {
-            ..=32 => ends::<16>(a, b),
-            ..=64 => ends::<32>(a, b),
+            17..=32 => ends::<16>(a, b),
+            33..=64 => ends::<32>(a, b),
             _ => long(a, b),
         },
-        9.. => ends::<8>(a, b),
-        4.. => ends::<4>(a, b),
-        2.. => ends::<2>(a, b),
+        9..=16 => ends::<8>(a, b),
+        4..=8 => ends::<4>(a, b),
+        2..=3 => ends::<2>(a, b),
         1 => ends::<1>(a, b),
         0 => 0,
     }

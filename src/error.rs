@@ -34,8 +34,22 @@ impl Error {
             | Cause::Base32Symbol { .. }
             | Cause::SecretTooLong
             | Cause::SecretTooShort { .. } => ErrorKind::Secret,
-            Cause::AccountEmpty | Cause::Colon(_) | Cause::Control(_) | Cause::PeriodOfHotp => ErrorKind::Uri,
-            Cause::QrTooLong { .. } => ErrorKind::Qr,
+            Cause::AccountEmpty
+            | Cause::AlgorithmUnknown
+            | Cause::Colon(_)
+            | Cause::Contradiction
+            | Cause::Control(_)
+            | Cause::Counter
+            | Cause::NoLabel
+            | Cause::NoPeriod
+            | Cause::NoSecret
+            | Cause::NoUri
+            | Cause::NotUtf8
+            | Cause::PercentEncoding
+            | Cause::Tolerated(_)
+            | Cause::UriNotSupported(_)
+            | Cause::UriTooLong => ErrorKind::Uri,
+            Cause::QrScale | Cause::QrTooLong { .. } => ErrorKind::Qr,
         }
     }
 
@@ -89,7 +103,19 @@ impl fmt::Display for Error {
                 write!(f, "the {part} contains a colon, which separates issuer and account; leave it out")
             }
             Cause::Control(part) => write!(f, "the {part} contains a control character"),
-            Cause::PeriodOfHotp => f.write_str("a period belongs to TOTP; HOTP counts events"),
+            Cause::NoPeriod => f.write_str("a period belongs to TOTP: HOTP counts events, and Steam has its own"),
+            Cause::AlgorithmUnknown => f.write_str("the algorithm is not SHA1, SHA256 or SHA512"),
+            Cause::Contradiction => f.write_str("a parameter stands there twice, with different values"),
+            Cause::Counter => f.write_str("the counter is not a number from 0 to 18446744073709551615"),
+            Cause::NoLabel => f.write_str("the URI names no account"),
+            Cause::NoSecret => f.write_str("the URI has no secret; some are for approval by a message, not for codes"),
+            Cause::NoUri => f.write_str("this is not an otpauth URI: otpauth://totp/... or otpauth://hotp/..."),
+            Cause::NotUtf8 => f.write_str("a part of the URI is not UTF-8 once it is decoded"),
+            Cause::PercentEncoding => f.write_str("a % is not followed by two hexadecimal digits"),
+            Cause::Tolerated(warning) => f.write_str(warning),
+            Cause::UriNotSupported(name) => write!(f, "URIs of the kind {name} are not supported"),
+            Cause::UriTooLong => f.write_str("a URI has at most 16384 bytes"),
+            Cause::QrScale => f.write_str("the side of a module is 1 to 40 pixels"),
             Cause::QrTooLong { bytes, limit } => {
                 write!(f, "a QR code holds at most {limit} bytes and this URI has {bytes}; shorten issuer or account")
             }
@@ -138,6 +164,18 @@ pub(crate) enum Cause {
     AccountEmpty,
     Colon(&'static str),
     Control(&'static str),
-    PeriodOfHotp,
+    AlgorithmUnknown,
+    Contradiction,
+    Counter,
+    NoLabel,
+    NoSecret,
+    NoUri,
+    NotUtf8,
+    PercentEncoding,
+    Tolerated(&'static str),
+    UriNotSupported(&'static str),
+    UriTooLong,
+    QrScale,
+    NoPeriod,
     QrTooLong { bytes: usize, limit: usize },
 }

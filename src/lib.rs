@@ -35,6 +35,10 @@ pub mod base32;
 #[cfg(feature = "alloc")]
 mod secret;
 
+// Settings in files and databases.
+#[cfg(feature = "serde")]
+mod serde;
+
 // Provisioning.
 #[cfg(feature = "qr")]
 mod qr;
@@ -48,10 +52,14 @@ pub use error::{Error, ErrorKind};
 pub use hotp::{Hotp, LookAhead};
 pub use key::{Key, Strength};
 #[cfg(feature = "qr")]
-pub use qr::{Qr, Terminal};
+pub use qr::{Qr, Svg, Terminal};
 #[cfg(feature = "alloc")]
 pub use secret::Secret;
+#[cfg(feature = "serde")]
+pub use serde::expose_secret;
+#[cfg(all(feature = "serde", feature = "uri"))]
+pub use serde::expose_uri;
 pub use steam::{Steam, SteamCode};
 pub use totp::{Period, Step, Totp, Window};
 #[cfg(feature = "uri")]
-pub use uri::KeyUri;
+pub use uri::{Effect, Finding, KeyUri, Warning};

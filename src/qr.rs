@@ -1,5 +1,10 @@
 //! A URI as a QR code, drawn here: whoever draws it elsewhere learns the secret.
 
+#[cfg(feature = "png")]
+mod png;
+mod svg;
+mod terminal;
+
 use core::fmt;
 
 use qrcode::bits::Bits;
@@ -8,6 +13,9 @@ use zeroize::Zeroizing;
 
 use crate::error::{Cause, Error};
 use crate::uri::KeyUri;
+
+pub use svg::Svg;
+pub use terminal::Terminal;
 
 impl KeyUri {
     /// The URI as a QR code, with error correction level M.
@@ -46,7 +54,28 @@ impl Qr {
     /// any other colour around and several readers fail on an inverted code. Two rows of modules make one row of text.
     #[must_use]
     pub const fn terminal(&self) -> Terminal<'_> {
-        Terminal { qr: self, ink: Ink::Colors }
+        Terminal::new(self)
+    }
+
+    /// For a page: markup to put into it.
+    #[must_use]
+    pub const fn svg(&self) -> Svg<'_> {
+        Svg::new(self)
+    }
+
+    /// How many modules a side has, the quiet zone of four on either side included.
+    #[must_use]
+    pub const fn side(&self) -> usize {
+        self.width + 2 * QUIET_ZONE
+    }
+
+    /// Whether a module is dark, for a renderer of your own: rows from the top and columns from the left, the quiet zone
+    /// included. Outside everything is light.
+    #[must_use]
+    pub fn is_dark(&self, row: usize, column: usize) -> bool {
+        let inside = |place: usize| place.checked_sub(QUIET_ZONE).filter(|place| *place < self.width);
+        let (Some(row), Some(column)) = (inside(row), inside(column)) else { return false };
+        self.dark.get(row * self.width + column).is_some_and(|dark| *dark != 0)
     }
 
     fn new(uri: &str) -> Result<Self, Error> {
@@ -67,85 +96,11 @@ impl Qr {
         let dark = code.into_colors().into_iter().map(|color| u8::from(color == Color::Dark)).collect();
         Ok(Self { width, dark: Zeroizing::new(dark) })
     }
-
-    /// Whether the module is dark, by coordinates that count from within the quiet zone.
-    fn is_dark(&self, row: usize, column: usize) -> bool {
-        let inside = |place: usize| place.checked_sub(QUIET_ZONE).filter(|place| *place < self.width);
-        let (Some(row), Some(column)) = (inside(row), inside(column)) else { return false };
-        self.dark.get(row * self.width + column).is_some_and(|dark| *dark != 0)
-    }
 }
 
 impl fmt::Debug for Qr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Qr").field("width", &self.width).finish_non_exhaustive()
-    }
-}
-
-/// A QR code in rows of text, with the quiet zone of four modules that readers need.
-#[derive(Clone, Copy)]
-pub struct Terminal<'a> {
-    qr: &'a Qr,
-    ink: Ink,
-}
-
-#[derive(Clone, Copy)]
-enum Ink {
-    Colors,
-    Blocks { dark: bool },
-}
-
-impl Terminal<'_> {
-    /// Without colours, for a terminal with light text on a dark background: blocks of text are the light modules.
-    ///
-    /// Where `NO_COLOR` is set, or the output is not a terminal. On the other kind of terminal the code comes out
-    /// inverted: [`plain_on_light`](Self::plain_on_light).
-    #[must_use]
-    pub const fn plain_on_dark(mut self) -> Self {
-        self.ink = Ink::Blocks { dark: false };
-        self
-    }
-
-    /// Without colours, for a terminal with dark text on a light background: blocks of text are the dark modules.
-    #[must_use]
-    pub const fn plain_on_light(mut self) -> Self {
-        self.ink = Ink::Blocks { dark: true };
-        self
-    }
-}
-
-impl fmt::Display for Terminal<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let side = self.qr.width + 2 * QUIET_ZONE;
-        for row in (0..side).step_by(2) {
-            let mut last = None;
-            for column in 0..side {
-                let halves = (self.qr.is_dark(row, column), self.qr.is_dark(row + 1, column));
-                match self.ink {
-                    Ink::Colors => {
-                        let color = |dark| if dark { 16 } else { 231 };
-                        if last.replace(halves) != Some(halves) {
-                            write!(f, "\x1b[38;5;{};48;5;{}m", color(halves.0), color(halves.1))?;
-                        }
-                        f.write_str("▀")?;
-                    }
-                    Ink::Blocks { dark } => f.write_str(match (halves.0 == dark, halves.1 == dark) {
-                        (true, true) => "█",
-                        (true, false) => "▀",
-                        (false, true) => "▄",
-                        (false, false) => " ",
-                    })?,
-                }
-            }
-            f.write_str(if matches!(self.ink, Ink::Colors) { "\x1b[0m\n" } else { "\n" })?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Terminal<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Terminal").field("qr", self.qr).finish_non_exhaustive()
     }
 }
 

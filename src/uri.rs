@@ -6,10 +6,18 @@
 //! otpauth://TYPE/[ISSUER:]ACCOUNT?secret=BASE32[&issuer=ISSUER][&algorithm=][&digits=][&period= | &counter=]
 //! ```
 //!
-//! The writer is strict: one spelling, which is the one that the largest number of apps reads correctly.
+//! The writer is strict: one spelling, which is the one that the largest number of apps reads correctly. There are two
+//! readers, `parse` and `parse_lenient`, and `lint` knows the apps.
+
+mod lint;
+mod parse;
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt::{self, Write};
+
+pub use lint::{Effect, Finding};
+pub use parse::Warning;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
@@ -17,8 +25,10 @@ use zeroize::Zeroizing;
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
 use crate::error::{Cause, Error};
+use crate::hotp::Hotp;
 use crate::secret::Secret;
-use crate::totp::Period;
+use crate::steam::Steam;
+use crate::totp::{Period, Totp};
 
 /// What an authenticator app is told: whose account it is, the secret, and how to make codes from it.
 ///
@@ -41,15 +51,20 @@ use crate::totp::Period;
 /// [`to_uri`](Self::to_uri), [`manual_entry`](Self::manual_entry) and the QR code contain the secret. Show them once,
 /// to its owner, over TLS, with `Cache-Control: no-store`; never log them and never pass them to a service that draws
 /// QR codes.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct KeyUri {
     factor: Factor,
     issuer: Option<String>,
+    /// The prefix of the label, where it is not the issuer.
+    label_issuer: Option<String>,
+    /// Empty only in a Steam link, which has no names.
     account: String,
     secret: Secret,
     algorithm: Algorithm,
     digits: Digits,
     defaults_written: bool,
+    /// Parameters that mean nothing to keyfob, and may to an app.
+    others: Vec<(String, String)>,
 }
 
 /// What moves a code on.
@@ -57,6 +72,7 @@ pub struct KeyUri {
 enum Factor {
     Counter(u64),
     Period(Period),
+    Steam,
 }
 
 impl KeyUri {
@@ -82,7 +98,16 @@ impl KeyUri {
         Self::new(Factor::Counter(counter), issuer, account, secret)
     }
 
-    /// Another hash function. Several apps ignore it and show wrong codes.
+    /// For a Steam Guard authenticator. Most apps do not know it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`totp`](Self::totp).
+    pub fn steam(issuer: &str, account: &str, secret: &Secret) -> Result<Self, Error> {
+        Self::new(Factor::Steam, issuer, account, secret)
+    }
+
+    /// Another hash function. Several apps ignore it and show wrong codes; Steam has its own.
     #[must_use]
     pub fn with_algorithm(mut self, algorithm: Algorithm) -> Self {
         self.algorithm = algorithm;
@@ -100,15 +125,117 @@ impl KeyUri {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for HOTP, which has no period.
+    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for HOTP, which has no period, and for Steam, which has its own.
     pub fn with_period(mut self, period: Period) -> Result<Self, Error> {
-        match &mut self.factor {
-            Factor::Counter(_) => Err(Error::new(Cause::PeriodOfHotp)),
-            Factor::Period(own) => {
-                *own = period;
-                Ok(self)
-            }
+        let Factor::Period(own) = &mut self.factor else { return Err(Error::new(Cause::NoPeriod)) };
+        *own = period;
+        Ok(self)
+    }
+
+    /// A prefix of the label that is not the issuer. It becomes the issuer where there is none.
+    ///
+    /// Apple asks for this: the name of the service there, its domain as the issuer. Other apps show the one or the
+    /// other.
+    ///
+    /// # Errors
+    ///
+    /// As for the issuer of [`totp`](Self::totp).
+    pub fn with_label_issuer(mut self, prefix: &str) -> Result<Self, Error> {
+        let prefix = check_name("issuer", prefix)?;
+        if self.issuer.is_none() && !prefix.is_empty() {
+            self.issuer = Some(prefix.into());
         }
+        let differs = !prefix.is_empty() && self.issuer.as_deref() != Some(prefix);
+        self.label_issuer = differs.then(|| prefix.into());
+        Ok(self)
+    }
+
+    /// The issuer, if there is one.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
+    /// The prefix of the label, where it differs from the issuer.
+    #[must_use]
+    pub fn label_issuer(&self) -> Option<&str> {
+        self.label_issuer.as_deref()
+    }
+
+    /// The account. Empty for a `steam://` link, which has no names.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// The secret.
+    #[must_use]
+    pub const fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// The hash function inside HMAC.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// How many digits a code has. A Steam code has five symbols instead.
+    #[must_use]
+    pub const fn digits(&self) -> Digits {
+        self.digits
+    }
+
+    /// How long a code is shown, for TOTP.
+    #[must_use]
+    pub const fn period(&self) -> Option<Period> {
+        match self.factor {
+            Factor::Period(period) => Some(period),
+            Factor::Counter(_) | Factor::Steam => None,
+        }
+    }
+
+    /// The counter of the first code, for HOTP.
+    #[must_use]
+    pub const fn counter(&self) -> Option<u64> {
+        match self.factor {
+            Factor::Counter(counter) => Some(counter),
+            Factor::Period(_) | Factor::Steam => None,
+        }
+    }
+
+    /// Parameters that mean nothing to keyfob: names and values, decoded. An `image` among them is never fetched.
+    pub fn other_parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.others.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// What checks the codes of this URI, with all its settings, if it is a TOTP one.
+    ///
+    /// ```
+    /// use keyfob::{Digits, KeyUri, Secret};
+    ///
+    /// let uri = KeyUri::totp("Example", "al", &Secret::generate())?.with_digits(Digits::Eight);
+    /// assert_eq!(uri.to_totp().map(|totp| totp.digits()), Some(Digits::Eight));
+    /// assert!(uri.to_hotp().is_none());
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    #[must_use]
+    pub fn to_totp(&self) -> Option<Totp> {
+        let totp = Totp::with_algorithm(&self.secret, self.algorithm).with_digits(self.digits);
+        self.period().map(|period| totp.with_period(period))
+    }
+
+    /// What checks the codes of this URI, if it is a HOTP one.
+    #[must_use]
+    pub fn to_hotp(&self) -> Option<Hotp> {
+        let hotp = Hotp::with_algorithm(&self.secret, self.algorithm).with_digits(self.digits);
+        self.counter().map(|_| hotp)
+    }
+
+    /// What checks the codes of this URI, if it is a Steam Guard one.
+    #[must_use]
+    pub fn to_steam(&self) -> Option<Steam> {
+        (self.factor == Factor::Steam).then(|| Steam::new(&self.secret))
     }
 
     /// Writes algorithm, digits and period even where they are the default. The QR code grows, and nothing is gained
@@ -122,11 +249,14 @@ impl KeyUri {
     /// The URI. It contains the secret.
     #[must_use]
     pub fn to_uri(&self) -> Zeroizing<String> {
-        let names = self.account.len() + 2 * self.issuer.as_ref().map_or(0, String::len);
+        let issuer = self.issuer.as_ref().map_or(0, String::len);
+        let prefix = self.label_issuer.as_ref().map_or(issuer, String::len);
+        let others: usize = self.others.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
         let secret = self.secret.expose_base32();
         // Room for the whole text, so that it never grows and leaves a copy of the secret behind: a percent-encoded
         // byte takes three characters, and everything but names and secret takes at most 87.
-        let mut uri = Zeroizing::new(String::with_capacity(3 * names + secret.len() + 128));
+        let names = 3 * (issuer + prefix + self.account.len());
+        let mut uri = Zeroizing::new(String::with_capacity(names + others + secret.len() + 128));
         // Writing to a `String` does not fail.
         let _ = self.write(&mut uri, &secret);
         uri
@@ -147,57 +277,93 @@ impl KeyUri {
     }
 
     fn new(factor: Factor, issuer: &str, account: &str, secret: &Secret) -> Result<Self, Error> {
-        for (part, name) in [("issuer", issuer), ("account name", account)] {
-            if name.contains(':') {
-                return Err(Error::new(Cause::Colon(part)));
-            }
-            if name.contains(char::is_control) {
-                return Err(Error::new(Cause::Control(part)));
-            }
-        }
+        let (issuer, account) = (check_name("issuer", issuer)?, check_name("account name", account)?);
         if account.is_empty() {
             return Err(Error::new(Cause::AccountEmpty));
         }
-        Ok(Self {
+        let issuer = (!issuer.is_empty()).then(|| issuer.into());
+        Ok(Self::with(factor, issuer, account.into(), secret.clone()))
+    }
+
+    fn with(factor: Factor, issuer: Option<String>, account: String, secret: Secret) -> Self {
+        Self {
             factor,
-            issuer: (!issuer.is_empty()).then(|| issuer.into()),
-            account: account.into(),
-            secret: secret.clone(),
+            issuer,
+            label_issuer: None,
+            account,
+            secret,
             algorithm: Algorithm::default(),
             digits: Digits::default(),
             defaults_written: false,
-        })
+            others: Vec::new(),
+        }
     }
 
     fn write(&self, uri: &mut String, secret: &str) -> fmt::Result {
-        uri.push_str(match self.factor {
-            Factor::Counter(_) => "otpauth://hotp/",
-            Factor::Period(_) => "otpauth://totp/",
-        });
+        let encoded = |text| utf8_percent_encode(text, ENCODED);
+        let kind = match self.factor {
+            Factor::Counter(_) => "hotp",
+            Factor::Period(_) => "totp",
+            Factor::Steam if self.account.is_empty() => return write!(uri, "steam://{secret}"),
+            // The other spelling, `totp` with `encoder=steam`, makes apps that do not know it show wrong codes.
+            Factor::Steam => "steam",
+        };
+        write!(uri, "otpauth://{kind}/")?;
         // Some apps show only the prefix of the label, others prefer the parameter: both, alike.
-        if let Some(issuer) = &self.issuer {
-            write!(uri, "{}:", utf8_percent_encode(issuer, ENCODED))?;
+        if let Some(prefix) = self.label_issuer.as_ref().or(self.issuer.as_ref()) {
+            write!(uri, "{}:", encoded(prefix))?;
         }
-        write!(uri, "{}?secret={secret}", utf8_percent_encode(&self.account, ENCODED))?;
+        write!(uri, "{}?secret={secret}", encoded(&self.account))?;
         if let Some(issuer) = &self.issuer {
-            write!(uri, "&issuer={}", utf8_percent_encode(issuer, ENCODED))?;
+            write!(uri, "&issuer={}", encoded(issuer))?;
         }
         // Left out where it is the default: a smaller QR code, and apps that trip over a parameter do not.
-        if self.defaults_written || self.algorithm != Algorithm::default() {
-            write!(uri, "&algorithm={}", self.algorithm)?;
-        }
-        if self.defaults_written || self.digits != Digits::default() {
-            write!(uri, "&digits={}", self.digits.get())?;
+        if self.factor != Factor::Steam {
+            if self.defaults_written || self.algorithm != Algorithm::default() {
+                write!(uri, "&algorithm={}", self.algorithm)?;
+            }
+            if self.defaults_written || self.digits != Digits::default() {
+                write!(uri, "&digits={}", self.digits.get())?;
+            }
         }
         match self.factor {
-            Factor::Counter(counter) => write!(uri, "&counter={counter}"),
+            Factor::Counter(counter) => write!(uri, "&counter={counter}")?,
             Factor::Period(period) if self.defaults_written || period != Period::default() => {
-                write!(uri, "&period={}", period.seconds())
+                write!(uri, "&period={}", period.seconds())?;
             }
-            Factor::Period(_) => Ok(()),
+            Factor::Period(_) | Factor::Steam => {}
         }
+        self.others.iter().try_for_each(|(name, value)| write!(uri, "&{}={}", encoded(name), encoded(value)))
     }
 }
+
+/// Apps cut names at a colon, do not show a control character, and drop spaces around a name.
+fn check_name<'a>(part: &'static str, name: &'a str) -> Result<&'a str, Error> {
+    if name.contains(':') {
+        return Err(Error::new(Cause::Colon(part)));
+    }
+    if name.contains(char::is_control) {
+        return Err(Error::new(Cause::Control(part)));
+    }
+    Ok(name.trim_matches(' '))
+}
+
+/// By what the URI means. Whether defaults are written is a matter of spelling. The secrets are compared in constant
+/// time.
+impl PartialEq for KeyUri {
+    fn eq(&self, other: &Self) -> bool {
+        self.factor == other.factor
+            && self.issuer == other.issuer
+            && self.label_issuer == other.label_issuer
+            && self.account == other.account
+            && self.algorithm == other.algorithm
+            && self.digits == other.digits
+            && self.others == other.others
+            && self.secret == other.secret
+    }
+}
+
+impl Eq for KeyUri {}
 
 impl fmt::Debug for KeyUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,6 +12,8 @@ mod printed;
 mod qr;
 mod search;
 mod secret;
+#[cfg(feature = "serde")]
+mod serde;
 mod steam;
 mod totp;
 mod uri;

@@ -186,6 +186,17 @@ fn use_secrets() {
         drop(uri.with_defaults_written().to_uri());
     }
     KeyUri::totp("a:b", "c", &secret).unwrap_err();
+    for text in [
+        "otpauth://totp/a?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=b",
+        "otpauth://hotp/a?secret=GEZD+GNBV%20GY3T+QOJQ-GEZDGNBVGY3TQOJQ=&secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+        "otpauth://totp/a?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&secret=MZXW6YTBOI",
+        "otpauth://totp/a?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ%FF",
+        "otpauth://totp/a?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&digits=9",
+        "steam://GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+    ] {
+        black_box(format!("{:?}", KeyUri::parse(text)));
+        black_box(format!("{:?}", KeyUri::parse_lenient(text)));
+    }
     drop(uri);
     drop((secret, pasted));
 }

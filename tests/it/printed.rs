@@ -30,10 +30,13 @@ fn nothing_printed_holds_a_secret_or_a_code() {
     show(&uri.manual_entry());
     show(&qr);
     show(&qr.terminal());
+    show(&qr.svg());
+    show(&KeyUri::parse_lenient(&uri.to_uri().to_uppercase()));
+    show(&uri.lint());
     show(&(Algorithm::Sha1, Digits::Six, Period::default(), Window::default(), LookAhead::default()));
     show(&(Step::new(1), Strength::Weak, ErrorKind::Code));
 
-    let errors: [Error; 14] = [
+    let errors: [Error; 17] = [
         Code::parse(&format!("{CODE}x")).unwrap_err().into(),
         Code::parse(&format!("{CODE}{CODE}")).unwrap_err().into(),
         SteamCode::parse(&format!("{steam_code}{steam_code}")).unwrap_err().into(),
@@ -48,6 +51,9 @@ fn nothing_printed_holds_a_secret_or_a_code() {
         KeyUri::totp(&BASE32.repeat(100), CODE, &secret).unwrap().qr().unwrap_err(),
         KeyUri::hotp("a", "b", &secret, 0).unwrap().with_period(Period::default()).unwrap_err(),
         Period::new(0).unwrap_err(),
+        KeyUri::parse(&format!("otpauth://totp/a?secret={BASE32}&algorithm={BASE32}")).unwrap_err(),
+        KeyUri::parse(&format!("otpauth://{BASE32}/a?secret={BASE32}")).unwrap_err(),
+        KeyUri::parse(&format!("{BASE32}://totp/a?secret={BASE32}")).unwrap_err(),
     ];
     for error in errors {
         assert!(!error.to_string().is_empty());
@@ -67,7 +73,7 @@ fn nothing_printed_holds_a_secret_or_a_code() {
         for number in &numbers {
             assert!(!line.contains(number), "{number} in {line}");
         }
-        for hidden in ["12345678", "31323334", "49, 50", "0x31", "GEZD", "otpauth", "▀", CODE, "287, 82", &steam_code]
+        for hidden in ["12345678", "31323334", "49, 50", "0x31", "GEZD", "secret=", "▀", CODE, "287, 82", &steam_code]
         {
             assert!(!line.contains(hidden), "{hidden:?} in {line}");
         }

@@ -64,7 +64,7 @@ fn versions_by_length() {
 }
 
 #[test]
-fn zbarimg_reads_what_the_terminal_shows() {
+fn zbarimg_reads_every_form() {
     let Some(zbarimg) = program("zbarimg", &["--version"]) else { return };
     let secret = Secret::generate_for(Algorithm::Sha512);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -80,13 +80,27 @@ fn zbarimg_reads_what_the_terminal_shows() {
         let modules = colors(&uri.qr().unwrap());
         let picture = folder.join(format!("terminal-{case}.pgm"));
         std::fs::write(&picture, pgm(&modules, 6)).unwrap();
-        let read = Command::new(&zbarimg)
-            .args(["-q", "--raw", "--nodbus", "-Sdisable", "-Sqrcode.enable"])
-            .arg(&picture)
-            .output()
-            .unwrap();
-        assert_eq!(String::from_utf8_lossy(&read.stdout).trim_end(), *uri.to_uri(), "case {case}");
+        assert_eq!(read(&zbarimg, &picture), *uri.to_uri(), "case {case}");
+
+        #[cfg(feature = "png")]
+        for scale in [3, 6] {
+            let picture = folder.join(format!("picture-{case}-{scale}.png"));
+            std::fs::write(&picture, uri.qr().unwrap().png(scale).unwrap()).unwrap();
+            assert_eq!(read(&zbarimg, &picture), *uri.to_uri(), "case {case}, scale {scale}");
+        }
+        if let Some(rsvg) = program("rsvg-convert", &["--version"]) {
+            let (svg, picture) = (folder.join(format!("markup-{case}.svg")), folder.join(format!("markup-{case}.png")));
+            std::fs::write(&svg, uri.qr().unwrap().svg().with_label("<&>").to_string()).unwrap();
+            assert!(Command::new(rsvg).arg(&svg).arg("-o").arg(&picture).status().unwrap().success());
+            assert_eq!(read(&zbarimg, &picture), *uri.to_uri(), "case {case}");
+        }
     }
+}
+
+fn read(zbarimg: &str, picture: &Path) -> String {
+    let options = ["-q", "--raw", "--nodbus", "-Sdisable", "-Sqrcode.enable"];
+    let output = Command::new(zbarimg).args(options).arg(picture).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
 }
 
 /// The modules as the coloured form shows them: dark where a half of a character has colour 16.
@@ -132,4 +146,59 @@ fn pgm(modules: &[Vec<bool>], scale: usize) -> Vec<u8> {
         (0..scale).for_each(|_| picture.extend(&line));
     }
     picture
+}
+
+#[test]
+fn svg_is_markup_for_a_strict_page() {
+    let qr = KeyUri::totp("Example Inc", "alice@example.com", &Secret::generate()).unwrap().qr().unwrap();
+    let svg = qr.svg().to_string();
+    let side = qr.side();
+    assert!(svg.contains(&format!("width=\"{0}\" height=\"{0}\" viewBox=\"0 0 {side} {side}\"", 5 * side)));
+    for forbidden in ["style", "<script", "href", "url(", "currentColor"] {
+        assert!(!svg.contains(forbidden), "{forbidden}");
+    }
+    let svg = qr.svg().with_module_size(u16::MAX).with_label("\"><script>&'\0\u{1}").to_string();
+    assert!(svg.contains(&format!("width=\"{}\"", side * 65_535)));
+    assert!(svg.contains("aria-label=\"&quot;&gt;&lt;script&gt;&amp;&#39;\"") && svg.contains("&#39;</title>"));
+    // Drawn by its own path, it is the code.
+    let path = svg.rsplit_once(" d=\"").unwrap().1.split_once('"').unwrap().0;
+    let mut drawn = vec![vec![false; side]; side];
+    for run in path.split('M').skip(1) {
+        let (place, rest) = run.split_once('h').unwrap();
+        let (x, y) = place.split_once(' ').unwrap();
+        let (length, _) = rest.split_once('v').unwrap();
+        let (x, y, length): (usize, usize, usize) = (x.parse().unwrap(), y.parse().unwrap(), length.parse().unwrap());
+        drawn[y][x..x + length].fill(true);
+    }
+    assert_eq!(drawn, colors(&qr));
+    assert!(!qr.is_dark(usize::MAX, 0) && !qr.is_dark(0, usize::MAX) && qr.is_dark(4, 4));
+}
+
+#[cfg(feature = "png")]
+#[test]
+fn png_has_one_bit_per_pixel_in_the_size_asked_for() {
+    let qr = KeyUri::totp("Example Inc", "alice@example.com", &Secret::generate()).unwrap().qr().unwrap();
+    for scale in [1, 2, 7, 40] {
+        let file = qr.png(scale).unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(&file[..])).read_info().unwrap();
+        let side = qr.side() * usize::from(scale);
+        assert_eq!((reader.info().width as usize, reader.info().height as usize), (side, side));
+        assert_eq!(
+            (reader.info().bit_depth, reader.info().color_type),
+            (png::BitDepth::One, png::ColorType::Grayscale)
+        );
+        let mut rows = vec![0; reader.output_buffer_size().unwrap()];
+        let frame = reader.next_frame(&mut rows).unwrap();
+        for (y, x) in
+            [(0, 0), (side / 2, side / 3), (side - 1, side - 1), (4 * usize::from(scale), 4 * usize::from(scale))]
+        {
+            let white = rows[y * frame.line_size + x / 8] >> (7 - x % 8) & 1 == 1;
+            assert_eq!(white, !qr.is_dark(y / usize::from(scale), x / usize::from(scale)));
+        }
+        assert!(qr.png_data_uri(scale).unwrap().starts_with("data:image/png;base64,iVBORw0KGgo"));
+    }
+    for scale in [0, 41, 255] {
+        assert_eq!(qr.png(scale).unwrap_err().kind(), ErrorKind::Qr);
+        assert_eq!(qr.png_data_uri(scale).unwrap_err().kind(), ErrorKind::Qr);
+    }
 }

@@ -1,4 +1,4 @@
-use keyfob::{Algorithm, Digits, Error, ErrorKind, KeyUri, Period, Secret};
+use keyfob::{Algorithm, Digits, Effect, Error, ErrorKind, KeyUri, Period, Secret, Warning};
 
 use crate::{data, hex, number, rows, text};
 
@@ -72,4 +72,238 @@ fn manual_entry_in_groups_of_four() {
     };
     assert_eq!(entry(b"12345678901234567890"), "GEZD GNBV GY3T QOJQ GEZD GNBV GY3T QOJQ");
     assert_eq!(entry(b"12345678901"), "GEZD GNBV GY3T QOJQ GE");
+}
+
+#[test]
+fn read_as_they_are_written_in_the_wild() {
+    let file = data("uri_parse");
+    for case in rows(&file, "cases") {
+        let (text_, name) = (text(case, "uri"), text(case, "name"));
+        let strict = KeyUri::parse(text_);
+        let lenient = KeyUri::parse_lenient(text_);
+        let expected = &case["lenient"];
+        // Of these two the message names what is not supported.
+        if let "yaotp" | "motp" = expected["type"].as_str().unwrap_or_default().replace("yandex", "yaotp").as_str() {
+            let error = lenient.unwrap_err().to_string();
+            assert!(error.contains("yaotp") || error.contains("motp"), "{error}");
+            continue;
+        }
+        if text(expected, "result") == "error" {
+            assert!(lenient.is_err() && strict.is_err(), "{name}");
+            continue;
+        }
+        let (uri, warnings) = lenient.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut rules: Vec<&str> = warnings.iter().copied().map(rule).collect();
+        rules.sort_unstable();
+        rules.dedup();
+        let expected_rules: Vec<&str> = rows(case, "warnings").iter().map(|rule| rule.as_str().unwrap()).collect();
+        assert_eq!(rules, expected_rules, "{name}");
+        assert_eq!(strict.is_ok(), case["strict"] == "ok", "{name}");
+        if let Ok(strict) = strict {
+            assert_eq!(strict, uri, "{name}");
+        }
+
+        assert_eq!(uri.issuer(), expected["issuer"].as_str(), "{name}");
+        assert_eq!(uri.account(), expected["account"].as_str().unwrap_or_default(), "{name}");
+        assert_eq!(uri.label_issuer(), expected["label_issuer"].as_str(), "{name}");
+        assert_eq!(uri.algorithm().to_string(), text(expected, "algorithm"), "{name}");
+        assert_eq!(*uri.secret().expose_base32(), text(expected, "secret_base32"), "{name}");
+        match text(expected, "type") {
+            "totp" => assert_eq!(u64::from(uri.to_totp().unwrap().period().seconds()), number(expected, "period")),
+            "hotp" => {
+                let counter = text(expected, "counter").parse().unwrap();
+                assert_eq!(uri.counter(), Some(counter));
+                if let Some(code) = expected["code"].as_str() {
+                    assert_eq!(uri.to_hotp().unwrap().code(counter).to_string(), code);
+                }
+            }
+            "steam" => assert!(uri.to_steam().is_some() && uri.to_totp().is_none()),
+            other => panic!("{other}"),
+        }
+        if text(expected, "type") != "steam" {
+            assert_eq!(u64::from(uri.digits().get()), number(expected, "digits"), "{name}");
+        }
+        let others: serde_json::Map<_, _> =
+            uri.other_parameters().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        assert_eq!(
+            serde_json::Value::from(others),
+            expected.get("extra").cloned().unwrap_or(serde_json::json!({})),
+            "{name}"
+        );
+
+        // What was read is written so that it is read again, without a warning unless a name has a colon.
+        let (again, warnings) = KeyUri::parse_lenient(&uri.to_uri()).unwrap();
+        assert_eq!(again, uri, "{name}");
+        assert!(warnings.iter().all(|warning| [Warning::Colon, Warning::SteamLink].contains(warning)), "{name}");
+    }
+}
+
+fn rule(warning: Warning) -> &'static str {
+    match warning {
+        Warning::WhiteSpace | Warning::SchemeSpelling => "P1",
+        Warning::RawCharacter => "P2",
+        Warning::ParameterSpelling | Warning::RepeatedParameter => "P3",
+        Warning::Plus => "P4",
+        Warning::Colon => "P5",
+        Warning::SecretSpelling => "P7",
+        Warning::LeftOverBits => "P8",
+        Warning::AlgorithmSpelling => "P9",
+        Warning::ForeignParameter => "P11",
+        Warning::NoCounter => "P12",
+        Warning::SteamLink => "P13",
+        _ => panic!("{warning}"),
+    }
+}
+
+#[test]
+fn one_warning_each() {
+    const SECRET: &str = "secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+    for (uri, warning) in [
+        (format!(" otpauth://totp/a?{SECRET}\n"), Warning::WhiteSpace),
+        (format!("Otpauth://totp/a?{SECRET}"), Warning::SchemeSpelling),
+        (format!("otpauth://Totp/a?{SECRET}"), Warning::SchemeSpelling),
+        (format!("otpauth://totp/a b?{SECRET}"), Warning::RawCharacter),
+        (format!("otpauth://totp/a?{SECRET}&Digits=6"), Warning::ParameterSpelling),
+        (format!("otpauth://totp/a?{SECRET}&{SECRET}"), Warning::RepeatedParameter),
+        (format!("otpauth://totp/a?{SECRET}&digits=6&digits=6"), Warning::RepeatedParameter),
+        (format!("otpauth://totp/a?{SECRET}&image=x&image=x"), Warning::RepeatedParameter),
+        (format!("otpauth://totp/a?{SECRET}&issuer=b+c"), Warning::Plus),
+        (format!("otpauth://totp/a:b:c?{SECRET}"), Warning::Colon),
+        (format!("otpauth://totp/a?{}", SECRET.to_lowercase()), Warning::SecretSpelling),
+        (format!("otpauth://totp/a?{SECRET}&algorithm=hmac-sha-1"), Warning::AlgorithmSpelling),
+        (format!("otpauth://totp/a?{SECRET}&counter=1"), Warning::ForeignParameter),
+        (format!("otpauth://hotp/a?{SECRET}&counter=1&period=30"), Warning::ForeignParameter),
+        (format!("otpauth://hotp/a?{SECRET}"), Warning::NoCounter),
+        ("steam://C6OVNHTGKJWE3HVP642NTFSFKA4MO53B".into(), Warning::SteamLink),
+    ] {
+        let (_, warnings) = KeyUri::parse_lenient(&uri).unwrap_or_else(|error| panic!("{uri}: {error}"));
+        assert_eq!(warnings, [warning], "{uri}");
+        let error = KeyUri::parse(&uri).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Uri);
+        assert_eq!(error.to_string(), warning.to_string());
+    }
+}
+
+#[test]
+fn what_is_no_uri() {
+    const SECRET: &str = "secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+    let long = format!("otpauth://totp/{}?{SECRET}", "a".repeat(1_000_000));
+    for (uri, kind) in [
+        ("", ErrorKind::Uri),
+        ("otpauth", ErrorKind::Uri),
+        ("otpauth:totp/a", ErrorKind::Uri),
+        ("otpauth://", ErrorKind::Uri),
+        ("otpauth://totp/", ErrorKind::Uri),
+        ("otpauth://totp/a", ErrorKind::Uri),
+        ("otpauth://totp/a?issuer=b", ErrorKind::Uri),
+        (&format!("https://totp/a?{SECRET}"), ErrorKind::Uri),
+        (&format!("otpauth://ttop/a?{SECRET}"), ErrorKind::Uri),
+        (&format!("otpauth://totp/?{SECRET}"), ErrorKind::Uri),
+        (&format!("otpauth://totp/b:?{SECRET}"), ErrorKind::Uri),
+        (&format!("otpauth://totp/a%?{SECRET}"), ErrorKind::Uri),
+        (&format!("otpauth://totp/a%2?{SECRET}"), ErrorKind::Uri),
+        (&format!("otpauth://totp/a%zz?{SECRET}"), ErrorKind::Uri),
+        (&format!("otpauth://totp/a%0a?{SECRET}"), ErrorKind::Uri),
+        (&format!("otpauth://totp/a?{SECRET}&issuer=b%00"), ErrorKind::Uri),
+        (&format!("otpauth://totp/a?{SECRET}&digits=6&digits=8"), ErrorKind::Uri),
+        (&format!("otpauth://totp/a?{SECRET}&x=1&x=2"), ErrorKind::Uri),
+        (&format!("otpauth://totp/a?{SECRET}&algorithm=MD5"), ErrorKind::Uri),
+        (&format!("otpauth://totp/a?{SECRET}&algorithm="), ErrorKind::Uri),
+        (&format!("otpauth://hotp/a?{SECRET}&counter=-1"), ErrorKind::Uri),
+        (&format!("otpauth://hotp/a?{SECRET}&counter=18446744073709551616"), ErrorKind::Uri),
+        (&format!("otpauth://totp/a?{SECRET}&digits=+6"), ErrorKind::Digits),
+        (&format!("otpauth://totp/a?{SECRET}&digits=256"), ErrorKind::Digits),
+        (&format!("otpauth://totp/a?{SECRET}&digits=5"), ErrorKind::Digits),
+        (&format!("otpauth://totp/a?{SECRET}&period=86401"), ErrorKind::Period),
+        (&format!("otpauth://steam/a?{SECRET}&period=60"), ErrorKind::Period),
+        ("otpauth://totp/a?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJ%FF", ErrorKind::Uri),
+        ("otpauth://totp/a?secret=MZXW6YTB", ErrorKind::Secret),
+        ("otpauth-migration://offline?data=CjEK", ErrorKind::Uri),
+        ("phonefactor://activate", ErrorKind::Uri),
+        (&long, ErrorKind::Uri),
+    ] {
+        let error = KeyUri::parse_lenient(uri).unwrap_err();
+        assert_eq!(error.kind(), kind, "{}", &uri[..uri.len().min(100)]);
+        assert!(!error.to_string().contains("GEZD") && !format!("{error:?}").contains("GEZD"));
+        assert!(KeyUri::parse(uri).is_err());
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn what_is_written_is_read(
+        issuer in "[^:\\p{Cc}]{0,12}",
+        prefix in "([^:\\p{Cc}]{1,6})?",
+        account in "[^:\\p{Cc} ][^:\\p{Cc}]{0,12}",
+        secret in proptest::collection::vec(proptest::prelude::any::<u8>(), 10..70),
+        kind in 0..3,
+        algorithm in 0usize..3,
+        digits in 6u8..=8,
+        number in proptest::prelude::any::<u64>(),
+        defaults in proptest::prelude::any::<bool>(),
+    ) {
+        let secret = Secret::from_bytes(&secret).unwrap();
+        let uri = match kind {
+            0 => KeyUri::totp(&issuer, &account, &secret).unwrap().with_period(Period::new((number % 86_400) as u32 + 1).unwrap()).unwrap(),
+            1 => KeyUri::hotp(&issuer, &account, &secret, number).unwrap(),
+            _ => KeyUri::steam(&issuer, &account, &secret).unwrap(),
+        };
+        let uri = uri.with_label_issuer(&prefix).unwrap();
+        let uri = if kind == 2 { uri } else {
+            uri.with_algorithm([Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512][algorithm]).with_digits(Digits::new(digits).unwrap())
+        };
+        let uri = if defaults { uri.with_defaults_written() } else { uri };
+        let text = uri.to_uri();
+        proptest::prop_assert_eq!(&KeyUri::parse(&text).unwrap(), &uri);
+        proptest::prop_assert!(text.is_ascii());
+    }
+
+    #[test]
+    fn no_text_panics(text in "(otpauth://(totp|hotp|steam)/)?[a-z:%/?&=0-9A-Z+# é]{0,60}") {
+        if let Ok((uri, _)) = KeyUri::parse_lenient(&text) {
+            proptest::prop_assert_eq!(KeyUri::parse_lenient(&uri.to_uri()).unwrap().0, uri);
+        }
+    }
+}
+
+#[test]
+fn lint_names_apps_and_effects() {
+    let secret = Secret::generate_for(Algorithm::Sha512);
+    let plain = || KeyUri::totp("Example", "alice@example.com", &secret).unwrap();
+    let finds = |uri: &KeyUri, app: &str, effect: Effect| {
+        uri.lint()
+            .iter()
+            .any(|finding| finding.app() == app && finding.effect() == effect && !finding.reason().is_empty())
+    };
+    assert_eq!(plain().lint().len(), 0);
+    let cases: [(KeyUri, &str, Effect); 14] = [
+        (plain().with_algorithm(Algorithm::Sha256), "Microsoft Authenticator", Effect::WrongCode),
+        (plain().with_algorithm(Algorithm::Sha512), "YubiKey with firmware before 4.3.1", Effect::Refused),
+        (plain().with_digits(Digits::Eight), "Okta Verify", Effect::WrongCode),
+        (plain().with_digits(Digits::Seven), "Authy", Effect::WrongCode),
+        (plain().with_period(Period::new(60).unwrap()).unwrap(), "Duo Mobile", Effect::WrongCode),
+        (plain().with_period(Period::new(301).unwrap()).unwrap(), "Apple Passwords", Effect::WrongCode),
+        (KeyUri::hotp("Example", "a", &secret, 0).unwrap(), "Bitwarden", Effect::WrongCode),
+        (KeyUri::totp("Steam", "a", &secret).unwrap(), "Ente Auth", Effect::WrongCode),
+        (
+            KeyUri::totp("E", "a", &Secret::from_bytes(&[1; 15]).unwrap()).unwrap(),
+            "FreeOTP for Android",
+            Effect::Refused,
+        ),
+        (KeyUri::hotp("E", "a", &secret, 1 << 31).unwrap(), "Stratum", Effect::Refused),
+        (KeyUri::totp(&"E".repeat(40), &"a".repeat(40), &secret).unwrap(), "YubiKey", Effect::Refused),
+        (KeyUri::totp("AT&T", "a", &secret).unwrap(), "Stratum", Effect::Mislabelled),
+        (KeyUri::totp("", "a", &secret).unwrap(), "Microsoft Authenticator", Effect::Mislabelled),
+        (plain().with_label_issuer("Other").unwrap(), "Aegis", Effect::Mislabelled),
+    ];
+    for (uri, app, effect) in &cases {
+        assert!(finds(uri, app, *effect), "{app} {effect:?} {:?}", uri.lint());
+        let effects: Vec<Effect> = uri.lint().iter().map(|finding| finding.effect()).collect();
+        assert!(effects.is_sorted());
+    }
+    // A name of exactly what a YubiKey stores.
+    let at = |account: usize| KeyUri::totp("E", &"a".repeat(account), &secret).unwrap();
+    assert!(!finds(&at(62), "YubiKey", Effect::Refused) && finds(&at(63), "YubiKey", Effect::Refused));
+    let sixty = |account: usize| at(account).with_period(Period::new(60).unwrap()).unwrap();
+    assert!(!finds(&sixty(59), "YubiKey", Effect::Refused) && finds(&sixty(60), "YubiKey", Effect::Refused));
 }

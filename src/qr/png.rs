@@ -1,0 +1,84 @@
+//! A QR code as a picture.
+
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use base64ct::{Base64, Encoding};
+use png::{BitDepth, ColorType, Encoder, EncodingError};
+use zeroize::Zeroizing;
+
+use super::Qr;
+use crate::error::{Cause, Error};
+
+impl Qr {
+    /// A PNG of one bit per pixel, with so many pixels to the side of a module: 1 to 40.
+    ///
+    /// For mails and for pages that cannot hold markup. Serve it with `Cache-Control: no-store`, from an address that
+    /// says nothing about the account.
+    ///
+    /// ```
+    /// use keyfob::{KeyUri, Secret};
+    ///
+    /// let uri = KeyUri::totp("Example Inc", "alice@example.com", &Secret::generate())?;
+    /// assert!(uri.qr()?.png(6)?.starts_with(b"\x89PNG"));
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) for 0 and for more than 40 pixels.
+    pub fn png(&self, module_size: u8) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let scale = usize::from(module_size);
+        let side = self.side() * scale;
+        let pixels = u32::try_from(side).ok().filter(|_| (1..=40).contains(&module_size));
+        let pixels = pixels.ok_or(Error::new(Cause::QrScale))?;
+
+        // A row of pixels is the same for all rows of a module. Ones are white.
+        let bytes_per_row = side.div_ceil(8);
+        let mut image = Zeroizing::new(vec![0xff; bytes_per_row * side]);
+        for (y, line) in image.chunks_mut(bytes_per_row).enumerate() {
+            for x in 0..side {
+                if let (true, Some(byte)) = (self.is_dark(nth(y, scale), nth(x, scale)), line.get_mut(x >> 3)) {
+                    *byte &= !(0x80 >> (x & 7));
+                }
+            }
+        }
+
+        // Compressed it is smaller than this, so the buffer does not grow. Writing to memory does not fail.
+        let mut file = Zeroizing::new(Vec::with_capacity(image.len() + 1024));
+        encode(&mut file, pixels, &image).map_err(|_| Error::new(Cause::QrScale))?;
+        Ok(file)
+    }
+
+    /// The same PNG as a `data:` address, for the `src` of an image. A content security policy must allow
+    /// `img-src data:`; [`svg`](Self::svg) needs no such hole.
+    ///
+    /// # Errors
+    ///
+    /// As for [`png`](Self::png).
+    pub fn png_data_uri(&self, module_size: u8) -> Result<Zeroizing<String>, Error> {
+        const PREFIX: &str = "data:image/png;base64,";
+        let file = self.png(module_size)?;
+        let mut encoded = Zeroizing::new(vec![0; Base64::encoded_len(&file)]);
+        // The buffer has the length that the encoder asks for.
+        let encoded = Base64::encode(&file, &mut encoded).unwrap_or_default();
+        let mut uri = Zeroizing::new(String::with_capacity(PREFIX.len() + encoded.len()));
+        uri.push_str(PREFIX);
+        uri.push_str(encoded);
+        Ok(uri)
+    }
+}
+
+fn encode(file: &mut Vec<u8>, side: u32, image: &[u8]) -> Result<(), EncodingError> {
+    let mut encoder = Encoder::new(file, side, side);
+    encoder.set_color(ColorType::Grayscale);
+    encoder.set_depth(BitDepth::One);
+    encoder.write_header()?.write_image_data(image)
+}
+
+/// The module that a pixel lies in.
+#[allow(clippy::integer_division_remainder_used, reason = "the size of a picture is public")]
+const fn nth(pixel: usize, scale: usize) -> usize {
+    pixel / scale
+}

@@ -1,0 +1,95 @@
+//! A QR code as markup for a page.
+
+use core::fmt;
+
+use super::Qr;
+
+/// A QR code as an SVG element: `svg.to_string()`, to put into the page itself.
+///
+/// ```
+/// use keyfob::{KeyUri, Secret};
+///
+/// let uri = KeyUri::totp("Example Inc", "alice@example.com", &Secret::generate())?;
+/// let markup = uri.qr()?.svg().with_module_size(6).to_string();
+/// assert!(markup.starts_with("<svg ") && !markup.contains("style"));
+/// # Ok::<(), keyfob::Error>(())
+/// ```
+///
+/// It is markup, not an address: it needs no `img-src` in a content security policy, has no `style`, and its label says
+/// what it is for without saying what is in it. Black on white always, with the border that readers need, on a dark page
+/// as well.
+#[derive(Clone, Copy)]
+pub struct Svg<'a> {
+    qr: &'a Qr,
+    module_size: u16,
+    label: &'a str,
+}
+
+impl<'a> Svg<'a> {
+    pub(super) const fn new(qr: &'a Qr) -> Self {
+        Self { qr, module_size: 5, label: "QR code to scan with an authenticator app" }
+    }
+
+    /// The side of a module in CSS pixels, 5 unless told otherwise. Cameras want 4 or more.
+    #[must_use]
+    pub const fn with_module_size(mut self, pixels: u16) -> Self {
+        self.module_size = pixels;
+        self
+    }
+
+    /// What a screen reader says, in the language of the page.
+    #[must_use]
+    pub const fn with_label(mut self, label: &'a str) -> Self {
+        self.label = label;
+        self
+    }
+}
+
+impl fmt::Display for Svg<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = self.qr.side();
+        let pixels = side * usize::from(self.module_size);
+        let label = Escaped(self.label);
+        write!(
+            f,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{pixels}\" height=\"{pixels}\" \
+             viewBox=\"0 0 {side} {side}\" shape-rendering=\"crispEdges\" role=\"img\" aria-label=\"{label}\">\
+             <title>{label}</title><path fill=\"#fff\" d=\"M0 0h{side}v{side}H0z\"/><path fill=\"#000\" d=\""
+        )?;
+        for row in 0..side {
+            let mut column = 0;
+            while column < side {
+                let run = (column..side).take_while(|column| self.qr.is_dark(row, *column)).count();
+                if run > 0 {
+                    write!(f, "M{column} {row}h{run}v1h-{run}z")?;
+                }
+                column += run + 1;
+            }
+        }
+        f.write_str("\"/></svg>")
+    }
+}
+
+impl fmt::Debug for Svg<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Svg").field("qr", self.qr).finish_non_exhaustive()
+    }
+}
+
+/// Text that stays text, in an attribute and in an element.
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|character| match character {
+            '&' => f.write_str("&amp;"),
+            '<' => f.write_str("&lt;"),
+            '>' => f.write_str("&gt;"),
+            '"' => f.write_str("&quot;"),
+            '\'' => f.write_str("&#39;"),
+            // Not allowed in XML, escaped or not.
+            '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => Ok(()),
+            _ => write!(f, "{character}"),
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! Settings to and from files and databases, through the constructors that check them.
+//!
+//! A secret has no `Serialize`: it would end up in a log, a cache or a dump by way of the struct around it. Where it is
+//! meant to be written, the field says so.
+
+use alloc::string::String;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::Zeroizing;
+
+use crate::algorithm::Algorithm;
+use crate::code::Digits;
+use crate::hotp::LookAhead;
+use crate::totp::{Period, Step, Window};
+
+/// A type that is a number to the outside.
+macro_rules! number {
+    ($name:ty, $number:ty, $get:ident, $new:expr) => {
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.$get().serialize(serializer)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                <$number>::deserialize(deserializer).and_then(|number| $new(number).map_err(D::Error::custom))
+            }
+        }
+    };
+}
+
+number!(Digits, u8, get, Digits::new);
+number!(LookAhead, u8, get, LookAhead::new);
+number!(Period, u32, seconds, Period::new);
+number!(Step, u64, get, |step| Ok::<_, crate::Error>(Step::new(step)));
+
+/// `SHA1`, `SHA256` or `SHA512`, as in URIs.
+impl Serialize for Algorithm {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Algorithm {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        enum Name {
+            #[serde(rename = "SHA1")]
+            Sha1,
+            #[serde(rename = "SHA256")]
+            Sha256,
+            #[serde(rename = "SHA512")]
+            Sha512,
+        }
+        Ok(match Name::deserialize(deserializer)? {
+            Name::Sha1 => Self::Sha1,
+            Name::Sha256 => Self::Sha256,
+            Name::Sha512 => Self::Sha512,
+        })
+    }
+}
+
+/// The two numbers, `behind` and `ahead`.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Window", deny_unknown_fields)]
+struct Sides {
+    behind: u8,
+    ahead: u8,
+}
+
+impl Serialize for Window {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Sides { behind: self.behind(), ahead: self.ahead() }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Window {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Sides { behind, ahead } = Sides::deserialize(deserializer)?;
+        Self::new(behind, ahead).map_err(D::Error::custom)
+    }
+}
+
+/// `#[serde(with = "keyfob::expose_secret")]`, for a field that is to hold a [`Secret`](crate::Secret) in the open, in
+/// base32.
+///
+/// ```
+/// use keyfob::Secret;
+///
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Backup {
+///     #[serde(with = "keyfob::expose_secret")]
+///     secret: Secret,
+/// }
+///
+/// let text = r#"{"secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}"#;
+/// let backup: Backup = serde_json::from_str(text)?;
+/// assert_eq!(serde_json::to_string(&backup)?, text);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub mod expose_secret {
+    use super::{Deserialize, Deserializer, Error, Serialize, Serializer, String, Zeroizing};
+    use crate::secret::Secret;
+
+    #[allow(missing_docs, clippy::missing_errors_doc, reason = "called by what serde derives")]
+    pub fn serialize<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+        secret.expose_base32().as_str().serialize(serializer)
+    }
+
+    #[allow(missing_docs, clippy::missing_errors_doc, reason = "called by what serde derives")]
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        Secret::from_base32(&text).map_err(D::Error::custom)
+    }
+}
+
+/// `#[serde(with = "keyfob::expose_uri")]`, for a field that is to hold a [`KeyUri`](crate::KeyUri) in the open, as its
+/// URI. Read strictly.
+#[cfg(feature = "uri")]
+pub mod expose_uri {
+    use super::{Deserialize, Deserializer, Error, Serialize, Serializer, String, Zeroizing};
+    use crate::uri::KeyUri;
+
+    #[allow(missing_docs, clippy::missing_errors_doc, reason = "called by what serde derives")]
+    pub fn serialize<S: Serializer>(uri: &KeyUri, serializer: S) -> Result<S::Ok, S::Error> {
+        uri.to_uri().as_str().serialize(serializer)
+    }
+
+    #[allow(missing_docs, clippy::missing_errors_doc, reason = "called by what serde derives")]
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<KeyUri, D::Error> {
+        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        KeyUri::parse(&text).map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,392 @@
+//! Reading `otpauth` URIs, as they should be and as they are.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use percent_encoding::percent_decode_str;
+use zeroize::Zeroizing;
+
+use super::{Factor, KeyUri};
+use crate::algorithm::Algorithm;
+use crate::code::Digits;
+use crate::error::{Cause, Error};
+use crate::secret::Secret;
+use crate::totp::Period;
+
+impl KeyUri {
+    /// Reads a URI as the grammar has it. What [`parse_lenient`](Self::parse_lenient) would only warn of is an error.
+    ///
+    /// For everything that this crate writes for names without a colon, `parse(to_uri(x))` is `x`.
+    ///
+    /// ```
+    /// use keyfob::{ErrorKind, KeyUri};
+    ///
+    /// let text = "otpauth://totp/ACME:al?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=ACME";
+    /// let uri = KeyUri::parse(text)?;
+    /// assert_eq!((uri.issuer(), uri.account()), (Some("ACME"), "al"));
+    /// assert_eq!(*uri.to_uri(), text);
+    ///
+    /// let error = KeyUri::parse(&text.replace("totp", "TOTP")).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Uri);
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri), [`ErrorKind::Secret`](crate::ErrorKind::Secret),
+    /// [`ErrorKind::Digits`](crate::ErrorKind::Digits) or [`ErrorKind::Period`](crate::ErrorKind::Period), by what is
+    /// wrong. The message holds nothing of the text.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let (uri, warnings) = Self::parse_lenient(text)?;
+        match warnings.first() {
+            Some(warning) => Err(Error::new(Cause::Tolerated(warning.message()))),
+            None => Ok(uri),
+        }
+    }
+
+    /// Reads a URI as real programs write it, and says what it had to tolerate.
+    ///
+    /// Nothing is guessed: a character that base32 does not have, an algorithm that is not one of the three and two
+    /// different values for one parameter are errors here, too.
+    ///
+    /// ```
+    /// use keyfob::{KeyUri, Warning};
+    ///
+    /// let text = "otpauth://totp/ACME%3aal?secret=gezdgnbvgy3tqojqgezdgnbvgy3tqojq&issuer=ACME&algorithm=sha1";
+    /// let (uri, warnings) = KeyUri::parse_lenient(text)?;
+    /// assert_eq!(warnings, [Warning::SecretSpelling, Warning::AlgorithmSpelling]);
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`parse`](Self::parse).
+    pub fn parse_lenient(text: &str) -> Result<(Self, Vec<Warning>), Error> {
+        let mut reader = Reader { warnings: Vec::new() };
+        let uri = reader.read(text)?;
+        Ok((uri, reader.warnings))
+    }
+}
+
+/// What a lenient reader took although it should not have been written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Warning {
+    /// White space around the URI.
+    WhiteSpace,
+    /// Scheme or type not in lower case. Many apps refuse it.
+    SchemeSpelling,
+    /// A `#`, a space or a character beyond ASCII that is not percent-encoded.
+    RawCharacter,
+    /// The name of a parameter in another case.
+    ParameterSpelling,
+    /// A parameter twice, with one value.
+    RepeatedParameter,
+    /// A `+` that means a space.
+    Plus,
+    /// A colon inside a name, where some apps cut it.
+    Colon,
+    /// A secret in lower case, with spaces, hyphens or padding.
+    SecretSpelling,
+    /// A secret whose last character has bits that belong to no byte. It is written differently from how it was read.
+    LeftOverBits,
+    /// An algorithm in lower case, with a hyphen or with `HMAC`. Some apps read it as SHA-1 and show wrong codes.
+    AlgorithmSpelling,
+    /// A period on HOTP or a counter on TOTP, which was ignored.
+    ForeignParameter,
+    /// No counter on HOTP. It was taken to be 0.
+    NoCounter,
+    /// `steam://`, which has no name.
+    SteamLink,
+}
+
+impl Warning {
+    const fn message(self) -> &'static str {
+        match self {
+            Self::WhiteSpace => "there is white space around the URI",
+            Self::SchemeSpelling => "scheme or type is not in lower case",
+            Self::RawCharacter => "a space, a # or a character beyond ASCII is not percent-encoded",
+            Self::ParameterSpelling => "the name of a parameter is not in lower case",
+            Self::RepeatedParameter => "a parameter stands there twice",
+            Self::Plus => "a + stands for a space, which is written %20",
+            Self::Colon => "a name contains a colon",
+            Self::SecretSpelling => "the secret is not written in capitals without spaces, hyphens and padding",
+            Self::LeftOverBits => "the last character of the secret has bits that belong to no byte",
+            Self::AlgorithmSpelling => "the algorithm is not written SHA1, SHA256 or SHA512",
+            Self::ForeignParameter => "HOTP has no period and TOTP no counter",
+            Self::NoCounter => "HOTP needs a counter",
+            Self::SteamLink => "a steam link names no account",
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+struct Reader {
+    warnings: Vec<Warning>,
+}
+
+/// The parameters as they stand there, decoded.
+#[derive(Default)]
+struct Parameters {
+    secret: Option<Zeroizing<Vec<u8>>>,
+    issuer: Option<String>,
+    algorithm: Option<String>,
+    digits: Option<String>,
+    period: Option<String>,
+    counter: Option<String>,
+    encoder: Option<String>,
+    others: Vec<(String, String)>,
+}
+
+impl Reader {
+    fn warn(&mut self, warning: Warning) {
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+
+    fn read(&mut self, text: &str) -> Result<KeyUri, Error> {
+        if text.len() > MAX_BYTES {
+            return Err(Error::new(Cause::UriTooLong));
+        }
+        let uri = text.trim();
+        if uri.len() != text.len() {
+            self.warn(Warning::WhiteSpace);
+        }
+        let (scheme, rest) = uri.split_once("://").ok_or(Error::new(Cause::NoUri))?;
+        if let Some(name) = NOT_SUPPORTED.iter().find(|name| name.eq_ignore_ascii_case(scheme)) {
+            return Err(Error::new(Cause::UriNotSupported(name)));
+        }
+        if scheme.eq_ignore_ascii_case("steam") {
+            self.warn(Warning::SteamLink);
+            let secret = self.secret(rest.as_bytes())?;
+            return Ok(KeyUri::with(Factor::Steam, None, String::new(), secret));
+        }
+        if !["otpauth", "apple-otpauth"].iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
+            return Err(Error::new(Cause::NoUri));
+        }
+        if rest.contains(|c: char| c == '#' || c == ' ' || !c.is_ascii()) {
+            self.warn(Warning::RawCharacter);
+        }
+
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (kind, label) = path.split_once('/').ok_or(Error::new(Cause::NoLabel))?;
+        if [scheme, kind].iter().any(|part| part.contains(|c: char| c.is_ascii_uppercase())) {
+            self.warn(Warning::SchemeSpelling);
+        }
+        let mut parameters = self.parameters(query)?;
+        let factor = self.factor(kind, &mut parameters)?;
+        let secret = parameters.secret.as_deref().ok_or(Error::new(Cause::NoSecret))?;
+        let secret = self.secret(secret)?;
+        let (label_issuer, account) = self.label(label, parameters.issuer.as_deref())?;
+        let issuer = parameters.issuer.or_else(|| label_issuer.clone());
+
+        let mut uri = KeyUri::with(factor, issuer, account, secret);
+        uri.label_issuer = label_issuer.filter(|prefix| Some(prefix) != uri.issuer.as_ref());
+        if let Some(name) = &parameters.algorithm {
+            uri.algorithm = self.algorithm(name)?;
+        }
+        if let Some(digits) = parameters.digits.filter(|digits| factor != Factor::Steam || digits != "5") {
+            uri.digits = Digits::new(number(&digits).ok_or(Error::new(Cause::Digits))?)?;
+        }
+        uri.others = parameters.others;
+        Ok(uri)
+    }
+}
+
+impl Reader {
+    /// Splits first and decodes afterwards: a percent-encoded `&` belongs to a value.
+    fn parameters(&mut self, query: &str) -> Result<Parameters, Error> {
+        let mut parameters = Parameters::default();
+        for piece in query.split('&').filter(|piece| !piece.is_empty()) {
+            let (raw_name, raw) = piece.split_once('=').unwrap_or((piece, ""));
+            let name = text(raw_name)?;
+            let known = name.to_ascii_lowercase();
+            if known == "secret" {
+                self.spelling(&name, &known);
+                let value = bytes(&self.plus(raw, ""))?;
+                match &parameters.secret {
+                    Some(other) if **other != *value => return Err(Error::new(Cause::Contradiction)),
+                    Some(_) => self.warn(Warning::RepeatedParameter),
+                    None => parameters.secret = Some(value),
+                }
+                continue;
+            }
+            let value = if known == "issuer" { text(&self.plus(raw, "%20"))? } else { text(raw)? };
+            let place = match known.as_str() {
+                // An empty issuer is none.
+                "issuer" if value.is_empty() => continue,
+                "issuer" => &mut parameters.issuer,
+                "algorithm" => &mut parameters.algorithm,
+                "digits" => &mut parameters.digits,
+                "period" => &mut parameters.period,
+                "counter" => &mut parameters.counter,
+                "encoder" => &mut parameters.encoder,
+                _ => {
+                    match parameters.others.iter().find(|(other, _)| *other == name) {
+                        Some((_, other)) if *other != value => return Err(Error::new(Cause::Contradiction)),
+                        Some(_) => self.warn(Warning::RepeatedParameter),
+                        None => parameters.others.push((name, value)),
+                    }
+                    continue;
+                }
+            };
+            let repeated = match place {
+                Some(other) if *other != value => return Err(Error::new(Cause::Contradiction)),
+                Some(_) => true,
+                None => {
+                    *place = Some(value);
+                    false
+                }
+            };
+            self.spelling(&name, &known);
+            if repeated {
+                self.warn(Warning::RepeatedParameter);
+            }
+        }
+        Ok(parameters)
+    }
+
+    fn spelling(&mut self, name: &str, known: &str) {
+        if name != known {
+            self.warn(Warning::ParameterSpelling);
+        }
+    }
+
+    /// Programs that write forms rather than URIs put a `+` for a space.
+    fn plus(&mut self, raw: &str, instead: &str) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(String::with_capacity(raw.len().saturating_mul(3)));
+        for (place, part) in raw.split('+').enumerate() {
+            if place > 0 {
+                self.warn(Warning::Plus);
+                text.push_str(instead);
+            }
+            text.push_str(part);
+        }
+        text
+    }
+
+    fn factor(&mut self, kind: &str, parameters: &mut Parameters) -> Result<Factor, Error> {
+        let period = match &parameters.period {
+            Some(period) => Period::new(number(period).ok_or(Error::new(Cause::Period))?)?,
+            None => Period::default(),
+        };
+        let counter = match &parameters.counter {
+            Some(counter) => Some(number(counter).ok_or(Error::new(Cause::Counter))?),
+            None => None,
+        };
+        let steam = parameters.encoder.as_deref() == Some("steam");
+        if let Some(encoder) = parameters.encoder.take().filter(|_| !steam) {
+            parameters.others.push(("encoder".to_owned(), encoder));
+        }
+        match kind.to_ascii_lowercase().as_str() {
+            "hotp" if !steam => {
+                if parameters.period.is_some() {
+                    self.warn(Warning::ForeignParameter);
+                }
+                if counter.is_none() {
+                    self.warn(Warning::NoCounter);
+                }
+                Ok(Factor::Counter(counter.unwrap_or(0)))
+            }
+            kind @ ("totp" | "steam") => {
+                if counter.is_some() {
+                    self.warn(Warning::ForeignParameter);
+                }
+                match steam || kind == "steam" {
+                    true if period != Period::default() => Err(Error::new(Cause::Period)),
+                    true => Ok(Factor::Steam),
+                    false => Ok(Factor::Period(period)),
+                }
+            }
+            "yaotp" => Err(Error::new(Cause::UriNotSupported("yaotp"))),
+            _ => Err(Error::new(Cause::NoUri)),
+        }
+    }
+
+    fn secret(&mut self, typed: &[u8]) -> Result<Secret, Error> {
+        let typed = str::from_utf8(typed).map_err(|_| Error::new(Cause::NotUtf8))?;
+        let secret = Secret::from_base32(typed)?;
+        let canonical = secret.expose_base32();
+        if *canonical == *typed {
+            return Ok(secret);
+        }
+        if typed.contains(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit()) {
+            self.warn(Warning::SecretSpelling);
+        }
+        // Only left-over bits make the last symbol another one.
+        let last = typed.chars().rev().find(char::is_ascii_alphanumeric);
+        if last.map(|last| last.to_ascii_uppercase()) != canonical.chars().next_back() {
+            self.warn(Warning::LeftOverBits);
+        }
+        Ok(secret)
+    }
+
+    /// Prefix and account.
+    fn label(&mut self, raw: &str, issuer: Option<&str>) -> Result<(Option<String>, String), Error> {
+        let label = text(raw)?;
+        let own = issuer.and_then(|issuer| label.strip_prefix(issuer)?.strip_prefix(':').map(|rest| (issuer, rest)));
+        let (prefix, account) = own.or_else(|| label.split_once(':')).unwrap_or(("", &label));
+        let (prefix, account) = (prefix.trim_matches(' '), account.trim_matches(' '));
+        if account.is_empty() {
+            return Err(Error::new(Cause::AccountEmpty));
+        }
+        for (part, name) in [("issuer", issuer.unwrap_or(prefix)), ("account name", account)] {
+            if name.contains(char::is_control) {
+                return Err(Error::new(Cause::Control(part)));
+            }
+            if name.contains(':') {
+                self.warn(Warning::Colon);
+            }
+        }
+        Ok(((!prefix.is_empty()).then(|| prefix.to_owned()), account.to_owned()))
+    }
+
+    fn algorithm(&mut self, name: &str) -> Result<Algorithm, Error> {
+        let plain: String = name.chars().filter(|c| *c != '-').map(|c| c.to_ascii_uppercase()).collect();
+        let algorithm = match plain.strip_prefix("HMAC").unwrap_or(&plain) {
+            "SHA1" => Algorithm::Sha1,
+            "SHA256" => Algorithm::Sha256,
+            "SHA512" => Algorithm::Sha512,
+            _ => return Err(Error::new(Cause::AlgorithmUnknown)),
+        };
+        if !["SHA1", "SHA256", "SHA512"].contains(&name) {
+            self.warn(Warning::AlgorithmSpelling);
+        }
+        Ok(algorithm)
+    }
+}
+
+/// Digits and nothing else: no sign, no space.
+fn number<T: core::str::FromStr>(text: &str) -> Option<T> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+fn text(raw: &str) -> Result<String, Error> {
+    let bytes = bytes(raw)?;
+    str::from_utf8(&bytes).map(ToOwned::to_owned).map_err(|_| Error::new(Cause::NotUtf8))
+}
+
+/// Percent-decoded, in a buffer that never grows: it may hold the secret.
+fn bytes(raw: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let escapes = raw.split('%').skip(1);
+    if escapes.clone().any(|escape| !escape.bytes().take(2).filter(u8::is_ascii_hexdigit).count().eq(&2)) {
+        return Err(Error::new(Cause::PercentEncoding));
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(raw.len()));
+    bytes.extend(percent_decode_str(raw));
+    Ok(bytes)
+}
+
+/// Of programs that keyfob knows of and does not read, so that the message can say so.
+const NOT_SUPPORTED: [&str; 3] = ["motp", "otpauth-migration", "phonefactor"];
+
+/// No QR code holds so much, and no name is so long.
+const MAX_BYTES: usize = 16 * 1024;
