@@ -49,6 +49,7 @@ impl Error {
             | Cause::Tolerated(_)
             | Cause::UriNotSupported(_)
             | Cause::UriTooLong => ErrorKind::Uri,
+            Cause::MigrationCannot | Cause::MigrationMalformed | Cause::MigrationType => ErrorKind::Migration,
             Cause::QrScale | Cause::QrTooLong { .. } => ErrorKind::Qr,
         }
     }
@@ -115,9 +116,16 @@ impl fmt::Display for Error {
             Cause::Tolerated(warning) => f.write_str(warning),
             Cause::UriNotSupported(name) => write!(f, "URIs of the kind {name} are not supported"),
             Cause::UriTooLong => f.write_str("a URI has at most 16384 bytes"),
+            Cause::MigrationCannot => f.write_str(
+                "a transfer holds TOTP of 30 seconds and HOTP, with six or eight digits and counters below 2^63",
+            ),
+            Cause::MigrationMalformed => {
+                f.write_str("this is not an otpauth-migration URI, or a part of it is missing")
+            }
+            Cause::MigrationType => f.write_str("the account is neither TOTP nor HOTP"),
             Cause::QrScale => f.write_str("the side of a module is 1 to 40 pixels"),
             Cause::QrTooLong { bytes, limit } => {
-                write!(f, "a QR code holds at most {limit} bytes and this URI has {bytes}; shorten issuer or account")
+                write!(f, "a QR code holds at most {limit} bytes and this text has {bytes}; shorten issuer or account")
             }
         }
     }
@@ -135,6 +143,8 @@ pub enum ErrorKind {
     Digits,
     /// The look-ahead of HOTP.
     LookAhead,
+    /// A transfer between authenticators.
+    Migration,
     /// The period of TOTP.
     Period,
     /// The URI does not fit into a QR code.
@@ -149,7 +159,10 @@ pub enum ErrorKind {
 
 /// The precise reason. Lengths and positions only: nothing of what was refused may be in here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "qr"), allow(dead_code, reason = "each feature brings more that can be refused"))]
+#[cfg_attr(
+    not(all(feature = "migration", feature = "png")),
+    allow(dead_code, reason = "each feature brings more that can be refused")
+)]
 pub(crate) enum Cause {
     Code(CodeError),
     Digits,
@@ -175,6 +188,9 @@ pub(crate) enum Cause {
     Tolerated(&'static str),
     UriNotSupported(&'static str),
     UriTooLong,
+    MigrationCannot,
+    MigrationMalformed,
+    MigrationType,
     QrScale,
     NoPeriod,
     QrTooLong { bytes: usize, limit: usize },

@@ -40,6 +40,8 @@ mod secret;
 mod serde;
 
 // Provisioning.
+#[cfg(feature = "migration")]
+mod migration;
 #[cfg(feature = "qr")]
 mod qr;
 #[cfg(feature = "uri")]
@@ -51,6 +53,8 @@ pub use code::{Code, CodeError, Digits};
 pub use error::{Error, ErrorKind};
 pub use hotp::{Hotp, LookAhead};
 pub use key::{Key, Strength};
+#[cfg(feature = "migration")]
+pub use migration::Migration;
 #[cfg(feature = "qr")]
 pub use qr::{Qr, Svg, Terminal};
 #[cfg(feature = "alloc")]

@@ -48,6 +48,30 @@ pub struct Qr {
 }
 
 impl Qr {
+    /// A QR code of another text than a [`KeyUri`], such as one of a transfer between apps, with error correction level M.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) if the text is longer than 2331 bytes.
+    pub fn new(text: &str) -> Result<Self, Error> {
+        let too_long = || Error::new(Cause::QrTooLong { bytes: text.len(), limit: MAX_BYTES });
+        if text.len() > MAX_BYTES {
+            return Err(too_long());
+        }
+        // As bytes throughout. Cutting the text into segments of letters and digits makes some codes one version
+        // smaller, but the encoder's cuts make others larger than the standard's table allows for.
+        let with_version = |version| -> QrResult<QrCode> {
+            let mut bits = Bits::new(Version::Normal(version));
+            bits.push_byte_data(text.as_bytes())?;
+            bits.push_terminator(EcLevel::M)?;
+            QrCode::with_bits(bits, EcLevel::M)
+        };
+        let code = (1..=40).find_map(|version| with_version(version).ok()).ok_or_else(too_long)?;
+        let width = code.width();
+        let dark = code.into_colors().into_iter().map(|color| u8::from(color == Color::Dark)).collect();
+        Ok(Self { width, dark: Zeroizing::new(dark) })
+    }
+
     /// For a terminal: `println!("{}", qr.terminal())`.
     ///
     /// Sets its colours itself, black on white out of the fixed part of the 256-colour palette, since a theme may turn
@@ -76,25 +100,6 @@ impl Qr {
         let inside = |place: usize| place.checked_sub(QUIET_ZONE).filter(|place| *place < self.width);
         let (Some(row), Some(column)) = (inside(row), inside(column)) else { return false };
         self.dark.get(row * self.width + column).is_some_and(|dark| *dark != 0)
-    }
-
-    fn new(uri: &str) -> Result<Self, Error> {
-        let too_long = || Error::new(Cause::QrTooLong { bytes: uri.len(), limit: MAX_BYTES });
-        if uri.len() > MAX_BYTES {
-            return Err(too_long());
-        }
-        // As bytes throughout. Cutting the text into segments of letters and digits makes some codes one version
-        // smaller, but the encoder's cuts make others larger than the standard's table allows for.
-        let with_version = |version| -> QrResult<QrCode> {
-            let mut bits = Bits::new(Version::Normal(version));
-            bits.push_byte_data(uri.as_bytes())?;
-            bits.push_terminator(EcLevel::M)?;
-            QrCode::with_bits(bits, EcLevel::M)
-        };
-        let code = (1..=40).find_map(|version| with_version(version).ok()).ok_or_else(too_long)?;
-        let width = code.width();
-        let dark = code.into_colors().into_iter().map(|color| u8::from(color == Color::Dark)).collect();
-        Ok(Self { width, dark: Zeroizing::new(dark) })
     }
 }
 

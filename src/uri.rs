@@ -69,7 +69,7 @@ pub struct KeyUri {
 
 /// What moves a code on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Factor {
+pub(crate) enum Factor {
     Counter(u64),
     Period(Period),
     Steam,
@@ -285,7 +285,7 @@ impl KeyUri {
         Ok(Self::with(factor, issuer, account.into(), secret.clone()))
     }
 
-    fn with(factor: Factor, issuer: Option<String>, account: String, secret: Secret) -> Self {
+    pub(crate) fn with(factor: Factor, issuer: Option<String>, account: String, secret: Secret) -> Self {
         Self {
             factor,
             issuer,

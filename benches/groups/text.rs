@@ -57,4 +57,19 @@ fn uri(criterion: &mut Criterion) {
         .expect("valid");
     time(&mut group, "totp-rs", || black_box(&totp).to_url().expect("valid"), |uri| uri, expected.replace('@', "%40"));
     group.finish();
+
+    let mut group = criterion.benchmark_group("URI, read");
+    let text = expected.as_str();
+    let read = || KeyUri::parse(black_box(text));
+    time(
+        &mut group,
+        "keyfob",
+        read,
+        |uri| uri.map(|uri| uri.account().to_owned()).ok(),
+        Some("alice@example.com".into()),
+    );
+    let read = || totp_rs::Totp::from_url(black_box(text));
+    let account = |totp: Result<totp_rs::Totp, _>| totp.ok().map(|totp| totp.account_name().to_owned());
+    time(&mut group, "totp-rs", read, account, Some("alice@example.com".into()));
+    group.finish();
 }

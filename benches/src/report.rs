@@ -11,7 +11,7 @@ use crate::results::Results;
 use crate::yardstick::Program;
 
 /// Title, name in criterion, what is measured.
-const GROUPS: [(&str, &str, &str); 10] = [
+const GROUPS: [(&str, &str, &str); 11] = [
     (
         "One code, key kept",
         "code, key kept",
@@ -39,6 +39,11 @@ three; the others stop at a match, and a wrong code is the case in which they do
         "URI, write",
         "URI, write",
         "Issuer and account, everything else by default. The two texts differ in the @, which totp-rs escapes.",
+    ),
+    (
+        "URI, read",
+        "URI, read",
+        "The URI that keyfob writes, into an object that can make codes or be asked for its parts.",
     ),
 ];
 

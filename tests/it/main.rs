@@ -6,6 +6,8 @@ mod code;
 mod ct;
 mod hotp;
 mod memory;
+#[cfg(feature = "migration")]
+mod migration;
 mod oracle;
 mod peers;
 mod printed;

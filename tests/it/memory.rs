@@ -197,6 +197,11 @@ fn use_secrets() {
         black_box(format!("{:?}", KeyUri::parse(text)));
         black_box(format!("{:?}", KeyUri::parse_lenient(text)));
     }
+    #[cfg(feature = "migration")]
+    for text in keyfob::Migration::export(&[uri.clone(), uri.clone()], 1).unwrap() {
+        drop(keyfob::Migration::parse(&text).unwrap());
+        keyfob::Migration::parse(&text[..text.len() - 9]).unwrap_err();
+    }
     drop(uri);
     drop((secret, pasted));
 }

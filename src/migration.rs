@@ -1,0 +1,360 @@
+//! `otpauth-migration` URIs: what Google Authenticator shows as "Transfer accounts", one QR code for some accounts each.
+//!
+//! The payload is a protocol buffer of thirteen fields in base64. It has no period, so every TOTP account has one of 30
+//! seconds. The fields are read here, not by a library: the secret is one of them, and copies that a general decoder
+//! makes are not wiped.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+
+use base64ct::{Base64, Base64Unpadded, Encoding};
+use percent_encoding::percent_decode_str;
+use zeroize::Zeroizing;
+
+use crate::algorithm::Algorithm;
+use crate::code::Digits;
+use crate::error::{Cause, Error};
+use crate::secret::Secret;
+use crate::totp::Period;
+use crate::uri::{Factor, KeyUri};
+
+/// The accounts in one QR code of a transfer, and which of how many codes it is.
+///
+/// ```
+/// use keyfob::{KeyUri, Migration, Secret};
+///
+/// let accounts: Vec<KeyUri> = (1..=12)
+///     .map(|n| KeyUri::totp("Example", &format!("user{n}"), &Secret::generate()))
+///     .collect::<Result<_, _>>()?;
+/// let codes = Migration::export(&accounts, 77)?;
+/// assert_eq!(codes.len(), 3); // so few accounts in each that a camera reads it
+///
+/// let mut found = Vec::new();
+/// for code in &codes {
+///     let part = Migration::parse(code)?;
+///     assert_eq!((part.batch_id(), part.batch_size()), (77, 3));
+///     found.extend(part.into_entries());
+/// }
+/// let found: Vec<KeyUri> = found.into_iter().collect::<Result<_, _>>()?;
+/// assert!(found == accounts);
+/// # Ok::<(), keyfob::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Migration {
+    entries: Vec<Result<KeyUri, Error>>,
+    batch_size: u32,
+    batch_index: u32,
+    batch_id: i32,
+}
+
+impl Migration {
+    /// Reads the text of one QR code, escaped or not, in either alphabet of base64 and with padding or without.
+    ///
+    /// An account that keyfob cannot take, such as one with MD5, is an error in its place. The others are kept.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Migration`](crate::ErrorKind::Migration) if it is no such URI, or its payload is damaged.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let malformed = || Error::new(Cause::MigrationMalformed);
+        let (scheme, rest) = text.trim().split_once("://").ok_or_else(malformed)?;
+        let (host, query) = rest.split_once('?').ok_or_else(malformed)?;
+        if !scheme.eq_ignore_ascii_case("otpauth-migration") || !host.eq_ignore_ascii_case("offline") {
+            return Err(malformed());
+        }
+        let data = query.split('&').find_map(|piece| piece.strip_prefix("data=")).ok_or_else(malformed)?;
+        if data.len() > 4 * MAX_BYTES {
+            return Err(malformed());
+        }
+
+        let mut base64 = Zeroizing::new(Vec::with_capacity(data.len()));
+        base64.extend(percent_decode_str(data).map(|byte| match byte {
+            // A decoder of forms ate the plus.
+            b' ' | b'-' => b'+',
+            b'_' => b'/',
+            other => other,
+        }));
+        let end = base64.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
+        base64.truncate(end);
+        let mut payload = Zeroizing::new(vec![0; base64.len()]);
+        let payload = Base64Unpadded::decode(&*base64, &mut payload).map_err(|_| malformed())?;
+        if payload.len() > MAX_BYTES {
+            return Err(malformed());
+        }
+        Self::read(payload).ok_or_else(malformed)
+    }
+
+    /// The accounts, in their order.
+    pub fn entries(&self) -> &[Result<KeyUri, Error>] {
+        &self.entries
+    }
+
+    /// The accounts, taken out.
+    #[must_use]
+    pub fn into_entries(self) -> Vec<Result<KeyUri, Error>> {
+        self.entries
+    }
+
+    /// How many QR codes the transfer has.
+    #[must_use]
+    pub const fn batch_size(&self) -> u32 {
+        self.batch_size
+    }
+
+    /// Which of them this is, counted from 0. They may be scanned in any order, and one twice.
+    #[must_use]
+    pub const fn batch_index(&self) -> u32 {
+        self.batch_index
+    }
+
+    /// What the QR codes of one transfer have in common. It may be negative or 0.
+    #[must_use]
+    pub const fn batch_id(&self) -> i32 {
+        self.batch_id
+    }
+
+    /// Writes accounts as the texts of QR codes, five to a code, which a camera still reads.
+    ///
+    /// `batch_id` is a random number that tells transfers apart. The texts contain the secrets;
+    /// [`Qr::new`](crate::Qr::new) draws them.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Migration`](crate::ErrorKind::Migration) for what the format cannot say, and an app would show wrong
+    /// codes for: a period other than 30, seven digits, Steam, a counter above 2^63 - 1.
+    pub fn export(accounts: &[KeyUri], batch_id: i32) -> Result<Vec<Zeroizing<String>>, Error> {
+        let batches = accounts.chunks(ACCOUNTS_PER_CODE);
+        let size = batches.len() as u64;
+        (0..).zip(batches).map(|(index, batch)| write(batch, size, index, batch_id)).collect()
+    }
+
+    fn read(payload: &[u8]) -> Option<Self> {
+        let mut migration = Self { entries: Vec::new(), batch_size: 1, batch_index: 0, batch_id: 0 };
+        let mut fields = Fields(payload);
+        while let Some((number, value)) = fields.next()? {
+            match (number, value) {
+                (1, Value::Bytes(account)) => migration.entries.push(read_account(account)?),
+                (3, Value::Number(size)) => migration.batch_size = u32::try_from(size).ok()?.max(1),
+                (4, Value::Number(index)) => migration.batch_index = u32::try_from(index).ok()?,
+                // Negative numbers are written with the sign in the upper half.
+                (5, Value::Number(id)) => migration.batch_id = i32::try_from(id.cast_signed()).ok()?,
+                _ => {}
+            }
+        }
+        Some(migration)
+    }
+}
+
+impl fmt::Debug for Migration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Migration")
+            .field("entries", &self.entries.len())
+            .field("batch_size", &self.batch_size)
+            .field("batch_index", &self.batch_index)
+            .field("batch_id", &self.batch_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `None` if the message is damaged; an error if it is an account that cannot be taken.
+fn read_account(message: &[u8]) -> Option<Result<KeyUri, Error>> {
+    let (mut secret, mut name, mut issuer): (&[u8], _, _) = (&[], String::new(), String::new());
+    let (mut algorithm, mut digits, mut kind, mut counter) = (0, 0, 0, 0);
+    let mut fields = Fields(message);
+    while let Some((number, value)) = fields.next()? {
+        match (number, value) {
+            (1, Value::Bytes(bytes)) => secret = bytes,
+            (2, Value::Bytes(bytes)) => name = str::from_utf8(bytes).ok()?.to_owned(),
+            (3, Value::Bytes(bytes)) => issuer = str::from_utf8(bytes).ok()?.to_owned(),
+            (4, Value::Number(value)) => algorithm = value,
+            (5, Value::Number(value)) => digits = value,
+            (6, Value::Number(value)) => kind = value,
+            (7, Value::Number(value)) => counter = value,
+            _ => {}
+        }
+    }
+    Some(account(secret, &name, issuer, [algorithm, digits, kind, counter]))
+}
+
+fn account(secret: &[u8], name: &str, issuer: String, numbers: [u64; 4]) -> Result<KeyUri, Error> {
+    let [algorithm, digits, kind, counter] = numbers;
+    // 0 means that it was not said.
+    let algorithm = match algorithm {
+        0 | 1 => Algorithm::Sha1,
+        2 => Algorithm::Sha256,
+        3 => Algorithm::Sha512,
+        _ => return Err(Error::new(Cause::AlgorithmUnknown)),
+    };
+    let digits = match digits {
+        0 | 1 => Digits::Six,
+        2 => Digits::Eight,
+        3 => Digits::Seven,
+        _ => return Err(Error::new(Cause::Digits)),
+    };
+    let factor = match kind {
+        0 | 2 => Factor::Period(Period::default()),
+        1 => Factor::Counter(counter),
+        _ => return Err(Error::new(Cause::MigrationType)),
+    };
+    let secret = Secret::from_bytes(secret)?;
+    let account = name.strip_prefix(issuer.as_str()).and_then(|rest| rest.strip_prefix(':')).unwrap_or(name);
+    let account = if issuer.is_empty() { name } else { account }.trim_matches(' ');
+    for (part, text) in [("issuer", issuer.as_str()), ("account name", account)] {
+        if text.contains(char::is_control) {
+            return Err(Error::new(Cause::Control(part)));
+        }
+    }
+    if account.is_empty() {
+        return Err(Error::new(Cause::AccountEmpty));
+    }
+    let issuer = Some(issuer).filter(|issuer| !issuer.is_empty());
+    Ok(KeyUri::with(factor, issuer, account.to_owned(), secret).with_algorithm(algorithm).with_digits(digits))
+}
+
+fn write(accounts: &[KeyUri], size: u64, index: u64, id: i32) -> Result<Zeroizing<String>, Error> {
+    let longest: usize = accounts.iter().map(|uri| message_bytes(uri) + 12).sum();
+    let mut payload = Zeroizing::new(Vec::with_capacity(longest + 64));
+    for uri in accounts {
+        let message = write_account(uri)?;
+        put_bytes(&mut payload, 1, &message);
+    }
+    put_number(&mut payload, 2, 1);
+    put_number(&mut payload, 3, size);
+    put_number(&mut payload, 4, index);
+    put_number(&mut payload, 5, i64::from(id).cast_unsigned());
+
+    let mut base64 = Zeroizing::new(vec![0; Base64::encoded_len(&payload)]);
+    // The buffer has the length that the encoder asks for.
+    let base64 = Base64::encode(&payload, &mut base64).unwrap_or_default();
+    let mut uri = Zeroizing::new(String::with_capacity(PREFIX.len() + 3 * base64.len()));
+    uri.push_str(PREFIX);
+    for symbol in base64.chars() {
+        match symbol {
+            '+' => uri.push_str("%2B"),
+            '/' => uri.push_str("%2F"),
+            '=' => uri.push_str("%3D"),
+            _ => uri.push(symbol),
+        }
+    }
+    Ok(uri)
+}
+
+fn write_account(uri: &KeyUri) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let cannot = || Error::new(Cause::MigrationCannot);
+    let (kind, counter) = match (uri.period(), uri.counter()) {
+        (Some(period), _) if period == Period::default() => (2, None),
+        (_, Some(counter)) if i64::try_from(counter).is_ok() => (1, Some(counter)),
+        _ => return Err(cannot()),
+    };
+    let digits = match uri.digits() {
+        Digits::Six => 1,
+        Digits::Eight => 2,
+        Digits::Seven => return Err(cannot()),
+    };
+    let issuer = uri.issuer().unwrap_or_default();
+    let mut message = Zeroizing::new(Vec::with_capacity(message_bytes(uri)));
+    put_bytes(&mut message, 1, uri.secret().expose_bytes());
+    // The name has no prefix: apps show the issuer beside it.
+    put_bytes(&mut message, 2, uri.account().as_bytes());
+    if !issuer.is_empty() {
+        put_bytes(&mut message, 3, issuer.as_bytes());
+    }
+    put_number(&mut message, 4, uri.algorithm() as u64 + 1);
+    put_number(&mut message, 5, digits);
+    put_number(&mut message, 6, kind);
+    if let Some(counter) = counter {
+        put_number(&mut message, 7, counter);
+    }
+    Ok(message)
+}
+
+/// At least as many bytes as the message of an account takes, so that its buffer does not grow.
+fn message_bytes(uri: &KeyUri) -> usize {
+    uri.secret().expose_bytes().len() + uri.account().len() + uri.issuer().map_or(0, str::len) + 64
+}
+
+fn put_bytes(message: &mut Vec<u8>, field: u64, bytes: &[u8]) {
+    put_varint(message, (field << 3) | 2);
+    put_varint(message, bytes.len() as u64);
+    message.extend_from_slice(bytes);
+}
+
+fn put_number(message: &mut Vec<u8>, field: u64, number: u64) {
+    put_varint(message, field << 3);
+    put_varint(message, number);
+}
+
+fn put_varint(message: &mut Vec<u8>, mut number: u64) {
+    while number > 0x7f {
+        message.push(number.to_le_bytes()[0] | 0x80);
+        number >>= 7;
+    }
+    message.push(number.to_le_bytes()[0]);
+}
+
+/// The fields of a protocol buffer message that is left to read.
+struct Fields<'a>(&'a [u8]);
+
+enum Value<'a> {
+    Bytes(&'a [u8]),
+    Number(u64),
+    /// Of a type that no known field has.
+    Other,
+}
+
+impl<'a> Fields<'a> {
+    /// `None` if the message is damaged, `Some(None)` at its end.
+    #[allow(clippy::option_option, reason = "damaged and ended are two things")]
+    fn next(&mut self) -> Option<Option<(u64, Value<'a>)>> {
+        if self.0.is_empty() {
+            return Some(None);
+        }
+        let key = self.varint()?;
+        let value = match key & 7 {
+            0 => Value::Number(self.varint()?),
+            1 => self.take(8).map(|_| Value::Other)?,
+            2 => {
+                let length = usize::try_from(self.varint()?).ok()?;
+                Value::Bytes(self.take(length)?)
+            }
+            5 => self.take(4).map(|_| Value::Other)?,
+            _ => return None,
+        };
+        Some(Some((key >> 3, value)))
+    }
+
+    /// At most ten bytes, of which the last has one bit left to give.
+    fn varint(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..70).step_by(7) {
+            let (byte, rest) = self.0.split_first()?;
+            self.0 = rest;
+            let bits = u64::from(byte & 0x7f);
+            if shift == 63 && *byte > 1 {
+                return None;
+            }
+            number |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+}
+
+const PREFIX: &str = "otpauth-migration://offline?data=";
+
+/// Ten, which Google Authenticator writes, make a code that many cameras fail on.
+const ACCOUNTS_PER_CODE: usize = 5;
+
+/// More than a QR code holds by far.
+const MAX_BYTES: usize = 64 * 1024;

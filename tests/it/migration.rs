@@ -1,0 +1,114 @@
+use keyfob::{Algorithm, Digits, ErrorKind, KeyUri, Migration, Period, Secret};
+use proptest::prelude::*;
+
+use crate::{data, number, rows, text};
+
+#[test]
+fn transfers_as_apps_write_them() {
+    for case in rows(&data("otpauth_migration"), "cases") {
+        let (name, expected) = (text(case, "name"), &case["expected"]);
+        let parsed = Migration::parse(text(case, "uri"));
+        if expected.get("error").is_some() {
+            assert_eq!(parsed.unwrap_err().kind(), ErrorKind::Migration, "{name}");
+            continue;
+        }
+        let migration = parsed.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(u64::from(migration.batch_size()), number(expected, "batch_size"), "{name}");
+        assert_eq!(u64::from(migration.batch_index()), number(expected, "batch_index"), "{name}");
+        assert_eq!(i64::from(migration.batch_id()), expected["batch_id"].as_i64().unwrap(), "{name}");
+        let accounts = rows(expected, "accounts");
+        assert_eq!(migration.entries().len(), accounts.len(), "{name}");
+        for (entry, account) in migration.entries().iter().zip(accounts) {
+            if account.get("error").is_some() {
+                assert!(entry.is_err(), "{name}");
+                continue;
+            }
+            let uri = entry.as_ref().unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(uri.issuer(), account["issuer"].as_str(), "{name}");
+            assert_eq!(uri.account(), text(account, "account"), "{name}");
+            assert_eq!(uri.algorithm().to_string(), text(account, "algorithm"), "{name}");
+            assert_eq!(u64::from(uri.digits().get()), number(account, "digits"), "{name}");
+            assert_eq!(*uri.secret().expose_base32(), text(account, "secret_base32"), "{name}");
+            match text(account, "type") {
+                "totp" => assert_eq!(uri.period(), Some(Period::default()), "{name}"),
+                _ => assert_eq!(uri.counter(), Some(number(account, "counter")), "{name}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_transfer_cannot_say() {
+    let secret = Secret::generate();
+    let totp = || KeyUri::totp("a", "b", &secret).unwrap();
+    for uri in [
+        totp().with_digits(Digits::Seven),
+        totp().with_period(Period::new(60).unwrap()).unwrap(),
+        KeyUri::steam("a", "b", &secret).unwrap(),
+        KeyUri::hotp("a", "b", &secret, 1 << 63).unwrap(),
+    ] {
+        assert_eq!(Migration::export(&[totp(), uri], 1).unwrap_err().kind(), ErrorKind::Migration);
+    }
+    assert!(Migration::export(&[], 1).unwrap().is_empty());
+}
+
+#[test]
+fn what_is_no_transfer() {
+    let huge = format!("otpauth-migration://offline?data={}", "A".repeat(1_000_000));
+    for text in [
+        "",
+        "otpauth-migration://offline",
+        "otpauth-migration://offline?",
+        "otpauth-migration://online?data=EAEYASAAKJWa7zo%3D",
+        "otpauth://offline?data=EAEYASAAKJWa7zo%3D",
+        "otpauth-migration://offline?data=E",
+        "otpauth-migration://offline?data=!!!!",
+        "otpauth-migration://offline?data=%ff%ff%ff%ff",
+        // A group, and a batch that does not fit.
+        "otpauth-migration://offline?data=Cw==",
+        "otpauth-migration://offline?data=GP////////////8B",
+        &huge,
+    ] {
+        let error = Migration::parse(text).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Migration, "{}", &text[..text.len().min(80)]);
+    }
+    assert!(Migration::parse("otpauth-migration://offline?data=").unwrap().entries().is_empty());
+}
+
+proptest! {
+    #[test]
+    fn what_is_exported_is_read(
+        accounts in prop::collection::vec(
+            ("[^:\\p{Cc} ]{0,8}", "[^:\\p{Cc} ]{1,8}", prop::collection::vec(any::<u8>(), 10..70), 0usize..3, any::<bool>(), prop::option::of(0u64..1 << 63)),
+            0..13,
+        ),
+        id in any::<i32>(),
+    ) {
+        let accounts: Vec<KeyUri> = accounts.iter().map(|(issuer, account, secret, algorithm, eight, counter)| {
+            let secret = Secret::from_bytes(secret).unwrap();
+            let uri = match counter {
+                Some(counter) => KeyUri::hotp(issuer, account, &secret, *counter),
+                None => KeyUri::totp(issuer, account, &secret),
+            };
+            let algorithm = [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512][*algorithm];
+            uri.unwrap().with_algorithm(algorithm).with_digits(if *eight { Digits::Eight } else { Digits::Six })
+        }).collect();
+        let codes = Migration::export(&accounts, id).unwrap();
+        prop_assert_eq!(codes.len(), accounts.len().div_ceil(5));
+        let mut read = Vec::new();
+        for (index, code) in codes.iter().enumerate() {
+            let part = Migration::parse(code).unwrap();
+            prop_assert_eq!((part.batch_id(), part.batch_index() as usize, part.batch_size() as usize), (id, index, codes.len()));
+            read.extend(part.into_entries().into_iter().map(Result::unwrap));
+        }
+        prop_assert_eq!(read, accounts);
+    }
+
+    #[test]
+    fn no_payload_panics(payload in prop::collection::vec(any::<u8>(), 0..60)) {
+        let text: String = payload.iter().map(|byte| format!("%{byte:02x}")).collect();
+        let _ = Migration::parse(&format!("otpauth-migration://offline?data={text}"));
+        use base64ct::Encoding;
+        let _ = Migration::parse(&format!("otpauth-migration://offline?data={}", base64ct::Base64::encode_string(&payload)));
+    }
+}
