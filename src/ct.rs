@@ -119,6 +119,40 @@ pub(crate) fn mask_within(x: u8, low: u8, high: u8) -> u64 {
     mask(((x.wrapping_sub(low) | high.wrapping_sub(x)) >> 31) ^ 1)
 }
 
+/// All ones if `a` is `b`, all zeros if not.
+#[cfg(feature = "guard")]
+pub(crate) fn mask_same(a: u64, b: u64) -> u64 {
+    let x = a ^ b;
+    mask_top(!(x | x.wrapping_neg()))
+}
+
+/// All ones if `a < b`, all zeros if not.
+#[cfg(feature = "guard")]
+pub(crate) fn mask_less(a: u64, b: u64) -> u64 {
+    // The borrow out of the top bit of the difference.
+    mask_top((!a & b) | (!(a ^ b) & a.wrapping_sub(b)))
+}
+
+/// All ones if the number is negative, all zeros if not.
+#[cfg(feature = "guard")]
+pub(crate) fn mask_negative(number: i64) -> u64 {
+    mask_top(number.cast_unsigned())
+}
+
+/// All ones if the top bit is set, all zeros if not.
+#[cfg(feature = "guard")]
+fn mask_top(word: u64) -> u64 {
+    black_box(word >> 63).wrapping_neg()
+}
+
+/// Quotient and remainder, without a division instruction: the reciprocal is exact for every number of 64 bits.
+#[cfg(feature = "guard")]
+#[allow(clippy::cast_possible_truncation, reason = "the quotient is smaller than n")]
+pub(crate) fn divide_by_ten(n: u64) -> (u64, u64) {
+    let quotient = ((u128::from(n) * 0xcccc_cccc_cccc_cccd) >> 67) as u64;
+    (quotient, n.wrapping_sub(quotient.wrapping_mul(10)))
+}
+
 /// All ones for 1, all zeros for 0.
 #[inline]
 pub(crate) fn mask(bit: u32) -> u64 {

@@ -28,6 +28,9 @@ impl Error {
             Cause::Digits => ErrorKind::Digits,
             Cause::LookAhead => ErrorKind::LookAhead,
             Cause::Period => ErrorKind::Period,
+            Cause::Keyring(_) => ErrorKind::Keyring,
+            Cause::Name => ErrorKind::Name,
+            Cause::Policy(_) => ErrorKind::Policy,
             Cause::Window => ErrorKind::Window,
             Cause::Base32Length { .. }
             | Cause::Base32Padding { .. }
@@ -81,6 +84,9 @@ impl fmt::Display for Error {
             Cause::Digits => f.write_str("a code has 6, 7 or 8 digits"),
             Cause::LookAhead => f.write_str("the look-ahead is at most 10 counters"),
             Cause::Period => f.write_str("the period is 1 to 86400 seconds; authenticator apps expect 30"),
+            Cause::Keyring(reason) => write!(f, "the keyring cannot be used: {reason}"),
+            Cause::Name => f.write_str("a name has at most 256 bytes and no control characters"),
+            Cause::Policy(reason) => write!(f, "the policy is out of range: {reason}"),
             Cause::Window => f.write_str("a window is at most 10 steps behind and 10 ahead"),
             Cause::Base32Length { symbols } => {
                 write!(f, "no secret has {symbols} base32 characters; one or more are missing or too many")
@@ -141,12 +147,18 @@ pub enum ErrorKind {
     Code,
     /// The number of digits.
     Digits,
+    /// The keys that seal secrets.
+    Keyring,
     /// The look-ahead of HOTP.
     LookAhead,
     /// A transfer between authenticators.
     Migration,
+    /// The name of an authenticator.
+    Name,
     /// The period of TOTP.
     Period,
+    /// The limits of the guard.
+    Policy,
     /// The URI does not fit into a QR code.
     Qr,
     /// The secret, or its base32 text.
@@ -160,14 +172,17 @@ pub enum ErrorKind {
 /// The precise reason. Lengths and positions only: nothing of what was refused may be in here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
-    not(all(feature = "migration", feature = "png")),
+    not(all(feature = "guard", feature = "migration", feature = "png")),
     allow(dead_code, reason = "each feature brings more that can be refused")
 )]
 pub(crate) enum Cause {
     Code(CodeError),
     Digits,
+    Keyring(&'static str),
     LookAhead,
+    Name,
     Period,
+    Policy(&'static str),
     Window,
     Base32Length { symbols: usize },
     Base32Padding { position: usize },

@@ -110,8 +110,13 @@ impl Hotp {
 
     /// The last counter of `first..=last` at which these codes, one after the other, have been shown.
     pub(crate) fn newest<const N: usize>(&self, codes: [&Code; N], first: u64, last: u64) -> Option<u64> {
-        let mut codes = Consecutive::new(codes, self.digits)?;
-        Newest::of(&self.hmac, first, last, |truncated| codes.matches(truncated)).counter()
+        self.scan(codes, first, last).counter()
+    }
+
+    /// The same, with the verdict still hidden.
+    pub(crate) fn scan<const N: usize>(&self, codes: [&Code; N], first: u64, last: u64) -> Newest {
+        let Some(mut codes) = Consecutive::new(codes, self.digits) else { return Newest::default() };
+        Newest::of(&self.hmac, first, last, |truncated| codes.matches(truncated))
     }
 }
 
@@ -207,6 +212,12 @@ impl Newest {
     /// How many counters matched.
     pub(crate) const fn matches(&self) -> u64 {
         self.matches
+    }
+
+    /// A mask of all ones if there was a match, and its counter.
+    #[cfg(feature = "guard")]
+    pub(crate) fn hidden(&self) -> (u64, u64) {
+        (!ct::mask_same(self.matches, 0), self.counter)
     }
 
     /// Public from here on: the verdict, and on acceptance the counter, which the caller has to store.

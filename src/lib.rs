@@ -47,10 +47,18 @@ mod qr;
 #[cfg(feature = "uri")]
 mod uri;
 
+// The second factor with its state.
+#[cfg(feature = "guard")]
+pub mod guard;
+#[cfg(feature = "guard")]
+pub mod store;
+
 // The public interface is:
 pub use algorithm::Algorithm;
 pub use code::{Code, CodeError, Digits};
 pub use error::{Error, ErrorKind};
+#[cfg(feature = "guard")]
+pub use guard::{Guard, Keyring, Policy, Verdict};
 pub use hotp::{Hotp, LookAhead};
 pub use key::{Key, Strength};
 #[cfg(feature = "migration")]

@@ -93,9 +93,8 @@ impl Totp {
 
     /// The step that a time lies in. Times before T0 count as step 0.
     #[must_use]
-    #[allow(clippy::integer_division_remainder_used, reason = "times and periods are public")]
     pub const fn step(&self, at: u64) -> Step {
-        Step(at.saturating_sub(self.t0) / self.period.0 as u64)
+        Step(self.period.steps(at.saturating_sub(self.t0)))
     }
 
     /// For how many seconds more the code of this moment is shown, 1 to the period. Before T0, the period.
@@ -263,6 +262,12 @@ impl Period {
     pub const fn seconds(self) -> u32 {
         self.0
     }
+
+    /// How many whole periods these seconds are.
+    #[allow(clippy::integer_division_remainder_used, reason = "times and periods are public")]
+    pub(crate) const fn steps(self, seconds: u64) -> u64 {
+        seconds / self.0 as u64
+    }
 }
 
 impl Default for Period {
@@ -315,7 +320,7 @@ impl Default for Window {
 
 /// Unix seconds, unless the clock stands before 1970.
 #[cfg(feature = "std")]
-fn now() -> Option<u64> {
+pub(crate) fn now() -> Option<u64> {
     let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
     Some(since_1970.as_secs())
 }

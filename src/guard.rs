@@ -1,0 +1,436 @@
+//! The stateful second factor: single use, guess budgets, recovery and sealed secrets, over a store.
+//!
+//! [`Guard`] is what an application talks to. Below it, [`SecondFactor`] decides without I/O and without a clock, and a
+//! [`Store`] keeps one record per account.
+//!
+//! One attempt is: load the record, decide, swap the record if nobody changed it in between, and only then read the
+//! verdict. A lost swap means to decide again against the record of the winner. So a code is accepted once by all
+//! processes together, and of a thousand guesses sent at once as many are answered as the budget has left.
+//!
+//! ```
+//! use keyfob::guard::{Confirmation, Refusal};
+//! use keyfob::store::MemoryStore;
+//! use keyfob::{Guard, Keyring, Totp, Verdict};
+//! # futures_lite::future::block_on(async {
+//!
+//! # let now = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(1_900_000_000));
+//! # let clock = now.clone();
+//! let keyring = Keyring::parse(&Keyring::generate_entry("2026", &mut rand::rngs::SysRng)?)?;
+//! let guard = Guard::new(MemoryStore::new(), keyring, "Example Inc");
+//! # let guard = guard.with_clock(move || Some(clock.load(std::sync::atomic::Ordering::SeqCst)));
+//!
+//! let enrolment = guard.enroll("user-17", "alice@example.com").await?;
+//! # let phone = enrolment.uri().to_totp().unwrap();
+//! # let phone = || phone.code_at(now.load(std::sync::atomic::Ordering::SeqCst)).to_string();
+//! let Confirmation::Confirmed(confirmed) = guard.confirm("user-17", &phone()).await? else { panic!() };
+//! assert_eq!(confirmed.recovery_codes().unwrap().iter().len(), 10);
+//!
+//! # now.fetch_add(30, std::sync::atomic::Ordering::SeqCst);
+//! let typed = phone();
+//! assert!(matches!(guard.verify("user-17", &typed).await?, Verdict::Accepted(_)));
+//! let Verdict::Refused(refused) = guard.verify("user-17", &typed).await? else { panic!() };
+//! assert_eq!(refused.reason(), Refusal::Replayed);
+//! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+//! ```
+//!
+//! # Without a `Store`
+//!
+//! An application that keeps the record in a column of its own runs the same decisions itself:
+//!
+//! ```
+//! use keyfob::guard::{Change, Context, SecondFactor};
+//! use keyfob::store::Swap;
+//! use keyfob::{Keyring, Policy, Verdict};
+//! # struct Database(Option<(u64, Vec<u8>)>);
+//! # impl Database {
+//! #     fn select(&self) -> Option<(u64, Vec<u8>)> { self.0.clone() }
+//! #     fn update(&mut self, record: &[u8], version: Option<u64>) -> u64 {
+//! #         self.0 = Some((version.unwrap_or(0) + 1, record.to_vec())); 1
+//! #     }
+//! #     fn delete(&mut self, version: Option<u64>) -> u64 { self.0 = None; 1 }
+//! # }
+//!
+//! fn verify(
+//!     database: &mut Database, keyring: &Keyring, policy: &Policy, typed: &str, now: u64,
+//! ) -> Result<Verdict, Box<dyn std::error::Error>> {
+//!     let context = Context::new("user-17", now, policy, keyring)?;
+//!     for _ in 0..8 {
+//!         let row = database.select(); // SELECT version, record FROM second_factor WHERE account = 'user-17'
+//!         let version = row.as_ref().map(|(version, _)| *version);
+//!         let factor = SecondFactor::read(row.as_ref().map(|(_, record)| record.as_slice()))?;
+//!         let transition = factor.verify(&context, typed)?;
+//!         let changed = match transition.change() {
+//!             Change::None => 1,
+//!             Change::Write(record) => database.update(record, version), // ... WHERE account = 'user-17' AND version = ?
+//!             Change::Remove => database.delete(version),
+//!         };
+//!         let swap = if changed == 1 { Swap::Swapped } else { Swap::Conflict };
+//!         // database.commit()?;
+//!         if let Ok(committed) = transition.committed(swap) {
+//!             committed.events.iter().for_each(|event| println!("{event}"));
+//!             return Ok(committed.value);
+//!         }
+//!     }
+//!     Err("too many at once".into())
+//! }
+//! # let keyring = Keyring::parse(&Keyring::generate_entry("2026", &mut rand::rngs::SysRng).unwrap()).unwrap();
+//! # let Verdict::Refused(_) = verify(&mut Database(None), &keyring, &Policy::default(), "123456", 0).unwrap() else { panic!() };
+//! ```
+//!
+//! **The change must be committed in a transaction of its own, before the verdict is used, whatever the verdict is.** A
+//! refusal is a change, too: it counts a failure. Inside a transaction that a failed login rolls back, every guess is
+//! free; that has been a vulnerability of its own in more than one product.
+
+mod budget;
+mod change;
+mod enrolment;
+mod error;
+mod event;
+mod policy;
+mod proof;
+mod randomness;
+mod record;
+mod recovery;
+mod seal;
+mod transition;
+mod verify;
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+pub use change::{AuthenticatorStatus, Status};
+pub use enrolment::{Confirmation, Confirmed, Diagnosis, Enrolment, Setup};
+pub use error::{GuardError, GuardErrorKind};
+pub use event::{Event, EventKind};
+pub use policy::Policy;
+pub use proof::{Proof, Purpose};
+pub use randomness::Randomness;
+pub use record::{AuthenticatorId, SecondFactor};
+pub use recovery::RecoveryCodes;
+pub use seal::{KeyId, Keyring};
+pub use transition::{Change, Committed, Transition};
+pub use verify::{Accepted, Method, Refusal, Refused, Resynchronisation, Verdict};
+
+use crate::store::{Store, Swap};
+
+/// The second factor of an application: a store, the keys, and the limits.
+///
+/// Every method names the account by a text of the application's choice that never changes, such as the number of the
+/// user, and may be called from any number of processes at once.
+///
+/// # Errors
+///
+/// All methods: [`GuardErrorKind::Account`] for a name that is not one, [`GuardErrorKind::Clock`] for a clock before 1970,
+/// [`GuardErrorKind::Store`] if the store failed, [`GuardErrorKind::Contended`] if eight swaps in a row were lost,
+/// [`GuardErrorKind::RecordInvalid`] and [`GuardErrorKind::RecordNewer`] for a record that cannot be used. An error
+/// lets nobody in.
+pub struct Guard<S> {
+    store: S,
+    keyring: Keyring,
+    issuer: String,
+    policy: Policy,
+    clock: Box<dyn Fn() -> Option<u64> + Send + Sync>,
+    randomness: Randomness,
+    events: Box<dyn Fn(&Event) + Send + Sync>,
+}
+
+impl<S: Store> Guard<S> {
+    /// With the default policy, the system's clock and randomness, and nobody listening to events. `issuer` is the name
+    /// of the service, as authenticator apps will show it.
+    #[must_use]
+    pub fn new(store: S, keyring: Keyring, issuer: &str) -> Self {
+        Self {
+            store,
+            keyring,
+            issuer: issuer.into(),
+            policy: Policy::default(),
+            clock: Box::new(crate::totp::now),
+            randomness: Randomness::default(),
+            events: Box::new(|_| {}),
+        }
+    }
+
+    /// Other limits.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Another clock: Unix seconds, or `None` if it cannot be read.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Fn() -> Option<u64> + Send + Sync + 'static) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// Another source of randomness.
+    #[must_use]
+    pub fn with_randomness(mut self, randomness: Randomness) -> Self {
+        self.randomness = randomness;
+        self
+    }
+
+    /// Somebody who listens: called with each event, once what it tells of is stored. It must not block for long.
+    #[must_use]
+    pub fn with_events(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.events = Box::new(listener);
+        self
+    }
+
+    /// The store.
+    #[must_use]
+    pub const fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// Begins the enrolment of the account's first authenticator, an app: [`SecondFactor::enroll`]. `label` is what the
+    /// app shows beside the issuer, often the mail address.
+    ///
+    /// # Errors
+    ///
+    /// [`GuardErrorKind::ProofRequired`] if the account has a second factor, [`GuardErrorKind::Invalid`] for a name that
+    /// no URI can carry, and as for every method.
+    pub async fn enroll(&self, account: &str, label: &str) -> Result<Enrolment, GuardError> {
+        self.enroll_with(account, label, &Setup::totp(), None).await
+    }
+
+    /// Begins the enrolment of any authenticator: [`SecondFactor::enroll`].
+    ///
+    /// # Errors
+    ///
+    /// As there, and as for every method.
+    pub async fn enroll_with(
+        &self,
+        account: &str,
+        label: &str,
+        setup: &Setup,
+        proof: Option<&Proof>,
+    ) -> Result<Enrolment, GuardError> {
+        self.transact(account, |factor, context| {
+            factor.enroll(context, &self.randomness, setup, (&self.issuer, label), proof)
+        })
+        .await
+    }
+
+    /// Activates the authenticator that is waiting: [`SecondFactor::confirm`].
+    ///
+    /// # Errors
+    ///
+    /// As there, and as for every method.
+    pub async fn confirm(&self, account: &str, typed: &str) -> Result<Confirmation, GuardError> {
+        self.transact(account, |factor, context| factor.confirm(context, &self.randomness, typed)).await
+    }
+
+    /// Decides on what the user typed, a code or a recovery code: [`SecondFactor::verify`].
+    ///
+    /// After an acceptance, what is sealed under an old key is sealed again.
+    ///
+    /// # Errors
+    ///
+    /// As there, and as for every method.
+    pub async fn verify(&self, account: &str, typed: &str) -> Result<Verdict, GuardError> {
+        let mut old_key = false;
+        let verdict = self
+            .transact(account, |factor, context| {
+                old_key = factor.needs_resealing(context.keyring);
+                factor.verify(context, typed)
+            })
+            .await?;
+        if old_key && matches!(verdict, Verdict::Accepted(_)) {
+            // The user is in, and the next acceptance tries again.
+            let _ = self.reseal(account).await;
+        }
+        Ok(verdict)
+    }
+
+    /// Shows, for one purpose and some minutes, that a verification just succeeded.
+    ///
+    /// # Errors
+    ///
+    /// None at present.
+    pub fn prove(&self, accepted: &Accepted, purpose: &Purpose) -> Result<Proof, GuardError> {
+        Proof::new(accepted, purpose, &self.keyring, self.policy.proof_lifetime())
+    }
+
+    /// Whether a proof is good now, for a purpose of the application. It stays good.
+    ///
+    /// # Errors
+    ///
+    /// [`GuardErrorKind::ProofRejected`] if it is not, and as for every method.
+    pub async fn check(&self, account: &str, proof: &Proof, purpose: &Purpose) -> Result<(), GuardError> {
+        self.transact(account, |factor, context| {
+            proof.check(context, factor.generation(), purpose)?;
+            Ok(Transition::of((), Vec::new()))
+        })
+        .await
+    }
+
+    /// How the second factor of the account stands.
+    ///
+    /// # Errors
+    ///
+    /// As for every method.
+    pub async fn status(&self, account: &str) -> Result<Status, GuardError> {
+        self.transact(account, |factor, context| Ok(Transition::of(factor.status(context), Vec::new()))).await
+    }
+
+    /// Finds an authenticator that ran off, by two codes in a row: [`SecondFactor::resync`].
+    ///
+    /// # Errors
+    ///
+    /// As there, and as for every method.
+    pub async fn resync(&self, account: &str, first: &str, second: &str) -> Result<Resynchronisation, GuardError> {
+        self.transact(account, |factor, context| factor.resync(context, first, second)).await
+    }
+
+    /// Gives an authenticator another name: [`SecondFactor::rename`].
+    ///
+    /// # Errors
+    ///
+    /// As there, and as for every method.
+    pub async fn rename(&self, account: &str, authenticator: &AuthenticatorId, name: &str) -> Result<(), GuardError> {
+        self.transact(account, |factor, context| factor.rename(context, authenticator, name)).await
+    }
+
+    /// Removes an authenticator: [`SecondFactor::revoke`].
+    ///
+    /// # Errors
+    ///
+    /// As there, and as for every method.
+    pub async fn revoke(
+        &self,
+        account: &str,
+        authenticator: &AuthenticatorId,
+        proof: &Proof,
+    ) -> Result<(), GuardError> {
+        self.transact(account, |factor, context| factor.revoke(context, authenticator, proof)).await
+    }
+
+    /// Replaces the recovery codes: [`SecondFactor::regenerate_recovery_codes`].
+    ///
+    /// # Errors
+    ///
+    /// As there, and as for every method.
+    pub async fn regenerate_recovery_codes(&self, account: &str, proof: &Proof) -> Result<RecoveryCodes, GuardError> {
+        self.transact(account, |factor, context| factor.regenerate_recovery_codes(context, &self.randomness, proof))
+            .await
+    }
+
+    /// Switches the second factor off: [`SecondFactor::disable`].
+    ///
+    /// # Errors
+    ///
+    /// As there, and as for every method.
+    pub async fn disable(&self, account: &str, proof: &Proof) -> Result<(), GuardError> {
+        self.transact(account, |factor, context| factor.disable(context, proof)).await
+    }
+
+    /// Removes the second factor without a proof: [`SecondFactor::operator_remove`].
+    ///
+    /// # Errors
+    ///
+    /// As there, and as for every method.
+    pub async fn operator_remove(&self, account: &str) -> Result<(), GuardError> {
+        self.transact(account, SecondFactor::operator_remove).await
+    }
+
+    /// Refills the guess budget: [`SecondFactor::operator_lift`].
+    ///
+    /// # Errors
+    ///
+    /// As there, and as for every method.
+    pub async fn operator_lift(&self, account: &str) -> Result<(), GuardError> {
+        self.transact(account, SecondFactor::operator_lift).await
+    }
+
+    /// Refuses all codes up to now, after a backup was restored: [`SecondFactor::operator_fence`].
+    ///
+    /// # Errors
+    ///
+    /// As there, and as for every method.
+    pub async fn operator_fence(&self, account: &str) -> Result<(), GuardError> {
+        self.transact(account, SecondFactor::operator_fence).await
+    }
+
+    /// Seals everything of the account under the primary key: [`SecondFactor::reseal`].
+    ///
+    /// # Errors
+    ///
+    /// As there, and as for every method.
+    pub async fn reseal(&self, account: &str) -> Result<bool, GuardError> {
+        self.transact(account, |factor, context| factor.reseal(context, &self.randomness)).await
+    }
+
+    /// Load, decide, swap; again if somebody else was faster, against what they left.
+    async fn transact<T>(
+        &self,
+        account: &str,
+        mut decide: impl FnMut(&SecondFactor, &Context<'_>) -> Result<Transition<T>, GuardError>,
+    ) -> Result<T, GuardError> {
+        let now = (self.clock)().ok_or(GuardErrorKind::Clock)?;
+        // One moment for all rounds: waiting for a swap is no way into a later window.
+        let context = Context::new(account, now, &self.policy, &self.keyring)?;
+        let failed = |error| GuardError::with_source(GuardErrorKind::Store, error);
+        for _ in 0..=RETRIES {
+            let loaded = self.store.load(account).await.map_err(failed)?;
+            let (version, record) = loaded.unzip();
+            let transition = decide(&SecondFactor::read(record.as_deref())?, &context)?;
+            let swap = match (transition.change(), version) {
+                (Change::None, _) => Swap::Swapped,
+                (Change::Write(record), _) => self.store.swap(account, version, record).await.map_err(failed)?,
+                (Change::Remove, Some(version)) => self.store.remove(account, version).await.map_err(failed)?,
+                (Change::Remove, None) => Swap::Swapped,
+            };
+            if let Ok(Committed { value, events }) = transition.committed(swap) {
+                events.iter().for_each(|event| (self.events)(event));
+                return Ok(value);
+            }
+        }
+        Err(GuardErrorKind::Contended.into())
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for Guard<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard")
+            .field("store", &self.store)
+            .field("keyring", &self.keyring)
+            .field("issuer", &self.issuer)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a decision of [`SecondFactor`] depends on besides the record.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    account: &'a str,
+    now: u64,
+    policy: &'a Policy,
+    keyring: &'a Keyring,
+}
+
+impl<'a> Context<'a> {
+    /// For an account, at a time in Unix seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`GuardErrorKind::Account`] unless the name of the account has 1 to 255 bytes and no control characters.
+    pub fn new(account: &'a str, now: u64, policy: &'a Policy, keyring: &'a Keyring) -> Result<Self, GuardError> {
+        if !matches!(account.len(), 1..=255) || account.contains(char::is_control) {
+            return Err(GuardErrorKind::Account.into());
+        }
+        Ok(Self { account, now, policy, keyring })
+    }
+
+    fn events(&self, kinds: impl IntoIterator<Item = EventKind>) -> Vec<Event> {
+        kinds.into_iter().map(|kind| Event::new(self.account, self.now, kind)).collect()
+    }
+}
+
+/// How many lost swaps are made up for. After the free failures every refusal is free of writes, so an attacker cannot
+/// keep this up.
+const RETRIES: u32 = 8;

@@ -1,0 +1,123 @@
+//! What happened, to log and to tell the user. An event cannot hold a code or a secret: it has no room for text that
+//! somebody typed.
+
+use alloc::string::String;
+use core::fmt;
+
+use crate::guard::enrolment::Diagnosis;
+use crate::guard::record::AuthenticatorId;
+use crate::guard::verify::{Method, Refusal};
+
+/// Something that happened to an account, after it was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    account: String,
+    at: u64,
+    kind: EventKind,
+}
+
+impl Event {
+    pub(crate) fn new(account: &str, at: u64, kind: EventKind) -> Self {
+        Self { account: account.into(), at, kind }
+    }
+
+    /// Whose account.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// When, in Unix seconds.
+    #[must_use]
+    pub const fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// What.
+    #[must_use]
+    pub const fn kind(&self) -> &EventKind {
+        &self.kind
+    }
+}
+
+/// One line for a log.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} account={:?} {:?}", self.at, self.account, self.kind)
+    }
+}
+
+/// What happened. New kinds may come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A code was accepted.
+    Accepted {
+        /// By what.
+        method: Method,
+        /// By which authenticator, unless it was a recovery code.
+        authenticator: Option<AuthenticatorId>,
+        /// How many steps the authenticator is ahead of the server's clock.
+        offset: i64,
+    },
+    /// An authenticator accepted codes of the future, so the clock must have run ahead: its codes are refused until
+    /// the clock gets there.
+    ClockBehind {
+        /// Which authenticator.
+        authenticator: AuthenticatorId,
+        /// By how many seconds.
+        seconds: u64,
+    },
+    /// An authenticator was confirmed, and is active. Tell the user.
+    Confirmed {
+        /// Which.
+        authenticator: AuthenticatorId,
+    },
+    /// The second factor was switched off. Tell the user.
+    Disabled,
+    /// An enrolment began.
+    EnrolmentStarted {
+        /// For which authenticator.
+        authenticator: AuthenticatorId,
+    },
+    /// A code did not confirm an enrolment.
+    EnrolmentRefused {
+        /// What the authenticator seems to do differently, if that is known.
+        diagnosis: Option<Diagnosis>,
+    },
+    /// The guess budget is used up. Somebody is guessing, and knows the password. Tell the user and an operator.
+    Exhausted,
+    /// An exhausted or strained guess budget was refilled: by a recovery code, or by an operator.
+    Lifted,
+    /// A recovery code was used. Tell the user, and have them enrol a new authenticator.
+    Recovered {
+        /// How many codes are left.
+        left: u8,
+    },
+    /// The recovery codes were replaced. Tell the user.
+    RecoveryCodesRegenerated,
+    /// A code was refused.
+    Refused {
+        /// Why. Show the user one message for all of them.
+        reason: Refusal,
+    },
+    /// An authenticator has a new name.
+    Renamed {
+        /// Which.
+        authenticator: AuthenticatorId,
+    },
+    /// What was sealed under an old key is sealed under the primary one now.
+    Resealed,
+    /// An authenticator was resynchronised.
+    Resynchronised {
+        /// Which.
+        authenticator: AuthenticatorId,
+        /// How many steps it is ahead of the server's clock, or how many counters it was ahead.
+        offset: i64,
+    },
+    /// An authenticator was removed. Tell the user.
+    Revoked {
+        /// Which.
+        authenticator: AuthenticatorId,
+    },
+}

@@ -1,0 +1,58 @@
+//! Where secrets, nonces and ids come from.
+
+use alloc::boxed::Box;
+use core::fmt;
+
+use rand::TryRng;
+use zeroize::Zeroizing;
+
+use crate::algorithm::Algorithm;
+use crate::guard::error::{GuardError, GuardErrorKind};
+use crate::secret::Secret;
+
+/// Randomness that can be shared between requests: by default the operating system's.
+pub struct Randomness(Box<Fill>);
+
+type Fill = dyn Fn(&mut [u8]) -> bool + Send + Sync;
+
+impl Randomness {
+    /// From a function that fills a buffer, and answers `false` if it cannot.
+    ///
+    /// Secrets and nonces come from here: whatever it is, it must be as good as the operating system's generator.
+    #[must_use]
+    pub fn new(fill: impl Fn(&mut [u8]) -> bool + Send + Sync + 'static) -> Self {
+        Self(Box::new(fill))
+    }
+
+    pub(crate) fn secret(&self, algorithm: Algorithm) -> Result<Secret, GuardError> {
+        let mut bytes = Zeroizing::new([0; 64]);
+        let bytes = bytes.split_at_mut(algorithm.secret_bytes()).0;
+        self.fill(bytes)?;
+        Ok(Secret::from_bytes(bytes)?)
+    }
+
+    /// The beginning of a count that is never to meet an earlier one of the same account: below 2^52, for readers of
+    /// JSON whose numbers are doubles.
+    pub(crate) fn generation(&self) -> Result<u64, GuardError> {
+        let mut bytes = [0; 8];
+        self.fill(&mut bytes)?;
+        Ok((u64::from_le_bytes(bytes) >> 12).max(1))
+    }
+
+    pub(crate) fn fill(&self, bytes: &mut [u8]) -> Result<(), GuardError> {
+        if (self.0)(bytes) { Ok(()) } else { Err(GuardErrorKind::Randomness.into()) }
+    }
+}
+
+/// The operating system.
+impl Default for Randomness {
+    fn default() -> Self {
+        Self::new(|bytes| rand::rngs::SysRng.try_fill_bytes(bytes).is_ok())
+    }
+}
+
+impl fmt::Debug for Randomness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Randomness").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,501 @@
+//! One record per account: everything that a decision depends on and changes, so that one swap makes it atomic.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::algorithm::Algorithm;
+use crate::code::Digits;
+use crate::ct;
+use crate::guard::budget::{Budget, MAX_FAILURES, MAX_LEVEL};
+use crate::guard::error::{GuardError, GuardErrorKind};
+use crate::guard::randomness::Randomness;
+use crate::guard::recovery::RecoveryCodes;
+use crate::guard::seal::{Keyring, Owner, Sealed};
+use crate::hotp::Hotp;
+use crate::key::Key;
+use crate::totp::Period;
+
+/// The second factor of one account, as it is stored: read, validated, and ready to decide.
+///
+/// Nothing in here does I/O or reads a clock. [`Guard`](crate::Guard) runs it over a [`Store`](crate::store::Store); an
+/// application with a database layer of its own runs it itself, as [the module](crate::guard) shows. Each flow is a
+/// method that takes a [`Context`](crate::guard::Context) and gives a [`Transition`](crate::guard::Transition).
+///
+/// The record is JSON with a version. Secrets are in it only sealed, recovery codes only as keyed hashes.
+#[derive(Clone, Debug, Default)]
+pub struct SecondFactor {
+    /// Changes with each change of the factors, and begins at random: bind trusted devices to it.
+    pub(crate) generation: u64,
+    pub(crate) active: Vec<Authenticator>,
+    pub(crate) pending: Option<Pending>,
+    pub(crate) recovery: Option<RecoverySet>,
+    pub(crate) budget: Budget,
+}
+
+impl SecondFactor {
+    /// How many active authenticators an account has at most.
+    pub const MAX_AUTHENTICATORS: usize = 8;
+
+    /// Reads a record. An account without one has no second factor: `None` is a valid record.
+    ///
+    /// # Errors
+    ///
+    /// [`GuardErrorKind::RecordNewer`] for the record of a newer version, [`GuardErrorKind::RecordInvalid`] for what is not
+    /// a record. Nothing is filled in by a default.
+    pub fn read(record: Option<&[u8]>) -> Result<Self, GuardError> {
+        let Some(record) = record else { return Ok(Self::default()) };
+        if record.len() > MAX_RECORD {
+            return Err(GuardErrorKind::RecordInvalid.into());
+        }
+        match serde_json::from_slice::<Stored<'_>>(record) {
+            Ok(stored) if stored.v == VERSION => stored.validated().ok_or(GuardErrorKind::RecordInvalid.into()),
+            // A newer version may have fields that this one does not know, so the version is looked for alone.
+            _ => match serde_json::from_slice::<AnyVersion>(record) {
+                Ok(AnyVersion { v }) if v > VERSION => Err(GuardErrorKind::RecordNewer.into()),
+                _ => Err(GuardErrorKind::RecordInvalid.into()),
+            },
+        }
+    }
+
+    /// Changes whenever an authenticator is added or removed, recovery codes are replaced, or an operator resets the
+    /// account. Store it with a trusted device or a session, and stop trusting them when it is another. Compare for
+    /// equality only.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The record as JSON. Every number that depends on a verdict has the same length whatever it is, and is written
+    /// without a branch: up to the swap, time and size must not tell what the swap decides about.
+    pub(crate) fn write(&self) -> Vec<u8> {
+        let mut json = Json(Vec::with_capacity(512 + 512 * self.active.len()));
+        json.raw("{\"v\":1,\"generation\":");
+        json.plain(self.generation);
+        json.raw(",\"active\":[");
+        for (place, authenticator) in self.active.iter().enumerate() {
+            json.raw(if place > 0 { "," } else { "" });
+            authenticator.write(&mut json);
+        }
+        json.raw("]");
+        if let Some(pending) = &self.pending {
+            json.raw(",\"pending\":{\"authenticator\":");
+            pending.authenticator.write(&mut json);
+            json.raw(",\"since\":");
+            json.plain(pending.since);
+            json.raw(",\"tries\":");
+            json.plain(pending.tries.into());
+            if let Some(id) = &pending.replaces {
+                json.raw(",\"replaces\":");
+                json.text(&id.0);
+            }
+            json.raw("}");
+        }
+        if let Some(recovery) = &self.recovery {
+            recovery.write(&mut json);
+        }
+        let Budget { failures, failed_at, level, level_at } = self.budget;
+        let fields = [("failures", failures), ("failed_at", failed_at), ("level", level), ("level_at", level_at)];
+        json.raw(",\"budget\":{");
+        for (place, (name, number)) in fields.into_iter().enumerate() {
+            json.raw(if place > 0 { "," } else { "" });
+            json.text(name);
+            json.raw(":");
+            json.fixed(number, 0);
+        }
+        json.raw("}}");
+        json.0
+    }
+}
+
+/// One authenticator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Authenticator {
+    pub(crate) id: AuthenticatorId,
+    pub(crate) name: String,
+    /// `None` for HOTP.
+    pub(crate) period: Option<Period>,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) digits: Digits,
+    pub(crate) created: u64,
+    /// The first step or counter that is still good. All below are spent.
+    pub(crate) next: u64,
+    /// How many steps its clock is ahead of ours.
+    pub(crate) offset: i64,
+    /// How many times in a row it was off to the same side.
+    pub(crate) lean: i64,
+    /// When it was used last; 0 for never.
+    pub(crate) used: u64,
+    pub(crate) secret: Sealed,
+}
+
+impl Authenticator {
+    /// Opens the secret, and absorbs it. TOTP is HOTP of the step, so this serves both.
+    pub(crate) fn hotp(&self, account: &str, keyring: &Keyring) -> Result<Hotp, GuardError> {
+        let secret = keyring.open(&self.secret, &self.owner(account))?;
+        let key = Key::new(&secret).map_err(|_| GuardErrorKind::SealBroken)?;
+        Ok(Hotp::with_algorithm(key, self.algorithm).with_digits(self.digits))
+    }
+
+    pub(crate) fn owner<'a>(&'a self, account: &'a str) -> Owner<'a> {
+        Owner::authenticator(account, &self.id, self.algorithm, self.digits, self.period)
+    }
+
+    /// The step that this authenticator's clock should show.
+    pub(crate) fn expected_step(&self, period: Period, now: u64) -> u64 {
+        period.steps(now).saturating_add_signed(self.offset)
+    }
+
+    fn write(&self, json: &mut Json) {
+        json.raw("{\"id\":");
+        json.text(&self.id.0);
+        json.raw(",\"name\":");
+        json.text(&self.name);
+        if let Some(period) = self.period {
+            json.raw(",\"period\":");
+            json.plain(period.seconds().into());
+        }
+        json.raw(",\"algorithm\":\"");
+        json.raw(match self.algorithm {
+            Algorithm::Sha1 => "SHA1",
+            Algorithm::Sha256 => "SHA256",
+            Algorithm::Sha512 => "SHA512",
+        });
+        json.raw("\",\"digits\":");
+        json.plain(self.digits.get().into());
+        json.raw(",\"created\":");
+        json.plain(self.created);
+        json.raw(",\"next\":");
+        json.fixed(self.next, 0);
+        json.raw(",\"offset\":");
+        json.signed(self.offset);
+        json.raw(",\"lean\":");
+        json.signed(self.lean);
+        json.raw(",\"used\":");
+        json.fixed(self.used, 0);
+        json.raw(",\"secret\":");
+        json.sealed(&self.secret);
+        json.raw("}");
+    }
+}
+
+/// An authenticator that was shown and has not yet proved itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pending {
+    pub(crate) authenticator: Authenticator,
+    pub(crate) since: u64,
+    /// Codes that did not confirm it.
+    pub(crate) tries: u8,
+    /// The one that goes when this one comes.
+    pub(crate) replaces: Option<AuthenticatorId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RecoverySet {
+    pub(crate) id: AuthenticatorId,
+    pub(crate) created: u64,
+    /// Under which the codes are hashed. Sealed rather than derived from the keyring: it can be sealed again under a new
+    /// key, while hashes under an old key could never leave it.
+    pub(crate) key: Sealed,
+    /// The hash of each code, and when it was used; 0 for never.
+    pub(crate) codes: Vec<([u8; 32], u64)>,
+}
+
+impl RecoverySet {
+    pub(crate) fn owner<'a>(&'a self, account: &'a str) -> Owner<'a> {
+        Owner::recovery(account, &self.id)
+    }
+
+    pub(crate) fn left(&self) -> u8 {
+        u8::try_from(self.codes.iter().filter(|(_, used)| *used == 0).count()).unwrap_or(u8::MAX)
+    }
+
+    fn write(&self, json: &mut Json) {
+        json.raw(",\"recovery\":{\"id\":");
+        json.text(&self.id.0);
+        json.raw(",\"created\":");
+        json.plain(self.created);
+        json.raw(",\"key\":");
+        json.sealed(&self.key);
+        json.raw(",\"codes\":[");
+        for (place, (hash, used)) in self.codes.iter().enumerate() {
+            json.raw(if place > 0 { ",{\"hash\":\"" } else { "{\"hash\":\"" });
+            for byte in hash {
+                json.0.extend([byte >> 4, byte & 15].map(|nibble| nibble + if nibble < 10 { b'0' } else { b'a' - 10 }));
+            }
+            json.raw("\",\"used\":");
+            json.fixed(*used, 0);
+            json.raw("}");
+        }
+        json.raw("]}");
+    }
+}
+
+/// The name of an authenticator within its account: random letters and digits, to put into links and forms.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AuthenticatorId(pub(crate) String);
+
+impl AuthenticatorId {
+    /// From the text of one that was shown before.
+    #[must_use]
+    pub fn new(id: &str) -> Option<Self> {
+        let valid = matches!(id.len(), 1..=32) && id.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9'));
+        valid.then(|| Self(id.into()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn random(random: &Randomness) -> Result<Self, GuardError> {
+        let mut bytes = [0; 16];
+        random.fill(&mut bytes)?;
+        Ok(Self(bytes.into_iter().map(|byte| char::from(b'a' + (byte & 15))).collect()))
+    }
+}
+
+impl fmt::Display for AuthenticatorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// The record as serde reads it, before its values are checked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored<'a> {
+    v: u64,
+    generation: u64,
+    #[serde(borrow)]
+    active: Vec<StoredAuthenticator<'a>>,
+    #[serde(borrow)]
+    pending: Option<StoredPending<'a>>,
+    #[serde(borrow)]
+    recovery: Option<StoredRecovery<'a>>,
+    budget: StoredBudget,
+}
+
+#[derive(Deserialize)]
+struct AnyVersion {
+    v: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredAuthenticator<'a> {
+    id: &'a str,
+    // A name may have escapes, and is then not a part of the text.
+    name: String,
+    period: Option<Period>,
+    algorithm: Algorithm,
+    digits: Digits,
+    created: u64,
+    next: u64,
+    offset: i64,
+    lean: i64,
+    used: u64,
+    #[serde(borrow)]
+    secret: StoredSealed<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredSealed<'a> {
+    key: &'a str,
+    sealed: &'a str,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredPending<'a> {
+    #[serde(borrow)]
+    authenticator: StoredAuthenticator<'a>,
+    since: u64,
+    tries: u8,
+    replaces: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredRecovery<'a> {
+    id: &'a str,
+    created: u64,
+    #[serde(borrow)]
+    key: StoredSealed<'a>,
+    #[serde(borrow)]
+    codes: Vec<StoredCode<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredCode<'a> {
+    hash: &'a str,
+    used: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredBudget {
+    failures: u64,
+    failed_at: u64,
+    level: u64,
+    level_at: u64,
+}
+
+impl Stored<'_> {
+    fn validated(self) -> Option<SecondFactor> {
+        let active = self.active.into_iter().map(StoredAuthenticator::validated).collect::<Option<Vec<_>>>()?;
+        let distinct =
+            active.iter().zip(1..).all(|(one, after)| active.iter().skip(after).all(|other| other.id != one.id));
+        let StoredBudget { failures, failed_at, level, level_at } = self.budget;
+        if active.len() > SecondFactor::MAX_AUTHENTICATORS || !distinct || failures > MAX_FAILURES || level > MAX_LEVEL
+        {
+            return None;
+        }
+        let pending = match self.pending {
+            Some(pending) => Some(
+                pending.validated().filter(|pending| active.iter().all(|one| one.id != pending.authenticator.id))?,
+            ),
+            None => None,
+        };
+        let recovery = match self.recovery {
+            Some(recovery) => Some(recovery.validated()?),
+            None => None,
+        };
+        let budget = Budget { failures, failed_at, level, level_at };
+        Some(SecondFactor { generation: self.generation, active, pending, recovery, budget })
+    }
+}
+
+impl StoredAuthenticator<'_> {
+    fn validated(self) -> Option<Authenticator> {
+        let sane =
+            check_name(&self.name) && self.offset.unsigned_abs() <= MAX_OFFSET && self.lean.unsigned_abs() < LEANS;
+        // Counters have no clock to be off.
+        if !sane || (self.period.is_none() && (self.offset, self.lean) != (0, 0)) {
+            return None;
+        }
+        Some(Authenticator {
+            id: AuthenticatorId::new(self.id)?,
+            name: self.name,
+            period: self.period,
+            algorithm: self.algorithm,
+            digits: self.digits,
+            created: self.created,
+            next: self.next,
+            offset: self.offset,
+            lean: self.lean,
+            used: self.used,
+            secret: Sealed::decode(self.secret.key, self.secret.sealed)?,
+        })
+    }
+}
+
+impl StoredPending<'_> {
+    fn validated(self) -> Option<Pending> {
+        let replaces = match self.replaces {
+            Some(id) => Some(AuthenticatorId::new(id)?),
+            None => None,
+        };
+        Some(Pending { authenticator: self.authenticator.validated()?, since: self.since, tries: self.tries, replaces })
+    }
+}
+
+impl StoredRecovery<'_> {
+    fn validated(self) -> Option<RecoverySet> {
+        let codes =
+            self.codes.into_iter().map(|code| Some((unhex(code.hash)?, code.used))).collect::<Option<Vec<_>>>()?;
+        let set = RecoverySet {
+            id: AuthenticatorId::new(self.id)?,
+            created: self.created,
+            key: Sealed::decode(self.key.key, self.key.sealed)?,
+            codes,
+        };
+        (set.codes.len() <= RecoveryCodes::COUNT).then_some(set)
+    }
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, []) = text.as_bytes().as_chunks() else { return None };
+    let mut bytes = [0; 32];
+    if pairs.len() != bytes.len() {
+        return None;
+    }
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = (digit(*high)? << 4) | digit(*low)?;
+    }
+    Some(bytes)
+}
+
+/// Whether people can read it in a list.
+pub(crate) fn check_name(name: &str) -> bool {
+    name.len() <= MAX_NAME && !name.contains(char::is_control)
+}
+
+/// JSON, written without looking at what the numbers are.
+struct Json(Vec<u8>);
+
+impl Json {
+    fn raw(&mut self, text: &str) {
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    fn text(&mut self, text: &str) {
+        // Writing to a vector does not fail.
+        let _ = text.serialize(&mut serde_json::Serializer::new(&mut self.0));
+    }
+
+    /// A number that no verdict changes.
+    fn plain(&mut self, number: u64) {
+        let _ = number.serialize(&mut serde_json::Serializer::new(&mut self.0));
+    }
+
+    fn signed(&mut self, number: i64) {
+        self.fixed(number.unsigned_abs(), ct::mask_negative(number));
+    }
+
+    /// A number in as many characters as the largest one, with white space before it, which JSON permits. `negative` is
+    /// a mask.
+    fn fixed(&mut self, number: u64, negative: u64) {
+        let mut text = [b' '; 21];
+        let mut rest = number;
+        // Masks: whether all digits are written, and the sign as well. A zero has one digit.
+        let mut written = 0;
+        let mut signed = 0;
+        for place in text.iter_mut().rev() {
+            let (quotient, digit) = ct::divide_by_ten(rest);
+            let sign = ct::select(negative & !signed, b'-'.into(), b' '.into());
+            *place = ct::select(written, sign, u64::from(b'0') | digit).to_le_bytes()[0];
+            signed |= written;
+            written |= ct::mask_same(quotient, 0);
+            rest = quotient;
+        }
+        self.0.extend_from_slice(&text);
+    }
+
+    fn sealed(&mut self, sealed: &Sealed) {
+        self.raw("{\"key\":");
+        self.text(sealed.key.as_str());
+        self.raw(",\"sealed\":\"");
+        self.raw(&sealed.encode());
+        self.raw("\"}");
+    }
+}
+
+const VERSION: u64 = 1;
+/// Eight authenticators with the longest secrets and names take a quarter of it.
+const MAX_RECORD: usize = 1 << 16;
+pub(crate) const MAX_NAME: usize = 256;
+/// Steps: a day of the usual period.
+pub(crate) const MAX_OFFSET: u64 = 3000;
+/// So many acceptances in a row on one side move the offset by a step.
+pub(crate) const LEANS: u64 = 3;

@@ -1,0 +1,150 @@
+//! Recovery codes: the way back that nobody can guess and nobody can block.
+//!
+//! A code has 24 symbols of Crockford's base32: 23 random ones, 115 bits, and a check symbol, by which a typing mistake
+//! is told from a wrong code before anything is computed. With so many bits a guess is hopeless, so attempts need no
+//! limit, and an attacker who has exhausted the guess budget cannot keep the owner out.
+//!
+//! Stored is HMAC-SHA-256 of each code under a random key of its set, which itself is sealed.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::code::CodeError;
+use crate::ct::{self, Piece};
+use crate::guard::error::GuardError;
+use crate::guard::randomness::Randomness;
+use crate::guard::seal::hmac_sha256;
+
+/// New recovery codes, in the open: to be shown once. Wiped on drop.
+pub struct RecoveryCodes(Vec<Zeroizing<String>>);
+
+impl RecoveryCodes {
+    /// How many a set has.
+    pub const COUNT: usize = 10;
+
+    /// The codes, each in six groups of four symbols.
+    #[must_use]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.0.iter().map(|code| code.as_str())
+    }
+
+    /// New codes, and what is stored of them under this key.
+    pub(crate) fn generate(key: &[u8; 32], random: &Randomness) -> Result<(Self, Vec<[u8; 32]>), GuardError> {
+        let mut codes = Self(Vec::with_capacity(Self::COUNT));
+        let mut hashes = Vec::with_capacity(Self::COUNT);
+        for _ in 0..Self::COUNT {
+            let mut code = RecoveryCode(Zeroizing::new([0; SYMBOLS]));
+            random.fill(&mut *code.0)?;
+            code.0.iter_mut().for_each(|symbol| *symbol &= 31);
+            let check = check(code.data());
+            if let Some(last) = code.0.last_mut() {
+                *last = check;
+            }
+            hashes.push(code.hash(key));
+            codes.0.push(code.text());
+        }
+        Ok((codes, hashes))
+    }
+}
+
+impl fmt::Debug for RecoveryCodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecoveryCodes").field("codes", &self.0.len()).finish_non_exhaustive()
+    }
+}
+
+/// A recovery code as typed, its check symbol right: symbols as numbers below 32.
+pub(crate) struct RecoveryCode(Zeroizing<[u8; SYMBOLS]>);
+
+impl RecoveryCode {
+    /// In capitals or not, with white space and hyphens anywhere; O is 0, I and L are 1.
+    pub(crate) fn parse(text: &str) -> Result<Self, CodeError> {
+        if text.len() > MAX_BYTES {
+            return Err(CodeError::Length);
+        }
+        let mut code = Self(Zeroizing::new([0; SYMBOLS]));
+        let mut places = code.0.iter_mut();
+        for piece in ct::pieces(text, |byte| value(byte).1) {
+            match piece {
+                Piece::Symbol(byte) => *places.next().ok_or(CodeError::Length)? = value(byte).0,
+                Piece::Other('-') => {}
+                Piece::Other(character) if character.is_whitespace() => {}
+                Piece::Other(_) => return Err(CodeError::Character),
+            }
+        }
+        if places.next().is_some() {
+            return Err(CodeError::Length);
+        }
+        // Whether what was typed can be a code is public.
+        let typed = code.0.last().copied().unwrap_or_default();
+        if ct::declassify(ct::mask_eq(check(code.data()).into(), typed.into())) {
+            Ok(code)
+        } else {
+            Err(CodeError::Character)
+        }
+    }
+
+    pub(crate) fn hash(&self, key: &[u8; 32]) -> [u8; 32] {
+        hmac_sha256(key, &[&*self.0])
+    }
+
+    fn data(&self) -> &[u8] {
+        self.0.split_last().map_or(&[], |(_, data)| data)
+    }
+
+    fn text(&self) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(String::with_capacity(SYMBOLS + (SYMBOLS >> 2)));
+        for (place, &symbol) in self.0.iter().enumerate() {
+            if place & 3 == 0 && place > 0 {
+                text.push('-');
+            }
+            text.push(
+                ALPHABET
+                    .iter()
+                    .zip(0u32..)
+                    .fold(0, |found, (&letter, value)| {
+                        found | (letter & ct::mask_eq(value, symbol.into()).to_le_bytes()[0])
+                    })
+                    .into(),
+            );
+        }
+        text
+    }
+}
+
+/// A checksum over GF(32): the data as a polynomial, evaluated at a generator of the field, by Horner's rule.
+///
+/// The powers of a generator are distinct and not zero, so every single wrong symbol and every exchange of two
+/// different symbols changes the sum.
+fn check(data: &[u8]) -> u8 {
+    data.iter().fold(0, |sum, symbol| times_generator(sum ^ symbol))
+}
+
+/// Multiplication by x modulo x^5 + x^2 + 1.
+fn times_generator(symbol: u8) -> u8 {
+    let carry = (symbol >> 4) & 1;
+    ((symbol << 1) ^ (carry.wrapping_neg() & 0b10_0101)) & 31
+}
+
+/// The number that a symbol stands for, and a mask of all ones if it is one. No index depends on the symbol.
+fn value(byte: u8) -> (u8, u64) {
+    let capital = byte ^ (ct::mask_within(byte, b'a', b'z').to_le_bytes()[0] & 0x20);
+    let mut value = 0;
+    let mut any = 0;
+    let misread = [(b'O', 0), (b'I', 1), (b'L', 1)];
+    for (letter, number) in ALPHABET.into_iter().zip(0u8..).chain(misread) {
+        let mask = ct::mask_eq(capital.into(), letter.into());
+        value |= mask.to_le_bytes()[0] & number;
+        any |= mask;
+    }
+    (value, any)
+}
+
+const ALPHABET: [u8; 32] = *b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+/// With the check symbol.
+const SYMBOLS: usize = 24;
+/// A code with room for separators. A longer text is not read at all.
+const MAX_BYTES: usize = 128;

@@ -1,0 +1,287 @@
+//! Secrets at rest: sealed under a key that is not in the database.
+//!
+//! XChaCha20-Poly1305 with a random nonce of 192 bits. What a secret belongs to (account, authenticator, purpose and
+//! parameters, key) is authenticated with it, so a sealed secret that was moved to another row, or whose row says
+//! something else now, does not open.
+
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+
+use base64ct::{Base64Unpadded, Encoding};
+use chacha20poly1305::aead::AeadInOut;
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
+use hmac::{Hmac, Mac};
+use rand::TryCryptoRng;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::algorithm::Algorithm;
+use crate::base32;
+use crate::code::Digits;
+use crate::error::{Cause, Error};
+use crate::guard::error::{GuardError, GuardErrorKind};
+use crate::guard::randomness::Randomness;
+use crate::guard::record::AuthenticatorId;
+use crate::totp::Period;
+
+/// The keys that seal what is stored: one primary, under which everything new is sealed, and old ones that still open.
+///
+/// A key has 256 bits and an id. To rotate, put a new key in front and keep the old ones:
+///
+/// ```
+/// use keyfob::Keyring;
+///
+/// let new = Keyring::generate_entry("2027", &mut rand::rngs::SysRng)?;
+/// let old = "2026:GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZA"; // keep yours out of the source
+/// let keyring = Keyring::parse(&format!("{},{old}", *new))?;
+/// assert_eq!(keyring.primary().as_str(), "2027");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Each account is sealed again under the primary key when its user is accepted next, and by
+/// [`Guard::reseal`](crate::Guard::reseal); [`Status::keys`](crate::guard::Status::keys) says what an account still
+/// needs. Once no account needs the old key, take it out.
+///
+/// # Security
+///
+/// Whoever has the keys and the database can compute every code. Keep the keys in a vault or in the environment of the
+/// server, never beside the database, its backups or its dumps.
+#[derive(Clone)]
+pub struct Keyring {
+    /// The primary key is the first.
+    keys: Vec<RingKey>,
+}
+
+#[derive(Clone)]
+struct RingKey {
+    id: KeyId,
+    seal: Zeroizing<[u8; 32]>,
+    proof: Zeroizing<[u8; 32]>,
+}
+
+impl Keyring {
+    /// From an environment variable, in the form that [`parse`](Self::parse) reads.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) if the variable is not set, and as for [`parse`](Self::parse).
+    pub fn from_env(variable: &str) -> Result<Self, Error> {
+        let text = std::env::var(variable).map(Zeroizing::new);
+        Self::parse(&text.map_err(|_| Error::new(Cause::Keyring("the environment variable for the keys is not set")))?)
+    }
+
+    /// From text: entries `id:key`, the key in base32, separated by commas or white space. The first is the primary.
+    ///
+    /// An id has 1 to 32 letters, digits, hyphens, underscores or dots, and is stored beside everything sealed under it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) if there is no entry, an id is used twice or not one, or a key
+    /// does not have 32 bytes.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let mut keys: Vec<RingKey> = Vec::new();
+        for entry in text.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty()) {
+            let (id, key) = entry.split_once(':').ok_or(Error::new(Cause::Keyring("an entry is not id:key")))?;
+            let id = KeyId::new(id).ok_or(Error::new(Cause::Keyring(NO_ID)))?;
+            if keys.iter().any(|key| key.id == id) {
+                return Err(Error::new(Cause::Keyring("two keys have one id")));
+            }
+            let key = base32::decode(key)?;
+            let key = <&[u8; 32]>::try_from(key.as_slice())
+                .map_err(|_| Error::new(Cause::Keyring("a key has 32 bytes, or 52 characters of base32")))?;
+            keys.push(RingKey { id, seal: derive(key, b"keyfob 1 seal"), proof: derive(key, b"keyfob 1 proof") });
+        }
+        if keys.is_empty() {
+            return Err(Error::new(Cause::Keyring("a keyring has at least one key")));
+        }
+        Ok(Self { keys })
+    }
+
+    /// A new entry for [`parse`](Self::parse), with a random key. It is a secret.
+    ///
+    /// # Errors
+    ///
+    /// [`GuardErrorKind::Invalid`] for an id that is not one, [`GuardErrorKind::Randomness`] if the generator fails.
+    pub fn generate_entry<R: TryCryptoRng>(id: &str, rng: &mut R) -> Result<Zeroizing<String>, GuardError> {
+        if KeyId::new(id).is_none() {
+            return Err(Error::new(Cause::Keyring(NO_ID)).into());
+        }
+        let mut key = Zeroizing::new([0; 32]);
+        rng.try_fill_bytes(&mut *key).map_err(|_| GuardErrorKind::Randomness)?;
+        let mut entry = Zeroizing::new(String::with_capacity(96));
+        entry.push_str(id);
+        entry.push(':');
+        entry.push_str(&base32::encode(&*key));
+        Ok(entry)
+    }
+
+    /// The id of the key under which everything new is sealed.
+    #[must_use]
+    pub fn primary(&self) -> &KeyId {
+        // Never empty: `parse` sees to it.
+        self.keys.first().map_or(const { &KeyId(String::new()) }, |key| &key.id)
+    }
+
+    pub(crate) fn seal(&self, secret: &[u8], owner: &Owner<'_>, random: &Randomness) -> Result<Sealed, GuardError> {
+        let key = self.keys.first().ok_or(GuardErrorKind::KeyMissing)?;
+        let mut bytes = vec![0; NONCE + secret.len() + TAG];
+        let broken = || GuardError::new(GuardErrorKind::SealBroken);
+        let (nonce, rest) = bytes.split_first_chunk_mut::<NONCE>().ok_or_else(broken)?;
+        random.fill(nonce)?;
+        let (content, tag) = rest.split_last_chunk_mut::<TAG>().ok_or_else(broken)?;
+        // The buffer is overwritten by the ciphertext in place; nothing in the open remains in it.
+        content.copy_from_slice(secret);
+        *tag = XChaCha20Poly1305::new((&*key.seal).into())
+            .encrypt_inout_detached((&*nonce).into(), &owner.associated_data(&key.id), content.into())
+            .map_err(|_| broken())?
+            .into();
+        Ok(Sealed { key: key.id.clone(), bytes })
+    }
+
+    pub(crate) fn open(&self, sealed: &Sealed, owner: &Owner<'_>) -> Result<Zeroizing<Vec<u8>>, GuardError> {
+        let key = self.key(&sealed.key)?;
+        let broken = || GuardError::new(GuardErrorKind::SealBroken);
+        let (nonce, rest) = sealed.bytes.split_first_chunk::<NONCE>().ok_or_else(broken)?;
+        let (content, tag) = rest.split_last_chunk::<TAG>().ok_or_else(broken)?;
+        let mut secret = Zeroizing::new(content.to_vec());
+        XChaCha20Poly1305::new((&*key.seal).into())
+            .decrypt_inout_detached(
+                nonce.into(),
+                &owner.associated_data(&key.id),
+                secret.as_mut_slice().into(),
+                tag.into(),
+            )
+            .map_err(|_| broken())?;
+        Ok(secret)
+    }
+
+    /// A MAC under a key of its own, by the primary key or by the one that a proof names.
+    pub(crate) fn proof_mac(&self, id: &KeyId, message: &[u8]) -> Result<[u8; 32], GuardError> {
+        Ok(hmac_sha256(&self.key(id)?.proof, &[message]))
+    }
+
+    fn key(&self, id: &KeyId) -> Result<&RingKey, GuardError> {
+        self.keys.iter().find(|key| key.id == *id).ok_or(GuardErrorKind::KeyMissing.into())
+    }
+}
+
+/// The ids, the primary one first.
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.keys.iter().map(|key| &key.id)).finish()
+    }
+}
+
+/// The name of a key. It is public, and stored beside what is sealed under it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(String);
+
+impl KeyId {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn new(id: &str) -> Option<Self> {
+        let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        (matches!(id.len(), 1..=32) && id.chars().all(valid)).then(|| Self(id.into()))
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// What a sealed secret belongs to, and opens for.
+pub(crate) struct Owner<'a> {
+    account: &'a str,
+    /// The authenticator, or the recovery set.
+    id: &'a str,
+    purpose: &'static str,
+    /// Algorithm, digits and period: a secret whose code is computed otherwise is another secret.
+    parameters: [u64; 3],
+}
+
+impl<'a> Owner<'a> {
+    pub(crate) fn authenticator(
+        account: &'a str,
+        id: &'a AuthenticatorId,
+        algorithm: Algorithm,
+        digits: Digits,
+        period: Option<Period>,
+    ) -> Self {
+        let period = period.map_or(0, Period::seconds).into();
+        let parameters = [algorithm as u64, digits.get().into(), period];
+        Self { account, id: id.as_str(), purpose: "authenticator", parameters }
+    }
+
+    pub(crate) fn recovery(account: &'a str, id: &'a AuthenticatorId) -> Self {
+        Self { account, id: id.as_str(), purpose: "recovery", parameters: [0; 3] }
+    }
+
+    /// Each part with its length before it, so that no two owners have one text.
+    fn associated_data(&self, key: &KeyId) -> Vec<u8> {
+        let mut data = Vec::with_capacity(128);
+        for part in ["keyfob 1", self.account, self.id, self.purpose, key.as_str()] {
+            data.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+            data.extend_from_slice(part.as_bytes());
+        }
+        for parameter in self.parameters {
+            data.extend_from_slice(&parameter.to_le_bytes());
+        }
+        data
+    }
+}
+
+/// A nonce, a ciphertext and a tag, and the key they need.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Sealed {
+    pub(crate) key: KeyId,
+    bytes: Vec<u8>,
+}
+
+impl Sealed {
+    pub(crate) fn decode(key: &str, text: &str) -> Option<Self> {
+        let bytes = Base64Unpadded::decode_vec(text).ok()?;
+        // A secret has at most 1024 bytes.
+        let key = KeyId::new(key)?;
+        matches!(bytes.len(), MIN_SEALED..=MAX_SEALED).then_some(Self { key, bytes })
+    }
+
+    pub(crate) fn encode(&self) -> String {
+        Base64Unpadded::encode_string(&self.bytes)
+    }
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealed").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// HKDF-Expand (RFC 5869, section 2.3) for one block: keys of the ring are random and need no extraction.
+fn derive(key: &[u8; 32], purpose: &[u8]) -> Zeroizing<[u8; 32]> {
+    Zeroizing::new(hmac_sha256(key, &[purpose, &[1]]))
+}
+
+pub(crate) fn hmac_sha256(key: &[u8; 32], message: &[&[u8]]) -> [u8; 32] {
+    // HMAC fills a key up with zeros to the length of a block (RFC 2104, section 2).
+    let mut block = Zeroizing::new([0; 64]);
+    block.split_at_mut(key.len()).0.copy_from_slice(key);
+    let mut mac = Hmac::<Sha256>::new((&*block).into());
+    for part in message {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+const NO_ID: &str = "the id of a key has 1 to 32 letters, digits, hyphens, underscores or dots";
+const NONCE: usize = 24;
+const TAG: usize = 16;
+const MIN_SEALED: usize = NONCE + 1 + TAG;
+const MAX_SEALED: usize = NONCE + 1024 + TAG;

@@ -1,0 +1,135 @@
+//! Where the records of the guard are kept.
+//!
+//! A store replaces one record by another if nobody else did so in between, and that is all: every rule of the guard
+//! rests on this one promise. [`conformance`] puts any store to the test, yours included.
+
+pub mod conformance;
+mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+pub use memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
+
+/// Keeps one record per account.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::sync::Mutex;
+/// use keyfob::store::{Store, StoreError, Swap, Version};
+///
+/// #[derive(Default)]
+/// struct Shelf { records: Mutex<HashMap<String, (u64, Vec<u8>)>>, last: std::sync::atomic::AtomicU64 }
+///
+/// impl Store for Shelf {
+///     async fn load(&self, account: &str) -> Result<Option<(Version, Vec<u8>)>, StoreError> {
+///         let records = self.records.lock().unwrap();
+///         Ok(records.get(account).map(|(version, record)| (Version::new(*version), record.clone())))
+///     }
+///
+///     async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, StoreError> {
+///         let mut records = self.records.lock().unwrap(); // compared and replaced under one lock
+///         if records.get(account).map(|(version, _)| Version::new(*version)) != expected {
+///             return Ok(Swap::Conflict);
+///         }
+///         let version = self.last.fetch_add(1, std::sync::atomic::Ordering::Relaxed); // of all accounts: never reused
+///         records.insert(account.into(), (version, record.into()));
+///         Ok(Swap::Swapped)
+///     }
+///
+///     async fn remove(&self, account: &str, expected: Version) -> Result<Swap, StoreError> {
+///         let mut records = self.records.lock().unwrap();
+///         if records.get(account).map(|(version, _)| Version::new(*version)) != Some(expected) {
+///             return Ok(Swap::Conflict);
+///         }
+///         records.remove(account);
+///         Ok(Swap::Swapped)
+///     }
+/// }
+/// ```
+pub trait Store: Send + Sync {
+    /// The record of an account and its version, or `None` if there is none. It may be stale: a decision on it is lost
+    /// at the swap.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot tell.
+    fn load(&self, account: &str) -> impl Future<Output = Result<Option<(Version, Vec<u8>)>, StoreError>> + Send;
+
+    /// Replaces the record, if its version is `expected` (`None`: if there is no record), in one step that no other
+    /// process can get between, and gives it a version that this account never had, not even before a removal.
+    ///
+    /// When it answers [`Swap::Swapped`], the record survives a crash and a power cut. It is in no transaction that
+    /// somebody else may roll back.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it is unknown whether the record was replaced: a time-out is this, and never a conflict.
+    fn swap(
+        &self,
+        account: &str,
+        expected: Option<Version>,
+        record: &[u8],
+    ) -> impl Future<Output = Result<Swap, StoreError>> + Send;
+
+    /// Removes the record, if its version is `expected`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`swap`](Self::swap).
+    fn remove(&self, account: &str, expected: Version) -> impl Future<Output = Result<Swap, StoreError>> + Send;
+}
+
+/// Which state of a record this is. A number that the store chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Version(u64);
+
+impl Version {
+    /// From the store's number.
+    #[must_use]
+    pub const fn new(version: u64) -> Self {
+        Self(version)
+    }
+
+    /// The store's number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// What became of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Swap {
+    /// The record had another version, and is as it was.
+    Conflict,
+    /// The change took effect, for good.
+    Swapped,
+}
+
+/// Why a store could not answer.
+pub type StoreError = Box<dyn core::error::Error + Send + Sync>;
+
+impl<S: Store> Store for alloc::sync::Arc<S> {
+    fn load(&self, account: &str) -> impl Future<Output = Result<Option<(Version, Vec<u8>)>, StoreError>> + Send {
+        (**self).load(account)
+    }
+
+    fn swap(
+        &self,
+        account: &str,
+        expected: Option<Version>,
+        record: &[u8],
+    ) -> impl Future<Output = Result<Swap, StoreError>> + Send {
+        (**self).swap(account, expected, record)
+    }
+
+    fn remove(&self, account: &str, expected: Version) -> impl Future<Output = Result<Swap, StoreError>> + Send {
+        (**self).remove(account, expected)
+    }
+}

@@ -1,0 +1,220 @@
+//! Puts a store to the test: edge cases and races that a store gets wrong in practice.
+//!
+//! ```
+//! use keyfob::store::{MemoryStore, conformance};
+//!
+//! conformance::check(&MemoryStore::new(), |future| futures_lite::future::block_on(future))?;
+//! # Ok::<(), conformance::Violation>(())
+//! ```
+//!
+//! A store that needs a runtime gets it from `block_on`, which is called from several threads at once; with tokio,
+//! `|future| handle.block_on(future)`. A store that several processes share is best handed in as several clients of one
+//! database: see [`check_all`].
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+use core::pin::Pin;
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::store::{Store, StoreError, Swap, Version};
+
+/// A test to run to its end.
+pub type Test<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// Tests one store. It must be empty, or at least hold no account whose name begins with `keyfob-conformance`.
+///
+/// # Errors
+///
+/// [`Violation`] with the first promise that the store broke.
+pub fn check<S: Store>(store: &S, block_on: impl Fn(Test<'_>) + Sync) -> Result<(), Violation> {
+    check_all(&[store], block_on)
+}
+
+/// Tests several clients of one database, as several processes would have them, against each other.
+///
+/// # Errors
+///
+/// [`Violation`] with the first promise that the store broke.
+pub fn check_all<S: Store>(clients: &[&S], block_on: impl Fn(Test<'_>) + Sync) -> Result<(), Violation> {
+    let [first, ..] = clients else { return Ok(()) };
+    let verdict = Mutex::new(Ok(()));
+    block_on(Box::pin(async {
+        let result = alone(*first).await;
+        *verdict.lock().unwrap_or_else(PoisonError::into_inner) = result;
+    }));
+    verdict.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+    raced(clients, &block_on)
+}
+
+async fn alone<S: Store>(store: &S) -> Result<(), Violation> {
+    let account = "keyfob-conformance";
+    let mut seen: Vec<Version> = Vec::new();
+
+    require(store.load(account).await?.is_none(), "an account that was never stored has a record")?;
+    let nowhere = store.swap(account, Some(Version::new(1)), b"x").await?;
+    require(nowhere == Swap::Conflict, "a record that is not there was replaced")?;
+    let nothing = store.remove(account, Version::new(1)).await?;
+    require(nothing == Swap::Conflict, "a record that is not there was removed")?;
+    require(store.load(account).await?.is_none(), "a refused swap left a record")?;
+
+    // Twice, because what comes after a removal must not meet its past.
+    for life in 0..2u8 {
+        let all_bytes: Vec<u8> = (0..=u8::MAX).collect();
+        let born = store.swap(account, None, &all_bytes).await?;
+        require(born == Swap::Swapped, "a record that is not there could not be made")?;
+        let mut version = current(store, account, &all_bytes).await?;
+        require(!seen.contains(&version), "a version came back after a removal")?;
+        for old in &seen {
+            let late = store.swap(account, Some(*old), b"late").await?;
+            require(late == Swap::Conflict, "a decision from before a removal took effect after it")?;
+            let late = store.remove(account, *old).await?;
+            require(late == Swap::Conflict, "a removal from before a removal took effect after it")?;
+        }
+        let again = store.swap(account, None, b"again").await?;
+        require(again == Swap::Conflict, "a record was made where one was")?;
+        current(store, account, &all_bytes).await?;
+
+        for round in 0..ROUNDS {
+            let record = format!("life {life} round {round}").into_bytes();
+            let swapped = store.swap(account, Some(version), &record).await?;
+            require(swapped == Swap::Swapped, "a record could not be replaced under its own version")?;
+            seen.push(version);
+            let next = current(store, account, &record).await?;
+            require(!seen.contains(&next), "a version was used twice")?;
+            let stale = store.swap(account, Some(version), b"stale").await?;
+            require(stale == Swap::Conflict, "a record was replaced under an old version")?;
+            let stale = store.remove(account, version).await?;
+            require(stale == Swap::Conflict, "a record was removed under an old version")?;
+            require(current(store, account, &record).await? == next, "a refused change changed something")?;
+            version = next;
+        }
+        let removed = store.remove(account, version).await?;
+        require(removed == Swap::Swapped, "a record could not be removed under its own version")?;
+        require(store.load(account).await?.is_none(), "a record is there after it was removed")?;
+        seen.push(version);
+    }
+
+    // Databases fold case, trim spaces and normalise accents where nobody expects it.
+    let names = ["-a", "-A", "-a ", "- a", "-\u{e4}", "-a\u{308}", "-%", "-_", "-'", "-\\"]
+        .map(|end| format!("{account}{end}"));
+    for name in &names {
+        let record = name.as_bytes();
+        require(store.swap(name, None, record).await? == Swap::Swapped, "two accounts are one to the store")?;
+    }
+    let long = format!("{account}{}", "\u{1f511}".repeat(59));
+    let large = vec![0; 1 << 16];
+    require(store.swap(&long, None, &large).await? == Swap::Swapped, "a long name or a large record was refused")?;
+    let version = current(store, &long, &large).await?;
+    require(store.remove(&long, version).await? == Swap::Swapped, "an account with a long name cannot be removed")?;
+    for name in &names {
+        let version = current(store, name, name.as_bytes()).await?;
+        require(store.remove(name, version).await? == Swap::Swapped, "an account cannot be removed")?;
+    }
+    Ok(())
+}
+
+/// Eight threads add to one number. Each acknowledged addition must be in it, and the winner of each round is one.
+fn raced<S: Store>(clients: &[&S], block_on: &(impl Fn(Test<'_>) + Sync)) -> Result<(), Violation> {
+    let account = "keyfob-conformance-race";
+    let violation = Mutex::new(Ok(()));
+    let broken = |error: Violation| *violation.lock().unwrap_or_else(PoisonError::into_inner) = Err(error);
+    let (births, additions) = (AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for client in clients.iter().cycle().take(THREADS.max(clients.len())) {
+            scope.spawn(|| {
+                block_on(Box::pin(async {
+                    if let Err(error) = race(*client, account, &births, &additions).await {
+                        broken(error);
+                    }
+                }));
+            });
+        }
+    });
+    let Some(first) = clients.first() else { return Ok(()) };
+    block_on(Box::pin(async {
+        let result = async {
+            let Some((version, record)) = first.load(account).await? else {
+                return Err(Violation::Broken("a record was lost in a race"));
+            };
+            require(births.load(Ordering::SeqCst) == 1, "one record was made twice at once")?;
+            let (count, acknowledged) = (number(&record)?, additions.load(Ordering::SeqCst));
+            require(count >= acknowledged, "acknowledged changes were lost in a race")?;
+            require(count == acknowledged, "a refused change took effect in a race")?;
+            require(first.remove(account, version).await? == Swap::Swapped, "a record cannot be removed after a race")
+        };
+        if let Err(error) = result.await {
+            broken(error);
+        }
+    }));
+    violation.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn race<S: Store>(store: &S, account: &str, births: &AtomicU64, additions: &AtomicU64) -> Result<(), Violation> {
+    if store.swap(account, None, b"0").await? == Swap::Swapped {
+        births.fetch_add(1, Ordering::SeqCst);
+    }
+    let mut left = ROUNDS;
+    while left > 0 {
+        let Some((version, record)) = store.load(account).await? else {
+            return Err(Violation::Broken("a record vanished in a race"));
+        };
+        let next = format!("{}", number(&record)? + 1);
+        if store.swap(account, Some(version), next.as_bytes()).await? == Swap::Swapped {
+            additions.fetch_add(1, Ordering::SeqCst);
+            left -= 1;
+        }
+    }
+    Ok(())
+}
+
+async fn current<S: Store>(store: &S, account: &str, record: &[u8]) -> Result<Version, Violation> {
+    match store.load(account).await? {
+        Some((version, loaded)) if loaded == record => Ok(version),
+        Some(_) => Err(Violation::Broken("what was loaded is not what was stored")),
+        None => Err(Violation::Broken("an acknowledged record is not there")),
+    }
+}
+
+fn number(record: &[u8]) -> Result<u64, Violation> {
+    let text = String::from_utf8_lossy(record);
+    text.parse().map_err(|_| Violation::Broken("a record was torn in a race"))
+}
+
+fn require(kept: bool, violation: &'static str) -> Result<(), Violation> {
+    if kept { Ok(()) } else { Err(Violation::Broken(violation)) }
+}
+
+/// What a store did wrong.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Violation {
+    /// It broke a promise.
+    Broken(&'static str),
+    /// It failed where nothing should fail.
+    Failed(StoreError),
+}
+
+impl From<StoreError> for Violation {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken(promise) => f.write_str(promise),
+            Self::Failed(error) => write!(f, "the store failed: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for Violation {}
+
+const THREADS: usize = 8;
+const ROUNDS: u32 = 100;

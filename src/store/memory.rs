@@ -1,0 +1,58 @@
+//! The store that forgets.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use std::sync::{Mutex, PoisonError};
+
+use crate::store::{Store, StoreError, Swap, Version};
+
+/// Keeps records in memory: for tests, and to read as the reference of what a store does.
+///
+/// A restart forgets who has a second factor and which codes were used.
+#[derive(Debug, Default)]
+pub struct MemoryStore(Mutex<Records>);
+
+#[derive(Debug, Default)]
+struct Records {
+    /// Counts the changes of all accounts, so that a removed account does not begin anew.
+    changes: u64,
+    of: BTreeMap<String, (Version, Vec<u8>)>,
+}
+
+impl MemoryStore {
+    /// An empty one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn change(&self, account: &str, expected: Option<Version>, record: Option<&[u8]>) -> Swap {
+        // Whoever panicked with the lock in hand did so outside of the few lines below.
+        let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if records.of.get(account).map(|(version, _)| *version) != expected {
+            return Swap::Conflict;
+        }
+        records.changes += 1;
+        let version = Version::new(records.changes);
+        match record {
+            Some(record) => records.of.insert(account.into(), (version, record.into())),
+            None => records.of.remove(account),
+        };
+        Swap::Swapped
+    }
+}
+
+impl Store for MemoryStore {
+    async fn load(&self, account: &str) -> Result<Option<(Version, Vec<u8>)>, StoreError> {
+        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).of.get(account).cloned())
+    }
+
+    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, StoreError> {
+        Ok(self.change(account, expected, Some(record)))
+    }
+
+    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, StoreError> {
+        Ok(self.change(account, Some(expected), None))
+    }
+}

@@ -1,0 +1,116 @@
+//! One table of an SQLite database, through `sqlx`.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+use std::path::Path;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Row, SqlitePool};
+
+use crate::store::{Store, StoreError, Swap, Version};
+
+/// Keeps records in an SQLite database, in a table of its own, `keyfob_second_factor`.
+///
+/// Any number of processes on one machine may share the file. It is in WAL mode and every change is synced before it
+/// is acknowledged, which is checked when the store is opened: with less, a power cut makes used codes good again.
+///
+/// This needs Rust 1.94, by way of `sqlx` 0.9, whose pool is in the interface, and the `tokio` runtime.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    pool: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens the database in a file, which is created if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it cannot be opened, or does not sync.
+    pub async fn open(path: impl AsRef<Path> + Send) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(10));
+        Self::from_pool(SqlitePoolOptions::new().max_connections(4).connect_with(options).await?).await
+    }
+
+    /// Uses a pool that the application has already, and makes the table in its database.
+    ///
+    /// All connections of the pool must have `synchronous` `FULL` or `EXTRA`, and WAL as their journal, as
+    /// [`SqliteConnectOptions`] sets them; one of them is looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails, or does not sync.
+    pub async fn from_pool(pool: SqlitePool) -> Result<Self, StoreError> {
+        let mut connection = pool.acquire().await?;
+        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *connection).await?;
+        let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await?;
+        if synchronous < 2 || journal != "wal" {
+            return Err(
+                "the connections of this pool do not sync: set journal_mode to WAL and synchronous to FULL".into()
+            );
+        }
+        sqlx::query(
+            "CREATE TABLE IF NOT EXISTS keyfob_second_factor \
+             (account TEXT PRIMARY KEY, version INTEGER NOT NULL, record BLOB NOT NULL) STRICT, WITHOUT ROWID",
+        )
+        .execute(&mut *connection)
+        .await?;
+        drop(connection);
+        Ok(Self { pool })
+    }
+
+    /// The accounts that have a record, in order, from the one after `after`: to go through all of them after a key was
+    /// rotated or a backup restored. An empty page is the end.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn accounts(&self, after: &str, limit: u32) -> Result<Vec<String>, StoreError> {
+        let query = "SELECT account FROM keyfob_second_factor WHERE account > ? ORDER BY account LIMIT ?";
+        Ok(sqlx::query_scalar(query).bind(after).bind(limit).fetch_all(&self.pool).await?)
+    }
+
+    /// Waits for what is under way, and closes the connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Each of these is one statement, and so a transaction of its own.
+impl Store for SqliteStore {
+    async fn load(&self, account: &str) -> Result<Option<(Version, Vec<u8>)>, StoreError> {
+        let query = "SELECT version, record FROM keyfob_second_factor WHERE account = ?";
+        let Some(row) = sqlx::query(query).bind(account).fetch_optional(&self.pool).await? else { return Ok(None) };
+        Ok(Some((Version::new(row.try_get::<i64, _>(0)?.cast_unsigned()), row.try_get(1)?)))
+    }
+
+    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, StoreError> {
+        let result = match expected {
+            Some(version) => {
+                let query = "UPDATE keyfob_second_factor SET version = version + 1, record = ? \
+                             WHERE account = ? AND version = ?";
+                let version = version.get().cast_signed();
+                sqlx::query(query).bind(record).bind(account).bind(version).execute(&self.pool).await?
+            }
+            None => {
+                // An account that was removed and comes back begins at a random version, far from any that it had: a
+                // decision from before the removal must not meet its own version again.
+                let query = "INSERT INTO keyfob_second_factor (account, version, record) \
+                             VALUES (?, random() & 0x1fffffffffffffff, ?) ON CONFLICT DO NOTHING";
+                sqlx::query(query).bind(account).bind(record).execute(&self.pool).await?
+            }
+        };
+        Ok(if result.rows_affected() == 1 { Swap::Swapped } else { Swap::Conflict })
+    }
+
+    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, StoreError> {
+        let query = "DELETE FROM keyfob_second_factor WHERE account = ? AND version = ?";
+        let result = sqlx::query(query).bind(account).bind(expected.get().cast_signed()).execute(&self.pool).await?;
+        Ok(if result.rows_affected() == 1 { Swap::Swapped } else { Swap::Conflict })
+    }
+}
