@@ -50,7 +50,11 @@ impl Error {
             | Cause::UriNotSupported(_)
             | Cause::UriTooLong => ErrorKind::Uri,
             Cause::MigrationCannot | Cause::MigrationMalformed | Cause::MigrationType => ErrorKind::Migration,
-            Cause::QrScale | Cause::QrTooLong { .. } => ErrorKind::Qr,
+            Cause::QrNoPng
+            | Cause::QrNotFound
+            | Cause::QrScale
+            | Cause::QrTooLong { .. }
+            | Cause::QrTooManyPixels { .. } => ErrorKind::Qr,
         }
     }
 
@@ -123,10 +127,13 @@ impl fmt::Display for Error {
                 f.write_str("this is not an otpauth-migration URI, or a part of it is missing")
             }
             Cause::MigrationType => f.write_str("the account is neither TOTP nor HOTP"),
+            Cause::QrNoPng => f.write_str("this is not a PNG, or it is damaged"),
+            Cause::QrNotFound => f.write_str("there is no QR code in the picture, or none that can be read"),
             Cause::QrScale => f.write_str("the side of a module is 1 to 40 pixels"),
             Cause::QrTooLong { bytes, limit } => {
                 write!(f, "a QR code holds at most {limit} bytes and this text has {bytes}; shorten issuer or account")
             }
+            Cause::QrTooManyPixels { limit } => write!(f, "the picture has more than {limit} pixels"),
         }
     }
 }
@@ -147,7 +154,7 @@ pub enum ErrorKind {
     Migration,
     /// The period of TOTP.
     Period,
-    /// The URI does not fit into a QR code.
+    /// The URI does not fit into a QR code, or the picture shows none.
     Qr,
     /// The secret, or its base32 text.
     Secret,
@@ -160,7 +167,7 @@ pub enum ErrorKind {
 /// The precise reason. Lengths and positions only: nothing of what was refused may be in here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
-    not(all(feature = "migration", feature = "png")),
+    not(all(feature = "migration", feature = "png", feature = "qr-read")),
     allow(dead_code, reason = "each feature brings more that can be refused")
 )]
 pub(crate) enum Cause {
@@ -191,7 +198,10 @@ pub(crate) enum Cause {
     MigrationCannot,
     MigrationMalformed,
     MigrationType,
+    QrNoPng,
+    QrNotFound,
     QrScale,
     NoPeriod,
     QrTooLong { bytes: usize, limit: usize },
+    QrTooManyPixels { limit: u64 },
 }

@@ -12,6 +12,8 @@ mod oracle;
 mod peers;
 mod printed;
 mod qr;
+#[cfg(feature = "qr-read")]
+mod qr_read;
 mod search;
 mod secret;
 #[cfg(feature = "serde")]
