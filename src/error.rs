@@ -49,7 +49,11 @@ impl Error {
             | Cause::Tolerated(_)
             | Cause::UriNotSupported(_)
             | Cause::UriTooLong => ErrorKind::Uri,
-            Cause::MigrationCannot | Cause::MigrationMalformed | Cause::MigrationType => ErrorKind::Migration,
+            Cause::MigrationCannot
+            | Cause::MigrationContradiction
+            | Cause::MigrationMalformed
+            | Cause::MigrationOther
+            | Cause::MigrationType => ErrorKind::Migration,
             Cause::QrNoPng
             | Cause::QrNotFound
             | Cause::QrScale
@@ -123,9 +127,11 @@ impl fmt::Display for Error {
             Cause::MigrationCannot => f.write_str(
                 "a transfer holds TOTP of 30 seconds and HOTP, with six or eight digits and counters below 2^63",
             ),
+            Cause::MigrationContradiction => f.write_str("the QR codes of the transfer contradict each other"),
             Cause::MigrationMalformed => {
                 f.write_str("this is not an otpauth-migration URI, or a part of it is missing")
             }
+            Cause::MigrationOther => f.write_str("the QR code belongs to another transfer"),
             Cause::MigrationType => f.write_str("the account is neither TOTP nor HOTP"),
             Cause::QrNoPng => f.write_str("this is not a PNG, or it is damaged"),
             Cause::QrNotFound => f.write_str("there is no QR code in the picture, or none that can be read"),
@@ -196,7 +202,9 @@ pub(crate) enum Cause {
     UriNotSupported(&'static str),
     UriTooLong,
     MigrationCannot,
+    MigrationContradiction,
     MigrationMalformed,
+    MigrationOther,
     MigrationType,
     QrNoPng,
     QrNotFound,

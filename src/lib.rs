@@ -54,7 +54,7 @@ pub use error::{Error, ErrorKind};
 pub use hotp::{Hotp, LookAhead};
 pub use key::{Key, Strength};
 #[cfg(feature = "migration")]
-pub use migration::Migration;
+pub use migration::{Migration, Transfer};
 #[cfg(feature = "qr")]
 pub use qr::{Qr, Svg, Terminal};
 #[cfg(feature = "alloc")]
