@@ -47,6 +47,10 @@ mod qr;
 #[cfg(feature = "uri")]
 mod uri;
 
+#[cfg(all(doctest, feature = "png"))]
+#[doc = include_str!("../docs/provisioning.md")]
+struct Guide;
+
 // The public interface is:
 pub use algorithm::Algorithm;
 pub use code::{Code, CodeError, Digits};

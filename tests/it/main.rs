@@ -4,6 +4,8 @@ mod algorithm;
 mod base32;
 mod code;
 mod ct;
+#[cfg(feature = "png")]
+mod guide;
 mod hotp;
 mod memory;
 #[cfg(feature = "migration")]
