@@ -17,7 +17,7 @@ fn draw(folder: &Path, rsvg: &str) -> Vec<(PathBuf, String)> {
     for (number, (uri, _)) in accounts(500, &Limits::default()).into_iter().enumerate() {
         let (qr, text) = (uri.qr().unwrap(), uri.to_uri().to_string());
         assert!(text.is_ascii());
-        let scale = u8::try_from(3 + number % 4).unwrap();
+        let scale = u8::try_from(2 + number % 3).unwrap();
         let path = |form: &str| folder.join(format!("{number}-{form}"));
 
         std::fs::write(path("terminal.pgm"), pgm(&colors(&qr), scale.into())).unwrap();
