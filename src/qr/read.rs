@@ -17,8 +17,9 @@ impl Qr {
     /// The texts of all QR codes in a PNG, such as a screenshot that a user brings: from the top, one for each code.
     ///
     /// Any colour type and depth; what is transparent is white. Found are codes that stand upright, lie on a side or are
-    /// mirrored, dark on light or the other way round, with light modules around them: what a screen shows. A code that
-    /// a camera saw at an angle is not. A text that is not UTF-8 is left out, and so is what follows 32 codes.
+    /// mirrored, dark on light or the other way round, with a border, at one pixel to a module or two and more: what a
+    /// screen shows. A code that a camera saw at an angle is not found. A text that is not UTF-8 is left out, and so is
+    /// what comes after 32 codes.
     ///
     /// ```
     /// # #[cfg(feature = "png")] {

@@ -117,6 +117,12 @@ fn as_a_screen_shows_it() {
             assert_eq!(texts(&page.png()), [text.as_str()], "{name} at {scale} tenths of a pixel");
         }
     }
+    // In a terminal, whose cells are not quite twice as high as wide.
+    let mut page = Page::new(400, 300, BLACK);
+    page.draw(&qr, 40, 30, 50, BLACK_ON_WHITE);
+    page.pixels = page.pixels.chunks(5 * 400).flat_map(|rows| [&rows[..400], rows].concat()).collect();
+    assert_eq!(texts(&page.png()), [text.as_str()]);
+
     // In other colours, and the other way round, which keyfob never draws.
     for colors in [
         [[0, 0, 128], [255, 255, 224]],

@@ -63,7 +63,7 @@ fn every_form_is_read() {
 }
 
 fn zbarimg_reads(zbarimg: &str, pictures: &[(PathBuf, String)]) {
-    // Without --raw each text comes with its picture, in which nothing may be left out.
+    // As XML each text stands beside the name of its picture.
     let options = ["--quiet", "--xml", "--nodbus", "-Sdisable", "-Sqrcode.enable"];
     let output = Command::new(zbarimg).args(options).args(pictures.iter().map(|(path, _)| path)).output().unwrap();
     let answer = String::from_utf8(output.stdout).unwrap();
