@@ -52,8 +52,16 @@ impl Error {
             | Cause::Tolerated(_)
             | Cause::UriNotSupported(_)
             | Cause::UriTooLong => ErrorKind::Uri,
-            Cause::MigrationCannot | Cause::MigrationMalformed | Cause::MigrationType => ErrorKind::Migration,
-            Cause::QrScale | Cause::QrTooLong { .. } => ErrorKind::Qr,
+            Cause::MigrationCannot
+            | Cause::MigrationContradiction
+            | Cause::MigrationMalformed
+            | Cause::MigrationOther
+            | Cause::MigrationType => ErrorKind::Migration,
+            Cause::QrNoPng
+            | Cause::QrNotFound
+            | Cause::QrScale
+            | Cause::QrTooLong { .. }
+            | Cause::QrTooManyPixels { .. } => ErrorKind::Qr,
         }
     }
 
@@ -125,14 +133,19 @@ impl fmt::Display for Error {
             Cause::MigrationCannot => f.write_str(
                 "a transfer holds TOTP of 30 seconds and HOTP, with six or eight digits and counters below 2^63",
             ),
+            Cause::MigrationContradiction => f.write_str("the QR codes of the transfer contradict each other"),
             Cause::MigrationMalformed => {
                 f.write_str("this is not an otpauth-migration URI, or a part of it is missing")
             }
+            Cause::MigrationOther => f.write_str("the QR code belongs to another transfer"),
             Cause::MigrationType => f.write_str("the account is neither TOTP nor HOTP"),
+            Cause::QrNoPng => f.write_str("this is not a PNG, or it is damaged"),
+            Cause::QrNotFound => f.write_str("there is no QR code in the picture, or none that can be read"),
             Cause::QrScale => f.write_str("the side of a module is 1 to 40 pixels"),
             Cause::QrTooLong { bytes, limit } => {
                 write!(f, "a QR code holds at most {limit} bytes and this text has {bytes}; shorten issuer or account")
             }
+            Cause::QrTooManyPixels { limit } => write!(f, "the picture has more than {limit} pixels"),
         }
     }
 }
@@ -159,7 +172,7 @@ pub enum ErrorKind {
     Period,
     /// The limits of the guard.
     Policy,
-    /// The URI does not fit into a QR code.
+    /// The URI does not fit into a QR code, or the picture shows none.
     Qr,
     /// The secret, or its base32 text.
     Secret,
@@ -172,7 +185,7 @@ pub enum ErrorKind {
 /// The precise reason. Lengths and positions only: nothing of what was refused may be in here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
-    not(all(feature = "guard", feature = "migration", feature = "png")),
+    not(all(feature = "guard", feature = "migration", feature = "png", feature = "qr-read")),
     allow(dead_code, reason = "each feature brings more that can be refused")
 )]
 pub(crate) enum Cause {
@@ -204,9 +217,14 @@ pub(crate) enum Cause {
     UriNotSupported(&'static str),
     UriTooLong,
     MigrationCannot,
+    MigrationContradiction,
     MigrationMalformed,
+    MigrationOther,
     MigrationType,
+    QrNoPng,
+    QrNotFound,
     QrScale,
     NoPeriod,
     QrTooLong { bytes: usize, limit: usize },
+    QrTooManyPixels { limit: u64 },
 }

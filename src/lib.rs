@@ -52,6 +52,10 @@ mod uri;
 pub mod guard;
 #[cfg(feature = "guard")]
 pub mod store;
+#[cfg(all(doctest, feature = "png"))]
+#[doc = include_str!("../docs/provisioning.md")]
+struct Guide;
+
 
 // The public interface is:
 pub use algorithm::Algorithm;
@@ -62,7 +66,7 @@ pub use guard::{Guard, Keyring, Policy, Verdict};
 pub use hotp::{Hotp, LookAhead};
 pub use key::{Key, Strength};
 #[cfg(feature = "migration")]
-pub use migration::Migration;
+pub use migration::{Migration, Transfer};
 #[cfg(feature = "qr")]
 pub use qr::{Qr, Svg, Terminal};
 #[cfg(feature = "alloc")]

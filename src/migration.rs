@@ -4,6 +4,8 @@
 //! seconds. The fields are read here, not by a library: the secret is one of them, and copies that a general decoder
 //! makes are not wiped.
 
+mod transfer;
+
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec;
@@ -21,7 +23,9 @@ use crate::secret::Secret;
 use crate::totp::Period;
 use crate::uri::{Factor, KeyUri};
 
-/// The accounts in one QR code of a transfer, and which of how many codes it is.
+pub use transfer::Transfer;
+
+/// The accounts in one QR code of a transfer, and which of how many codes it is. [`Transfer`] puts them together.
 ///
 /// ```
 /// use keyfob::{KeyUri, Migration, Secret};

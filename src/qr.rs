@@ -1,7 +1,11 @@
 //! A URI as a QR code, drawn here: whoever draws it elsewhere learns the secret.
 
+#[cfg(feature = "qr-read")]
+mod locate;
 #[cfg(feature = "png")]
 mod png;
+#[cfg(feature = "qr-read")]
+mod read;
 mod svg;
 mod terminal;
 

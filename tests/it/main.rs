@@ -4,6 +4,8 @@ mod algorithm;
 mod base32;
 mod code;
 mod ct;
+#[cfg(feature = "png")]
+mod guide;
 mod hotp;
 mod memory;
 #[cfg(feature = "migration")]
@@ -12,6 +14,8 @@ mod oracle;
 mod peers;
 mod printed;
 mod qr;
+#[cfg(feature = "qr-read")]
+mod qr_read;
 mod search;
 mod secret;
 #[cfg(feature = "serde")]

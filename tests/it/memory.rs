@@ -202,6 +202,8 @@ fn use_secrets() {
         drop(keyfob::Migration::parse(&text).unwrap());
         keyfob::Migration::parse(&text[..text.len() - 9]).unwrap_err();
     }
+    #[cfg(all(feature = "qr-read", feature = "png"))]
+    drop(keyfob::Qr::read_png(&uri.qr().unwrap().png(2).unwrap()).unwrap());
     drop(uri);
     drop((secret, pasted));
 }

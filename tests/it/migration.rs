@@ -1,4 +1,4 @@
-use keyfob::{Algorithm, Digits, ErrorKind, KeyUri, Migration, Period, Secret};
+use keyfob::{Algorithm, Digits, ErrorKind, KeyUri, Migration, Period, Secret, Transfer};
 use proptest::prelude::*;
 
 use crate::{data, number, rows, text};
@@ -75,7 +75,84 @@ fn what_is_no_transfer() {
     assert!(Migration::parse("otpauth-migration://offline?data=").unwrap().entries().is_empty());
 }
 
+/// A transfer of so many codes, with an account in each.
+fn codes(count: u32, id: i32) -> Vec<Migration> {
+    let account = |n| KeyUri::totp("a", &format!("user{n}"), &Secret::from_bytes(&[7; 20]).unwrap()).unwrap();
+    let accounts: Vec<KeyUri> = (0..5 * count).map(account).collect();
+    Migration::export(&accounts, id).unwrap().iter().map(|code| Migration::parse(code).unwrap()).collect()
+}
+
+#[test]
+fn what_does_not_belong_to_a_transfer() {
+    let mut transfer = Transfer::new();
+    assert!(!transfer.is_complete() && transfer.missing().next().is_none());
+    let mut transfer_of = |code: &Migration| {
+        let before = transfer.clone();
+        let added = transfer.add(code.clone());
+        if let Err(error) = &added {
+            assert_eq!(error.kind(), ErrorKind::Migration);
+            assert!(transfer == before);
+        }
+        added.map_err(|error| error.to_string())
+    };
+    // An empty batch of this size and place: fields 3 and 4.
+    let empty = |size: u8, index: u8| {
+        let payload = base64(&[0x18, size, 0x20, index]);
+        Migration::parse(&format!("otpauth-migration://offline?data={payload}")).unwrap()
+    };
+    let other = "the QR code belongs to another transfer";
+    let contradiction = "the QR codes of the transfer contradict each other";
+    assert_eq!(transfer_of(&empty(3, 3)).unwrap_err(), contradiction);
+    assert_eq!(transfer_of(&empty(1, 7)).unwrap_err(), contradiction);
+    assert_eq!(transfer_of(&codes(3, 0)[1]), Ok(()));
+    assert_eq!(transfer_of(&codes(3, -1)[0]).unwrap_err(), other);
+    assert_eq!(transfer_of(&codes(4, 0)[0]).unwrap_err(), contradiction);
+    assert_eq!(transfer_of(&empty(3, 1)).unwrap_err(), contradiction);
+    assert_eq!(transfer_of(&codes(3, 0)[1]), Ok(()));
+    assert_eq!(transfer.missing().collect::<Vec<_>>(), [0, 2]);
+    let transfer = transfer.finish().unwrap_err();
+    assert_eq!(transfer.missing().count(), 2);
+
+    // 2^32 - 1 codes.
+    let payload = base64(&[0x18, 0xff, 0xff, 0xff, 0xff, 0x0f]);
+    let huge = Migration::parse(&format!("otpauth-migration://offline?data={payload}")).unwrap();
+    assert_eq!(huge.batch_size(), u32::MAX);
+    assert_eq!(Transfer::new().add(huge).unwrap_err().to_string(), contradiction);
+
+    // A code that says nothing of a batch is a transfer.
+    let mut transfer = Transfer::new();
+    transfer.add(Migration::parse("otpauth-migration://offline?data=").unwrap()).unwrap();
+    assert!(transfer.finish().unwrap().is_empty());
+}
+
+fn base64(payload: &[u8]) -> String {
+    use base64ct::Encoding;
+    base64ct::Base64::encode_string(payload)
+}
+
 proptest! {
+    #[test]
+    fn codes_come_in_any_order_and_twice(
+        id in prop::sample::select(vec![0, 1, -1, i32::MIN, i32::MAX]),
+        (count, order) in (1u32..9).prop_flat_map(|count| (Just(count), prop::collection::vec(0..count, 0..40))),
+        rest in any::<prop::sample::Index>(),
+    ) {
+        let codes = codes(count, id);
+        let mut transfer = Transfer::new();
+        let mut seen = std::collections::BTreeSet::new();
+        // At the end all of them, from somewhere on.
+        let all = (0..count).map(|n| (n + u32::try_from(rest.index(100)).unwrap()) % count);
+        for index in order.into_iter().chain(all) {
+            transfer.add(codes[index as usize].clone()).unwrap();
+            seen.insert(index);
+            let missing: Vec<u32> = (0..count).filter(|index| !seen.contains(index)).collect();
+            prop_assert_eq!(transfer.is_complete(), missing.is_empty());
+            prop_assert_eq!(transfer.missing().collect::<Vec<_>>(), missing);
+        }
+        let entries: Vec<_> = codes.into_iter().flat_map(Migration::into_entries).collect();
+        prop_assert!(transfer.finish().unwrap() == entries);
+    }
+
     #[test]
     fn what_is_exported_is_read(
         accounts in prop::collection::vec(
@@ -108,7 +185,6 @@ proptest! {
     fn no_payload_panics(payload in prop::collection::vec(any::<u8>(), 0..60)) {
         let text: String = payload.iter().map(|byte| format!("%{byte:02x}")).collect();
         let _ = Migration::parse(&format!("otpauth-migration://offline?data={text}"));
-        use base64ct::Encoding;
-        let _ = Migration::parse(&format!("otpauth-migration://offline?data={}", base64ct::Base64::encode_string(&payload)));
+        let _ = Migration::parse(&format!("otpauth-migration://offline?data={}", base64(&payload)));
     }
 }

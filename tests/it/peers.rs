@@ -1,9 +1,12 @@
-//! The codes of other programs. Each is optional on a developer's machine and mandatory where `CI` is set.
+//! What other programs say. Each is optional on a developer's machine and mandatory where `CI` is set.
+
+mod pictures;
+mod uris;
 
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use keyfob::{Algorithm, Digits, Hotp, Key, Period, Totp};
+use keyfob::{Algorithm, Digits, Hotp, Key, KeyUri, Period, Secret, Totp};
 
 use crate::{Random, to_hex};
 
@@ -18,6 +21,25 @@ pub fn program(name: &str, arguments: &[&str]) -> Option<String> {
     // Around the capture of the test harness: a check that did not happen must be seen.
     let _ = writeln!(std::io::stderr(), "skipped: {missing}");
     None
+}
+
+/// The program's answer to each line.
+fn converse(program: &str, arguments: &[&str], lines: impl Iterator<Item = String>) -> Vec<String> {
+    let mut child = Command::new(program)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("TZ", "UTC")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let lines: String = lines.map(|line| line + "\n").collect();
+    let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{program} {arguments:?} fails");
+    writer.join().unwrap().unwrap();
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
 #[test]
@@ -55,28 +77,14 @@ for line in sys.stdin:
         print(pyotp.TOTP(key, interval=int(period), **settings).at(int(moment)))
 ";
     let cases = cases(2000);
-    let lines: String = cases
-        .iter()
-        .map(|case| {
-            let period = case.period.map_or("None".to_owned(), |period| period.to_string());
-            format!("{} {} {} {period} {}\n", to_hex(&case.key), case.algorithm, case.digits.get(), case.moment)
-        })
-        .collect();
-    let mut child = Command::new(python)
-        .env("TZ", "UTC")
-        .args(["-c", SCRIPT])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
-    let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()).unwrap());
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    let codes = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(codes.lines().count(), cases.len());
-    for (code, case) in codes.lines().zip(&cases) {
-        assert_eq!(code, case.code(), "{case:?}");
+    let lines = cases.iter().map(|case| {
+        let period = case.period.map_or("None".to_owned(), |period| period.to_string());
+        format!("{} {} {} {period} {}", to_hex(&case.key), case.algorithm, case.digits.get(), case.moment)
+    });
+    let codes = converse(&python, &["-c", SCRIPT], lines);
+    assert_eq!(codes.len(), cases.len());
+    for (code, case) in codes.iter().zip(&cases) {
+        assert_eq!(*code, case.code(), "{case:?}");
     }
 }
 
@@ -120,4 +128,66 @@ fn cases(count: usize) -> Vec<Case> {
         Case { key: random.bytes(length), algorithm, digits, period, moment: random.below(1 << 34) }
     };
     (0..count).map(|_| case()).collect()
+}
+
+/// What a program takes.
+struct Limits {
+    shortest_secret: u64,
+    longest_secret: u64,
+    longest_period: u32,
+    largest_counter: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { shortest_secret: 10, longest_secret: 80, longest_period: 86_400, largest_counter: u64::MAX }
+    }
+}
+
+/// Accounts with names that are hard to pass on, and a moment for each.
+fn accounts(count: usize, limits: &Limits) -> Vec<(KeyUri, u64)> {
+    let mut random = Random(7);
+    let mut account = || {
+        let length = limits.shortest_secret + random.below(limits.longest_secret - limits.shortest_secret + 1);
+        let secret = Secret::from_bytes(&random.bytes(length as usize)).unwrap();
+        let issuer = if random.below(8) == 0 { String::new() } else { name(&mut random) };
+        let account = name(&mut random);
+        let uri = if random.below(4) > 0 {
+            let period = [30, 30, 60, 15, 1, 86_400][random.below(6) as usize].min(limits.longest_period);
+            let uri = KeyUri::totp(&issuer, &account, &secret).unwrap();
+            uri.with_period(Period::new(period).unwrap()).unwrap()
+        } else {
+            let counter = [0, 1, random.next() >> 40, u64::MAX][random.below(4) as usize].min(limits.largest_counter);
+            KeyUri::hotp(&issuer, &account, &secret, counter).unwrap()
+        };
+        let uri = uri.with_algorithm([Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512][random.below(3) as usize]);
+        let uri = uri.with_digits([Digits::Six, Digits::Seven, Digits::Eight][random.below(3) as usize]);
+        let uri = if random.below(4) == 0 { uri.with_defaults_written() } else { uri };
+        (uri, random.below(1 << 34))
+    };
+    (0..count).map(|_| account()).collect()
+}
+
+fn name(random: &mut Random) -> String {
+    const NAMES: [&str; 10] = [
+        "Example Inc",
+        "alice+tag@example.com",
+        "AT&T + 100 % = / # ?",
+        "%41%",
+        "50%",
+        "你好世界 😀",
+        "مرحبا بالعالم",
+        "שלום \u{200f}x",
+        "👩‍👩‍👧‍👦 e\u{301} ﬁ",
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    ];
+    const CHARACTERS: &str = "aZ09 -._~@&+%#?=/\\\"'()*!;,|<>[]{}^`$äßé你😀مרﬃİ";
+    if random.below(2) == 0 {
+        return NAMES[random.below(10) as usize].to_owned();
+    }
+    let characters: Vec<char> = CHARACTERS.chars().collect();
+    let length = 1 + random.below(60);
+    let name: String = (0..length).map(|_| characters[random.below(characters.len() as u64) as usize]).collect();
+    // Never empty, also without the spaces around it, which no app keeps.
+    format!("{}.", name.trim_matches(' '))
 }

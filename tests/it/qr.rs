@@ -1,9 +1,5 @@
-use std::path::Path;
-use std::process::Command;
+use keyfob::{ErrorKind, KeyUri, Qr, Secret};
 
-use keyfob::{Algorithm, Digits, ErrorKind, KeyUri, Qr, Secret};
-
-use crate::peers::program;
 use crate::{data, number};
 
 #[test]
@@ -63,48 +59,8 @@ fn versions_by_length() {
     assert_eq!(qr(10_000_000, "a").unwrap_err().kind(), ErrorKind::Qr);
 }
 
-#[test]
-fn zbarimg_reads_every_form() {
-    let Some(zbarimg) = program("zbarimg", &["--version"]) else { return };
-    let secret = Secret::generate_for(Algorithm::Sha512);
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    for (case, issuer, account) in [
-        (0, "Example Inc", "alice@example.com"),
-        (1, "", "b"),
-        (2, "AT&T + 100 % = / # ?", "al+tag@x.org"),
-        (3, "你好世界 😀", "مرحبا"),
-        (4, &"x".repeat(60), &"y".repeat(250)),
-    ] {
-        let uri = KeyUri::totp(issuer, account, &secret).unwrap().with_algorithm(Algorithm::Sha512);
-        let uri = uri.with_digits(Digits::Eight);
-        let modules = colors(&uri.qr().unwrap());
-        let picture = folder.join(format!("terminal-{case}.pgm"));
-        std::fs::write(&picture, pgm(&modules, 6)).unwrap();
-        assert_eq!(read(&zbarimg, &picture), *uri.to_uri(), "case {case}");
-
-        #[cfg(feature = "png")]
-        for scale in [3, 6] {
-            let picture = folder.join(format!("picture-{case}-{scale}.png"));
-            std::fs::write(&picture, uri.qr().unwrap().png(scale).unwrap()).unwrap();
-            assert_eq!(read(&zbarimg, &picture), *uri.to_uri(), "case {case}, scale {scale}");
-        }
-        if let Some(rsvg) = program("rsvg-convert", &["--version"]) {
-            let (svg, picture) = (folder.join(format!("markup-{case}.svg")), folder.join(format!("markup-{case}.png")));
-            std::fs::write(&svg, uri.qr().unwrap().svg().with_label("<&>").to_string()).unwrap();
-            assert!(Command::new(rsvg).arg(&svg).arg("-o").arg(&picture).status().unwrap().success());
-            assert_eq!(read(&zbarimg, &picture), *uri.to_uri(), "case {case}");
-        }
-    }
-}
-
-fn read(zbarimg: &str, picture: &Path) -> String {
-    let options = ["-q", "--raw", "--nodbus", "-Sdisable", "-Sqrcode.enable"];
-    let output = Command::new(zbarimg).args(options).arg(picture).output().unwrap();
-    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
-}
-
 /// The modules as the coloured form shows them: dark where a half of a character has colour 16.
-fn colors(qr: &Qr) -> Vec<Vec<bool>> {
+pub fn colors(qr: &Qr) -> Vec<Vec<bool>> {
     let drawn = qr.terminal().to_string();
     let mut rows = Vec::new();
     for line in drawn.lines() {
@@ -138,7 +94,7 @@ fn crop(mut rows: Vec<Vec<bool>>) -> Vec<Vec<bool>> {
     rows
 }
 
-fn pgm(modules: &[Vec<bool>], scale: usize) -> Vec<u8> {
+pub fn pgm(modules: &[Vec<bool>], scale: usize) -> Vec<u8> {
     let side = modules.len() * scale;
     let mut picture = format!("P5 {side} {side} 255\n").into_bytes();
     for row in modules {
