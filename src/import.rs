@@ -1,6 +1,6 @@
 //! The accounts in the backup of another app, whichever it is.
 //!
-//! Read are the unencrypted exports of 2FAS, Aegis, andOTP, Bitwarden (JSON and CSV), Ente Auth, `FreeOTP+`, Proton
+//! Read are the unencrypted exports of 2FAS, Aegis, andOTP, Bitwarden (JSON and CSV), Ente Auth, FreeOTP+, Proton
 //! Authenticator and Stratum, lists of `otpauth` URIs, and the transfers of Google Authenticator. Encrypted exports of
 //! the same apps are recognised and refused. Key files of hardware tokens are `keyfob::pskc`'s.
 //!
@@ -127,7 +127,7 @@ pub enum App {
     Bitwarden,
     /// Ente Auth.
     Ente,
-    /// `FreeOTP+`.
+    /// FreeOTP+.
     FreeOtpPlus,
     /// The texts of Google Authenticator's transfer codes, one per line.
     GoogleAuthenticator,
@@ -253,7 +253,7 @@ const SCHEMES: [&str; 4] = ["otpauth://", "apple-otpauth://", "steam://", TRANSF
 /// What encrypted backups of Stratum begin with, of today's and of older versions.
 const STRATUM: [&[u8]; 2] = [b"AUTHENTICATORPRO", b"AuthenticatorPro"];
 
-/// What backups of `FreeOTP` begin with from version 2 on.
+/// What backups of FreeOTP begin with from version 2 on.
 const JAVA_OBJECT: [u8; 4] = [0xac, 0xed, 0x00, 0x05];
 
 /// Aegis puts the pictures of all accounts into its backups. Still, none is as large as this.

@@ -2,7 +2,7 @@
 //!
 //! Manufacturers and some programs write them. Read are HOTP and TOTP tokens, in the open or encrypted with AES-CBC and a
 //! MAC of HMAC with SHA-1, SHA-256 or SHA-512; from a password, the key is derived by PBKDF2. A value without a MAC is
-//! refused, as section 6.1 has it: CBC alone would let anybody change the secret on its way.
+//! refused, as section 6.1.1 has it: CBC alone would let anybody change the secret on its way.
 //!
 //! Signatures, policies and periods of validity are not looked at. A file has at most 16 MiB and 65536 tokens, and asks for
 //! at most 2,000,000 iterations.
@@ -54,15 +54,15 @@ use cipher::Keys;
 /// # Errors
 ///
 /// * [`ErrorKind::Encrypted`](crate::ErrorKind::Encrypted) if the file needs a password or a key and got the other or
-///   none, and if no value in it opens with what it got. Where some open and others do not, the others are errors in
+///   none, and if no token in it opens with what it got. Where some open and others do not, the others are errors in
 ///   their place.
 /// * [`ErrorKind::Pskc`](crate::ErrorKind::Pskc) for everything that is no key file, is damaged, or asks for more work
-///   than the limits above.
+///   than the limits above; [`ErrorKind::Import`](crate::ErrorKind::Import) if it is too large.
 ///
 /// # Security
 ///
 /// The MAC is compared in constant time and before anything is decrypted. A wrong password and a changed file are one
-/// error. What the XML parser and the base64 decoder are given is not copied, and what is decoded or decrypted is wiped.
+/// error. What is copied out of the file, decoded and decrypted is wiped; `bytes` stays the caller's to wipe.
 pub fn parse(bytes: &[u8], unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, Error>>, Error> {
     if bytes.len() > MAX_BYTES {
         return Err(Error::new(Cause::ImportTooLarge));
@@ -182,11 +182,11 @@ impl Token {
 }
 
 impl Value {
-    /// Section 4.2: decimal in the open, big-endian bytes when encrypted.
+    /// Decimal in the open, big-endian bytes when encrypted.
     fn number(&self, keys: &Keys, what: Cause) -> Result<Option<u64>, Error> {
         if self.cipher.data.is_some() {
             let bytes = keys.open(self)?;
-            if bytes.len() > 8 {
+            if !(1..=8).contains(&bytes.len()) {
                 return Err(Error::new(what));
             }
             return Ok(Some(bytes.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte))));

@@ -24,7 +24,7 @@ pub(super) fn object(text: &str) -> Result<Import, Error> {
         tokens,
         kdf,
         authenticators,
-        rest,
+        entries,
         salt,
         content,
     ] = json::fields(
@@ -73,8 +73,8 @@ pub(super) fn object(text: &str) -> Result<Import, Error> {
         list(App::FreeOtpPlus, tokens, |entry| Some(free_otp_plus(entry)))
     } else if authenticators.is_some() {
         list(App::Stratum, authenticators, |entry| Some(stratum(entry)))
-    } else if rest.is_some() {
-        list(App::Proton, rest, |entry| Some(proton(entry)))
+    } else if entries.is_some() {
+        list(App::Proton, entries, |entry| Some(proton(entry)))
     } else {
         Err(Error::new(Cause::ImportUnknown))
     }

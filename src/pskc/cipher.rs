@@ -52,7 +52,7 @@ impl Encryption {
         Ok(Keys { cipher, mac })
     }
 
-    /// Without one of its own, the key of the cipher is that of the MAC.
+    /// Where the file has none, section 6.1.1 leaves it to an agreement. In practice that is the key of the cipher.
     fn mac_key(&self, cipher: &Zeroizing<Vec<u8>>) -> Result<(Algorithm, Zeroizing<Vec<u8>>), Error> {
         let algorithm = hash(&self.mac).ok_or(Error::new(Cause::PskcCipher))?;
         let Some(data) = &self.mac_key.data else { return Ok((algorithm, cipher.clone())) };

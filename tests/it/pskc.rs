@@ -148,6 +148,71 @@ fn one_tampered_value_does_not_lose_the_others() {
     assert_eq!(tokens[1].as_ref().unwrap_err().kind(), ErrorKind::Encrypted);
 }
 
+/// An encrypted value and its MAC, with the padding of XML Encryption: everything but its length is left to chance.
+fn encrypted(name: &str, key: &[u8], mac: &str, value: &[u8]) -> String {
+    use base64ct::{Base64, Encoding};
+    use cbc::cipher::block_padding::NoPadding;
+    use cbc::cipher::{BlockModeEncrypt, KeyIvInit};
+    use hmac::{Hmac, KeyInit, Mac};
+
+    fn tag<M: Mac + KeyInit>(key: &[u8], data: &[u8]) -> Vec<u8> {
+        <M as KeyInit>::new_from_slice(key).unwrap().chain_update(data).finalize().into_bytes().to_vec()
+    }
+
+    let mut data = value.to_vec();
+    data.resize(value.len() / 16 * 16 + 16, 0xa5);
+    let (length, iv) = (data.len(), [9; 16]);
+    data[length - 1] = u8::try_from(length - value.len()).unwrap();
+    match key.len() {
+        16 => cbc::Encryptor::<aes::Aes128>::new_from_slices(key, &iv)
+            .unwrap()
+            .encrypt_padded::<NoPadding>(&mut data, length),
+        24 => cbc::Encryptor::<aes::Aes192>::new_from_slices(key, &iv)
+            .unwrap()
+            .encrypt_padded::<NoPadding>(&mut data, length),
+        _ => cbc::Encryptor::<aes::Aes256>::new_from_slices(key, &iv)
+            .unwrap()
+            .encrypt_padded::<NoPadding>(&mut data, length),
+    }
+    .unwrap();
+    let data = [&iv[..], &data].concat();
+    let mac = match mac {
+        "hmac-sha1" => tag::<Hmac<sha1::Sha1>>(key, &data),
+        "hmac-sha256" => tag::<Hmac<sha2::Sha256>>(key, &data),
+        _ => tag::<Hmac<sha2::Sha512>>(key, &data),
+    };
+    format!(
+        r#"<{name}><EncryptedValue><EncryptionMethod Algorithm="http://www.w3.org/2001/04/xmlenc#aes{}-cbc"/>
+           <CipherData><CipherValue>{}</CipherValue></CipherData></EncryptedValue><ValueMAC>{}</ValueMAC></{name}>"#,
+        key.len() * 8,
+        Base64::encode_string(&data),
+        Base64::encode_string(&mac),
+    )
+}
+
+#[test]
+fn keys_of_all_lengths_and_encrypted_numbers() {
+    let key: Vec<u8> = (0..32).collect();
+    for (length, mac) in [(16, "hmac-sha1"), (24, "hmac-sha256"), (32, "hmac-sha512")] {
+        let key = &key[..length];
+        let token = |counter: &[u8]| {
+            let secret = encrypted("Secret", key, mac, SECRET);
+            let counter = encrypted("Counter", key, mac, counter);
+            let file = file("hotp", &format!("<Data>{secret}{counter}</Data>"));
+            let method =
+                format!(r#"<MACMethod Algorithm="http://www.w3.org/2001/04/xmldsig-more#{mac}"/><KeyPackage>"#);
+            pskc::parse(file.replace("<KeyPackage>", &method).as_bytes(), Unlock::Key(key)).unwrap().remove(0)
+        };
+        for (counter, expected) in [(&[0, 0, 1, 2][..], 0x102), (&[255; 8], u64::MAX)] {
+            let token = token(counter).unwrap();
+            assert_eq!((token.counter(), token.secret().expose_bytes()), (Some(expected), SECRET), "{mac}");
+        }
+        for counter in [&[0; 9][..], &[]] {
+            assert_eq!(token(counter).unwrap_err().kind(), ErrorKind::Uri);
+        }
+    }
+}
+
 #[test]
 fn derivations_are_bounded() {
     let unlock = Unlock::Password(PASSWORD);
