@@ -52,11 +52,28 @@ impl Error {
             | Cause::Tolerated(_)
             | Cause::UriNotSupported(_)
             | Cause::UriTooLong => ErrorKind::Uri,
+            Cause::Encrypted { .. } | Cause::ImportBinary | Cause::PskcKey | Cause::PskcLocked { .. } => {
+                ErrorKind::Encrypted
+            }
+            Cause::AccountKind
+            | Cause::ImportEntry
+            | Cause::ImportField(_)
+            | Cause::ImportMalformed
+            | Cause::ImportTooLarge
+            | Cause::ImportUnknown
+            | Cause::NameTooLong(_)
+            | Cause::NotSupported(_) => ErrorKind::Import,
             Cause::MigrationCannot
             | Cause::MigrationContradiction
             | Cause::MigrationMalformed
             | Cause::MigrationOther
             | Cause::MigrationType => ErrorKind::Migration,
+            Cause::PskcCipher
+            | Cause::PskcDerivation
+            | Cause::PskcFile
+            | Cause::PskcMalformed
+            | Cause::PskcResponse
+            | Cause::PskcSecret => ErrorKind::Pskc,
             Cause::QrNoPng
             | Cause::QrNotFound
             | Cause::QrScale
@@ -129,7 +146,19 @@ impl fmt::Display for Error {
             Cause::PercentEncoding => f.write_str("a % is not followed by two hexadecimal digits"),
             Cause::Tolerated(warning) => f.write_str(warning),
             Cause::UriNotSupported(name) => write!(f, "URIs of the kind {name} are not supported"),
-            Cause::UriTooLong => f.write_str("a URI has at most 16384 bytes"),
+            Cause::UriTooLong => f.write_str("a URI has at most 16384 bytes, and 64 parameters beyond the known ones"),
+            Cause::AccountKind => f.write_str("the account is not TOTP, HOTP or Steam"),
+            Cause::Encrypted { app, remedy } => write!(f, "this backup of {app} is encrypted; {remedy}"),
+            Cause::ImportBinary => f.write_str(
+                "this is not text: no backup at all, or an encrypted one, such as andOTP's; export it without encryption",
+            ),
+            Cause::ImportEntry => f.write_str("the entry is damaged: it is not an object, or names a field twice"),
+            Cause::ImportField(name) => write!(f, "the field {name} is missing, or not what it should be"),
+            Cause::ImportMalformed => f.write_str("the file is damaged or cut off; export it again"),
+            Cause::ImportTooLarge => f.write_str("a file has at most 16 MiB and 65536 accounts"),
+            Cause::ImportUnknown => f.write_str("this is no backup of an app that keyfob knows"),
+            Cause::NameTooLong(part) => write!(f, "the {part} has more than 1024 bytes"),
+            Cause::NotSupported(kind) => write!(f, "accounts of the kind {kind} are not supported"),
             Cause::MigrationCannot => f.write_str(
                 "a transfer holds TOTP of 30 seconds and HOTP, with six or eight digits and counters below 2^63",
             ),
@@ -141,6 +170,22 @@ impl fmt::Display for Error {
             Cause::MigrationType => f.write_str("the account is neither TOTP nor HOTP"),
             Cause::QrNoPng => f.write_str("this is not a PNG, or it is damaged"),
             Cause::QrNotFound => f.write_str("there is no QR code in the picture, or none that can be read"),
+            Cause::PskcCipher => f.write_str(
+                "the value is not encrypted with AES-CBC and a MAC of HMAC with SHA-1, SHA-256 or SHA-512",
+            ),
+            Cause::PskcDerivation => f.write_str(
+                "the password is not for PBKDF2 with a salt, 1 to 2000000 iterations and a key of 16, 24 or 32 bytes",
+            ),
+            Cause::PskcFile => f.write_str("this is a key file of hardware tokens (PSKC), which keyfob::pskc reads"),
+            Cause::PskcKey => f.write_str("the password or key is not the one of this file, or the file was changed"),
+            Cause::PskcLocked { password } => write!(
+                f,
+                "the file is encrypted; give the {} that its sender has for it",
+                if password { "password" } else { "pre-shared key" }
+            ),
+            Cause::PskcMalformed => f.write_str("this is not a key file (PSKC, RFC 6030), or it is damaged"),
+            Cause::PskcResponse => f.write_str("the codes of this token are not plain digits"),
+            Cause::PskcSecret => f.write_str("the file has no secret for this token, or two"),
             Cause::QrScale => f.write_str("the side of a module is 1 to 40 pixels"),
             Cause::QrTooLong { bytes, limit } => {
                 write!(f, "a QR code holds at most {limit} bytes and this text has {bytes}; shorten issuer or account")
@@ -160,6 +205,10 @@ pub enum ErrorKind {
     Code,
     /// The number of digits.
     Digits,
+    /// A backup or a key file that is encrypted, and was not opened.
+    Encrypted,
+    /// A backup of another app, or an account in it.
+    Import,
     /// The keys that seal secrets.
     Keyring,
     /// The look-ahead of HOTP.
@@ -172,6 +221,8 @@ pub enum ErrorKind {
     Period,
     /// The limits of the guard.
     Policy,
+    /// A key file of hardware tokens, or a token in it.
+    Pskc,
     /// The URI does not fit into a QR code, or the picture shows none.
     Qr,
     /// The secret, or its base32 text.
@@ -185,7 +236,7 @@ pub enum ErrorKind {
 /// The precise reason. Lengths and positions only: nothing of what was refused may be in here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
-    not(all(feature = "guard", feature = "migration", feature = "png", feature = "qr-read")),
+    not(all(feature = "guard", feature = "import", feature = "png", feature = "pskc", feature = "qr-read")),
     allow(dead_code, reason = "each feature brings more that can be refused")
 )]
 pub(crate) enum Cause {
@@ -216,6 +267,16 @@ pub(crate) enum Cause {
     Tolerated(&'static str),
     UriNotSupported(&'static str),
     UriTooLong,
+    AccountKind,
+    Encrypted { app: &'static str, remedy: &'static str },
+    ImportBinary,
+    ImportEntry,
+    ImportField(&'static str),
+    ImportMalformed,
+    ImportTooLarge,
+    ImportUnknown,
+    NameTooLong(&'static str),
+    NotSupported(&'static str),
     MigrationCannot,
     MigrationContradiction,
     MigrationMalformed,
@@ -223,6 +284,14 @@ pub(crate) enum Cause {
     MigrationType,
     QrNoPng,
     QrNotFound,
+    PskcCipher,
+    PskcDerivation,
+    PskcFile,
+    PskcKey,
+    PskcLocked { password: bool },
+    PskcMalformed,
+    PskcResponse,
+    PskcSecret,
     QrScale,
     NoPeriod,
     QrTooLong { bytes: usize, limit: usize },

@@ -40,8 +40,12 @@ mod secret;
 mod serde;
 
 // Provisioning.
+#[cfg(feature = "import")]
+pub mod import;
 #[cfg(feature = "migration")]
 mod migration;
+#[cfg(feature = "pskc")]
+pub mod pskc;
 #[cfg(feature = "qr")]
 mod qr;
 #[cfg(feature = "uri")]

@@ -9,6 +9,8 @@
 //! The writer is strict: one spelling, which is the one that the largest number of apps reads correctly. There are two
 //! readers, `parse` and `parse_lenient`, and `lint` knows the apps.
 
+#[cfg(any(feature = "import", feature = "pskc"))]
+mod account;
 mod lint;
 mod parse;
 
@@ -16,8 +18,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
+#[cfg(any(feature = "import", feature = "pskc"))]
+pub(crate) use account::Account;
+#[cfg(feature = "import")]
+pub(crate) use account::names;
 pub use lint::{Effect, Finding};
 pub use parse::Warning;
+#[cfg(any(feature = "import", feature = "pskc"))]
+pub(crate) use parse::algorithm;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;

@@ -21,3 +21,6 @@ pub const VALUE: u32 = 81_804;
 
 /// Not the code of any step that is looked at here; each benchmark that relies on it checks it.
 pub const MISS: &str = "000000";
+
+/// The kinds of files whose reading is timed.
+pub const FILES: [&str; 4] = ["transfer codes", "list of URIs", "Aegis", "Bitwarden, CSV"];

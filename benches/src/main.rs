@@ -21,13 +21,14 @@ use results::Results;
 const ROUNDS: usize = 3;
 
 /// In this order: what is compared with each other runs close together.
-const RUNS: [&[&str]; 6] = [
+const RUNS: [&[&str]; 7] = [
     &["--bench", "code"],
     &["--no-default-features", "--bench", "apart"],
     &["--bench", "verify"],
     &["--bench", "search"],
     &["--bench", "ct_eq"],
     &["--bench", "text"],
+    &["--bench", "import"],
 ];
 
 fn main() -> ExitCode {

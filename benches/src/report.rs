@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use keyfob_benches::liboath;
+use keyfob_benches::{FILES, liboath};
 
 use crate::bars::{self, CT_PEERS};
 use crate::chart;
@@ -115,6 +115,7 @@ a machine that is doing something else.
     for (title, name, what) in GROUPS {
         group(page, results, title, name, what)?;
     }
+    files(page, results)?;
     comparison(page, results)?;
     users_yardstick(page, results, yardstick)?;
     writeln!(
@@ -142,6 +143,28 @@ fn group(page: &mut String, results: &Results, title: &str, name: &str, what: &s
         let ratio = own.map_or("-".into(), |own| format!("{:.2}", time / own));
         let name = if name.starts_with("keyfob") { format!("**{name}**") } else { name.into() };
         writeln!(page, "| {name} | {} | {ratio} |", duration(time))?;
+    }
+    Ok(())
+}
+
+fn files(page: &mut String, results: &Results) -> std::fmt::Result {
+    writeln!(
+        page,
+        "
+## Files of other apps
+
+Time per account, by how many accounts a file has. It stays the same where the whole is linear in the file.
+
+| accounts | {} |
+|--:|{}",
+        FILES.join(" | "),
+        "--:|".repeat(FILES.len())
+    )?;
+    let columns = FILES.map(|name| results.over_length("files", name));
+    for (row, &(accounts, _)) in columns[0].iter().enumerate() {
+        let cells =
+            columns.iter().map(|column| column.get(row).map_or("-".into(), |cell| duration(cell.1 / accounts as f64)));
+        writeln!(page, "| {accounts} | {} |", cells.collect::<Vec<_>>().join(" | "))?;
     }
     Ok(())
 }

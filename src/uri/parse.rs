@@ -191,7 +191,10 @@ impl Reader {
         let mut uri = KeyUri::with(factor, issuer, account, secret);
         uri.label_issuer = label_issuer.filter(|prefix| Some(prefix) != uri.issuer.as_ref());
         if let Some(name) = &parameters.algorithm {
-            uri.algorithm = self.algorithm(name)?;
+            uri.algorithm = algorithm(name)?;
+            if !["SHA1", "SHA256", "SHA512"].contains(&name.as_str()) {
+                self.warn(Warning::AlgorithmSpelling);
+            }
         }
         if let Some(digits) = parameters.digits.filter(|digits| factor != Factor::Steam || digits != "5") {
             uri.digits = Digits::new(number(&digits).ok_or(Error::new(Cause::Digits))?)?;
@@ -229,6 +232,7 @@ impl Reader {
                 "period" => &mut parameters.period,
                 "counter" => &mut parameters.counter,
                 "encoder" => &mut parameters.encoder,
+                _ if parameters.others.len() == MAX_OTHERS => return Err(Error::new(Cause::UriTooLong)),
                 _ => {
                     match parameters.others.iter().find(|(other, _)| *other == name) {
                         Some((_, other)) if *other != value => return Err(Error::new(Cause::Contradiction)),
@@ -348,19 +352,16 @@ impl Reader {
         }
         Ok(((!prefix.is_empty()).then(|| prefix.to_owned()), account.to_owned()))
     }
+}
 
-    fn algorithm(&mut self, name: &str) -> Result<Algorithm, Error> {
-        let plain: String = name.chars().filter(|c| *c != '-').map(|c| c.to_ascii_uppercase()).collect();
-        let algorithm = match plain.strip_prefix("HMAC").unwrap_or(&plain) {
-            "SHA1" => Algorithm::Sha1,
-            "SHA256" => Algorithm::Sha256,
-            "SHA512" => Algorithm::Sha512,
-            _ => return Err(Error::new(Cause::AlgorithmUnknown)),
-        };
-        if !["SHA1", "SHA256", "SHA512"].contains(&name) {
-            self.warn(Warning::AlgorithmSpelling);
-        }
-        Ok(algorithm)
+/// By its name, in all the spellings that programs have for it.
+pub(crate) fn algorithm(name: &str) -> Result<Algorithm, Error> {
+    let plain: String = name.chars().filter(|c| *c != '-').map(|c| c.to_ascii_uppercase()).collect();
+    match plain.strip_prefix("HMAC").unwrap_or(&plain) {
+        "SHA1" => Ok(Algorithm::Sha1),
+        "SHA256" => Ok(Algorithm::Sha256),
+        "SHA512" => Ok(Algorithm::Sha512),
+        _ => Err(Error::new(Cause::AlgorithmUnknown)),
     }
 }
 
@@ -387,6 +388,9 @@ fn bytes(raw: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
 
 /// Of programs that keyfob knows of and does not read, so that the message can say so.
 const NOT_SUPPORTED: [&str; 3] = ["motp", "otpauth-migration", "phonefactor"];
+
+/// Each is compared with all before it, and a file may hold thousands of URIs.
+const MAX_OTHERS: usize = 64;
 
 /// No QR code holds so much, and no name is so long.
 const MAX_BYTES: usize = 16 * 1024;

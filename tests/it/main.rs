@@ -7,12 +7,16 @@ mod ct;
 #[cfg(feature = "png")]
 mod guide;
 mod hotp;
+#[cfg(feature = "import")]
+mod import;
 mod memory;
 #[cfg(feature = "migration")]
 mod migration;
 mod oracle;
 mod peers;
 mod printed;
+#[cfg(feature = "pskc")]
+mod pskc;
 mod qr;
 #[cfg(feature = "qr-read")]
 mod qr_read;
@@ -53,6 +57,22 @@ fn hex(text: &str) -> Vec<u8> {
 
 fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Flips a bit, or cuts, or repeats a range.
+#[cfg(any(feature = "import", feature = "pskc"))]
+fn damage(file: &mut Vec<u8>, random: &mut Random) {
+    let mut place = || usize::try_from(random.below(file.len() as u64 + 1)).unwrap();
+    let (a, b) = (place(), place());
+    let range = a.min(b)..a.max(b);
+    match random.below(3) {
+        0 if a < file.len() => file[a] ^= 1 << random.below(8),
+        1 => drop(file.drain(range)),
+        _ => {
+            let copy = file[range].to_vec();
+            file.splice(a..a, copy);
+        }
+    }
 }
 
 /// `SplitMix64`: a stream of test inputs that is the same on every run.

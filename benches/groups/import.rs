@@ -1,0 +1,74 @@
+//! Files of other apps, over the number of their accounts.
+
+use std::fmt::Write;
+use std::hint::black_box;
+
+use criterion::BenchmarkId;
+use keyfob::{KeyUri, Migration, Secret, import};
+use keyfob_benches::harness::brief_criterion;
+use keyfob_benches::{FILES, SECRET};
+
+type Read = fn(&str) -> usize;
+
+fn main() {
+    let mut criterion = brief_criterion();
+    let mut group = criterion.benchmark_group("files");
+    for count in [10, 100, 1_000, 10_000] {
+        let secret = Secret::from_bytes(SECRET).expect("valid");
+        let accounts: Vec<_> =
+            (0..count).map(|n| KeyUri::totp("Example Inc", &format!("user{n}"), &secret).expect("valid")).collect();
+        let files: [(String, Read); 4] = [
+            (transfers(&accounts), transfer),
+            (uris(&accounts), file),
+            (aegis(&accounts), file),
+            (table(&accounts), file),
+        ];
+        for (name, (text, read)) in FILES.into_iter().zip(files) {
+            assert_eq!(read(&text), count, "{name}");
+            group.bench_function(BenchmarkId::new(name, count), |bencher| {
+                bencher.iter(|| read(black_box(&text)));
+            });
+        }
+    }
+    group.finish();
+    criterion.final_summary();
+}
+
+fn transfer(text: &str) -> usize {
+    let parts = text.lines().map(|code| Migration::parse(code).expect("valid"));
+    parts.flat_map(Migration::into_entries).filter(Result::is_ok).count()
+}
+
+fn file(text: &str) -> usize {
+    import::detect(text.as_bytes()).expect("valid").entries().iter().filter(|entry| entry.is_ok()).count()
+}
+
+fn transfers(accounts: &[KeyUri]) -> String {
+    let codes = Migration::export(accounts, 1).expect("valid");
+    codes.iter().map(|code| format!("{}\n", **code)).collect()
+}
+
+fn uris(accounts: &[KeyUri]) -> String {
+    accounts.iter().map(|account| format!("{}\n", *account.to_uri())).collect()
+}
+
+fn aegis(accounts: &[KeyUri]) -> String {
+    let mut text = String::from(r#"{"version":1,"header":{"slots":null,"params":null},"db":{"version":3,"entries":["#);
+    for (place, account) in accounts.iter().enumerate() {
+        // Writing to a `String` does not fail.
+        let _ = write!(
+            text,
+            r#"{}{{"type":"totp","name":"{}","issuer":"Example Inc","info":{{"secret":"{}","algo":"SHA1","digits":6,"period":30}}}}"#,
+            if place > 0 { "," } else { "" },
+            account.account(),
+            *account.secret().expose_base32()
+        );
+    }
+    text + "]}}"
+}
+
+fn table(accounts: &[KeyUri]) -> String {
+    let rows =
+        accounts.iter().map(|account| format!(",login,Example Inc,{},{}\n", account.account(), *account.to_uri()));
+    String::from("folder,type,name,login_username,login_totp\n") + &rows.collect::<String>()
+}

@@ -1,0 +1,261 @@
+//! The accounts in the backup of another app, whichever it is.
+//!
+//! Read are the unencrypted exports of 2FAS, Aegis, andOTP, Bitwarden (JSON and CSV), Ente Auth, FreeOTP+, Proton
+//! Authenticator and Stratum, lists of `otpauth` URIs, and the transfers of Google Authenticator. Encrypted exports of
+//! the same apps are recognised and refused. Key files of hardware tokens are `keyfob::pskc`'s.
+//!
+//! A file has at most 16 MiB and 65536 accounts. Time and memory are linear in its length.
+
+mod apps;
+mod csv;
+mod json;
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::error::{Cause, Error};
+use crate::migration::Migration;
+use crate::uri::KeyUri;
+
+/// Finds out what kind of backup this is, and reads it.
+///
+/// An account that keyfob cannot take, such as one of mOTP or one with a damaged secret, is an error in its place; the
+/// others are kept. An account whose name or issuer is empty gets the other one for both, and a `steam://` link the
+/// names of the entry it stands in. Counters of HOTP are those of the next code, also where the app stores another.
+///
+/// ```
+/// use keyfob::import;
+///
+/// let file = br#"[
+///     {"secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "issuer": "ACME", "label": "al", "type": "TOTP"},
+///     {"secret": "GEZDGNBVGY3TQ0JQ", "issuer": "ACME", "label": "bob", "type": "TOTP"}
+/// ]"#;
+/// let import = import::detect(file)?;
+/// assert_eq!(import.app(), import::App::AndOtp);
+///
+/// let mut found = Vec::new();
+/// for (place, entry) in import.into_entries().into_iter().enumerate() {
+///     match entry {
+///         Ok(uri) => found.push(uri),
+///         Err(error) => println!("account {}: {error}", place + 1), // account 2: the character at position 14 ...
+///     }
+/// }
+/// assert_eq!(found[0].issuer(), Some("ACME"));
+/// # Ok::<(), keyfob::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// * [`ErrorKind::Encrypted`](crate::ErrorKind::Encrypted) for an encrypted backup. The message names the app and says
+///   how to make one that is not encrypted.
+/// * [`ErrorKind::Pskc`](crate::ErrorKind::Pskc) for a key file of hardware tokens.
+/// * [`ErrorKind::Import`](crate::ErrorKind::Import) for everything else that is not a backup, is damaged, or is too
+///   large.
+///
+/// # Security
+///
+/// The file holds secrets in the open. `bytes` stays the caller's to wipe, and the file the user's to delete. keyfob
+/// wipes what it copies from it.
+pub fn detect(bytes: &[u8]) -> Result<Import, Error> {
+    if bytes.len() > MAX_BYTES {
+        return Err(Error::new(Cause::ImportTooLarge));
+    }
+    if STRATUM.iter().any(|magic| bytes.starts_with(magic)) {
+        return Err(encrypted(App::Stratum));
+    }
+    if bytes.starts_with(&JAVA_OBJECT) {
+        let remedy = "no other program opens it, so set these accounts up again";
+        return Err(Error::new(Cause::Encrypted { app: "FreeOTP", remedy }));
+    }
+    let Ok(text) = str::from_utf8(bytes) else {
+        // andOTP's encrypted files begin with a number or with random bytes: nothing tells them from other binaries.
+        let text = bytes.iter().take(8).all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
+        return Err(Error::new(if text { Cause::ImportMalformed } else { Cause::ImportBinary }));
+    };
+    // Some editors of Windows put a byte order mark there.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
+    match text.chars().next() {
+        Some('{') => apps::object(text),
+        Some('[') => apps::array(text),
+        Some('<') if text.contains("urn:ietf:params:xml:ns:keyprov:pskc") => Err(Error::new(Cause::PskcFile)),
+        Some(_) if text.lines().next().is_some_and(|header| header.contains("login_totp")) => table(text),
+        _ => lines(text),
+    }
+}
+
+/// What was found in a backup.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Import {
+    app: App,
+    entries: Vec<Result<KeyUri, Error>>,
+}
+
+impl Import {
+    /// Which app wrote it.
+    #[must_use]
+    pub const fn app(&self) -> App {
+        self.app
+    }
+
+    /// The accounts, in the order of the file. What is no account, such as a note in Bitwarden, is not counted.
+    pub fn entries(&self) -> &[Result<KeyUri, Error>] {
+        &self.entries
+    }
+
+    /// The accounts, taken out.
+    #[must_use]
+    pub fn into_entries(self) -> Vec<Result<KeyUri, Error>> {
+        self.entries
+    }
+}
+
+impl fmt::Debug for Import {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Import").field("app", &self.app).field("entries", &self.entries.len()).finish()
+    }
+}
+
+/// The apps whose backups are read. Others may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum App {
+    /// Aegis Authenticator.
+    Aegis,
+    /// andOTP.
+    AndOtp,
+    /// Bitwarden, and Bitwarden Authenticator.
+    Bitwarden,
+    /// Ente Auth.
+    Ente,
+    /// FreeOTP+.
+    FreeOtpPlus,
+    /// The texts of Google Authenticator's transfer codes, one per line.
+    GoogleAuthenticator,
+    /// Proton Authenticator.
+    Proton,
+    /// Stratum, once Authenticator Pro.
+    Stratum,
+    /// 2FAS.
+    TwoFas,
+    /// A list of `otpauth` URIs, one per line, of any app.
+    UriList,
+}
+
+impl App {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Aegis => "Aegis",
+            Self::AndOtp => "andOTP",
+            Self::Bitwarden => "Bitwarden",
+            Self::Ente => "Ente Auth",
+            Self::FreeOtpPlus => "FreeOTP+",
+            Self::GoogleAuthenticator => "Google Authenticator",
+            Self::Proton => "Proton Authenticator",
+            Self::Stratum => "Stratum",
+            Self::TwoFas => "2FAS",
+            Self::UriList => "list of URIs",
+        }
+    }
+}
+
+impl fmt::Display for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+fn encrypted(app: App) -> Error {
+    let remedy = match app {
+        App::Bitwarden => "export it in the format .json, not .json (Encrypted)",
+        App::Ente => "export the codes as plain text",
+        App::Aegis | App::Stratum => "export it without encryption",
+        _ => "export it without a password",
+    };
+    Error::new(Cause::Encrypted { app: app.name(), remedy })
+}
+
+/// Bitwarden's CSV. Its columns have been added to, so they are found by their names.
+fn table(mut text: &str) -> Result<Import, Error> {
+    let malformed = || Error::new(Cause::ImportMalformed);
+    let header = csv::record(&mut text).ok_or_else(malformed)?;
+    let column = |name: &str| header.iter().position(|field| *csv::text(field) == *name);
+    let totp = column("login_totp").ok_or_else(malformed)?;
+    let (name, user) = (column("name"), column("login_username"));
+    let mut entries = Vec::new();
+    while !text.is_empty() {
+        // Where a quote is not closed, nobody knows where the next record begins.
+        let Some(record) = csv::record(&mut text) else {
+            entries.push(Err(malformed()));
+            break;
+        };
+        let field = |place: Option<usize>| place.and_then(|at| record.get(at)).map(|field| csv::text(field));
+        let link = field(Some(totp)).unwrap_or_default();
+        if !link.trim().is_empty() {
+            let (name, user) = (field(name).unwrap_or_default(), field(user).unwrap_or_default());
+            entries.push(apps::login_totp(&link, &name, &user));
+        }
+        check_number(&entries)?;
+    }
+    Ok(Import { app: App::Bitwarden, entries })
+}
+
+/// One URI per line, or behind a comma, as Ente accepts it. A line that is none is an error in its place.
+fn lines(text: &str) -> Result<Import, Error> {
+    let scheme = |line: &str| SCHEMES.into_iter().find(|scheme| has_prefix(line.trim_start(), scheme));
+    let Some(first) = text.lines().find_map(scheme) else { return Err(Error::new(Cause::ImportUnknown)) };
+    let app = match first {
+        TRANSFER => App::GoogleAuthenticator,
+        // Ente's own parameter.
+        _ if text.contains("codeDisplay=") => App::Ente,
+        _ => App::UriList,
+    };
+    let mut entries = Vec::new();
+    for line in text.lines().flat_map(uris).map(str::trim).filter(|line| !line.is_empty()) {
+        if has_prefix(line, TRANSFER) {
+            match Migration::parse(line) {
+                Ok(part) => entries.extend(part.into_entries()),
+                Err(error) => entries.push(Err(error)),
+            }
+        } else {
+            entries.push(KeyUri::parse_lenient(line).map(|(uri, _)| uri));
+        }
+        check_number(&entries)?;
+    }
+    Ok(Import { app, entries })
+}
+
+/// Splits at the commas that a URI stands behind: others belong to a name.
+fn uris(line: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(line);
+    core::iter::from_fn(move || {
+        let text = rest?;
+        let comma = text.match_indices(',').find(|(at, _)| {
+            text.get(at + 1..)
+                .is_some_and(|behind| SCHEMES.iter().any(|scheme| has_prefix(behind.trim_start(), scheme)))
+        });
+        let Some((at, _)) = comma else { return rest.take() };
+        rest = text.get(at + 1..);
+        text.get(..at)
+    })
+}
+
+fn has_prefix(text: &str, prefix: &str) -> bool {
+    text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+fn check_number(entries: &[Result<KeyUri, Error>]) -> Result<(), Error> {
+    if entries.len() > MAX_ENTRIES { Err(Error::new(Cause::ImportTooLarge)) } else { Ok(()) }
+}
+
+const TRANSFER: &str = "otpauth-migration://";
+const SCHEMES: [&str; 4] = ["otpauth://", "apple-otpauth://", "steam://", TRANSFER];
+
+/// What encrypted backups of Stratum begin with, of today's and of older versions.
+const STRATUM: [&[u8]; 2] = [b"AUTHENTICATORPRO", b"AuthenticatorPro"];
+
+/// What backups of FreeOTP begin with from version 2 on.
+const JAVA_OBJECT: [u8; 4] = [0xac, 0xed, 0x00, 0x05];
+
+/// Aegis puts the pictures of all accounts into its backups. Still, none is as large as this.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+const MAX_ENTRIES: usize = 1 << 16;

@@ -1,0 +1,301 @@
+//! The JSON of each app. A field that an app left out in some version has the default of that app.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use zeroize::Zeroizing;
+
+use super::{App, Import, MAX_ENTRIES, encrypted, json};
+use crate::error::{Cause, Error};
+use crate::secret::Secret;
+use crate::uri::{Account, Factor, KeyUri, names};
+
+type Entry = Result<KeyUri, Error>;
+
+/// Everything but andOTP is an object. The fields that are looked for are the ones that no other app has.
+pub(super) fn object(text: &str) -> Result<Import, Error> {
+    let [
+        header,
+        db,
+        services,
+        services_encrypted,
+        items,
+        is_encrypted,
+        tokens,
+        kdf,
+        authenticators,
+        entries,
+        salt,
+        content,
+    ] = json::fields(
+        text,
+        [
+            "header",
+            "db",
+            "services",
+            "servicesEncrypted",
+            "items",
+            "encrypted",
+            "tokens",
+            "kdfParams",
+            "Authenticators",
+            "entries",
+            "salt",
+            "content",
+        ],
+    )
+    .ok_or(Error::new(Cause::ImportMalformed))?;
+    if let (Some(header), Some(db)) = (header, db) {
+        let [slots] = json::fields(header, ["slots"]).ok_or(Error::new(Cause::ImportMalformed))?;
+        if slots.is_some() {
+            return Err(encrypted(App::Aegis));
+        }
+        let [entries] = json::fields(db, ["entries"]).ok_or(Error::new(Cause::ImportMalformed))?;
+        return list(App::Aegis, entries, |entry| Some(aegis(entry)));
+    }
+    if services_encrypted.is_some() {
+        return Err(encrypted(App::TwoFas));
+    }
+    if is_encrypted == Some("true") {
+        return Err(encrypted(App::Bitwarden));
+    }
+    if kdf.is_some() {
+        return Err(encrypted(App::Ente));
+    }
+    if salt.is_some() && content.is_some() {
+        return Err(encrypted(App::Proton));
+    }
+    if services.is_some() {
+        list(App::TwoFas, services, |entry| Some(two_fas(entry)))
+    } else if items.is_some() {
+        list(App::Bitwarden, items, |entry| bitwarden(entry).transpose())
+    } else if tokens.is_some() {
+        list(App::FreeOtpPlus, tokens, |entry| Some(free_otp_plus(entry)))
+    } else if authenticators.is_some() {
+        list(App::Stratum, authenticators, |entry| Some(stratum(entry)))
+    } else if entries.is_some() {
+        list(App::Proton, entries, |entry| Some(proton(entry)))
+    } else {
+        Err(Error::new(Cause::ImportUnknown))
+    }
+}
+
+pub(super) fn array(text: &str) -> Result<Import, Error> {
+    let entries = json::elements(text, MAX_ENTRIES).ok_or(Error::new(Cause::ImportMalformed))?;
+    let own = |entry: &&str| matches!(json::fields(entry, ["secret", "label"]), Some([Some(_), Some(_)]));
+    if !entries.iter().any(own) {
+        return Err(Error::new(Cause::ImportUnknown));
+    }
+    Ok(Import { app: App::AndOtp, entries: entries.into_iter().map(and_otp).collect() })
+}
+
+/// Each element on its own: what is wrong with one is its error. `None` is what is no account.
+fn list(app: App, array: Option<&str>, entry: impl Fn(&str) -> Option<Entry>) -> Result<Import, Error> {
+    let elements =
+        array.and_then(|array| json::elements(array, MAX_ENTRIES)).ok_or(Error::new(Cause::ImportMalformed))?;
+    Ok(Import { app, entries: elements.into_iter().filter_map(entry).collect() })
+}
+
+fn aegis(entry: &str) -> Entry {
+    let [kind, name, issuer, info] = fields(entry, ["type", "name", "issuer", "info"])?;
+    let info = info.ok_or(Error::new(Cause::ImportField("info")))?;
+    let [secret, algorithm, digits, period, counter] = fields(info, ["secret", "algo", "digits", "period", "counter"])?;
+    let kind = required("type", kind)?;
+    let account = Account {
+        kind: &kind,
+        issuer: &text("issuer", issuer)?,
+        name: &text("name", name)?,
+        algorithm: Some(&required("algo", algorithm)?),
+        digits: number("digits", digits)?,
+        period: number("period", period)?,
+        counter: counter_of(&kind, counter)?,
+    };
+    with_base32(&account, secret)
+}
+
+fn two_fas(entry: &str) -> Entry {
+    let [name, secret, otp] = fields(entry, ["name", "secret", "otp"])?;
+    let [kind, account, label, issuer, algorithm, digits, period, counter] = fields(
+        otp.unwrap_or("{}"),
+        ["tokenType", "account", "label", "issuer", "algorithm", "digits", "period", "counter"],
+    )?;
+    let kind = text("tokenType", kind)?;
+    // The app shows the name, which people change, in the place of the issuer.
+    let issuer = either(text("name", name)?, text("issuer", issuer)?);
+    let account = either(text("account", account)?, text("label", label)?);
+    let algorithm = text("algorithm", algorithm)?;
+    let account = Account {
+        kind: &kind,
+        issuer: &issuer,
+        name: &account,
+        algorithm: given(&algorithm),
+        digits: number("digits", digits)?,
+        period: number("period", period)?,
+        counter: counter_of(&kind, counter)?,
+    };
+    with_base32(&account, secret)
+}
+
+fn and_otp(entry: &str) -> Entry {
+    let [kind, label, issuer, secret, algorithm, digits, period, counter] =
+        fields(entry, ["type", "label", "issuer", "secret", "algorithm", "digits", "period", "counter"])?;
+    let (kind, label) = (text("type", kind)?, text("label", label)?);
+    let own_issuer = text("issuer", issuer)?;
+    // Old versions knew no issuer and wrote it into the label.
+    let (issuer, name) = match label.split_once(" - ") {
+        Some(parts) if issuer.is_none() => parts,
+        _ => (own_issuer.as_str(), label.as_str()),
+    };
+    let algorithm = text("algorithm", algorithm)?;
+    let account = Account {
+        kind: &kind,
+        issuer,
+        name,
+        algorithm: given(&algorithm),
+        digits: number("digits", digits)?,
+        period: number("period", period)?,
+        counter: counter_of(&kind, counter)?,
+    };
+    with_base32(&account, secret)
+}
+
+/// `None` for a card, a note, and a login without a second factor.
+fn bitwarden(entry: &str) -> Result<Option<KeyUri>, Error> {
+    let [name, login] = fields(entry, ["name", "login"])?;
+    let Some(login) = login else { return Ok(None) };
+    let [user, totp] = fields(login, ["username", "totp"])?;
+    let totp = text("totp", totp)?;
+    if totp.trim().is_empty() {
+        return Ok(None);
+    }
+    login_totp(&totp, &text("name", name)?, &text("username", user)?).map(Some)
+}
+
+/// A URI, or the secret alone as a person pasted it.
+pub(super) fn login_totp(totp: &str, name: &str, user: &str) -> Entry {
+    if totp.contains("://") {
+        return uri(totp, name, user);
+    }
+    Account { issuer: name, name: user, ..Account::default() }.with(|| Secret::from_base32(totp))
+}
+
+fn free_otp_plus(entry: &str) -> Entry {
+    let [kind, label, parameter, prefix, secret, algorithm, digits, period, counter] =
+        fields(entry, ["type", "label", "issuerInt", "issuerExt", "secret", "algo", "digits", "period", "counter"])?;
+    let (kind, label) = (text("type", kind)?, text("label", label)?);
+    let issuer = either(text("issuerInt", parameter)?, text("issuerExt", prefix)?);
+    let algorithm = text("algo", algorithm)?;
+    let bytes = secret
+        .and_then(|secret| json::elements(secret, MAX_ENTRIES))
+        .ok_or(Error::new(Cause::ImportField("secret")))?;
+    let mut secret = Zeroizing::new(Vec::with_capacity(bytes.len()));
+    for byte in bytes {
+        // Bytes have a sign in Java.
+        let byte: Option<i8> = byte.parse().ok();
+        secret.push(byte.ok_or(Error::new(Cause::ImportField("secret")))?.cast_unsigned());
+    }
+    // The app counts before it computes, so it stores one less than the counter of the next code: -1 before the first.
+    let counter = match counter {
+        Some(counter) if kind.eq_ignore_ascii_case("hotp") => {
+            let counter: Option<i64> = counter.parse().ok();
+            let next = counter.and_then(|counter| u64::try_from(counter.checked_add(1)?).ok());
+            Some(next.ok_or(Error::new(Cause::Counter))?)
+        }
+        _ => None,
+    };
+    Account {
+        kind: &kind,
+        issuer: &issuer,
+        name: &label,
+        algorithm: given(&algorithm),
+        digits: number("digits", digits)?,
+        period: number("period", period)?,
+        counter,
+    }
+    .with(|| Secret::from_bytes(&secret))
+}
+
+fn stratum(entry: &str) -> Entry {
+    let [kind, issuer, user, secret, algorithm, digits, period, counter] =
+        fields(entry, ["Type", "Issuer", "Username", "Secret", "Algorithm", "Digits", "Period", "Counter"])?;
+    let kind = match number("Type", kind)? {
+        Some(1) => "hotp",
+        Some(2) => "totp",
+        Some(3) => "mOTP",
+        Some(4) => "steam",
+        Some(5) => "Yandex",
+        _ => return Err(Error::new(Cause::AccountKind)),
+    };
+    let algorithm = match number("Algorithm", algorithm)? {
+        None | Some(0) => "SHA1",
+        Some(1) => "SHA256",
+        Some(2) => "SHA512",
+        Some(_) => return Err(Error::new(Cause::AlgorithmUnknown)),
+    };
+    let account = Account {
+        kind,
+        issuer: &text("Issuer", issuer)?,
+        name: &text("Username", user)?,
+        algorithm: Some(algorithm),
+        digits: number("Digits", digits)?,
+        period: number("Period", period)?,
+        counter: counter_of(kind, counter)?,
+    };
+    with_base32(&account, secret)
+}
+
+fn proton(entry: &str) -> Entry {
+    let [content] = fields(entry, ["content"])?;
+    let [link, name] = fields(content.ok_or(Error::new(Cause::ImportField("content")))?, ["uri", "name"])?;
+    uri(&required("uri", link)?, "", &text("name", name)?)
+}
+
+/// A URI, and what the app calls it, for a `steam://` link, which has no names.
+fn uri(link: &str, issuer: &str, name: &str) -> Entry {
+    let (uri, _) = KeyUri::parse_lenient(link)?;
+    if !uri.account().is_empty() {
+        return Ok(uri);
+    }
+    let (issuer, account) = names(issuer, name)?;
+    Ok(KeyUri::with(Factor::Steam, issuer, account, uri.secret().clone()))
+}
+
+fn with_base32(account: &Account<'_>, secret: Option<&str>) -> Entry {
+    account.with(|| Secret::from_base32(&required("secret", secret)?))
+}
+
+fn fields<'a, const N: usize>(object: &'a str, names: [&str; N]) -> Result<[Option<&'a str>; N], Error> {
+    json::fields(object, names).ok_or(Error::new(Cause::ImportEntry))
+}
+
+/// Empty if it is absent.
+fn text(name: &'static str, value: Option<&str>) -> Result<Zeroizing<String>, Error> {
+    match value {
+        Some(value) => json::text(value).ok_or(Error::new(Cause::ImportField(name))),
+        None => Ok(Zeroizing::default()),
+    }
+}
+
+fn required(name: &'static str, value: Option<&str>) -> Result<Zeroizing<String>, Error> {
+    value.and_then(json::text).ok_or(Error::new(Cause::ImportField(name)))
+}
+
+fn number(name: &'static str, value: Option<&str>) -> Result<Option<u64>, Error> {
+    match value {
+        Some(value) => value.parse().map(Some).map_err(|_| Error::new(Cause::ImportField(name))),
+        None => Ok(None),
+    }
+}
+
+/// Only HOTP has one. Other accounts carry whatever the app found practical, -1 among others.
+fn counter_of(kind: &str, value: Option<&str>) -> Result<Option<u64>, Error> {
+    if kind.eq_ignore_ascii_case("hotp") { number("counter", value) } else { Ok(None) }
+}
+
+fn given(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn either(first: Zeroizing<String>, second: Zeroizing<String>) -> Zeroizing<String> {
+    if first.trim().is_empty() { second } else { first }
+}

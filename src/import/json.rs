@@ -1,0 +1,115 @@
+//! JSON that is looked at and not copied: a value stays the text it is, so that nothing is left to wipe.
+//!
+//! The parser checks the grammar and says where a value ends, without recursion. What it would copy, it does not get to
+//! see: the names of fields aside, all text is unescaped here.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde_core::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+/// The named fields of an object. One that is `null` counts as absent; one that stands there twice makes the object
+/// invalid, as apps disagree on which of the two counts.
+pub(super) fn fields<'a, const N: usize>(object: &'a str, names: [&str; N]) -> Option<[Option<&'a str>; N]> {
+    let mut json = serde_json::Deserializer::from_str(object);
+    let found = json.deserialize_map(Fields(names)).ok()?;
+    json.end().ok()?;
+    Some(found.map(|value| value.filter(|value| *value != "null")))
+}
+
+/// The elements of an array, or `None` if it is none, or has more than so many.
+pub(super) fn elements(array: &str, limit: usize) -> Option<Vec<&str>> {
+    let mut json = serde_json::Deserializer::from_str(array);
+    let found = json.deserialize_seq(Elements(limit)).ok()?;
+    json.end().ok()?;
+    Some(found)
+}
+
+/// The content of a string.
+pub(super) fn text(value: &str) -> Option<Zeroizing<String>> {
+    let mut rest = value.strip_prefix('"')?.strip_suffix('"')?;
+    // No escape is shorter than what it stands for.
+    let mut text = Zeroizing::new(String::with_capacity(rest.len()));
+    while let Some((before, escape)) = rest.split_once('\\') {
+        text.push_str(before);
+        let mut after = escape.chars();
+        let character = match after.next()? {
+            'b' => '\u{8}',
+            'f' => '\u{c}',
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            'u' => {
+                let (character, behind) = utf16(escape)?;
+                after = behind.chars();
+                character
+            }
+            other => other,
+        };
+        text.push(character);
+        rest = after.as_str();
+    }
+    text.push_str(rest);
+    Some(text)
+}
+
+/// A character beyond the first 65536 is written as two halves.
+fn utf16(escape: &str) -> Option<(char, &str)> {
+    let (first, rest) = unit(escape)?;
+    if let Some(Ok(character)) = char::decode_utf16([first]).next() {
+        return Some((character, rest));
+    }
+    let (second, rest) = unit(rest.strip_prefix('\\')?)?;
+    Some((char::decode_utf16([first, second]).next()?.ok()?, rest))
+}
+
+fn unit(escape: &str) -> Option<(u16, &str)> {
+    let (digits, rest) = escape.strip_prefix('u')?.split_at_checked(4)?;
+    Some((u16::from_str_radix(digits, 16).ok()?, rest))
+}
+
+struct Fields<'n, const N: usize>([&'n str; N]);
+
+impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
+    type Value = [Option<&'de str>; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = [None; N];
+        while let Some(name) = map.next_key::<String>()? {
+            let value = map.next_value::<&RawValue>()?.get();
+            let place = found.iter_mut().zip(self.0).find(|(_, known)| *known == name);
+            if place.is_some_and(|(place, _)| place.replace(value).is_some()) {
+                return Err(A::Error::custom("twice"));
+            }
+        }
+        Ok(found)
+    }
+}
+
+struct Elements(usize);
+
+impl<'de> Visitor<'de> for Elements {
+    type Value = Vec<&'de str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut found = Vec::new();
+        while let Some(element) = seq.next_element::<&RawValue>()? {
+            if found.len() == self.0 {
+                return Err(A::Error::custom("too many"));
+            }
+            found.push(element.get());
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,166 @@
+//! Opening encrypted values (RFC 6030, section 6): the key, its derivation, the MAC, and then the cipher.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use aes::{Aes128, Aes192, Aes256};
+use cbc::Decryptor;
+use cbc::cipher::block_padding::Iso10126;
+use cbc::cipher::{BlockCipherDecrypt, BlockModeDecrypt, InnerIvInit, KeyInit};
+use hmac::{Hmac, Mac};
+use sha1::Sha1;
+use sha2::{Sha256, Sha512};
+use zeroize::Zeroizing;
+
+use super::{Cipher, Unlock, Value, base64};
+use crate::algorithm::Algorithm;
+use crate::ct;
+use crate::error::{Cause, Error};
+
+/// What a file says of how it is encrypted.
+#[derive(Default)]
+pub(super) struct Encryption {
+    /// The URI of the derivation. Empty where the key is shared beforehand.
+    pub(super) derivation: String,
+    pub(super) salt: String,
+    pub(super) iterations: String,
+    pub(super) key_length: String,
+    pub(super) pseudo_random_function: String,
+    /// The URI of the MAC.
+    pub(super) mac: String,
+    pub(super) mac_key: Cipher,
+}
+
+/// What opens the values of one file.
+pub(super) struct Keys {
+    cipher: Zeroizing<Vec<u8>>,
+    /// Or why nothing can be opened.
+    mac: Result<(Algorithm, Zeroizing<Vec<u8>>), Error>,
+}
+
+impl Encryption {
+    pub(super) fn unlock(&self, unlock: Unlock<'_>, needed: bool) -> Result<Keys, Error> {
+        if !needed {
+            return Ok(Keys { cipher: Zeroizing::default(), mac: Err(Error::new(Cause::PskcCipher)) });
+        }
+        let cipher = match unlock {
+            Unlock::Key(key) => Zeroizing::new(key.to_vec()),
+            Unlock::Password(password) if !self.derivation.is_empty() => self.derive(password)?,
+            _ => return Err(Error::new(Cause::PskcLocked { password: !self.derivation.is_empty() })),
+        };
+        let mac = self.mac_key(&cipher);
+        Ok(Keys { cipher, mac })
+    }
+
+    /// Where the file has none, section 6.1.1 leaves it to an agreement. In practice that is the key of the cipher.
+    fn mac_key(&self, cipher: &Zeroizing<Vec<u8>>) -> Result<(Algorithm, Zeroizing<Vec<u8>>), Error> {
+        let algorithm = hash(&self.mac).ok_or(Error::new(Cause::PskcCipher))?;
+        let Some(data) = &self.mac_key.data else { return Ok((algorithm, cipher.clone())) };
+        if !is_known(&self.mac_key.algorithm) {
+            return Err(Error::new(Cause::PskcCipher));
+        }
+        let key = base64(data).and_then(|data| decrypt(&self.mac_key.algorithm, cipher, &data));
+        Ok((algorithm, key.ok_or(Error::new(Cause::PskcKey))?))
+    }
+
+    fn derive(&self, password: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+        self.derived(password).ok_or(Error::new(Cause::PskcDerivation))
+    }
+
+    fn derived(&self, password: &str) -> Option<Zeroizing<Vec<u8>>> {
+        // RFC 6030 has two URIs, one in its text and one in its example; XML Encryption 1.1 has a third.
+        if !self.derivation.ends_with("#pbkdf2") {
+            return None;
+        }
+        let salt = base64(&self.salt).filter(|salt| !salt.is_empty())?;
+        let iterations = self.iterations.trim().parse().ok().filter(|count| (1..=MAX_ITERATIONS).contains(count))?;
+        let length = self.key_length.trim().parse().ok().filter(|length| [16, 24, 32].contains(length))?;
+        let mut key = Zeroizing::new(alloc::vec![0; length]);
+        let password = password.as_bytes();
+        let function = self.pseudo_random_function.as_str();
+        match if function.is_empty() { Algorithm::Sha1 } else { hash(function)? } {
+            Algorithm::Sha1 => pbkdf2::pbkdf2_hmac::<Sha1>(password, &salt, iterations, &mut key),
+            Algorithm::Sha256 => pbkdf2::pbkdf2_hmac::<Sha256>(password, &salt, iterations, &mut key),
+            Algorithm::Sha512 => pbkdf2::pbkdf2_hmac::<Sha512>(password, &salt, iterations, &mut key),
+        }
+        Some(key)
+    }
+}
+
+impl Keys {
+    /// The MAC is over the initialisation vector and the ciphertext, and is checked first: what is decrypted unchecked
+    /// tells an attacker about its padding.
+    pub(super) fn open(&self, value: &Value) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let not_read = || Error::new(Cause::PskcCipher);
+        let wrong = || Error::new(Cause::PskcKey);
+        if !is_known(&value.cipher.algorithm) {
+            return Err(not_read());
+        }
+        let data = value.cipher.data.as_deref().and_then(base64).ok_or_else(not_read)?;
+        let expected = value.mac.as_deref().and_then(base64).ok_or_else(not_read)?;
+        let (algorithm, key) = self.mac.as_ref().map_err(Clone::clone)?;
+        let mac = match algorithm {
+            Algorithm::Sha1 => mac::<Hmac<Sha1>>(key, &data),
+            Algorithm::Sha256 => mac::<Hmac<Sha256>>(key, &data),
+            Algorithm::Sha512 => mac::<Hmac<Sha512>>(key, &data),
+        };
+        if !mac.is_some_and(|mac| ct::eq(&mac, &expected)) {
+            return Err(wrong());
+        }
+        decrypt(&value.cipher.algorithm, &self.cipher, &data).ok_or_else(wrong)
+    }
+}
+
+fn mac<M: Mac + KeyInit>(key: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let mac = <M as KeyInit>::new_from_slice(key).ok()?.chain_update(data);
+    Some(Zeroizing::new(mac.finalize().into_bytes().to_vec()))
+}
+
+/// `None` for another cipher, for a key or data of another length, and for padding that is none.
+fn decrypt(uri: &str, key: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    if cipher_key_length(uri)? != key.len() {
+        return None;
+    }
+    let (iv, data) = data.split_at_checked(16)?;
+    match key.len() {
+        16 => cbc(Aes128::new_from_slice(key).ok()?, iv, data),
+        24 => cbc(Aes192::new_from_slice(key).ok()?, iv, data),
+        _ => cbc(Aes256::new_from_slice(key).ok()?, iv, data),
+    }
+}
+
+/// RFC 6030 pads as PKCS #5 does. XML Encryption leaves all bytes but the last to chance, which is taken as well.
+fn cbc<C: BlockCipherDecrypt>(cipher: C, iv: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(data.to_vec());
+    let decryptor = Decryptor::inner_iv_slice_init(cipher, iv).ok()?;
+    let length = decryptor.decrypt_padded::<Iso10126>(&mut bytes).ok()?.len();
+    bytes.truncate(length);
+    Some(bytes)
+}
+
+/// Whether a key can open what this cipher made.
+pub(super) fn is_known(uri: &str) -> bool {
+    cipher_key_length(uri).is_some()
+}
+
+fn cipher_key_length(uri: &str) -> Option<usize> {
+    match uri {
+        "http://www.w3.org/2001/04/xmlenc#aes128-cbc" => Some(16),
+        "http://www.w3.org/2001/04/xmlenc#aes192-cbc" => Some(24),
+        "http://www.w3.org/2001/04/xmlenc#aes256-cbc" => Some(32),
+        _ => None,
+    }
+}
+
+/// By the end of the URI: SHA-1 is in one name space and the others in another.
+fn hash(uri: &str) -> Option<Algorithm> {
+    match uri.rsplit_once('#')?.1 {
+        "hmac-sha1" => Some(Algorithm::Sha1),
+        "hmac-sha256" => Some(Algorithm::Sha256),
+        "hmac-sha512" => Some(Algorithm::Sha512),
+        _ => None,
+    }
+}
+
+/// Half a second to some seconds. A file must not keep a server busy for a day.
+const MAX_ITERATIONS: u32 = 2_000_000;
