@@ -1,72 +1,96 @@
-//! Enrols an authenticator app and logs in with it, on the terminal: `cargo run --example enroll`.
+//! A second factor on the terminal, kept in SQLite: `cargo run --example enroll`.
 //!
-//! What it keeps in a variable (the last step accepted, the guesses left), an application keeps in its database.
+//! The first run enrols an authenticator app and shows recovery codes. Later runs know the account and ask for a code;
+//! type one twice, type wrong ones, or come back with a recovery code. `keyfob-example.db` and `keyfob-example.key` in the
+//! current directory are all there is to it; delete them to begin anew.
 
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use keyfob::{Code, KeyUri, Secret, Step, Totp, Window};
+use keyfob::guard::{Confirmation, Enrolment, Method, Refusal};
+use keyfob::store::SqliteStore;
+use keyfob::{Guard, Keyring, Verdict};
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let secret = Secret::generate();
-    let uri = KeyUri::totp("keyfob", "alice@example.com", &secret)?;
-    let qr = uri.qr()?;
-    let colors = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+const ACCOUNT: &str = "user-17";
 
-    println!("Scan this with an authenticator app:\n");
-    println!("{}", if colors { qr.terminal() } else { qr.terminal().plain_on_dark() });
-    println!("Or type this into it, as a time-based key: {}\n", *uri.manual_entry());
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let store = SqliteStore::open("keyfob-example.db").await?;
+    let guard = Guard::new(store, keyring()?, "keyfob").with_events(|event| println!("  [log] {event}"));
 
-    let totp = Totp::new(&secret);
-    let mut last = None;
-    let mut guesses_left = 5;
-    let mut prompt = "The code that the app shows now: ";
-    while let Some(line) = ask(prompt)? {
-        if line.trim().is_empty() && last.is_some() {
-            println!("Done.");
-            return Ok(());
-        }
-        let code = match Code::parse(&line) {
-            Ok(code) => code,
-            Err(error) => {
-                println!("That is not a code: {error}. It was not counted as a guess.");
-                continue;
-            }
-        };
-        match verify(&totp, &code, last)? {
-            Verdict::Accepted(step) => {
-                println!("Accepted. Step {step} and all before it are spent.");
-                last = Some(step);
-                prompt = "Type the same code again, or wait for the next one (an empty line ends): ";
-            }
-            Verdict::Replayed => println!("Refused: this code was used already."),
-            Verdict::Wrong => {
-                guesses_left -= 1;
-                if guesses_left == 0 {
-                    return Err("too many wrong codes".into());
+    if !guard.status(ACCOUNT).await?.is_active() {
+        show(&guard.enroll(ACCOUNT, "alice@example.com").await?)?;
+        loop {
+            let Some(typed) = ask("The code that the app shows now: ")? else {
+                return Err("no code was accepted, so nothing is enrolled".into());
+            };
+            match guard.confirm(ACCOUNT, &typed).await? {
+                Confirmation::Confirmed(confirmed) => {
+                    println!("Enrolled. Keep these recovery codes on paper, each is good once:");
+                    confirmed
+                        .recovery_codes()
+                        .into_iter()
+                        .flat_map(|codes| codes.iter())
+                        .for_each(|code| println!("  {code}"));
+                    break;
                 }
-                println!("Refused: wrong code. {guesses_left} guesses left.");
+                Confirmation::Refused { diagnosis: Some(why), .. } => {
+                    println!("Refused. The app seems to differ: {why:?}");
+                }
+                Confirmation::Refused { .. } => println!("Refused. Type the six digits that the app shows now."),
             }
+        }
+        println!("That code is spent: it enrolled the app, and does not log in. Wait for the next one.");
+    }
+
+    println!("Log in as {ACCOUNT}. An empty line ends.");
+    while let Some(typed) = ask("Code, or recovery code: ")? {
+        match guard.verify(ACCOUNT, &typed).await? {
+            Verdict::Accepted(accepted) if accepted.method() == Method::RecoveryCode => {
+                println!("Welcome back. {} recovery codes are left.", accepted.recovery_codes_left());
+            }
+            Verdict::Accepted(_) => println!("Welcome. Type the same code again to see it refused."),
+            // An application logs the reason and shows its user one message for all of them.
+            Verdict::Refused(refused) => println!("That code did not work. ({})", reason(refused.reason())?),
         }
     }
-    // The input has ended.
-    if last.is_some() { Ok(()) } else { Err("no code was accepted, so nothing is enrolled".into()) }
+    Ok(())
 }
 
-enum Verdict {
-    Accepted(Step),
-    Replayed,
-    Wrong,
+fn show(enrolment: &Enrolment) -> Result<(), Box<dyn Error>> {
+    let qr = enrolment.qr()?;
+    let colors = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    println!("Scan this with an authenticator app:\n");
+    println!("{}", if colors { qr.terminal() } else { qr.terminal().plain_on_dark() });
+    println!("Or type this into it, as a time-based key: {}\n", *enrolment.manual_entry());
+    Ok(())
 }
 
-fn verify(totp: &Totp, code: &Code, last: Option<Step>) -> Result<Verdict, Box<dyn Error>> {
+fn reason(refusal: Refusal) -> Result<String, Box<dyn Error>> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    Ok(match totp.verify(code, now, Window::default()) {
-        Some(step) if last.is_none_or(|last| step > last) => Verdict::Accepted(step),
-        Some(_) => Verdict::Replayed,
-        None => Verdict::Wrong,
+    Ok(match refusal {
+        Refusal::Replayed => "it was right, and had been used".into(),
+        Refusal::Malformed => "a typing mistake, which costs no guess".into(),
+        Refusal::Throttled { retry_at } => format!("too many wrong codes, wait {} s", retry_at.saturating_sub(now)),
+        Refusal::Exhausted { .. } => "the guesses are used up; a recovery code still works".into(),
+        Refusal::WrongCode => "it is wrong".into(),
+        other => format!("{other:?}"),
     })
+}
+
+/// The key that seals the secrets in the database. It must not be kept beside it: an application gets it from a vault
+/// or its environment. A file is good enough for an example.
+fn keyring() -> Result<Keyring, Box<dyn Error>> {
+    if std::env::var_os("KEYFOB_KEYS").is_some() {
+        return Ok(Keyring::from_env("KEYFOB_KEYS")?);
+    }
+    let file = Path::new("keyfob-example.key");
+    if !file.exists() {
+        std::fs::write(file, Keyring::generate_entry("example", &mut rand::rngs::SysRng)?.as_bytes())?;
+    }
+    Ok(Keyring::parse(&std::fs::read_to_string(file)?)?)
 }
 
 /// A line of the input, or `None` at its end.
@@ -74,5 +98,6 @@ fn ask(prompt: &str) -> io::Result<Option<String>> {
     print!("{prompt}");
     io::stdout().flush()?;
     let mut line = String::new();
-    Ok((io::stdin().read_line(&mut line)? > 0).then_some(line))
+    let more = io::stdin().read_line(&mut line)? > 0 && !line.trim().is_empty();
+    Ok(more.then_some(line))
 }

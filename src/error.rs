@@ -70,7 +70,6 @@ impl Error {
             | Cause::MigrationType => ErrorKind::Migration,
             Cause::PskcCipher
             | Cause::PskcDerivation
-            | Cause::PskcFile
             | Cause::PskcMalformed
             | Cause::PskcResponse
             | Cause::PskcSecret => ErrorKind::Pskc,
@@ -176,11 +175,10 @@ impl fmt::Display for Error {
             Cause::PskcDerivation => f.write_str(
                 "the password is not for PBKDF2 with a salt, 1 to 2000000 iterations and a key of 16, 24 or 32 bytes",
             ),
-            Cause::PskcFile => f.write_str("this is a key file of hardware tokens (PSKC), which keyfob::pskc reads"),
             Cause::PskcKey => f.write_str("the password or key is not the one of this file, or the file was changed"),
             Cause::PskcLocked { password } => write!(
                 f,
-                "the file is encrypted; give the {} that its sender has for it",
+                "the key file is encrypted; give keyfob::pskc the {} that its sender has for it",
                 if password { "password" } else { "pre-shared key" }
             ),
             Cause::PskcMalformed => f.write_str("this is not a key file (PSKC, RFC 6030), or it is damaged"),
@@ -286,7 +284,6 @@ pub(crate) enum Cause {
     QrNotFound,
     PskcCipher,
     PskcDerivation,
-    PskcFile,
     PskcKey,
     PskcLocked { password: bool },
     PskcMalformed,

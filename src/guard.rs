@@ -373,7 +373,7 @@ impl<S: Store> Guard<S> {
         let now = (self.clock)().ok_or(GuardErrorKind::Clock)?;
         // One moment for all rounds: waiting for a swap is no way into a later window.
         let context = Context::new(account, now, &self.policy, &self.keyring)?;
-        let failed = |error| GuardError::with_source(GuardErrorKind::Store, error);
+        let failed = |error: S::Error| GuardError::with_source(GuardErrorKind::Store, error);
         for _ in 0..=RETRIES {
             let loaded = self.store.load(account).await.map_err(failed)?;
             let (version, record) = loaded.unzip();

@@ -2,7 +2,8 @@
 //!
 //! Read are the unencrypted exports of 2FAS, Aegis, andOTP, Bitwarden (JSON and CSV), Ente Auth, FreeOTP+, Proton
 //! Authenticator and Stratum, lists of `otpauth` URIs, and the transfers of Google Authenticator. Encrypted exports of
-//! the same apps are recognised and refused. Key files of hardware tokens are `keyfob::pskc`'s.
+//! the same apps are recognised and refused. Key files of hardware tokens are read if they are in the open; for encrypted
+//! ones [`pskc::parse`](crate::pskc::parse) takes the password.
 //!
 //! A file has at most 16 MiB and 65536 accounts. Time and memory are linear in its length.
 
@@ -15,6 +16,7 @@ use core::fmt;
 
 use crate::error::{Cause, Error};
 use crate::migration::Migration;
+use crate::pskc::{self, Unlock};
 use crate::uri::KeyUri;
 
 /// Finds out what kind of backup this is, and reads it.
@@ -47,8 +49,8 @@ use crate::uri::KeyUri;
 /// # Errors
 ///
 /// * [`ErrorKind::Encrypted`](crate::ErrorKind::Encrypted) for an encrypted backup. The message names the app and says
-///   how to make one that is not encrypted.
-/// * [`ErrorKind::Pskc`](crate::ErrorKind::Pskc) for a key file of hardware tokens.
+///   how to make one that is not encrypted, or that a key file needs its password.
+/// * [`ErrorKind::Pskc`](crate::ErrorKind::Pskc) for a damaged key file of hardware tokens.
 /// * [`ErrorKind::Import`](crate::ErrorKind::Import) for everything else that is not a backup, is damaged, or is too
 ///   large.
 ///
@@ -77,7 +79,9 @@ pub fn detect(bytes: &[u8]) -> Result<Import, Error> {
     match text.chars().next() {
         Some('{') => apps::object(text),
         Some('[') => apps::array(text),
-        Some('<') if text.contains("urn:ietf:params:xml:ns:keyprov:pskc") => Err(Error::new(Cause::PskcFile)),
+        Some('<') if text.contains("urn:ietf:params:xml:ns:keyprov:pskc") => {
+            Ok(Import { app: App::Pskc, entries: pskc::parse(bytes, Unlock::None)? })
+        }
         Some(_) if text.lines().next().is_some_and(|header| header.contains("login_totp")) => table(text),
         _ => lines(text),
     }
@@ -133,6 +137,8 @@ pub enum App {
     GoogleAuthenticator,
     /// Proton Authenticator.
     Proton,
+    /// A key file of hardware tokens (RFC 6030), of any manufacturer.
+    Pskc,
     /// Stratum, once Authenticator Pro.
     Stratum,
     /// 2FAS.
@@ -151,6 +157,7 @@ impl App {
             Self::FreeOtpPlus => "FreeOTP+",
             Self::GoogleAuthenticator => "Google Authenticator",
             Self::Proton => "Proton Authenticator",
+            Self::Pskc => "key file (PSKC)",
             Self::Stratum => "Stratum",
             Self::TwoFas => "2FAS",
             Self::UriList => "list of URIs",

@@ -60,7 +60,6 @@ pub mod store;
 #[doc = include_str!("../docs/provisioning.md")]
 struct Guide;
 
-
 // The public interface is:
 pub use algorithm::Algorithm;
 pub use code::{Code, CodeError, Digits};

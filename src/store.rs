@@ -20,18 +20,20 @@ pub use sqlite::SqliteStore;
 /// ```
 /// use std::collections::HashMap;
 /// use std::sync::Mutex;
-/// use keyfob::store::{Store, StoreError, Swap, Version};
+/// use keyfob::store::{Store, Swap, Version};
 ///
 /// #[derive(Default)]
 /// struct Shelf { records: Mutex<HashMap<String, (u64, Vec<u8>)>>, last: std::sync::atomic::AtomicU64 }
 ///
 /// impl Store for Shelf {
-///     async fn load(&self, account: &str) -> Result<Option<(Version, Vec<u8>)>, StoreError> {
+///     type Error = std::convert::Infallible;
+///
+///     async fn load(&self, account: &str) -> Result<Option<(Version, Vec<u8>)>, Self::Error> {
 ///         let records = self.records.lock().unwrap();
 ///         Ok(records.get(account).map(|(version, record)| (Version::new(*version), record.clone())))
 ///     }
 ///
-///     async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, StoreError> {
+///     async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, Self::Error> {
 ///         let mut records = self.records.lock().unwrap(); // compared and replaced under one lock
 ///         if records.get(account).map(|(version, _)| Version::new(*version)) != expected {
 ///             return Ok(Swap::Conflict);
@@ -41,7 +43,7 @@ pub use sqlite::SqliteStore;
 ///         Ok(Swap::Swapped)
 ///     }
 ///
-///     async fn remove(&self, account: &str, expected: Version) -> Result<Swap, StoreError> {
+///     async fn remove(&self, account: &str, expected: Version) -> Result<Swap, Self::Error> {
 ///         let mut records = self.records.lock().unwrap();
 ///         if records.get(account).map(|(version, _)| Version::new(*version)) != Some(expected) {
 ///             return Ok(Swap::Conflict);
@@ -52,13 +54,16 @@ pub use sqlite::SqliteStore;
 /// }
 /// ```
 pub trait Store: Send + Sync {
+    /// Why the store could not answer. Any error will do.
+    type Error: Into<StoreError> + Send;
+
     /// The record of an account and its version, or `None` if there is none. It may be stale: a decision on it is lost
     /// at the swap.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the store cannot tell.
-    fn load(&self, account: &str) -> impl Future<Output = Result<Option<(Version, Vec<u8>)>, StoreError>> + Send;
+    /// If the store cannot tell.
+    fn load(&self, account: &str) -> impl Future<Output = Result<Option<(Version, Vec<u8>)>, Self::Error>> + Send;
 
     /// Replaces the record, if its version is `expected` (`None`: if there is no record), in one step that no other
     /// process can get between, and gives it a version that this account never had, not even before a removal.
@@ -68,20 +73,20 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it is unknown whether the record was replaced: a time-out is this, and never a conflict.
+    /// If it is unknown whether the record was replaced: a time-out is this, and never a conflict.
     fn swap(
         &self,
         account: &str,
         expected: Option<Version>,
         record: &[u8],
-    ) -> impl Future<Output = Result<Swap, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Swap, Self::Error>> + Send;
 
     /// Removes the record, if its version is `expected`.
     ///
     /// # Errors
     ///
     /// As for [`swap`](Self::swap).
-    fn remove(&self, account: &str, expected: Version) -> impl Future<Output = Result<Swap, StoreError>> + Send;
+    fn remove(&self, account: &str, expected: Version) -> impl Future<Output = Result<Swap, Self::Error>> + Send;
 }
 
 /// Which state of a record this is. A number that the store chooses.
@@ -112,11 +117,13 @@ pub enum Swap {
     Swapped,
 }
 
-/// Why a store could not answer.
+/// Why a store could not answer: any error, in a box.
 pub type StoreError = Box<dyn core::error::Error + Send + Sync>;
 
 impl<S: Store> Store for alloc::sync::Arc<S> {
-    fn load(&self, account: &str) -> impl Future<Output = Result<Option<(Version, Vec<u8>)>, StoreError>> + Send {
+    type Error = S::Error;
+
+    fn load(&self, account: &str) -> impl Future<Output = Result<Option<(Version, Vec<u8>)>, Self::Error>> + Send {
         (**self).load(account)
     }
 
@@ -125,11 +132,11 @@ impl<S: Store> Store for alloc::sync::Arc<S> {
         account: &str,
         expected: Option<Version>,
         record: &[u8],
-    ) -> impl Future<Output = Result<Swap, StoreError>> + Send {
+    ) -> impl Future<Output = Result<Swap, Self::Error>> + Send {
         (**self).swap(account, expected, record)
     }
 
-    fn remove(&self, account: &str, expected: Version) -> impl Future<Output = Result<Swap, StoreError>> + Send {
+    fn remove(&self, account: &str, expected: Version) -> impl Future<Output = Result<Swap, Self::Error>> + Send {
         (**self).remove(account, expected)
     }
 }

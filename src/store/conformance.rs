@@ -55,47 +55,47 @@ async fn alone<S: Store>(store: &S) -> Result<(), Violation> {
     let account = "keyfob-conformance";
     let mut seen: Vec<Version> = Vec::new();
 
-    require(store.load(account).await?.is_none(), "an account that was never stored has a record")?;
-    let nowhere = store.swap(account, Some(Version::new(1)), b"x").await?;
+    require(store.load(account).await.map_err(failed)?.is_none(), "an account that was never stored has a record")?;
+    let nowhere = store.swap(account, Some(Version::new(1)), b"x").await.map_err(failed)?;
     require(nowhere == Swap::Conflict, "a record that is not there was replaced")?;
-    let nothing = store.remove(account, Version::new(1)).await?;
+    let nothing = store.remove(account, Version::new(1)).await.map_err(failed)?;
     require(nothing == Swap::Conflict, "a record that is not there was removed")?;
-    require(store.load(account).await?.is_none(), "a refused swap left a record")?;
+    require(store.load(account).await.map_err(failed)?.is_none(), "a refused swap left a record")?;
 
     // Twice, because what comes after a removal must not meet its past.
     for life in 0..2u8 {
         let all_bytes: Vec<u8> = (0..=u8::MAX).collect();
-        let born = store.swap(account, None, &all_bytes).await?;
+        let born = store.swap(account, None, &all_bytes).await.map_err(failed)?;
         require(born == Swap::Swapped, "a record that is not there could not be made")?;
         let mut version = current(store, account, &all_bytes).await?;
         require(!seen.contains(&version), "a version came back after a removal")?;
         for old in &seen {
-            let late = store.swap(account, Some(*old), b"late").await?;
+            let late = store.swap(account, Some(*old), b"late").await.map_err(failed)?;
             require(late == Swap::Conflict, "a decision from before a removal took effect after it")?;
-            let late = store.remove(account, *old).await?;
+            let late = store.remove(account, *old).await.map_err(failed)?;
             require(late == Swap::Conflict, "a removal from before a removal took effect after it")?;
         }
-        let again = store.swap(account, None, b"again").await?;
+        let again = store.swap(account, None, b"again").await.map_err(failed)?;
         require(again == Swap::Conflict, "a record was made where one was")?;
         current(store, account, &all_bytes).await?;
 
         for round in 0..ROUNDS {
             let record = format!("life {life} round {round}").into_bytes();
-            let swapped = store.swap(account, Some(version), &record).await?;
+            let swapped = store.swap(account, Some(version), &record).await.map_err(failed)?;
             require(swapped == Swap::Swapped, "a record could not be replaced under its own version")?;
             seen.push(version);
             let next = current(store, account, &record).await?;
             require(!seen.contains(&next), "a version was used twice")?;
-            let stale = store.swap(account, Some(version), b"stale").await?;
+            let stale = store.swap(account, Some(version), b"stale").await.map_err(failed)?;
             require(stale == Swap::Conflict, "a record was replaced under an old version")?;
-            let stale = store.remove(account, version).await?;
+            let stale = store.remove(account, version).await.map_err(failed)?;
             require(stale == Swap::Conflict, "a record was removed under an old version")?;
             require(current(store, account, &record).await? == next, "a refused change changed something")?;
             version = next;
         }
-        let removed = store.remove(account, version).await?;
+        let removed = store.remove(account, version).await.map_err(failed)?;
         require(removed == Swap::Swapped, "a record could not be removed under its own version")?;
-        require(store.load(account).await?.is_none(), "a record is there after it was removed")?;
+        require(store.load(account).await.map_err(failed)?.is_none(), "a record is there after it was removed")?;
         seen.push(version);
     }
 
@@ -104,16 +104,25 @@ async fn alone<S: Store>(store: &S) -> Result<(), Violation> {
         .map(|end| format!("{account}{end}"));
     for name in &names {
         let record = name.as_bytes();
-        require(store.swap(name, None, record).await? == Swap::Swapped, "two accounts are one to the store")?;
+        require(
+            store.swap(name, None, record).await.map_err(failed)? == Swap::Swapped,
+            "two accounts are one to the store",
+        )?;
     }
     let long = format!("{account}{}", "\u{1f511}".repeat(59));
     let large = vec![0; 1 << 16];
-    require(store.swap(&long, None, &large).await? == Swap::Swapped, "a long name or a large record was refused")?;
+    require(
+        store.swap(&long, None, &large).await.map_err(failed)? == Swap::Swapped,
+        "a long name or a large record was refused",
+    )?;
     let version = current(store, &long, &large).await?;
-    require(store.remove(&long, version).await? == Swap::Swapped, "an account with a long name cannot be removed")?;
+    require(
+        store.remove(&long, version).await.map_err(failed)? == Swap::Swapped,
+        "an account with a long name cannot be removed",
+    )?;
     for name in &names {
         let version = current(store, name, name.as_bytes()).await?;
-        require(store.remove(name, version).await? == Swap::Swapped, "an account cannot be removed")?;
+        require(store.remove(name, version).await.map_err(failed)? == Swap::Swapped, "an account cannot be removed")?;
     }
     Ok(())
 }
@@ -138,14 +147,17 @@ fn raced<S: Store>(clients: &[&S], block_on: &(impl Fn(Test<'_>) + Sync)) -> Res
     let Some(first) = clients.first() else { return Ok(()) };
     block_on(Box::pin(async {
         let result = async {
-            let Some((version, record)) = first.load(account).await? else {
+            let Some((version, record)) = first.load(account).await.map_err(failed)? else {
                 return Err(Violation::Broken("a record was lost in a race"));
             };
             require(births.load(Ordering::SeqCst) == 1, "one record was made twice at once")?;
             let (count, acknowledged) = (number(&record)?, additions.load(Ordering::SeqCst));
             require(count >= acknowledged, "acknowledged changes were lost in a race")?;
             require(count == acknowledged, "a refused change took effect in a race")?;
-            require(first.remove(account, version).await? == Swap::Swapped, "a record cannot be removed after a race")
+            require(
+                first.remove(account, version).await.map_err(failed)? == Swap::Swapped,
+                "a record cannot be removed after a race",
+            )
         };
         if let Err(error) = result.await {
             broken(error);
@@ -155,16 +167,16 @@ fn raced<S: Store>(clients: &[&S], block_on: &(impl Fn(Test<'_>) + Sync)) -> Res
 }
 
 async fn race<S: Store>(store: &S, account: &str, births: &AtomicU64, additions: &AtomicU64) -> Result<(), Violation> {
-    if store.swap(account, None, b"0").await? == Swap::Swapped {
+    if store.swap(account, None, b"0").await.map_err(failed)? == Swap::Swapped {
         births.fetch_add(1, Ordering::SeqCst);
     }
     let mut left = ROUNDS;
     while left > 0 {
-        let Some((version, record)) = store.load(account).await? else {
+        let Some((version, record)) = store.load(account).await.map_err(failed)? else {
             return Err(Violation::Broken("a record vanished in a race"));
         };
         let next = format!("{}", number(&record)? + 1);
-        if store.swap(account, Some(version), next.as_bytes()).await? == Swap::Swapped {
+        if store.swap(account, Some(version), next.as_bytes()).await.map_err(failed)? == Swap::Swapped {
             additions.fetch_add(1, Ordering::SeqCst);
             left -= 1;
         }
@@ -173,11 +185,15 @@ async fn race<S: Store>(store: &S, account: &str, births: &AtomicU64, additions:
 }
 
 async fn current<S: Store>(store: &S, account: &str, record: &[u8]) -> Result<Version, Violation> {
-    match store.load(account).await? {
+    match store.load(account).await.map_err(failed)? {
         Some((version, loaded)) if loaded == record => Ok(version),
         Some(_) => Err(Violation::Broken("what was loaded is not what was stored")),
         None => Err(Violation::Broken("an acknowledged record is not there")),
     }
+}
+
+fn failed(error: impl Into<StoreError>) -> Violation {
+    Violation::Failed(error.into())
 }
 
 fn number(record: &[u8]) -> Result<u64, Violation> {
@@ -197,12 +213,6 @@ pub enum Violation {
     Broken(&'static str),
     /// It failed where nothing should fail.
     Failed(StoreError),
-}
-
-impl From<StoreError> for Violation {
-    fn from(error: StoreError) -> Self {
-        Self::Failed(error)
-    }
 }
 
 impl fmt::Display for Violation {

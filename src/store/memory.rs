@@ -3,9 +3,10 @@
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
 
-use crate::store::{Store, StoreError, Swap, Version};
+use crate::store::{Store, Swap, Version};
 
 /// Keeps records in memory: for tests, and to read as the reference of what a store does.
 ///
@@ -44,15 +45,17 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    async fn load(&self, account: &str) -> Result<Option<(Version, Vec<u8>)>, StoreError> {
+    type Error = Infallible;
+
+    async fn load(&self, account: &str) -> Result<Option<(Version, Vec<u8>)>, Self::Error> {
         Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).of.get(account).cloned())
     }
 
-    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, StoreError> {
+    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, Self::Error> {
         Ok(self.change(account, expected, Some(record)))
     }
 
-    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, StoreError> {
+    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, Self::Error> {
         Ok(self.change(account, Some(expected), None))
     }
 }

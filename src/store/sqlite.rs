@@ -8,7 +8,7 @@ use std::path::Path;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Row, SqlitePool};
 
-use crate::store::{Store, StoreError, Swap, Version};
+use crate::store::{Store, Swap, Version};
 
 /// Keeps records in an SQLite database, in a table of its own, `keyfob_second_factor`.
 ///
@@ -26,8 +26,8 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it cannot be opened, or does not sync.
-    pub async fn open(path: impl AsRef<Path> + Send) -> Result<Self, StoreError> {
+    /// [`sqlx::Error`] if it cannot be opened, or does not sync.
+    pub async fn open(path: impl AsRef<Path> + Send) -> Result<Self, sqlx::Error> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -44,15 +44,14 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the database fails, or does not sync.
-    pub async fn from_pool(pool: SqlitePool) -> Result<Self, StoreError> {
+    /// [`sqlx::Error`] if the database fails, or does not sync.
+    pub async fn from_pool(pool: SqlitePool) -> Result<Self, sqlx::Error> {
         let mut connection = pool.acquire().await?;
         let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *connection).await?;
         let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await?;
         if synchronous < 2 || journal != "wal" {
-            return Err(
-                "the connections of this pool do not sync: set journal_mode to WAL and synchronous to FULL".into()
-            );
+            let reason = "the connections of this pool do not sync: set journal_mode to WAL and synchronous to FULL";
+            return Err(sqlx::Error::Configuration(reason.into()));
         }
         sqlx::query(
             "CREATE TABLE IF NOT EXISTS keyfob_second_factor \
@@ -69,10 +68,10 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the database fails.
-    pub async fn accounts(&self, after: &str, limit: u32) -> Result<Vec<String>, StoreError> {
+    /// [`sqlx::Error`] if the database fails.
+    pub async fn accounts(&self, after: &str, limit: u32) -> Result<Vec<String>, sqlx::Error> {
         let query = "SELECT account FROM keyfob_second_factor WHERE account > ? ORDER BY account LIMIT ?";
-        Ok(sqlx::query_scalar(query).bind(after).bind(limit).fetch_all(&self.pool).await?)
+        sqlx::query_scalar(query).bind(after).bind(limit).fetch_all(&self.pool).await
     }
 
     /// Waits for what is under way, and closes the connections.
@@ -83,13 +82,15 @@ impl SqliteStore {
 
 /// Each of these is one statement, and so a transaction of its own.
 impl Store for SqliteStore {
-    async fn load(&self, account: &str) -> Result<Option<(Version, Vec<u8>)>, StoreError> {
+    type Error = sqlx::Error;
+
+    async fn load(&self, account: &str) -> Result<Option<(Version, Vec<u8>)>, Self::Error> {
         let query = "SELECT version, record FROM keyfob_second_factor WHERE account = ?";
         let Some(row) = sqlx::query(query).bind(account).fetch_optional(&self.pool).await? else { return Ok(None) };
         Ok(Some((Version::new(row.try_get::<i64, _>(0)?.cast_unsigned()), row.try_get(1)?)))
     }
 
-    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, StoreError> {
+    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, Self::Error> {
         let result = match expected {
             Some(version) => {
                 let query = "UPDATE keyfob_second_factor SET version = version + 1, record = ? \
@@ -108,7 +109,7 @@ impl Store for SqliteStore {
         Ok(if result.rows_affected() == 1 { Swap::Swapped } else { Swap::Conflict })
     }
 
-    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, StoreError> {
+    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, Self::Error> {
         let query = "DELETE FROM keyfob_second_factor WHERE account = ? AND version = ?";
         let result = sqlx::query(query).bind(account).bind(expected.get().cast_signed()).execute(&self.pool).await?;
         Ok(if result.rows_affected() == 1 { Swap::Swapped } else { Swap::Conflict })

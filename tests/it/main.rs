@@ -15,7 +15,7 @@ mod migration;
 mod oracle;
 mod peers;
 mod printed;
-#[cfg(feature = "pskc")]
+#[cfg(feature = "import")]
 mod pskc;
 mod qr;
 #[cfg(feature = "qr-read")]

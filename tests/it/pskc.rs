@@ -1,5 +1,6 @@
 use std::time::Instant;
 
+use keyfob::import::{self, App};
 use keyfob::pskc::{self, Unlock};
 use keyfob::{Algorithm, Error, ErrorKind, KeyUri, Period};
 use proptest::prelude::*;
@@ -19,6 +20,14 @@ fn figure(number: &str) -> String {
 #[track_caller]
 fn plain(file: &str) -> Vec<Result<KeyUri, Error>> {
     pskc::parse(file.as_bytes(), Unlock::None).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn the_common_door_reads_key_files_too() {
+    let open = figure("2");
+    let import = import::detect(open.as_bytes()).unwrap();
+    assert_eq!((import.app(), import.into_entries()), (App::Pskc, plain(&open)));
+    assert_eq!(import::detect(figure("6").as_bytes()).unwrap_err().kind(), ErrorKind::Encrypted);
 }
 
 /// A file with one token.
