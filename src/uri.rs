@@ -299,6 +299,13 @@ impl KeyUri {
         }
     }
 
+    /// Whether prefix, colon and account begin with the issuer and a colon, so that a reader would cut there. A space
+    /// behind the prefix, which readers drop, keeps them apart.
+    fn reads_as_issuer(&self, prefix: &str) -> bool {
+        let rest = self.issuer.as_ref().and_then(|issuer| issuer.strip_prefix(prefix)?.strip_prefix(':'));
+        rest.is_some_and(|rest| self.account.strip_prefix(rest).is_some_and(|rest| rest.starts_with(':')))
+    }
+
     fn write(&self, uri: &mut String, secret: &str) -> fmt::Result {
         let encoded = |text| utf8_percent_encode(text, ENCODED);
         let kind = match self.factor {
@@ -312,6 +319,12 @@ impl KeyUri {
         // Some apps show only the prefix of the label, others prefer the parameter: both, alike.
         if let Some(prefix) = self.label_issuer.as_ref().or(self.issuer.as_ref()) {
             write!(uri, "{}:", encoded(prefix))?;
+            if self.label_issuer.is_some() && self.reads_as_issuer(prefix) {
+                uri.push_str("%20");
+            }
+        } else if self.account.contains(':') {
+            // An empty prefix: without it, readers take the beginning of the account for the issuer.
+            uri.push(':');
         }
         write!(uri, "{}?secret={secret}", encoded(&self.account))?;
         if let Some(issuer) = &self.issuer {
