@@ -117,7 +117,7 @@ pub mod expose_secret {
 }
 
 /// `#[serde(with = "keyfob::expose_uri")]`, for a field that is to hold a [`KeyUri`](crate::KeyUri) in the open, as its
-/// URI. Read strictly.
+/// URI. Every `KeyUri` is read back as it was written; anything else is read strictly.
 #[cfg(feature = "uri")]
 pub mod expose_uri {
     use super::{Deserialize, Deserializer, Error, Serialize, Serializer, String, Zeroizing};
@@ -131,6 +131,6 @@ pub mod expose_uri {
     #[allow(missing_docs, clippy::missing_errors_doc, reason = "called by what serde derives")]
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<KeyUri, D::Error> {
         let text = Zeroizing::new(String::deserialize(deserializer)?);
-        KeyUri::parse(&text).map_err(D::Error::custom)
+        KeyUri::parse_written(&text).map_err(D::Error::custom)
     }
 }

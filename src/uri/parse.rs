@@ -18,7 +18,8 @@ use crate::totp::Period;
 impl KeyUri {
     /// Reads a URI as the grammar has it. What [`parse_lenient`](Self::parse_lenient) would only warn of is an error.
     ///
-    /// For everything that this crate writes for names without a colon, `parse(to_uri(x))` is `x`.
+    /// For everything that the constructors make, `parse(to_uri(x))` is `x`. What only the other readers make, a name with
+    /// a colon and an account without a name, comes back through `parse_lenient`, with a warning.
     ///
     /// ```
     /// use keyfob::{ErrorKind, KeyUri};
@@ -39,8 +40,18 @@ impl KeyUri {
     /// [`ErrorKind::Digits`](crate::ErrorKind::Digits) or [`ErrorKind::Period`](crate::ErrorKind::Period), by what is
     /// wrong. The message holds nothing of the text.
     pub fn parse(text: &str) -> Result<Self, Error> {
+        Self::parse_with(text, &[])
+    }
+
+    /// Reads what [`to_uri`](Self::to_uri) wrote, with the warnings that it can cause.
+    #[cfg(feature = "serde")]
+    pub(crate) fn parse_written(text: &str) -> Result<Self, Error> {
+        Self::parse_with(text, &[Warning::Colon, Warning::SteamLink])
+    }
+
+    fn parse_with(text: &str, tolerated: &[Warning]) -> Result<Self, Error> {
         let (uri, warnings) = Self::parse_lenient(text)?;
-        match warnings.first() {
+        match warnings.iter().find(|warning| !tolerated.contains(warning)) {
             Some(warning) => Err(Error::new(Cause::Tolerated(warning.message()))),
             None => Ok(uri),
         }

@@ -2,6 +2,8 @@ use keyfob::{Algorithm, Digits, KeyUri, LookAhead, Period, Secret, Step, Window}
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::{data, rows, text};
+
 #[test]
 fn settings_are_read_as_they_are_written() {
     fn same<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: T, text: &str) {
@@ -48,6 +50,21 @@ fn secrets_are_written_where_the_field_says_so() {
     let text = serde_json::to_string(&Exposed { secret: secret.clone(), uri: uri.clone() }).unwrap();
     let read: Exposed = serde_json::from_str(&text).unwrap();
     assert!(read.secret == secret && read.uri == uri);
+}
+
+/// Whichever of its readers a URI came through.
+#[test]
+fn every_uri_is_read_as_it_was_written() {
+    let secret = Secret::generate();
+    let mut found = 0;
+    for case in rows(&data("uri_parse"), "cases") {
+        let Ok((uri, _)) = KeyUri::parse_lenient(text(case, "uri")) else { continue };
+        let text = serde_json::to_string(&Exposed { secret: secret.clone(), uri: uri.clone() }).unwrap();
+        let read: Exposed = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert_eq!(read.uri, uri, "{case}");
+        found += 1;
+    }
+    assert!(found > 20);
 }
 
 #[test]
