@@ -9,8 +9,12 @@ fn settings_are_read_as_they_are_written() {
     fn same<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: T, text: &str) {
         assert_eq!(serde_json::to_string(&value).unwrap(), text);
         assert_eq!(serde_json::from_str::<T>(text).unwrap(), value);
+        // A format without names and types.
+        assert_eq!(postcard::from_bytes::<T>(&postcard::to_allocvec(&value).unwrap()).unwrap(), value);
     }
+    same(Algorithm::Sha1, "\"SHA1\"");
     same(Algorithm::Sha256, "\"SHA256\"");
+    same(Algorithm::Sha512, "\"SHA512\"");
     same(Digits::Eight, "8");
     same(LookAhead::default(), "5");
     same(Period::default(), "30");
@@ -49,6 +53,9 @@ fn secrets_are_written_where_the_field_says_so() {
     let uri = KeyUri::hotp("Example", "al", &secret, 7).unwrap();
     let text = serde_json::to_string(&Exposed { secret: secret.clone(), uri: uri.clone() }).unwrap();
     let read: Exposed = serde_json::from_str(&text).unwrap();
+    assert!(read.secret == secret && read.uri == uri);
+    let bytes = postcard::to_allocvec(&read).unwrap();
+    let read: Exposed = postcard::from_bytes(&bytes).unwrap();
     assert!(read.secret == secret && read.uri == uri);
 }
 
