@@ -91,6 +91,11 @@ impl<'de> Deserialize<'de> for Window {
     }
 }
 
+/// The format's own error quotes what stands there instead of text: a secret may be all digits.
+fn text<'de, D: Deserializer<'de>>(deserializer: D, expected: &str) -> Result<Zeroizing<String>, D::Error> {
+    String::deserialize(deserializer).map(Zeroizing::new).map_err(|_| D::Error::custom(expected))
+}
+
 /// `#[serde(with = "keyfob::expose_secret")]`, for a field that is to hold a [`Secret`](crate::Secret) in the open, in
 /// base32.
 ///
@@ -109,7 +114,7 @@ impl<'de> Deserialize<'de> for Window {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 pub mod expose_secret {
-    use super::{Deserialize, Deserializer, Error, Serialize, Serializer, String, Zeroizing};
+    use super::{Deserializer, Error, Serialize, Serializer, text};
     use crate::secret::Secret;
 
     #[allow(missing_docs, clippy::missing_errors_doc, reason = "called by what serde derives")]
@@ -119,7 +124,7 @@ pub mod expose_secret {
 
     #[allow(missing_docs, clippy::missing_errors_doc, reason = "called by what serde derives")]
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
-        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        let text = text(deserializer, "a secret is text: base32, in quotes where the format has them")?;
         Secret::from_base32(&text).map_err(D::Error::custom)
     }
 }
@@ -128,7 +133,7 @@ pub mod expose_secret {
 /// URI. Every `KeyUri` is read back as it was written; anything else is read strictly.
 #[cfg(feature = "uri")]
 pub mod expose_uri {
-    use super::{Deserialize, Deserializer, Error, Serialize, Serializer, String, Zeroizing};
+    use super::{Deserializer, Error, Serialize, Serializer, text};
     use crate::uri::KeyUri;
 
     #[allow(missing_docs, clippy::missing_errors_doc, reason = "called by what serde derives")]
@@ -138,7 +143,7 @@ pub mod expose_uri {
 
     #[allow(missing_docs, clippy::missing_errors_doc, reason = "called by what serde derives")]
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<KeyUri, D::Error> {
-        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        let text = text(deserializer, "a URI is text")?;
         KeyUri::parse_written(&text).map_err(D::Error::custom)
     }
 }

@@ -79,4 +79,28 @@ fn errors_hold_nothing_of_what_was_read() {
     let text = r#"{"secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJ8","uri":""}"#;
     let error = serde_json::from_str::<Exposed>(text).err().unwrap().to_string();
     assert!(error.contains("position 32") && !error.contains("GEZD"), "{error}");
+
+    // Secrets of digits only that somebody forgot to quote, and other values in the place of one.
+    const DIGITS: &str = "2345672345672345";
+    let quoted = format!("\"{DIGITS}\"");
+    let uri = format!("\"otpauth://totp/a?secret={DIGITS}\"");
+    serde_json::from_str::<Exposed>(&format!(r#"{{"secret":{quoted},"uri":{uri}}}"#)).unwrap();
+    for value in [
+        DIGITS.to_owned(),
+        format!("-{DIGITS}"),
+        format!("{DIGITS}{DIGITS}{DIGITS}"),
+        format!("{DIGITS}.5"),
+        format!("[{quoted}]"),
+        format!("{{{quoted}:{quoted}}}"),
+        format!("{quoted}{DIGITS}"),
+        format!("\"{DIGITS}\\x\""),
+        "true".into(),
+        "null".into(),
+    ] {
+        for text in [format!(r#"{{"secret":{value},"uri":{uri}}}"#), format!(r#"{{"secret":{quoted},"uri":{value}}}"#)]
+        {
+            let error = serde_json::from_str::<Exposed>(&text).err().unwrap();
+            assert!(!format!("{error} {error:?}").contains("23456"), "{error}");
+        }
+    }
 }
