@@ -107,17 +107,21 @@ impl KeyUri {
         Self::new(Factor::Steam, issuer, account, secret)
     }
 
-    /// Another hash function. Several apps ignore it and show wrong codes; Steam has its own.
+    /// Another hash function. Several apps ignore it and show wrong codes. Steam has its own: nothing changes.
     #[must_use]
     pub fn with_algorithm(mut self, algorithm: Algorithm) -> Self {
-        self.algorithm = algorithm;
+        if self.factor != Factor::Steam {
+            self.algorithm = algorithm;
+        }
         self
     }
 
-    /// Codes of another length. Several apps ignore it and show wrong codes.
+    /// Codes of another length. Several apps ignore it and show wrong codes. Steam has its own: nothing changes.
     #[must_use]
     pub fn with_digits(mut self, digits: Digits) -> Self {
-        self.digits = digits;
+        if self.factor != Factor::Steam {
+            self.digits = digits;
+        }
         self
     }
 
@@ -139,8 +143,11 @@ impl KeyUri {
     ///
     /// # Errors
     ///
-    /// As for the issuer of [`totp`](Self::totp).
+    /// As for the issuer of [`totp`](Self::totp), and for a `steam://` link, which has no label.
     pub fn with_label_issuer(mut self, prefix: &str) -> Result<Self, Error> {
+        if self.account.is_empty() {
+            return Err(Error::new(Cause::AccountEmpty));
+        }
         let prefix = check_name("issuer", prefix)?;
         if self.issuer.is_none() && !prefix.is_empty() {
             self.issuer = Some(prefix.into());

@@ -105,7 +105,7 @@ pub enum Warning {
     LeftOverBits,
     /// An algorithm in lower case, with a hyphen or with `HMAC`. Some apps read it as SHA-1 and show wrong codes.
     AlgorithmSpelling,
-    /// A period on HOTP or a counter on TOTP, which was ignored.
+    /// A period on HOTP, a counter on TOTP, or an algorithm or digits on Steam, which has its own. It was ignored.
     ForeignParameter,
     /// No counter on HOTP. It was taken to be 0.
     NoCounter,
@@ -126,7 +126,7 @@ impl Warning {
             Self::SecretSpelling => "the secret is not written in capitals without spaces, hyphens and padding",
             Self::LeftOverBits => "the last character of the secret has bits that belong to no byte",
             Self::AlgorithmSpelling => "the algorithm is not written SHA1, SHA256 or SHA512",
-            Self::ForeignParameter => "HOTP has no period and TOTP no counter",
+            Self::ForeignParameter => "HOTP has no period, TOTP no counter, and Steam its own algorithm and digits",
             Self::NoCounter => "HOTP needs a counter",
             Self::SteamLink => "a steam link names no account",
         }
@@ -201,11 +201,18 @@ impl Reader {
 
         let mut uri = KeyUri::with(factor, issuer, account, secret);
         uri.label_issuer = label_issuer.filter(|prefix| Some(prefix) != uri.issuer.as_ref());
-        if let Some(name) = &parameters.algorithm {
-            uri.algorithm = self.algorithm(name)?;
-        }
-        if let Some(digits) = parameters.digits.filter(|digits| factor != Factor::Steam || digits != "5") {
-            uri.digits = Digits::new(number(&digits).ok_or(Error::new(Cause::Digits))?)?;
+        if factor == Factor::Steam {
+            let algorithm = parameters.algorithm.is_some_and(|name| self.algorithm(&name) != Ok(Algorithm::Sha1));
+            // The five symbols, or what programs write that have digits only.
+            let digits = parameters.digits.is_some_and(|digits| !["5", "6"].contains(&digits.as_str()));
+            self.foreign(algorithm || digits);
+        } else {
+            if let Some(name) = &parameters.algorithm {
+                uri.algorithm = self.algorithm(name)?;
+            }
+            if let Some(digits) = &parameters.digits {
+                uri.digits = Digits::new(number(digits).ok_or(Error::new(Cause::Digits))?)?;
+            }
         }
         uri.others = parameters.others;
         Ok(uri)
@@ -284,33 +291,35 @@ impl Reader {
         text
     }
 
+    /// What the other kind has is not even looked at: it changes no code.
+    fn foreign(&mut self, is_there: bool) {
+        if is_there {
+            self.warn(Warning::ForeignParameter);
+        }
+    }
+
     fn factor(&mut self, kind: &str, parameters: &mut Parameters) -> Result<Factor, Error> {
-        let period = match &parameters.period {
-            Some(period) => Period::new(number(period).ok_or(Error::new(Cause::Period))?)?,
-            None => Period::default(),
-        };
-        let counter = match &parameters.counter {
-            Some(counter) => Some(number(counter).ok_or(Error::new(Cause::Counter))?),
-            None => None,
-        };
-        let steam = parameters.encoder.as_deref() == Some("steam");
-        if let Some(encoder) = parameters.encoder.take().filter(|_| !steam) {
+        let encoder = parameters.encoder.take();
+        let steam = encoder.as_deref() == Some("steam");
+        if let Some(encoder) = encoder.filter(|_| !steam) {
             parameters.others.push(("encoder".to_owned(), encoder));
         }
         match kind.to_ascii_lowercase().as_str() {
-            "hotp" if !steam => {
-                if parameters.period.is_some() {
-                    self.warn(Warning::ForeignParameter);
-                }
-                if counter.is_none() {
+            "hotp" if steam => Err(Error::new(Cause::UriNotSupported("hotp with encoder=steam"))),
+            "hotp" => {
+                self.foreign(parameters.period.is_some());
+                let Some(counter) = &parameters.counter else {
                     self.warn(Warning::NoCounter);
-                }
-                Ok(Factor::Counter(counter.unwrap_or(0)))
+                    return Ok(Factor::Counter(0));
+                };
+                number(counter).map(Factor::Counter).ok_or(Error::new(Cause::Counter))
             }
             kind @ ("totp" | "steam") => {
-                if counter.is_some() {
-                    self.warn(Warning::ForeignParameter);
-                }
+                self.foreign(parameters.counter.is_some());
+                let period = match &parameters.period {
+                    Some(period) => Period::new(number(period).ok_or(Error::new(Cause::Period))?)?,
+                    None => Period::default(),
+                };
                 match steam || kind == "steam" {
                     true if period != Period::default() => Err(Error::new(Cause::Period)),
                     true => Ok(Factor::Steam),

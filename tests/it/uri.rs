@@ -180,6 +180,13 @@ fn one_warning_each() {
         (format!("otpauth://hotp/a?{SECRET}&counter=1&period=30"), Warning::ForeignParameter),
         (format!("otpauth://hotp/a?{SECRET}"), Warning::NoCounter),
         ("steam://C6OVNHTGKJWE3HVP642NTFSFKA4MO53B".into(), Warning::SteamLink),
+        (format!("otpauth://steam/a?{SECRET}&digits=8"), Warning::ForeignParameter),
+        (format!("otpauth://steam/a?{SECRET}&algorithm=SHA256"), Warning::ForeignParameter),
+        // What is ignored may be anything.
+        (format!("otpauth://hotp/a?{SECRET}&counter=1&period=0"), Warning::ForeignParameter),
+        (format!("otpauth://hotp/a?{SECRET}&counter=1&period="), Warning::ForeignParameter),
+        (format!("otpauth://totp/a?{SECRET}&counter=-1"), Warning::ForeignParameter),
+        (format!("otpauth://totp/a?{SECRET}&encoder=steam&digits=x&counter="), Warning::ForeignParameter),
     ] {
         let (_, warnings) = KeyUri::parse_lenient(&uri).unwrap_or_else(|error| panic!("{uri}: {error}"));
         assert_eq!(warnings, [warning], "{uri}");
@@ -187,6 +194,20 @@ fn one_warning_each() {
         assert_eq!(error.kind(), ErrorKind::Uri);
         assert_eq!(error.to_string(), warning.to_string());
     }
+}
+
+#[test]
+fn steam_has_its_own_settings() {
+    let secret = Secret::generate();
+    let uri = KeyUri::steam("a", "b", &secret).unwrap();
+    let same = uri.clone().with_algorithm(Algorithm::Sha512).with_digits(Digits::Eight);
+    assert_eq!(same, uri);
+    assert_eq!((same.algorithm(), same.digits()), (Algorithm::Sha1, Digits::Six));
+    let (link, _) = KeyUri::parse_lenient(&format!("steam://{}", *secret.expose_base32())).unwrap();
+    assert_eq!(link.with_label_issuer("a").unwrap_err().kind(), ErrorKind::Uri);
+
+    let text = format!("otpauth://hotp/a?secret={}&counter=1&encoder=steam", *secret.expose_base32());
+    assert!(KeyUri::parse_lenient(&text).unwrap_err().to_string().contains("hotp with encoder=steam"));
 }
 
 #[test]
@@ -254,9 +275,9 @@ proptest::proptest! {
             _ => KeyUri::steam(&issuer, &account, &secret).unwrap(),
         };
         let uri = uri.with_label_issuer(&prefix).unwrap();
-        let uri = if kind == 2 { uri } else {
-            uri.with_algorithm([Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512][algorithm]).with_digits(Digits::new(digits).unwrap())
-        };
+        let uri = uri
+            .with_algorithm([Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512][algorithm])
+            .with_digits(Digits::new(digits).unwrap());
         let uri = if defaults { uri.with_defaults_written() } else { uri };
         let text = uri.to_uri();
         proptest::prop_assert_eq!(&KeyUri::parse(&text).unwrap(), &uri);
@@ -272,8 +293,8 @@ proptest::proptest! {
 /// What was read is written so that it is read again, whatever stands in the names.
 #[test]
 fn what_is_read_is_written_and_read() {
-    const LIKE: &str = "otpauth://(totp|hotp)/([aA:]|%20|%3A){1,8}\\?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\
-        (&issuer=[aA:]{0,5})?(&(digits|algorithm|counter|x)=(8|SHA256|[a8%: ]{0,8})){0,4}";
+    const LIKE: &str = "otpauth://(totp|hotp|steam)/([aA:]|%20|%3A){1,8}\\?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\
+        (&issuer=[aA:]{0,5})?(&(digits|algorithm|period|counter|encoder|x)=(8|30|SHA256|steam|[a8%: ]{0,8})){0,4}";
     let read = Cell::new(0u32);
     let texts = TestRunner::new(ProptestConfig::with_cases(4096)).run(&string_regex(LIKE).unwrap(), |text| {
         let Ok((uri, _)) = KeyUri::parse_lenient(&text) else { return Ok(()) };
