@@ -40,6 +40,7 @@ impl Error {
             | Cause::Contradiction
             | Cause::Control(_)
             | Cause::Counter
+            | Cause::NameTooLong(_)
             | Cause::NoLabel
             | Cause::NoPeriod
             | Cause::NoSecret
@@ -104,6 +105,7 @@ impl fmt::Display for Error {
                 write!(f, "the {part} contains a colon, which separates issuer and account; leave it out")
             }
             Cause::Control(part) => write!(f, "the {part} contains a control character"),
+            Cause::NameTooLong(part) => write!(f, "the {part} has more than 1024 bytes"),
             Cause::NoPeriod => f.write_str("a period belongs to TOTP: HOTP counts events, and Steam has its own"),
             Cause::AlgorithmUnknown => f.write_str("the algorithm is not SHA1, SHA256 or SHA512"),
             Cause::Contradiction => f.write_str("a parameter stands there twice, with different values"),
@@ -177,6 +179,7 @@ pub(crate) enum Cause {
     AccountEmpty,
     Colon(&'static str),
     Control(&'static str),
+    NameTooLong(&'static str),
     AlgorithmUnknown,
     Contradiction,
     Counter,

@@ -83,8 +83,8 @@ impl KeyUri {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for an empty account, and for a colon or a control character in
-    /// either name: apps cut the name at a colon.
+    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for an empty account, and for a colon, a control character or more than
+    /// 1024 bytes in either name: apps cut the name at a colon.
     pub fn totp(issuer: &str, account: &str, secret: &Secret) -> Result<Self, Error> {
         Self::new(Factor::Period(Period::default()), issuer, account, secret)
     }
@@ -357,15 +357,25 @@ impl KeyUri {
     }
 }
 
-/// Apps cut names at a colon, do not show a control character, and drop spaces around a name.
+/// Apps cut names at a colon.
 fn check_name<'a>(part: &'static str, name: &'a str) -> Result<&'a str, Error> {
     if name.contains(':') {
         return Err(Error::new(Cause::Colon(part)));
     }
+    trim_name(part, name)
+}
+
+/// Apps drop spaces around a name and do not show a control character. With the bound, what is written is never too
+/// long for the reader.
+pub(crate) fn trim_name<'a>(part: &'static str, name: &'a str) -> Result<&'a str, Error> {
+    let name = name.trim_matches(' ');
+    if name.len() > MAX_NAME_BYTES {
+        return Err(Error::new(Cause::NameTooLong(part)));
+    }
     if name.contains(char::is_control) {
         return Err(Error::new(Cause::Control(part)));
     }
-    Ok(name.trim_matches(' '))
+    Ok(name)
 }
 
 /// By what the URI means. Whether defaults are written is a matter of spelling. The secrets are compared in constant
@@ -400,3 +410,5 @@ impl fmt::Debug for KeyUri {
 
 /// A space must be `%20` and a plus `%2B`: parsers disagree on whether `+` is a space.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
+
+const MAX_NAME_BYTES: usize = 1024;

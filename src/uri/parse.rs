@@ -8,7 +8,7 @@ use core::fmt;
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
-use super::{Factor, KeyUri};
+use super::{Factor, KeyUri, trim_name};
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
 use crate::error::{Cause, Error};
@@ -237,10 +237,16 @@ impl Reader {
                 }
                 continue;
             }
-            let value = if known == "issuer" { text(&self.plus(raw, "%20"))? } else { text(raw)? };
+            let value = match known.as_str() {
+                "issuer" => text(&self.plus(raw, "%20"))?.trim_matches(' ').to_owned(),
+                _ => text(raw)?,
+            };
             let place = match known.as_str() {
                 // An empty issuer is none.
-                "issuer" if value.is_empty() => continue,
+                "issuer" if value.is_empty() => {
+                    self.spelling(&name, &known);
+                    continue;
+                }
                 "issuer" => &mut parameters.issuer,
                 "algorithm" => &mut parameters.algorithm,
                 "digits" => &mut parameters.digits,
@@ -354,17 +360,14 @@ impl Reader {
         let label = text(raw)?;
         let own = issuer.and_then(|issuer| label.strip_prefix(issuer)?.strip_prefix(':').map(|rest| (issuer, rest)));
         let (prefix, account) = own.or_else(|| label.split_once(':')).unwrap_or(("", &label));
-        let (prefix, account) = (prefix.trim_matches(' '), account.trim_matches(' '));
+        let (prefix, account) = (trim_name("issuer", prefix)?, trim_name("account name", account)?);
         if account.is_empty() {
             return Err(Error::new(Cause::AccountEmpty));
         }
-        for (part, name) in [("issuer", issuer.unwrap_or(prefix)), ("account name", account)] {
-            if name.contains(char::is_control) {
-                return Err(Error::new(Cause::Control(part)));
-            }
-            if name.contains(':') {
-                self.warn(Warning::Colon);
-            }
+        // The prefix has a colon only where it is the issuer.
+        let issuer = trim_name("issuer", issuer.unwrap_or_default())?;
+        if issuer.contains(':') || account.contains(':') {
+            self.warn(Warning::Colon);
         }
         Ok(((!prefix.is_empty()).then(|| prefix.to_owned()), account.to_owned()))
     }

@@ -180,7 +180,7 @@ fn use_secrets() {
     drop(uri.manual_entry());
     black_box(format!("{uri:?}"));
     // So much before and after the secret that a buffer of any smaller capacity would have to grow.
-    for length in [1, 40, 1000] {
+    for length in [1, 40, 512] {
         let name = "é".repeat(length);
         let uri = KeyUri::hotp(&name, &name, &secret, u64::MAX).unwrap().with_algorithm(Algorithm::Sha512);
         drop(uri.with_defaults_written().to_uri());

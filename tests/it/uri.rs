@@ -64,9 +64,29 @@ fn the_longest_uri_of_short_names() {
     let secret = Secret::from_bytes(&[0xff; 1024]).unwrap();
     let uri = KeyUri::hotp("", "ü", &secret, u64::MAX).unwrap().with_defaults_written().to_uri();
     assert!(uri.starts_with("otpauth://hotp/%C3%BC?secret=7777"));
-    let long = "ü".repeat(1_000_000);
-    let uri = KeyUri::totp(&long, &long, &Secret::generate()).unwrap().to_uri();
-    assert!(uri.len() > 18_000_000);
+}
+
+/// Whatever may be written can be read.
+#[test]
+fn the_longest_uri_of_all() {
+    let secret = Secret::from_bytes(&[0xff; 1024]).unwrap();
+    let name = |first| format!("{first}{}", "ü".repeat(511));
+    let uri = KeyUri::hotp(&format!(" {}", name("ab")), &name("ü"), &secret, u64::MAX).unwrap();
+    let uri = uri.with_label_issuer(&name("cd")).unwrap().with_algorithm(Algorithm::Sha512).with_defaults_written();
+    assert_eq!(KeyUri::parse(&uri.to_uri()).unwrap(), uri);
+
+    for long in [name("abc"), name("ü").repeat(1000)] {
+        for refused in [
+            KeyUri::totp(&long, "a", &secret),
+            KeyUri::steam("a", &long, &secret),
+            uri.clone().with_label_issuer(&long),
+            KeyUri::parse(&uri.to_uri().replacen("ab%C3%BC", "abc%C3%BC", 1)),
+            KeyUri::parse(&uri.to_uri().replacen("cd%C3%BC", "cde%C3%BC", 1)),
+            KeyUri::parse(&uri.to_uri().replacen("?", "x?", 1)),
+        ] {
+            assert_eq!(refused.unwrap_err().to_string().split(" has more").nth(1), Some(" than 1024 bytes"));
+        }
+    }
 }
 
 #[test]
@@ -169,6 +189,8 @@ fn one_warning_each() {
         (format!("otpauth://Totp/a?{SECRET}"), Warning::SchemeSpelling),
         (format!("otpauth://totp/a b?{SECRET}"), Warning::RawCharacter),
         (format!("otpauth://totp/a?{SECRET}&Digits=6"), Warning::ParameterSpelling),
+        (format!("otpauth://totp/a?{SECRET}&ISSUER="), Warning::ParameterSpelling),
+        (format!("otpauth://totp/a?{SECRET}&issuer=b&issuer=b%20"), Warning::RepeatedParameter),
         (format!("otpauth://totp/a?{SECRET}&{SECRET}"), Warning::RepeatedParameter),
         (format!("otpauth://totp/a?{SECRET}&digits=6&digits=6"), Warning::RepeatedParameter),
         (format!("otpauth://totp/a?{SECRET}&image=x&image=x"), Warning::RepeatedParameter),
@@ -231,6 +253,7 @@ fn what_is_no_uri() {
         (&format!("otpauth://totp/a%zz?{SECRET}"), ErrorKind::Uri),
         (&format!("otpauth://totp/a%0a?{SECRET}"), ErrorKind::Uri),
         (&format!("otpauth://totp/a?{SECRET}&issuer=b%00"), ErrorKind::Uri),
+        (&format!("otpauth://totp/c%07:a?{SECRET}&issuer=b"), ErrorKind::Uri),
         (&format!("otpauth://totp/a?{SECRET}&digits=6&digits=8"), ErrorKind::Uri),
         (&format!("otpauth://totp/a?{SECRET}&x=1&x=2"), ErrorKind::Uri),
         (&format!("otpauth://totp/a?{SECRET}&algorithm=MD5"), ErrorKind::Uri),
@@ -294,7 +317,7 @@ proptest::proptest! {
 #[test]
 fn what_is_read_is_written_and_read() {
     const LIKE: &str = "otpauth://(totp|hotp|steam)/([aA:]|%20|%3A){1,8}\\?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\
-        (&issuer=[aA:]{0,5})?(&(digits|algorithm|period|counter|encoder|x)=(8|30|SHA256|steam|[a8%: ]{0,8})){0,4}";
+        (&issuer=[aA:+ ]{0,5})?(&(digits|algorithm|period|counter|encoder|x)=(8|30|SHA256|steam|[a8%: ]{0,8})){0,4}";
     let read = Cell::new(0u32);
     let texts = TestRunner::new(ProptestConfig::with_cases(4096)).run(&string_regex(LIKE).unwrap(), |text| {
         let Ok((uri, _)) = KeyUri::parse_lenient(&text) else { return Ok(()) };
@@ -303,6 +326,8 @@ fn what_is_read_is_written_and_read() {
         let (again, warnings) = KeyUri::parse_lenient(&written).unwrap();
         prop_assert_eq!(&again, &uri);
         prop_assert!(warnings.iter().all(|warning| *warning == Warning::Colon), "{:?}", warnings);
+        let names = [again.issuer().unwrap_or_default(), again.account(), again.label_issuer().unwrap_or_default()];
+        prop_assert!(names.iter().all(|name| name.trim() == *name));
         prop_assert_eq!(warnings.is_empty(), KeyUri::parse(&written).is_ok());
         Ok(())
     });
