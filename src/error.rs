@@ -46,6 +46,7 @@ impl Error {
             | Cause::NoSecret
             | Cause::NoUri
             | Cause::NotUtf8
+            | Cause::ParametersTooMany
             | Cause::PercentEncoding
             | Cause::Tolerated(_)
             | Cause::UriNotSupported(_)
@@ -114,6 +115,9 @@ impl fmt::Display for Error {
             Cause::NoSecret => f.write_str("the URI has no secret; some are for approval by a message, not for codes"),
             Cause::NoUri => f.write_str("this is not an otpauth URI: otpauth://totp/... or otpauth://hotp/..."),
             Cause::NotUtf8 => f.write_str("a part of the URI is not UTF-8 once it is decoded"),
+            Cause::ParametersTooMany => {
+                f.write_str("a URI has at most 64 parameters beyond the usual ones, with 5120 bytes in all")
+            }
             Cause::PercentEncoding => f.write_str("a % is not followed by two hexadecimal digits"),
             Cause::Tolerated(warning) => f.write_str(warning),
             Cause::UriNotSupported(name) => write!(f, "URIs of the kind {name} are not supported"),
@@ -187,6 +191,7 @@ pub(crate) enum Cause {
     NoSecret,
     NoUri,
     NotUtf8,
+    ParametersTooMany,
     PercentEncoding,
     Tolerated(&'static str),
     UriNotSupported(&'static str),

@@ -19,7 +19,7 @@ use core::fmt::{self, Write};
 pub use lint::{Effect, Finding};
 pub use parse::Warning;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use zeroize::Zeroizing;
 
 use crate::algorithm::Algorithm;
@@ -63,8 +63,8 @@ pub struct KeyUri {
     algorithm: Algorithm,
     digits: Digits,
     defaults_written: bool,
-    /// Parameters that mean nothing to keyfob, and may to an app.
-    others: Vec<(String, String)>,
+    /// Parameters that mean nothing to keyfob, and may to an app: one is a PIN.
+    others: Vec<(String, Zeroizing<String>)>,
 }
 
 /// What moves a code on.
@@ -314,7 +314,6 @@ impl KeyUri {
     }
 
     fn write(&self, uri: &mut String, secret: &str) -> fmt::Result {
-        let encoded = |text| utf8_percent_encode(text, ENCODED);
         let kind = match self.factor {
             Factor::Counter(_) => "hotp",
             Factor::Period(_) => "totp",
@@ -355,6 +354,10 @@ impl KeyUri {
         }
         self.others.iter().try_for_each(|(name, value)| write!(uri, "&{}={}", encoded(name), encoded(value)))
     }
+}
+
+fn encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, ENCODED)
 }
 
 /// Apps cut names at a colon.

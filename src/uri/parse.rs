@@ -8,7 +8,7 @@ use core::fmt;
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
-use super::{Factor, KeyUri, trim_name};
+use super::{Factor, KeyUri, encoded, trim_name};
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
 use crate::error::{Cause, Error};
@@ -147,13 +147,28 @@ struct Reader {
 #[derive(Default)]
 struct Parameters {
     secret: Option<Zeroizing<Vec<u8>>>,
-    issuer: Option<String>,
-    algorithm: Option<String>,
-    digits: Option<String>,
-    period: Option<String>,
-    counter: Option<String>,
-    encoder: Option<String>,
-    others: Vec<(String, String)>,
+    issuer: Option<Zeroizing<String>>,
+    algorithm: Option<Zeroizing<String>>,
+    digits: Option<Zeroizing<String>>,
+    period: Option<Zeroizing<String>>,
+    counter: Option<Zeroizing<String>>,
+    encoder: Option<Zeroizing<String>>,
+    others: Vec<(String, Zeroizing<String>)>,
+    /// What `others` take when they are written.
+    others_bytes: usize,
+}
+
+impl Parameters {
+    /// With the bounds, reading is linear, and what is written is never too long for the reader.
+    fn push_other(&mut self, name: String, value: Zeroizing<String>) -> Result<(), Error> {
+        let bytes: usize = [&name, &*value].iter().flat_map(|part| encoded(part)).map(str::len).sum();
+        self.others_bytes += bytes + "&=".len();
+        if self.others.len() == MAX_OTHERS || self.others_bytes > MAX_OTHERS_BYTES {
+            return Err(Error::new(Cause::ParametersTooMany));
+        }
+        self.others.push((name, value));
+        Ok(())
+    }
 }
 
 impl Reader {
@@ -196,8 +211,8 @@ impl Reader {
         let factor = self.factor(kind, &mut parameters)?;
         let secret = parameters.secret.as_deref().ok_or(Error::new(Cause::NoSecret))?;
         let secret = self.secret(secret)?;
-        let (label_issuer, account) = self.label(label, parameters.issuer.as_deref())?;
-        let issuer = parameters.issuer.or_else(|| label_issuer.clone());
+        let (label_issuer, account) = self.label(label, parameters.issuer.as_ref().map(|issuer| issuer.as_str()))?;
+        let issuer = parameters.issuer.map(|issuer| (*issuer).clone()).or_else(|| label_issuer.clone());
 
         let mut uri = KeyUri::with(factor, issuer, account, secret);
         uri.label_issuer = label_issuer.filter(|prefix| Some(prefix) != uri.issuer.as_ref());
@@ -238,7 +253,7 @@ impl Reader {
                 continue;
             }
             let value = match known.as_str() {
-                "issuer" => text(&self.plus(raw, "%20"))?.trim_matches(' ').to_owned(),
+                "issuer" => Zeroizing::new(text(&self.plus(raw, "%20"))?.trim_matches(' ').to_owned()),
                 _ => text(raw)?,
             };
             let place = match known.as_str() {
@@ -254,10 +269,10 @@ impl Reader {
                 "counter" => &mut parameters.counter,
                 "encoder" => &mut parameters.encoder,
                 _ => {
-                    match parameters.others.iter().find(|(other, _)| *other == name) {
+                    match parameters.others.iter().find(|(other, _)| other.eq_ignore_ascii_case(&name)) {
                         Some((_, other)) if *other != value => return Err(Error::new(Cause::Contradiction)),
                         Some(_) => self.warn(Warning::RepeatedParameter),
-                        None => parameters.others.push((name, value)),
+                        None => parameters.push_other((*name).clone(), value)?,
                     }
                     continue;
                 }
@@ -306,9 +321,9 @@ impl Reader {
 
     fn factor(&mut self, kind: &str, parameters: &mut Parameters) -> Result<Factor, Error> {
         let encoder = parameters.encoder.take();
-        let steam = encoder.as_deref() == Some("steam");
+        let steam = encoder.as_ref().is_some_and(|encoder| **encoder == "steam");
         if let Some(encoder) = encoder.filter(|_| !steam) {
-            parameters.others.push(("encoder".to_owned(), encoder));
+            parameters.push_other("encoder".to_owned(), encoder)?;
         }
         match kind.to_ascii_lowercase().as_str() {
             "hotp" if steam => Err(Error::new(Cause::UriNotSupported("hotp with encoder=steam"))),
@@ -392,9 +407,9 @@ fn number<T: core::str::FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-fn text(raw: &str) -> Result<String, Error> {
+fn text(raw: &str) -> Result<Zeroizing<String>, Error> {
     let bytes = bytes(raw)?;
-    str::from_utf8(&bytes).map(ToOwned::to_owned).map_err(|_| Error::new(Cause::NotUtf8))
+    str::from_utf8(&bytes).map(|text| text.to_owned().into()).map_err(|_| Error::new(Cause::NotUtf8))
 }
 
 /// Percent-decoded, in a buffer that never grows: it may hold the secret.
@@ -413,3 +428,8 @@ const NOT_SUPPORTED: [&str; 3] = ["motp", "otpauth-migration", "phonefactor"];
 
 /// No QR code holds so much, and no name is so long.
 const MAX_BYTES: usize = 16 * 1024;
+
+const MAX_OTHERS: usize = 64;
+
+/// Three names and the longest secret take 11 KiB at most.
+const MAX_OTHERS_BYTES: usize = 5 * 1024;

@@ -193,6 +193,9 @@ fn use_secrets() {
         "otpauth://totp/a?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ%FF",
         "otpauth://totp/a?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&digits=9",
         "steam://GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+        // A PIN, which is a parameter that keyfob does not know.
+        "otpauth://totp/a?secret=MZXW6YTBOIFA2DIN&pin=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&encoder=GEZDGNBVGY3TQOJQ",
+        "otpauth://totp/a?secret=MZXW6YTBOIFA2DIN&pin=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&pin=GEZDGNBVGY3TQOJQ",
     ] {
         black_box(format!("{:?}", KeyUri::parse(text)));
         black_box(format!("{:?}", KeyUri::parse_lenient(text)));

@@ -75,6 +75,19 @@ fn the_longest_uri_of_all() {
     let uri = uri.with_label_issuer(&name("cd")).unwrap().with_algorithm(Algorithm::Sha512).with_defaults_written();
     assert_eq!(KeyUri::parse(&uri.to_uri()).unwrap(), uri);
 
+    // With parameters that keyfob does not know, of as many bytes as there may be.
+    let with = |count: usize, last: usize| {
+        let others: String = (1..count).map(|place| format!("&x{place:02}=%C3%BC")).collect();
+        KeyUri::parse(&format!("{}{others}&y={}", *uri.to_uri(), "y".repeat(last)))
+    };
+    let last = 5120 - 63 * "&x00=%C3%BC".len() - "&y=".len();
+    let longest = with(64, last).unwrap();
+    assert_eq!(longest.other_parameters().count(), 64);
+    assert_eq!(KeyUri::parse(&longest.to_uri()).unwrap(), longest);
+    for refused in [with(65, 1), with(64, last + 1)] {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Uri);
+    }
+
     for long in [name("abc"), name("ü").repeat(1000)] {
         for refused in [
             KeyUri::totp(&long, "a", &secret),
@@ -194,6 +207,7 @@ fn one_warning_each() {
         (format!("otpauth://totp/a?{SECRET}&{SECRET}"), Warning::RepeatedParameter),
         (format!("otpauth://totp/a?{SECRET}&digits=6&digits=6"), Warning::RepeatedParameter),
         (format!("otpauth://totp/a?{SECRET}&image=x&image=x"), Warning::RepeatedParameter),
+        (format!("otpauth://totp/a?{SECRET}&image=x&Image=x"), Warning::RepeatedParameter),
         (format!("otpauth://totp/a?{SECRET}&issuer=b+c"), Warning::Plus),
         (format!("otpauth://totp/a:b:c?{SECRET}"), Warning::Colon),
         (format!("otpauth://totp/a?{}", SECRET.to_lowercase()), Warning::SecretSpelling),
@@ -256,6 +270,7 @@ fn what_is_no_uri() {
         (&format!("otpauth://totp/c%07:a?{SECRET}&issuer=b"), ErrorKind::Uri),
         (&format!("otpauth://totp/a?{SECRET}&digits=6&digits=8"), ErrorKind::Uri),
         (&format!("otpauth://totp/a?{SECRET}&x=1&x=2"), ErrorKind::Uri),
+        (&format!("otpauth://totp/a?{SECRET}&x=1&X=2"), ErrorKind::Uri),
         (&format!("otpauth://totp/a?{SECRET}&algorithm=MD5"), ErrorKind::Uri),
         (&format!("otpauth://totp/a?{SECRET}&algorithm="), ErrorKind::Uri),
         (&format!("otpauth://hotp/a?{SECRET}&counter=-1"), ErrorKind::Uri),
