@@ -89,7 +89,7 @@ pub enum Warning {
     WhiteSpace,
     /// Scheme or type not in lower case. Many apps refuse it.
     SchemeSpelling,
-    /// A `#`, a space or a character beyond ASCII that is not percent-encoded.
+    /// A `#`, a space, a control character or one beyond ASCII that is not percent-encoded.
     RawCharacter,
     /// The name of a parameter in another case.
     ParameterSpelling,
@@ -118,7 +118,7 @@ impl Warning {
         match self {
             Self::WhiteSpace => "there is white space around the URI",
             Self::SchemeSpelling => "scheme or type is not in lower case",
-            Self::RawCharacter => "a space, a # or a character beyond ASCII is not percent-encoded",
+            Self::RawCharacter => "a space, a #, a control character or one beyond ASCII is not percent-encoded",
             Self::ParameterSpelling => "the name of a parameter is not in lower case",
             Self::RepeatedParameter => "a parameter stands there twice",
             Self::Plus => "a + stands for a space, which is written %20",
@@ -147,6 +147,8 @@ struct Reader {
 #[derive(Default)]
 struct Parameters {
     secret: Option<Zeroizing<Vec<u8>>>,
+    /// How many of its spaces were written as a plus.
+    secret_pluses: usize,
     issuer: Option<Zeroizing<String>>,
     algorithm: Option<Zeroizing<String>>,
     digits: Option<Zeroizing<String>>,
@@ -192,13 +194,13 @@ impl Reader {
         }
         if scheme.eq_ignore_ascii_case("steam") {
             self.warn(Warning::SteamLink);
-            let secret = self.secret(rest.as_bytes())?;
+            let secret = self.secret(rest.as_bytes(), 0)?;
             return Ok(KeyUri::with(Factor::Steam, None, String::new(), secret));
         }
         if !["otpauth", "apple-otpauth"].iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
             return Err(Error::new(Cause::NoUri));
         }
-        if rest.contains(|c: char| c == '#' || c == ' ' || !c.is_ascii()) {
+        if rest.contains(|c: char| c == '#' || !c.is_ascii_graphic()) {
             self.warn(Warning::RawCharacter);
         }
 
@@ -210,7 +212,7 @@ impl Reader {
         let mut parameters = self.parameters(query)?;
         let factor = self.factor(kind, &mut parameters)?;
         let secret = parameters.secret.as_deref().ok_or(Error::new(Cause::NoSecret))?;
-        let secret = self.secret(secret)?;
+        let secret = self.secret(secret, parameters.secret_pluses)?;
         let (label_issuer, account) = self.label(label, parameters.issuer.as_ref().map(|issuer| issuer.as_str()))?;
         let issuer = parameters.issuer.map(|issuer| (*issuer).clone()).or_else(|| label_issuer.clone());
 
@@ -244,16 +246,17 @@ impl Reader {
             let known = name.to_ascii_lowercase();
             if known == "secret" {
                 self.spelling(&name, &known);
-                let value = bytes(&self.plus(raw, ""))?;
+                let value = bytes(&self.plus(raw))?;
                 match &parameters.secret {
                     Some(other) if **other != *value => return Err(Error::new(Cause::Contradiction)),
                     Some(_) => self.warn(Warning::RepeatedParameter),
                     None => parameters.secret = Some(value),
                 }
+                parameters.secret_pluses = raw.matches('+').count();
                 continue;
             }
             let value = match known.as_str() {
-                "issuer" => Zeroizing::new(text(&self.plus(raw, "%20"))?.trim_matches(' ').to_owned()),
+                "issuer" => Zeroizing::new(text(&self.plus(raw))?.trim_matches(' ').to_owned()),
                 _ => text(raw)?,
             };
             let place = match known.as_str() {
@@ -300,12 +303,12 @@ impl Reader {
     }
 
     /// Programs that write forms rather than URIs put a `+` for a space.
-    fn plus(&mut self, raw: &str, instead: &str) -> Zeroizing<String> {
+    fn plus(&mut self, raw: &str) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::with_capacity(raw.len().saturating_mul(3)));
         for (place, part) in raw.split('+').enumerate() {
             if place > 0 {
                 self.warn(Warning::Plus);
-                text.push_str(instead);
+                text.push_str("%20");
             }
             text.push_str(part);
         }
@@ -352,14 +355,15 @@ impl Reader {
         }
     }
 
-    fn secret(&mut self, typed: &[u8]) -> Result<Secret, Error> {
+    fn secret(&mut self, typed: &[u8], pluses: usize) -> Result<Secret, Error> {
         let typed = str::from_utf8(typed).map_err(|_| Error::new(Cause::NotUtf8))?;
         let secret = Secret::from_base32(typed)?;
         let canonical = secret.expose_base32();
         if *canonical == *typed {
             return Ok(secret);
         }
-        if typed.contains(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit()) {
+        // A space for a plus has its own warning.
+        if typed.chars().filter(|c| !c.is_ascii_uppercase() && !c.is_ascii_digit()).count() > pluses {
             self.warn(Warning::SecretSpelling);
         }
         // Only left-over bits make the last symbol another one.

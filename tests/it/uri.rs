@@ -201,6 +201,8 @@ fn one_warning_each() {
         (format!("Otpauth://totp/a?{SECRET}"), Warning::SchemeSpelling),
         (format!("otpauth://Totp/a?{SECRET}"), Warning::SchemeSpelling),
         (format!("otpauth://totp/a b?{SECRET}"), Warning::RawCharacter),
+        (format!("otpauth://totp/a?{SECRET}&x=a\nb"), Warning::RawCharacter),
+        (format!("otpauth://totp/a?{SECRET}&x=\u{7f}"), Warning::RawCharacter),
         (format!("otpauth://totp/a?{SECRET}&Digits=6"), Warning::ParameterSpelling),
         (format!("otpauth://totp/a?{SECRET}&ISSUER="), Warning::ParameterSpelling),
         (format!("otpauth://totp/a?{SECRET}&issuer=b&issuer=b%20"), Warning::RepeatedParameter),
@@ -244,6 +246,16 @@ fn steam_has_its_own_settings() {
 
     let text = format!("otpauth://hotp/a?secret={}&counter=1&encoder=steam", *secret.expose_base32());
     assert!(KeyUri::parse_lenient(&text).unwrap_err().to_string().contains("hotp with encoder=steam"));
+}
+
+proptest::proptest! {
+    /// The position is the one in the secret as it stands there, with its separators.
+    #[test]
+    fn the_character_to_blame(symbols in proptest::collection::vec("[A-Z2-7]|\\+|%20|-", 16..40), place in 0usize..16) {
+        let secret: String = symbols.iter().enumerate().map(|(at, symbol)| if at == place { "8" } else { symbol }).collect();
+        let error = KeyUri::parse_lenient(&format!("otpauth://totp/a?secret={secret}")).unwrap_err();
+        prop_assert_eq!(error.position(), Some(place + 1));
+    }
 }
 
 #[test]
