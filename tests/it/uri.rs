@@ -372,7 +372,8 @@ fn lint_names_apps_and_effects() {
             .any(|finding| finding.app() == app && finding.effect() == effect && !finding.reason().is_empty())
     };
     assert_eq!(plain().lint().len(), 0);
-    let cases: [(KeyUri, &str, Effect); 14] = [
+    let steam_link = || KeyUri::parse_lenient(&format!("steam://{}", *secret.expose_base32())).unwrap().0;
+    let cases: [(KeyUri, &str, Effect); 20] = [
         (plain().with_algorithm(Algorithm::Sha256), "Microsoft Authenticator", Effect::WrongCode),
         (plain().with_algorithm(Algorithm::Sha512), "YubiKey with firmware before 4.3.1", Effect::Refused),
         (plain().with_digits(Digits::Eight), "Okta Verify", Effect::WrongCode),
@@ -391,7 +392,15 @@ fn lint_names_apps_and_effects() {
         (KeyUri::totp("AT&T", "a", &secret).unwrap(), "Stratum", Effect::Mislabelled),
         (KeyUri::totp("", "a", &secret).unwrap(), "Microsoft Authenticator", Effect::Mislabelled),
         (plain().with_label_issuer("Other").unwrap(), "Aegis", Effect::Mislabelled),
+        // Some apps look at the prefix only.
+        (plain().with_label_issuer("Steam").unwrap(), "Stratum", Effect::WrongCode),
+        (plain().with_label_issuer("AT&T").unwrap(), "2FAS for Android", Effect::Mislabelled),
+        (plain().with_label_issuer(&"E".repeat(31)).unwrap(), "2FAS for Android", Effect::Mislabelled),
+        (KeyUri::steam("Example", "a", &secret).unwrap(), "Bitwarden", Effect::WrongCode),
+        (KeyUri::steam("Example", "a", &secret).unwrap(), "Google Authenticator", Effect::Refused),
+        (steam_link(), "YubiKey", Effect::Refused),
     ];
+    assert!(!finds(&steam_link(), "Bitwarden", Effect::WrongCode));
     for (uri, app, effect) in &cases {
         assert!(finds(uri, app, *effect), "{app} {effect:?} {:?}", uri.lint());
         let effects: Vec<Effect> = uri.lint().iter().map(|finding| finding.effect()).collect();
