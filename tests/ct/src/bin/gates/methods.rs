@@ -10,6 +10,10 @@ use std::process::Command;
 use crate::Row;
 use crate::subject::{self, ALL, RELEASE, SIZE, SMALLEST, SOFT, Subject, folder, here, in_pairs, output};
 
+// As in `trace.rs` of the subject.
+const MARK_STORES: u32 = 16;
+const MARK_DISTANCE: u64 = 4000;
+
 /// Secrets are marked as undefined memory; memcheck reports each branch and each address that depends on them. The one
 /// function that may branch on a secret is named in `declassify.supp`.
 pub fn poison(rows: &mut Vec<Row>) {
@@ -66,25 +70,31 @@ pub fn trace(rows: &mut Vec<Row>) {
 fn between_marks(log: &Path) -> Option<u64> {
     let mut hash = DefaultHasher::new();
     let mut marks = 0;
-    let (mut store, mut repeated) = (String::new(), 0);
+    let (mut last, mut before, mut alternated) = (None, None, 0);
     for line in BufReader::new(File::open(log).expect("the trace")).lines().map_while(Result::ok) {
         if line.starts_with("==") {
             continue;
         }
-        if line.starts_with(" S ") {
-            repeated = if line == store && line.ends_with(",1") { repeated + 1 } else { 1 };
-            if repeated == 8 {
+        if let Some(store) = line.strip_prefix(" S ") {
+            let byte = store.strip_suffix(",1").and_then(|address| u64::from_str_radix(address, 16).ok());
+            let apart = |(a, b): (u64, u64)| a.abs_diff(b) == MARK_DISTANCE;
+            alternated = match byte.zip(last).is_some_and(apart) {
+                true if byte == before => alternated + 1,
+                true => 2,
+                false => 0,
+            };
+            (last, before) = (byte, last);
+            if alternated == MARK_STORES {
                 marks += 1;
             }
-            line.clone_into(&mut store);
         }
-        match marks {
-            1 => hash.write(line.as_bytes()),
-            2 => return Some(hash.finish()),
-            _ => {}
+        if marks == 1 {
+            hash.write(line.as_bytes());
         }
     }
-    None
+    // The parent of the runs makes none.
+    assert!(marks == 0 || marks == 2, "{}: {marks} marks", log.display());
+    (marks == 2).then(|| hash.finish())
 }
 
 /// The processor itself, step by step: the only method that sees SHA and AVX-512 instructions.
