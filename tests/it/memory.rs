@@ -136,7 +136,7 @@ fn no_freed_block_holds_a_code() {
     assert_eq!(leaks(&needle, || drop((code.clone(), code))), 0);
 }
 
-/// The encoder leaves copies behind, as SECURITY.md says. What keyfob keeps is wiped.
+/// The encoders leave copies behind, as SECURITY.md says. What keyfob keeps is wiped.
 #[test]
 fn no_freed_block_holds_the_picture() {
     let secret = Secret::from_bytes(SECRET).unwrap();
