@@ -43,11 +43,13 @@ impl Error {
             | Cause::Contradiction
             | Cause::Control(_)
             | Cause::Counter
+            | Cause::NameTooLong(_)
             | Cause::NoLabel
             | Cause::NoPeriod
             | Cause::NoSecret
             | Cause::NoUri
             | Cause::NotUtf8
+            | Cause::ParametersTooMany
             | Cause::PercentEncoding
             | Cause::Tolerated(_)
             | Cause::UriNotSupported(_)
@@ -61,7 +63,6 @@ impl Error {
             | Cause::ImportMalformed
             | Cause::ImportTooLarge
             | Cause::ImportUnknown
-            | Cause::NameTooLong(_)
             | Cause::NotSupported(_) => ErrorKind::Import,
             Cause::MigrationCannot
             | Cause::MigrationContradiction
@@ -134,6 +135,7 @@ impl fmt::Display for Error {
                 write!(f, "the {part} contains a colon, which separates issuer and account; leave it out")
             }
             Cause::Control(part) => write!(f, "the {part} contains a control character"),
+            Cause::NameTooLong(part) => write!(f, "the {part} has more than 1024 bytes"),
             Cause::NoPeriod => f.write_str("a period belongs to TOTP: HOTP counts events, and Steam has its own"),
             Cause::AlgorithmUnknown => f.write_str("the algorithm is not SHA1, SHA256 or SHA512"),
             Cause::Contradiction => f.write_str("a parameter stands there twice, with different values"),
@@ -142,6 +144,9 @@ impl fmt::Display for Error {
             Cause::NoSecret => f.write_str("the URI has no secret; some are for approval by a message, not for codes"),
             Cause::NoUri => f.write_str("this is not an otpauth URI: otpauth://totp/... or otpauth://hotp/..."),
             Cause::NotUtf8 => f.write_str("a part of the URI is not UTF-8 once it is decoded"),
+            Cause::ParametersTooMany => {
+                f.write_str("a URI has at most 64 parameters beyond the usual ones, with 5120 bytes in all")
+            }
             Cause::PercentEncoding => f.write_str("a % is not followed by two hexadecimal digits"),
             Cause::Tolerated(warning) => f.write_str(warning),
             Cause::UriNotSupported(name) => write!(f, "URIs of the kind {name} are not supported"),
@@ -156,7 +161,6 @@ impl fmt::Display for Error {
             Cause::ImportMalformed => f.write_str("the file is damaged or cut off; export it again"),
             Cause::ImportTooLarge => f.write_str("a file has at most 16 MiB and 65536 accounts"),
             Cause::ImportUnknown => f.write_str("this is no backup of an app that keyfob knows"),
-            Cause::NameTooLong(part) => write!(f, "the {part} has more than 1024 bytes"),
             Cause::NotSupported(kind) => write!(f, "accounts of the kind {kind} are not supported"),
             Cause::MigrationCannot => f.write_str(
                 "a transfer holds TOTP of 30 seconds and HOTP, with six or eight digits and counters below 2^63",
@@ -254,6 +258,7 @@ pub(crate) enum Cause {
     AccountEmpty,
     Colon(&'static str),
     Control(&'static str),
+    NameTooLong(&'static str),
     AlgorithmUnknown,
     Contradiction,
     Counter,
@@ -261,6 +266,7 @@ pub(crate) enum Cause {
     NoSecret,
     NoUri,
     NotUtf8,
+    ParametersTooMany,
     PercentEncoding,
     Tolerated(&'static str),
     UriNotSupported(&'static str),
@@ -273,7 +279,6 @@ pub(crate) enum Cause {
     ImportMalformed,
     ImportTooLarge,
     ImportUnknown,
-    NameTooLong(&'static str),
     NotSupported(&'static str),
     MigrationCannot,
     MigrationContradiction,

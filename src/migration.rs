@@ -21,7 +21,7 @@ use crate::code::Digits;
 use crate::error::{Cause, Error};
 use crate::secret::Secret;
 use crate::totp::Period;
-use crate::uri::{Factor, KeyUri};
+use crate::uri::{Factor, KeyUri, trim_name};
 
 pub use transfer::Transfer;
 
@@ -143,8 +143,11 @@ impl Migration {
                 (1, Value::Bytes(account)) => migration.entries.push(read_account(account)?),
                 (3, Value::Number(size)) => migration.batch_size = u32::try_from(size).ok()?.max(1),
                 (4, Value::Number(index)) => migration.batch_index = u32::try_from(index).ok()?,
-                // Negative numbers are written with the sign in the upper half.
-                (5, Value::Number(id)) => migration.batch_id = i32::try_from(id.cast_signed()).ok()?,
+                // Of a number that is too long, the format takes the lower half. Negative ones are written so.
+                (5, Value::Number(id)) => {
+                    let [a, b, c, d, ..] = id.to_le_bytes();
+                    migration.batch_id = i32::from_le_bytes([a, b, c, d]);
+                }
                 _ => {}
             }
         }
@@ -165,14 +168,14 @@ impl fmt::Debug for Migration {
 
 /// `None` if the message is damaged; an error if it is an account that cannot be taken.
 fn read_account(message: &[u8]) -> Option<Result<KeyUri, Error>> {
-    let (mut secret, mut name, mut issuer): (&[u8], _, _) = (&[], String::new(), String::new());
+    let (mut secret, mut name, mut issuer): (&[u8], &[u8], &[u8]) = (&[], &[], &[]);
     let (mut algorithm, mut digits, mut kind, mut counter) = (0, 0, 0, 0);
     let mut fields = Fields(message);
     while let Some((number, value)) = fields.next()? {
         match (number, value) {
             (1, Value::Bytes(bytes)) => secret = bytes,
-            (2, Value::Bytes(bytes)) => name = str::from_utf8(bytes).ok()?.to_owned(),
-            (3, Value::Bytes(bytes)) => issuer = str::from_utf8(bytes).ok()?.to_owned(),
+            (2, Value::Bytes(bytes)) => name = bytes,
+            (3, Value::Bytes(bytes)) => issuer = bytes,
             (4, Value::Number(value)) => algorithm = value,
             (5, Value::Number(value)) => digits = value,
             (6, Value::Number(value)) => kind = value,
@@ -180,10 +183,10 @@ fn read_account(message: &[u8]) -> Option<Result<KeyUri, Error>> {
             _ => {}
         }
     }
-    Some(account(secret, &name, issuer, [algorithm, digits, kind, counter]))
+    Some(account(secret, name, issuer, [algorithm, digits, kind, counter]))
 }
 
-fn account(secret: &[u8], name: &str, issuer: String, numbers: [u64; 4]) -> Result<KeyUri, Error> {
+fn account(secret: &[u8], name: &[u8], issuer: &[u8], numbers: [u64; 4]) -> Result<KeyUri, Error> {
     let [algorithm, digits, kind, counter] = numbers;
     // 0 means that it was not said.
     let algorithm = match algorithm {
@@ -200,21 +203,22 @@ fn account(secret: &[u8], name: &str, issuer: String, numbers: [u64; 4]) -> Resu
     };
     let factor = match kind {
         0 | 2 => Factor::Period(Period::default()),
+        // Below zero it is none.
+        1 if i64::try_from(counter).is_err() => return Err(Error::new(Cause::Counter)),
         1 => Factor::Counter(counter),
         _ => return Err(Error::new(Cause::MigrationType)),
     };
     let secret = Secret::from_bytes(secret)?;
-    let account = name.strip_prefix(issuer.as_str()).and_then(|rest| rest.strip_prefix(':')).unwrap_or(name);
-    let account = if issuer.is_empty() { name } else { account }.trim_matches(' ');
-    for (part, text) in [("issuer", issuer.as_str()), ("account name", account)] {
-        if text.contains(char::is_control) {
-            return Err(Error::new(Cause::Control(part)));
-        }
-    }
+    let text = |bytes| str::from_utf8(bytes).map_err(|_| Error::new(Cause::NotUtf8));
+    let (name, written) = (text(name)?, text(issuer)?);
+    let issuer = trim_name("issuer", written)?;
+    let without = |prefix: &str| name.strip_prefix(prefix)?.strip_prefix(':');
+    let account = [written, issuer].into_iter().filter(|_| !issuer.is_empty()).find_map(without).unwrap_or(name);
+    let account = trim_name("account name", account)?;
     if account.is_empty() {
         return Err(Error::new(Cause::AccountEmpty));
     }
-    let issuer = Some(issuer).filter(|issuer| !issuer.is_empty());
+    let issuer = (!issuer.is_empty()).then(|| issuer.to_owned());
     Ok(KeyUri::with(factor, issuer, account.to_owned(), secret).with_algorithm(algorithm).with_digits(digits))
 }
 
@@ -261,8 +265,10 @@ fn write_account(uri: &KeyUri) -> Result<Zeroizing<Vec<u8>>, Error> {
     let issuer = uri.issuer().unwrap_or_default();
     let mut message = Zeroizing::new(Vec::with_capacity(message_bytes(uri)));
     put_bytes(&mut message, 1, uri.secret().expose_bytes());
-    // The name has no prefix: apps show the issuer beside it.
-    put_bytes(&mut message, 2, uri.account().as_bytes());
+    // The name has no prefix: apps show the issuer beside it. But where it begins like one, readers cut it.
+    let begins = uri.account().strip_prefix(issuer).is_some_and(|rest| rest.starts_with(':'));
+    let prefix = if begins && !issuer.is_empty() { &[issuer, ":"][..] } else { &[] };
+    put_bytes(&mut message, 2, [prefix.concat().as_str(), uri.account()].concat().as_bytes());
     if !issuer.is_empty() {
         put_bytes(&mut message, 3, issuer.as_bytes());
     }
@@ -277,7 +283,7 @@ fn write_account(uri: &KeyUri) -> Result<Zeroizing<Vec<u8>>, Error> {
 
 /// At least as many bytes as the message of an account takes, so that its buffer does not grow.
 fn message_bytes(uri: &KeyUri) -> usize {
-    uri.secret().expose_bytes().len() + uri.account().len() + uri.issuer().map_or(0, str::len) + 64
+    uri.secret().expose_bytes().len() + uri.account().len() + 2 * uri.issuer().map_or(0, str::len) + 64
 }
 
 fn put_bytes(message: &mut Vec<u8>, field: u64, bytes: &[u8]) {

@@ -8,8 +8,9 @@
 //! to find out; the results are the same without. Every counter is computed and compared; the time depends on how many
 //! there are, not on which of them matches.
 //!
-//! A search calls back, every few thousand codes, with the number of codes computed so far. The answer says whether to
-//! go on:
+//! A search calls back, every few thousand codes and at its end, with the number of codes computed so far. The answer says
+//! whether to go on; at the end it changes nothing. Candidates that have nothing to compute count as well, so that a number
+//! can come twice.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -39,7 +40,7 @@ use crate::totp::{Totp, Window};
 ///
 /// # Errors
 ///
-/// [`Stopped`] if `progress` said so.
+/// [`Stopped`] if `progress` said so before the end.
 pub fn counters<const N: usize>(
     hotp: &Hotp,
     codes: [&Code; N],
@@ -54,8 +55,12 @@ pub fn counters<const N: usize>(
         hotp.hmac().for_each_truncated(first, last, |counter, truncated| {
             newest.record(counter, codes.matches(truncated));
         });
-        report(&mut progress, (last - counters.start()).saturating_add(1))?;
+        let verdict = progress((last - counters.start()).saturating_add(1));
         next = last.checked_add(1).filter(|next| next <= counters.end());
+        // At the end there is nothing left to stop.
+        if next.is_some() && verdict.is_break() {
+            return Err(Stopped);
+        }
     }
     Ok(Matches(newest))
 }
@@ -67,7 +72,7 @@ pub fn counters<const N: usize>(
 ///
 /// # Errors
 ///
-/// [`Stopped`] if `progress` said so.
+/// [`Stopped`] if `progress` said so before the end.
 pub fn steps<const N: usize>(
     totp: &Totp,
     codes: [&Code; N],
@@ -103,7 +108,7 @@ pub fn steps<const N: usize>(
 ///
 /// # Errors
 ///
-/// [`Stopped`] if `progress` said so.
+/// [`Stopped`] if `progress` said so before the end.
 pub fn authenticators<'a, const N: usize>(
     candidates: impl IntoIterator<Item = Candidate<'a>>,
     codes: [&Code; N],
@@ -121,20 +126,37 @@ pub fn authenticators<'a, const N: usize>(
             newest.record(label.place, codes.matches(truncated));
         }
     };
+    // Candidates and codes since the last report, which waits until there is more to do.
+    let mut since = 0u64;
+    let mut reported = None;
+    let mut due = |since: &mut u64, computed| {
+        if *since < CHUNK {
+            return Ok(());
+        }
+        *since = 0;
+        reported = Some(computed);
+        match progress(computed) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Stopped),
+        }
+    };
     for (place, candidate) in (0..).zip(candidates) {
+        due(&mut since, computed)?;
+        since += 1;
         let Candidate { hotp, counters } = candidate;
         let start = *counters.start();
         for counter in counters {
+            due(&mut since, computed)?;
+            since += 1;
             let label = Label { hotp, place, first: counter == start };
             batch.push(hotp.hmac(), counter, label, &mut visit);
             computed += 1;
-            if computed & (CHUNK - 1) == 0 {
-                report(&mut progress, computed)?;
-            }
         }
     }
     batch.flush(&mut visit);
-    report(&mut progress, computed)?;
+    if reported != Some(computed) {
+        let _ = progress(computed);
+    }
     Ok(Matches(newest))
 }
 
@@ -204,12 +226,5 @@ struct Label<'a> {
     first: bool,
 }
 
-fn report(progress: &mut impl FnMut(u64) -> ControlFlow<()>, computed: u64) -> Result<(), Stopped> {
-    match progress(computed) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(Stopped),
-    }
-}
-
-/// How many codes between two reports, a power of two: a fraction of a millisecond.
+/// How many codes, or candidates, between two reports: a fraction of a millisecond.
 const CHUNK: u64 = 4096;

@@ -36,24 +36,32 @@ number!(LookAhead, u8, get, LookAhead::new);
 number!(Period, u32, seconds, Period::new);
 number!(Step, u64, get, |step| Ok::<_, crate::Error>(Step::new(step)));
 
-/// `SHA1`, `SHA256` or `SHA512`, as in URIs.
+/// `SHA1`, `SHA256` or `SHA512`, as in URIs. One enum for both directions: formats that are not text have a number for
+/// the name, and do not say which it was.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Algorithm")]
+enum Name {
+    #[serde(rename = "SHA1")]
+    Sha1,
+    #[serde(rename = "SHA256")]
+    Sha256,
+    #[serde(rename = "SHA512")]
+    Sha512,
+}
+
 impl Serialize for Algorithm {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let name = match self {
+            Self::Sha1 => Name::Sha1,
+            Self::Sha256 => Name::Sha256,
+            Self::Sha512 => Name::Sha512,
+        };
+        name.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Algorithm {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        enum Name {
-            #[serde(rename = "SHA1")]
-            Sha1,
-            #[serde(rename = "SHA256")]
-            Sha256,
-            #[serde(rename = "SHA512")]
-            Sha512,
-        }
         Ok(match Name::deserialize(deserializer)? {
             Name::Sha1 => Self::Sha1,
             Name::Sha256 => Self::Sha256,
@@ -83,6 +91,11 @@ impl<'de> Deserialize<'de> for Window {
     }
 }
 
+/// The format's own error quotes what stands there instead of text: a secret may be all digits.
+fn text<'de, D: Deserializer<'de>>(deserializer: D, expected: &str) -> Result<Zeroizing<String>, D::Error> {
+    String::deserialize(deserializer).map(Zeroizing::new).map_err(|_| D::Error::custom(expected))
+}
+
 /// `#[serde(with = "keyfob::expose_secret")]`, for a field that is to hold a [`Secret`](crate::Secret) in the open, in
 /// base32.
 ///
@@ -101,7 +114,7 @@ impl<'de> Deserialize<'de> for Window {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 pub mod expose_secret {
-    use super::{Deserialize, Deserializer, Error, Serialize, Serializer, String, Zeroizing};
+    use super::{Deserializer, Error, Serialize, Serializer, text};
     use crate::secret::Secret;
 
     #[allow(missing_docs, clippy::missing_errors_doc, reason = "called by what serde derives")]
@@ -111,16 +124,16 @@ pub mod expose_secret {
 
     #[allow(missing_docs, clippy::missing_errors_doc, reason = "called by what serde derives")]
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
-        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        let text = text(deserializer, "a secret is text: base32, in quotes where the format has them")?;
         Secret::from_base32(&text).map_err(D::Error::custom)
     }
 }
 
 /// `#[serde(with = "keyfob::expose_uri")]`, for a field that is to hold a [`KeyUri`](crate::KeyUri) in the open, as its
-/// URI. Read strictly.
+/// URI. Every `KeyUri` is read back as it was written; anything else is read strictly.
 #[cfg(feature = "uri")]
 pub mod expose_uri {
-    use super::{Deserialize, Deserializer, Error, Serialize, Serializer, String, Zeroizing};
+    use super::{Deserializer, Error, Serialize, Serializer, text};
     use crate::uri::KeyUri;
 
     #[allow(missing_docs, clippy::missing_errors_doc, reason = "called by what serde derives")]
@@ -130,7 +143,7 @@ pub mod expose_uri {
 
     #[allow(missing_docs, clippy::missing_errors_doc, reason = "called by what serde derives")]
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<KeyUri, D::Error> {
-        let text = Zeroizing::new(String::deserialize(deserializer)?);
-        KeyUri::parse(&text).map_err(D::Error::custom)
+        let text = text(deserializer, "a URI is text")?;
+        KeyUri::parse_written(&text).map_err(D::Error::custom)
     }
 }

@@ -27,7 +27,7 @@ pub use parse::Warning;
 #[cfg(any(feature = "import", feature = "pskc"))]
 pub(crate) use parse::algorithm;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use zeroize::Zeroizing;
 
 use crate::algorithm::Algorithm;
@@ -71,8 +71,8 @@ pub struct KeyUri {
     algorithm: Algorithm,
     digits: Digits,
     defaults_written: bool,
-    /// Parameters that mean nothing to keyfob, and may to an app.
-    others: Vec<(String, String)>,
+    /// Parameters that mean nothing to keyfob, and may to an app: one is a PIN.
+    others: Vec<(String, Zeroizing<String>)>,
 }
 
 /// What moves a code on.
@@ -91,8 +91,8 @@ impl KeyUri {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for an empty account, and for a colon or a control character in
-    /// either name: apps cut the name at a colon.
+    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for an empty account, and for a colon, a control character or more than
+    /// 1024 bytes in either name: apps cut the name at a colon.
     pub fn totp(issuer: &str, account: &str, secret: &Secret) -> Result<Self, Error> {
         Self::new(Factor::Period(Period::default()), issuer, account, secret)
     }
@@ -115,17 +115,21 @@ impl KeyUri {
         Self::new(Factor::Steam, issuer, account, secret)
     }
 
-    /// Another hash function. Several apps ignore it and show wrong codes; Steam has its own.
+    /// Another hash function. Several apps ignore it and show wrong codes. Steam has its own: nothing changes.
     #[must_use]
     pub fn with_algorithm(mut self, algorithm: Algorithm) -> Self {
-        self.algorithm = algorithm;
+        if self.factor != Factor::Steam {
+            self.algorithm = algorithm;
+        }
         self
     }
 
-    /// Codes of another length. Several apps ignore it and show wrong codes.
+    /// Codes of another length. Several apps ignore it and show wrong codes. Steam has its own: nothing changes.
     #[must_use]
     pub fn with_digits(mut self, digits: Digits) -> Self {
-        self.digits = digits;
+        if self.factor != Factor::Steam {
+            self.digits = digits;
+        }
         self
     }
 
@@ -147,8 +151,11 @@ impl KeyUri {
     ///
     /// # Errors
     ///
-    /// As for the issuer of [`totp`](Self::totp).
+    /// As for the issuer of [`totp`](Self::totp), and for a `steam://` link, which has no label.
     pub fn with_label_issuer(mut self, prefix: &str) -> Result<Self, Error> {
+        if self.account.is_empty() {
+            return Err(Error::new(Cause::AccountEmpty));
+        }
         let prefix = check_name("issuer", prefix)?;
         if self.issuer.is_none() && !prefix.is_empty() {
             self.issuer = Some(prefix.into());
@@ -307,8 +314,14 @@ impl KeyUri {
         }
     }
 
+    /// Whether prefix, colon and account begin with the issuer and a colon, so that a reader would cut there. A space
+    /// behind the prefix, which readers drop, keeps them apart.
+    fn reads_as_issuer(&self, prefix: &str) -> bool {
+        let rest = self.issuer.as_ref().and_then(|issuer| issuer.strip_prefix(prefix)?.strip_prefix(':'));
+        rest.is_some_and(|rest| self.account.strip_prefix(rest).is_some_and(|rest| rest.starts_with(':')))
+    }
+
     fn write(&self, uri: &mut String, secret: &str) -> fmt::Result {
-        let encoded = |text| utf8_percent_encode(text, ENCODED);
         let kind = match self.factor {
             Factor::Counter(_) => "hotp",
             Factor::Period(_) => "totp",
@@ -320,6 +333,12 @@ impl KeyUri {
         // Some apps show only the prefix of the label, others prefer the parameter: both, alike.
         if let Some(prefix) = self.label_issuer.as_ref().or(self.issuer.as_ref()) {
             write!(uri, "{}:", encoded(prefix))?;
+            if self.label_issuer.is_some() && self.reads_as_issuer(prefix) {
+                uri.push_str("%20");
+            }
+        } else if self.account.contains(':') {
+            // An empty prefix: without it, readers take the beginning of the account for the issuer.
+            uri.push(':');
         }
         write!(uri, "{}?secret={secret}", encoded(&self.account))?;
         if let Some(issuer) = &self.issuer {
@@ -345,15 +364,29 @@ impl KeyUri {
     }
 }
 
-/// Apps cut names at a colon, do not show a control character, and drop spaces around a name.
+fn encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, ENCODED)
+}
+
+/// Apps cut names at a colon.
 fn check_name<'a>(part: &'static str, name: &'a str) -> Result<&'a str, Error> {
     if name.contains(':') {
         return Err(Error::new(Cause::Colon(part)));
     }
+    trim_name(part, name)
+}
+
+/// Apps drop spaces around a name and do not show a control character. With the bound, what is written is never too
+/// long for the reader.
+pub(crate) fn trim_name<'a>(part: &'static str, name: &'a str) -> Result<&'a str, Error> {
+    let name = name.trim_matches(' ');
+    if name.len() > MAX_NAME_BYTES {
+        return Err(Error::new(Cause::NameTooLong(part)));
+    }
     if name.contains(char::is_control) {
         return Err(Error::new(Cause::Control(part)));
     }
-    Ok(name.trim_matches(' '))
+    Ok(name)
 }
 
 /// By what the URI means. Whether defaults are written is a matter of spelling. The secrets are compared in constant
@@ -388,3 +421,5 @@ impl fmt::Debug for KeyUri {
 
 /// A space must be `%20` and a plus `%2B`: parsers disagree on whether `+` is a space.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
+
+const MAX_NAME_BYTES: usize = 1024;

@@ -3,7 +3,7 @@
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 
-use super::{Factor, KeyUri, algorithm};
+use super::{Factor, KeyUri, algorithm, trim_name};
 use crate::code::Digits;
 use crate::error::{Cause, Error};
 use crate::secret::Secret;
@@ -59,24 +59,13 @@ impl Account<'_> {
 
 /// People leave one of the two empty, and apps let them. The issuer then names the account as well.
 pub(crate) fn names(issuer: &str, account: &str) -> Result<(Option<String>, String), Error> {
-    let (issuer, account) = (issuer.trim(), account.trim());
+    let (issuer, account) = (trim_name("issuer", issuer.trim())?, trim_name("account name", account.trim())?);
     let account = if account.is_empty() { issuer } else { account };
     if account.is_empty() {
         return Err(Error::new(Cause::AccountEmpty));
-    }
-    for (part, name) in [("issuer", issuer), ("account name", account)] {
-        if name.contains(char::is_control) {
-            return Err(Error::new(Cause::Control(part)));
-        }
-        if name.len() > MAX_NAME {
-            return Err(Error::new(Cause::NameTooLong(part)));
-        }
     }
     Ok(((!issuer.is_empty()).then(|| issuer.to_owned()), account.to_owned()))
 }
 
 /// Of apps whose backups keyfob reads, so that the message can say so.
 const NOT_SUPPORTED: [&str; 4] = ["mOTP", "OCRA", "PIN", "Yandex"];
-
-/// The URI of the account, with everything escaped and the issuer there twice, can then be read back.
-const MAX_NAME: usize = 1024;

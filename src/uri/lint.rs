@@ -100,7 +100,7 @@ const fn rule(
     Rule { applies, effect, apps, reason }
 }
 
-static TABLE: [Rule; 19] = [
+static TABLE: [Rule; 21] = [
     rule(
         |uri| uri.algorithm != Algorithm::Sha1,
         Effect::WrongCode,
@@ -120,13 +120,13 @@ static TABLE: [Rule; 19] = [
         "does not know SHA-512",
     ),
     rule(
-        |uri| uri.digits != Digits::Six && uri.factor != Factor::Steam,
+        |uri| uri.digits != Digits::Six,
         Effect::WrongCode,
         &["Google Authenticator for Android before 2024", "Microsoft Authenticator", "Okta Verify"],
         "shows six digits whatever the URI says",
     ),
     rule(
-        |uri| uri.digits == Digits::Seven && uri.factor != Factor::Steam,
+        |uri| uri.digits == Digits::Seven,
         Effect::WrongCode,
         &["Authy", "Google Authenticator after a transfer"],
         "has no codes of seven digits",
@@ -146,7 +146,20 @@ static TABLE: [Rule; 19] = [
     rule(|uri| uri.counts(), Effect::WrongCode, &["Bitwarden"], "reads HOTP as TOTP"),
     rule(|uri| uri.counts(), Effect::Refused, &["Apple Passwords"], "knows TOTP only"),
     rule(
-        |uri| uri.issuer() == Some("Steam") && uri.factor != Factor::Steam,
+        // Without an account it is written as a link that the app knows.
+        |uri| uri.factor == Factor::Steam && !uri.account.is_empty(),
+        Effect::WrongCode,
+        &["Bitwarden"],
+        "reads Steam as TOTP, unless it is a steam:// link",
+    ),
+    rule(
+        |uri| uri.factor == Factor::Steam,
+        Effect::Refused,
+        &["Apple Passwords", "Google Authenticator", "YubiKey"],
+        "does not know Steam codes",
+    ),
+    rule(
+        |uri| uri.issuers().any(|issuer| issuer == "Steam") && uri.factor != Factor::Steam,
         Effect::WrongCode,
         &["Ente Auth", "FreeOTP", "Stratum"],
         "makes Steam codes for the issuer Steam",
@@ -165,7 +178,7 @@ static TABLE: [Rule; 19] = [
     ),
     rule(|uri| uri.stored_name_bytes() > 64, Effect::Refused, &["YubiKey"], "stores names of at most 64 bytes"),
     rule(
-        |uri| uri.issuer().is_some_and(|issuer| issuer.chars().count() > 30) || uri.account.chars().count() > 50,
+        |uri| uri.issuers().any(|issuer| issuer.chars().count() > 30) || uri.account.chars().count() > 50,
         Effect::Mislabelled,
         &["2FAS for Android"],
         "cuts an issuer at 30 characters and an account at 50",
@@ -219,6 +232,11 @@ impl KeyUri {
     }
 
     fn names_contain(&self, characters: &[char]) -> bool {
-        [self.issuer().unwrap_or_default(), &self.account].iter().any(|name| name.contains(characters))
+        self.issuers().chain([self.account()]).any(|name| name.contains(characters))
+    }
+
+    /// The parameter and the prefix, of which some apps look at the one and some at the other.
+    fn issuers(&self) -> impl Iterator<Item = &str> {
+        self.issuer().into_iter().chain(self.label_issuer())
     }
 }

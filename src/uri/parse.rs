@@ -8,7 +8,7 @@ use core::fmt;
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
-use super::{Factor, KeyUri};
+use super::{Factor, KeyUri, encoded, trim_name};
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
 use crate::error::{Cause, Error};
@@ -18,7 +18,8 @@ use crate::totp::Period;
 impl KeyUri {
     /// Reads a URI as the grammar has it. What [`parse_lenient`](Self::parse_lenient) would only warn of is an error.
     ///
-    /// For everything that this crate writes for names without a colon, `parse(to_uri(x))` is `x`.
+    /// For everything that the constructors make, `parse(to_uri(x))` is `x`. What only the other readers make, a name with
+    /// a colon and an account without a name, comes back through `parse_lenient`, with a warning.
     ///
     /// ```
     /// use keyfob::{ErrorKind, KeyUri};
@@ -39,8 +40,18 @@ impl KeyUri {
     /// [`ErrorKind::Digits`](crate::ErrorKind::Digits) or [`ErrorKind::Period`](crate::ErrorKind::Period), by what is
     /// wrong. The message holds nothing of the text.
     pub fn parse(text: &str) -> Result<Self, Error> {
+        Self::parse_with(text, &[])
+    }
+
+    /// Reads what [`to_uri`](Self::to_uri) wrote, with the warnings that it can cause.
+    #[cfg(feature = "serde")]
+    pub(crate) fn parse_written(text: &str) -> Result<Self, Error> {
+        Self::parse_with(text, &[Warning::Colon, Warning::SteamLink])
+    }
+
+    fn parse_with(text: &str, tolerated: &[Warning]) -> Result<Self, Error> {
         let (uri, warnings) = Self::parse_lenient(text)?;
-        match warnings.first() {
+        match warnings.iter().find(|warning| !tolerated.contains(warning)) {
             Some(warning) => Err(Error::new(Cause::Tolerated(warning.message()))),
             None => Ok(uri),
         }
@@ -78,7 +89,7 @@ pub enum Warning {
     WhiteSpace,
     /// Scheme or type not in lower case. Many apps refuse it.
     SchemeSpelling,
-    /// A `#`, a space or a character beyond ASCII that is not percent-encoded.
+    /// A `#`, a space, a control character or one beyond ASCII that is not percent-encoded.
     RawCharacter,
     /// The name of a parameter in another case.
     ParameterSpelling,
@@ -94,7 +105,7 @@ pub enum Warning {
     LeftOverBits,
     /// An algorithm in lower case, with a hyphen or with `HMAC`. Some apps read it as SHA-1 and show wrong codes.
     AlgorithmSpelling,
-    /// A period on HOTP or a counter on TOTP, which was ignored.
+    /// A period on HOTP, a counter on TOTP, or an algorithm or digits on Steam, which has its own. It was ignored.
     ForeignParameter,
     /// No counter on HOTP. It was taken to be 0.
     NoCounter,
@@ -107,7 +118,7 @@ impl Warning {
         match self {
             Self::WhiteSpace => "there is white space around the URI",
             Self::SchemeSpelling => "scheme or type is not in lower case",
-            Self::RawCharacter => "a space, a # or a character beyond ASCII is not percent-encoded",
+            Self::RawCharacter => "a space, a #, a control character or one beyond ASCII is not percent-encoded",
             Self::ParameterSpelling => "the name of a parameter is not in lower case",
             Self::RepeatedParameter => "a parameter stands there twice",
             Self::Plus => "a + stands for a space, which is written %20",
@@ -115,7 +126,7 @@ impl Warning {
             Self::SecretSpelling => "the secret is not written in capitals without spaces, hyphens and padding",
             Self::LeftOverBits => "the last character of the secret has bits that belong to no byte",
             Self::AlgorithmSpelling => "the algorithm is not written SHA1, SHA256 or SHA512",
-            Self::ForeignParameter => "HOTP has no period and TOTP no counter",
+            Self::ForeignParameter => "HOTP has no period, TOTP no counter, and Steam its own algorithm and digits",
             Self::NoCounter => "HOTP needs a counter",
             Self::SteamLink => "a steam link names no account",
         }
@@ -136,13 +147,30 @@ struct Reader {
 #[derive(Default)]
 struct Parameters {
     secret: Option<Zeroizing<Vec<u8>>>,
-    issuer: Option<String>,
-    algorithm: Option<String>,
-    digits: Option<String>,
-    period: Option<String>,
-    counter: Option<String>,
-    encoder: Option<String>,
-    others: Vec<(String, String)>,
+    /// How many of its spaces were written as a plus.
+    secret_pluses: usize,
+    issuer: Option<Zeroizing<String>>,
+    algorithm: Option<Zeroizing<String>>,
+    digits: Option<Zeroizing<String>>,
+    period: Option<Zeroizing<String>>,
+    counter: Option<Zeroizing<String>>,
+    encoder: Option<Zeroizing<String>>,
+    others: Vec<(String, Zeroizing<String>)>,
+    /// What `others` take when they are written.
+    others_bytes: usize,
+}
+
+impl Parameters {
+    /// With the bounds, reading is linear, and what is written is never too long for the reader.
+    fn push_other(&mut self, name: String, value: Zeroizing<String>) -> Result<(), Error> {
+        let bytes: usize = [&name, &*value].iter().flat_map(|part| encoded(part)).map(str::len).sum();
+        self.others_bytes += bytes + "&=".len();
+        if self.others.len() == MAX_OTHERS || self.others_bytes > MAX_OTHERS_BYTES {
+            return Err(Error::new(Cause::ParametersTooMany));
+        }
+        self.others.push((name, value));
+        Ok(())
+    }
 }
 
 impl Reader {
@@ -166,13 +194,13 @@ impl Reader {
         }
         if scheme.eq_ignore_ascii_case("steam") {
             self.warn(Warning::SteamLink);
-            let secret = self.secret(rest.as_bytes())?;
+            let secret = self.secret(rest.as_bytes(), 0)?;
             return Ok(KeyUri::with(Factor::Steam, None, String::new(), secret));
         }
         if !["otpauth", "apple-otpauth"].iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
             return Err(Error::new(Cause::NoUri));
         }
-        if rest.contains(|c: char| c == '#' || c == ' ' || !c.is_ascii()) {
+        if rest.contains(|c: char| c == '#' || !c.is_ascii_graphic()) {
             self.warn(Warning::RawCharacter);
         }
 
@@ -184,20 +212,24 @@ impl Reader {
         let mut parameters = self.parameters(query)?;
         let factor = self.factor(kind, &mut parameters)?;
         let secret = parameters.secret.as_deref().ok_or(Error::new(Cause::NoSecret))?;
-        let secret = self.secret(secret)?;
-        let (label_issuer, account) = self.label(label, parameters.issuer.as_deref())?;
-        let issuer = parameters.issuer.or_else(|| label_issuer.clone());
+        let secret = self.secret(secret, parameters.secret_pluses)?;
+        let (label_issuer, account) = self.label(label, parameters.issuer.as_ref().map(|issuer| issuer.as_str()))?;
+        let issuer = parameters.issuer.map(|issuer| (*issuer).clone()).or_else(|| label_issuer.clone());
 
         let mut uri = KeyUri::with(factor, issuer, account, secret);
         uri.label_issuer = label_issuer.filter(|prefix| Some(prefix) != uri.issuer.as_ref());
-        if let Some(name) = &parameters.algorithm {
-            uri.algorithm = algorithm(name)?;
-            if !["SHA1", "SHA256", "SHA512"].contains(&name.as_str()) {
-                self.warn(Warning::AlgorithmSpelling);
+        if factor == Factor::Steam {
+            let algorithm = parameters.algorithm.is_some_and(|name| self.algorithm(&name) != Ok(Algorithm::Sha1));
+            // The five symbols, or what programs write that have digits only.
+            let digits = parameters.digits.is_some_and(|digits| !["5", "6"].contains(&digits.as_str()));
+            self.foreign(algorithm || digits);
+        } else {
+            if let Some(name) = &parameters.algorithm {
+                uri.algorithm = self.algorithm(name)?;
             }
-        }
-        if let Some(digits) = parameters.digits.filter(|digits| factor != Factor::Steam || digits != "5") {
-            uri.digits = Digits::new(number(&digits).ok_or(Error::new(Cause::Digits))?)?;
+            if let Some(digits) = &parameters.digits {
+                uri.digits = Digits::new(number(digits).ok_or(Error::new(Cause::Digits))?)?;
+            }
         }
         uri.others = parameters.others;
         Ok(uri)
@@ -214,30 +246,36 @@ impl Reader {
             let known = name.to_ascii_lowercase();
             if known == "secret" {
                 self.spelling(&name, &known);
-                let value = bytes(&self.plus(raw, ""))?;
+                let value = bytes(&self.plus(raw))?;
                 match &parameters.secret {
                     Some(other) if **other != *value => return Err(Error::new(Cause::Contradiction)),
                     Some(_) => self.warn(Warning::RepeatedParameter),
                     None => parameters.secret = Some(value),
                 }
+                parameters.secret_pluses = raw.matches('+').count();
                 continue;
             }
-            let value = if known == "issuer" { text(&self.plus(raw, "%20"))? } else { text(raw)? };
+            let value = match known.as_str() {
+                "issuer" => Zeroizing::new(text(&self.plus(raw))?.trim_matches(' ').to_owned()),
+                _ => text(raw)?,
+            };
             let place = match known.as_str() {
                 // An empty issuer is none.
-                "issuer" if value.is_empty() => continue,
+                "issuer" if value.is_empty() => {
+                    self.spelling(&name, &known);
+                    continue;
+                }
                 "issuer" => &mut parameters.issuer,
                 "algorithm" => &mut parameters.algorithm,
                 "digits" => &mut parameters.digits,
                 "period" => &mut parameters.period,
                 "counter" => &mut parameters.counter,
                 "encoder" => &mut parameters.encoder,
-                _ if parameters.others.len() == MAX_OTHERS => return Err(Error::new(Cause::UriTooLong)),
                 _ => {
-                    match parameters.others.iter().find(|(other, _)| *other == name) {
+                    match parameters.others.iter().find(|(other, _)| other.eq_ignore_ascii_case(&name)) {
                         Some((_, other)) if *other != value => return Err(Error::new(Cause::Contradiction)),
                         Some(_) => self.warn(Warning::RepeatedParameter),
-                        None => parameters.others.push((name, value)),
+                        None => parameters.push_other((*name).clone(), value)?,
                     }
                     continue;
                 }
@@ -265,45 +303,47 @@ impl Reader {
     }
 
     /// Programs that write forms rather than URIs put a `+` for a space.
-    fn plus(&mut self, raw: &str, instead: &str) -> Zeroizing<String> {
+    fn plus(&mut self, raw: &str) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::with_capacity(raw.len().saturating_mul(3)));
         for (place, part) in raw.split('+').enumerate() {
             if place > 0 {
                 self.warn(Warning::Plus);
-                text.push_str(instead);
+                text.push_str("%20");
             }
             text.push_str(part);
         }
         text
     }
 
+    /// What the other kind has is not even looked at: it changes no code.
+    fn foreign(&mut self, is_there: bool) {
+        if is_there {
+            self.warn(Warning::ForeignParameter);
+        }
+    }
+
     fn factor(&mut self, kind: &str, parameters: &mut Parameters) -> Result<Factor, Error> {
-        let period = match &parameters.period {
-            Some(period) => Period::new(number(period).ok_or(Error::new(Cause::Period))?)?,
-            None => Period::default(),
-        };
-        let counter = match &parameters.counter {
-            Some(counter) => Some(number(counter).ok_or(Error::new(Cause::Counter))?),
-            None => None,
-        };
-        let steam = parameters.encoder.as_deref() == Some("steam");
-        if let Some(encoder) = parameters.encoder.take().filter(|_| !steam) {
-            parameters.others.push(("encoder".to_owned(), encoder));
+        let encoder = parameters.encoder.take();
+        let steam = encoder.as_ref().is_some_and(|encoder| **encoder == "steam");
+        if let Some(encoder) = encoder.filter(|_| !steam) {
+            parameters.push_other("encoder".to_owned(), encoder)?;
         }
         match kind.to_ascii_lowercase().as_str() {
-            "hotp" if !steam => {
-                if parameters.period.is_some() {
-                    self.warn(Warning::ForeignParameter);
-                }
-                if counter.is_none() {
+            "hotp" if steam => Err(Error::new(Cause::UriNotSupported("hotp with encoder=steam"))),
+            "hotp" => {
+                self.foreign(parameters.period.is_some());
+                let Some(counter) = &parameters.counter else {
                     self.warn(Warning::NoCounter);
-                }
-                Ok(Factor::Counter(counter.unwrap_or(0)))
+                    return Ok(Factor::Counter(0));
+                };
+                number(counter).map(Factor::Counter).ok_or(Error::new(Cause::Counter))
             }
             kind @ ("totp" | "steam") => {
-                if counter.is_some() {
-                    self.warn(Warning::ForeignParameter);
-                }
+                self.foreign(parameters.counter.is_some());
+                let period = match &parameters.period {
+                    Some(period) => Period::new(number(period).ok_or(Error::new(Cause::Period))?)?,
+                    None => Period::default(),
+                };
                 match steam || kind == "steam" {
                     true if period != Period::default() => Err(Error::new(Cause::Period)),
                     true => Ok(Factor::Steam),
@@ -315,14 +355,15 @@ impl Reader {
         }
     }
 
-    fn secret(&mut self, typed: &[u8]) -> Result<Secret, Error> {
+    fn secret(&mut self, typed: &[u8], pluses: usize) -> Result<Secret, Error> {
         let typed = str::from_utf8(typed).map_err(|_| Error::new(Cause::NotUtf8))?;
         let secret = Secret::from_base32(typed)?;
         let canonical = secret.expose_base32();
         if *canonical == *typed {
             return Ok(secret);
         }
-        if typed.contains(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit()) {
+        // A space for a plus has its own warning.
+        if typed.chars().filter(|c| !c.is_ascii_uppercase() && !c.is_ascii_digit()).count() > pluses {
             self.warn(Warning::SecretSpelling);
         }
         // Only left-over bits make the last symbol another one.
@@ -338,19 +379,24 @@ impl Reader {
         let label = text(raw)?;
         let own = issuer.and_then(|issuer| label.strip_prefix(issuer)?.strip_prefix(':').map(|rest| (issuer, rest)));
         let (prefix, account) = own.or_else(|| label.split_once(':')).unwrap_or(("", &label));
-        let (prefix, account) = (prefix.trim_matches(' '), account.trim_matches(' '));
+        let (prefix, account) = (trim_name("issuer", prefix)?, trim_name("account name", account)?);
         if account.is_empty() {
             return Err(Error::new(Cause::AccountEmpty));
         }
-        for (part, name) in [("issuer", issuer.unwrap_or(prefix)), ("account name", account)] {
-            if name.contains(char::is_control) {
-                return Err(Error::new(Cause::Control(part)));
-            }
-            if name.contains(':') {
-                self.warn(Warning::Colon);
-            }
+        // The prefix has a colon only where it is the issuer.
+        let issuer = trim_name("issuer", issuer.unwrap_or_default())?;
+        if issuer.contains(':') || account.contains(':') {
+            self.warn(Warning::Colon);
         }
         Ok(((!prefix.is_empty()).then(|| prefix.to_owned()), account.to_owned()))
+    }
+
+    fn algorithm(&mut self, name: &str) -> Result<Algorithm, Error> {
+        let algorithm = algorithm(name)?;
+        if !["SHA1", "SHA256", "SHA512"].contains(&name) {
+            self.warn(Warning::AlgorithmSpelling);
+        }
+        Ok(algorithm)
     }
 }
 
@@ -370,9 +416,9 @@ fn number<T: core::str::FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-fn text(raw: &str) -> Result<String, Error> {
+fn text(raw: &str) -> Result<Zeroizing<String>, Error> {
     let bytes = bytes(raw)?;
-    str::from_utf8(&bytes).map(ToOwned::to_owned).map_err(|_| Error::new(Cause::NotUtf8))
+    str::from_utf8(&bytes).map(|text| text.to_owned().into()).map_err(|_| Error::new(Cause::NotUtf8))
 }
 
 /// Percent-decoded, in a buffer that never grows: it may hold the secret.
@@ -389,8 +435,11 @@ fn bytes(raw: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
 /// Of programs that keyfob knows of and does not read, so that the message can say so.
 const NOT_SUPPORTED: [&str; 3] = ["motp", "otpauth-migration", "phonefactor"];
 
+/// No QR code holds so much, and no name is so long.
+const MAX_BYTES: usize = 16 * 1024;
+
 /// Each is compared with all before it, and a file may hold thousands of URIs.
 const MAX_OTHERS: usize = 64;
 
-/// No QR code holds so much, and no name is so long.
-const MAX_BYTES: usize = 16 * 1024;
+/// Three names and the longest secret take 11 KiB at most.
+const MAX_OTHERS_BYTES: usize = 5 * 1024;

@@ -1,4 +1,4 @@
-use keyfob::{Algorithm, Digits, ErrorKind, KeyUri, Migration, Period, Secret, Transfer};
+use keyfob::{Algorithm, Digits, Error, ErrorKind, KeyUri, Migration, Period, Secret, Transfer};
 use proptest::prelude::*;
 
 use crate::{data, number, rows, text};
@@ -130,6 +130,83 @@ fn base64(payload: &[u8]) -> String {
     base64ct::Base64::encode_string(payload)
 }
 
+/// A name that only the lenient reader takes.
+fn with_colon(issuer: &str, account: &str, secret: &Secret) -> Result<KeyUri, Error> {
+    let [issuer, account] = [issuer, account].map(|name| name.bytes().map(|b| format!("%{b:02x}")).collect::<String>());
+    let uri = format!("otpauth://totp/{issuer}:{account}a?secret={}&issuer={issuer}", *secret.expose_base32());
+    KeyUri::parse_lenient(&uri).map(|(uri, _)| uri)
+}
+
+/// One account of a payload, field by field: secret, name, issuer and what else there is, then one that is good.
+fn transfer(name: &[u8], issuer: &[u8], rest: &[u8]) -> Vec<Result<KeyUri, Error>> {
+    let account = |name: &[u8], issuer: &[u8], rest: &[u8]| {
+        let fields = [(1, &[7; 20][..]), (2, name), (3, issuer)].map(|(number, bytes)| field(number, bytes));
+        field(1, &[&fields.concat(), rest].concat())
+    };
+    read(&[account(name, issuer, rest), account(b"good", b"", &[])].concat()).unwrap().into_entries()
+}
+
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let length = bytes.len();
+    [&[number << 3 | 2, (length & 127) as u8 | 128, (length >> 7) as u8], bytes].concat()
+}
+
+fn read(payload: &[u8]) -> Result<Migration, Error> {
+    Migration::parse(&format!("otpauth-migration://offline?data={}", base64(payload)))
+}
+
+#[test]
+fn one_bad_account_among_good_ones() {
+    let long = [b'x'; 1025];
+    let minus_one = [&[6 << 3, 1, 7 << 3][..], &[0xff; 9], &[1]].concat();
+    for (name, issuer, rest) in [
+        (&b"a\xff"[..], &b""[..], &b""[..]),
+        (b"a", b"\xff", b""),
+        (b"a", b"\0", b""),
+        (b"\n", b"", b""),
+        (b"A: ", b"A", b""),
+        (&long, b"", b""),
+        (b"a", &long, b""),
+        (b"a", b"", &minus_one),
+        (b"a", b"", &[6 << 3, 3]),
+    ] {
+        let entries = transfer(name, issuer, rest);
+        assert!(entries[0].is_err() && entries[1].as_ref().unwrap().account() == "good", "{entries:?}");
+        assert!(!format!("{entries:?}").contains("7, 7"));
+    }
+    // A counter that TOTP does not have is no reason.
+    assert!(transfer(b"a", b"", &minus_one[2..])[0].is_ok());
+}
+
+#[test]
+fn issuer_and_name_with_spaces_and_colons() {
+    for (issuer, name, expected) in [
+        ("A ", "A:al", (Some("A"), "al")),
+        (" A ", " A : al ", (Some("A"), "al")),
+        ("  ", "A: al", (None, "A: al")),
+        ("", ":al", (None, ":al")),
+        ("A", "A:A:al", (Some("A"), "A:al")),
+    ] {
+        let uri = transfer(name.as_bytes(), issuer.as_bytes(), &[]).remove(0).unwrap();
+        assert_eq!((uri.issuer(), uri.account()), expected);
+        assert_eq!(KeyUri::parse_lenient(&uri.to_uri()).unwrap().0, uri);
+        let texts = Migration::export(std::slice::from_ref(&uri), 1).unwrap();
+        assert_eq!(Migration::parse(&texts[0]).unwrap().into_entries().remove(0).unwrap(), uri);
+    }
+}
+
+#[test]
+fn the_lower_half_of_a_batch_id() {
+    for (varint, id) in [
+        (&[0xfb, 0xff, 0xff, 0xff, 0x0f][..], -5),
+        (&[0xfb, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], -5),
+        (&[5], 5),
+        (&[0x85, 0x80, 0x80, 0x80, 0x10], 5),
+    ] {
+        assert_eq!(read(&[&[5 << 3], varint].concat()).unwrap().batch_id(), id);
+    }
+}
+
 proptest! {
     #[test]
     fn codes_come_in_any_order_and_twice(
@@ -156,7 +233,7 @@ proptest! {
     #[test]
     fn what_is_exported_is_read(
         accounts in prop::collection::vec(
-            ("[^:\\p{Cc} ]{0,8}", "[^:\\p{Cc} ]{1,8}", prop::collection::vec(any::<u8>(), 10..70), 0usize..3, any::<bool>(), prop::option::of(0u64..1 << 63)),
+            ("[^:\\p{Cc} ]{0,8}|a", "[^:\\p{Cc} ]{1,8}|(a|:| ){1,6}", prop::collection::vec(any::<u8>(), 10..70), 0usize..3, any::<bool>(), prop::option::of(0u64..1 << 63)),
             0..13,
         ),
         id in any::<i32>(),
@@ -164,6 +241,7 @@ proptest! {
         let accounts: Vec<KeyUri> = accounts.iter().map(|(issuer, account, secret, algorithm, eight, counter)| {
             let secret = Secret::from_bytes(secret).unwrap();
             let uri = match counter {
+                _ if account.contains(':') || account.trim().is_empty() => with_colon(issuer, account, &secret),
                 Some(counter) => KeyUri::hotp(issuer, account, &secret, *counter),
                 None => KeyUri::totp(issuer, account, &secret),
             };

@@ -48,7 +48,7 @@ fn nothing_printed_holds_a_secret_or_a_code() {
         KeyUri::totp(&format!(":{BASE32}"), CODE, &secret).unwrap_err(),
         KeyUri::totp(BASE32, &format!("{CODE}\n"), &secret).unwrap_err(),
         KeyUri::totp(BASE32, "", &secret).unwrap_err(),
-        KeyUri::totp(&BASE32.repeat(100), CODE, &secret).unwrap().qr().unwrap_err(),
+        KeyUri::totp(&BASE32.repeat(32), &BASE32.repeat(32), &secret).unwrap().qr().unwrap_err(),
         KeyUri::hotp("a", "b", &secret, 0).unwrap().with_period(Period::default()).unwrap_err(),
         Period::new(0).unwrap_err(),
         KeyUri::parse(&format!("otpauth://totp/a?secret={BASE32}&algorithm={BASE32}")).unwrap_err(),

@@ -102,12 +102,12 @@ fn figures_that_are_encrypted() {
 fn what_does_not_open() {
     let key = hex(KEY);
     for (number, unlock, says) in [
-        ("6", Unlock::None, "give the pre-shared key"),
-        ("6", Unlock::Password(PASSWORD), "give the pre-shared key"),
+        ("6", Unlock::None, "give keyfob::pskc the pre-shared key"),
+        ("6", Unlock::Password(PASSWORD), "give keyfob::pskc the pre-shared key"),
         ("6", Unlock::Key(&key[1..]), "not the one of this file"),
         ("6", Unlock::Key(&[0; 16]), "not the one of this file"),
         ("6", Unlock::Key(&[]), "not the one of this file"),
-        ("7", Unlock::None, "give the password"),
+        ("7", Unlock::None, "give keyfob::pskc the password"),
         ("7", Unlock::Password("qwertz"), "not the one of this file"),
         ("7", Unlock::Password(""), "not the one of this file"),
     ] {

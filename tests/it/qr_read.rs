@@ -92,13 +92,14 @@ fn qr() -> (Qr, String) {
 #[cfg(feature = "png")]
 #[test]
 fn what_is_drawn_is_read() {
-    let secret = Secret::generate();
-    let longest = 2331 - KeyUri::totp("", "a", &secret).unwrap().to_uri().len() + 1;
-    for account in [1, 20, 60, 150, 300, 600, 1200, longest] {
-        let uri = KeyUri::totp("", &"a".repeat(account), &secret).unwrap();
+    for bytes in [1, 100, 200, 400, 800, 1600, 2331] {
+        let text = "a".repeat(bytes);
         for scale in [1, 2, 3, 4, 7, 12] {
-            let file = uri.qr().unwrap().png(scale).unwrap();
-            assert_eq!(texts(&file), [uri.to_uri().as_str()], "{account} at scale {scale}");
+            assert_eq!(
+                texts(&Qr::new(&text).unwrap().png(scale).unwrap()),
+                [text.as_str()],
+                "{bytes} at scale {scale}"
+            );
         }
     }
     for text in ["", "a", "你好 😀", "otpauth-migration://offline?data=EAEYASAA"] {

@@ -135,6 +135,44 @@ fn a_search_reports_and_can_be_stopped() {
     assert_eq!(stopped.unwrap_err(), Stopped);
 }
 
+/// Of a finished search nothing is dropped, and an unfinished one can always be stopped.
+#[test]
+fn the_last_report_stops_nothing() {
+    let totp = Totp::new(Key::new(b"12345678901234567890").unwrap());
+    let code = totp.code_at(59);
+    let stop_at = |end: u64| move |done| if done >= end { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    for length in [1, 100, 4095, 4096, 4097, 8192, 9000] {
+        let hotp = Hotp::new(Key::new(b"12345678901234567890").unwrap());
+        let found = search::counters(&hotp, [&code], 0..=length - 1, stop_at(length)).unwrap();
+        assert_eq!(found.count() > 0, length > 1, "{length}");
+
+        let one = Candidate::hotp(&hotp, 1, LookAhead::NONE);
+        let candidates = || std::iter::repeat_n(one.clone(), length as usize);
+        let mut reports = Vec::new();
+        let found = search::authenticators(candidates(), [&code], |done| {
+            reports.push(done);
+            stop_at(length)(done)
+        });
+        assert_eq!(found.unwrap().count(), length);
+        assert_eq!(reports.last(), Some(&length));
+        assert!(reports.is_sorted_by(|a, b| a < b), "{reports:?}");
+    }
+}
+
+#[test]
+fn candidates_without_counters_can_be_stopped() {
+    let totp = Totp::new(Key::new(b"12345678901234567890").unwrap()).with_t0(1000);
+    let before = Candidate::totp(&totp, 999, Window::default());
+    let mut calls = 0;
+    let many = std::iter::repeat_n(before, 100_000);
+    let stopped = search::authenticators(many, [&totp.code_at(1000)], |done| {
+        assert_eq!(done, 0);
+        calls += 1;
+        if calls == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert_eq!((stopped.unwrap_err(), calls), (Stopped, 3));
+}
+
 #[test]
 #[allow(clippy::reversed_empty_ranges, reason = "it is what a caller may pass")]
 fn nowhere_to_look() {

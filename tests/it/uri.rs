@@ -1,4 +1,9 @@
+use std::cell::Cell;
+
 use keyfob::{Algorithm, Digits, Effect, Error, ErrorKind, KeyUri, Period, Secret, Warning};
+use proptest::prelude::{ProptestConfig, prop_assert, prop_assert_eq};
+use proptest::string::string_regex;
+use proptest::test_runner::TestRunner;
 
 use crate::{data, hex, number, rows, text};
 
@@ -59,9 +64,42 @@ fn the_longest_uri_of_short_names() {
     let secret = Secret::from_bytes(&[0xff; 1024]).unwrap();
     let uri = KeyUri::hotp("", "ü", &secret, u64::MAX).unwrap().with_defaults_written().to_uri();
     assert!(uri.starts_with("otpauth://hotp/%C3%BC?secret=7777"));
-    let long = "ü".repeat(1_000_000);
-    let uri = KeyUri::totp(&long, &long, &Secret::generate()).unwrap().to_uri();
-    assert!(uri.len() > 18_000_000);
+}
+
+/// Whatever may be written can be read.
+#[test]
+fn the_longest_uri_of_all() {
+    let secret = Secret::from_bytes(&[0xff; 1024]).unwrap();
+    let name = |first| format!("{first}{}", "ü".repeat(511));
+    let uri = KeyUri::hotp(&format!(" {}", name("ab")), &name("ü"), &secret, u64::MAX).unwrap();
+    let uri = uri.with_label_issuer(&name("cd")).unwrap().with_algorithm(Algorithm::Sha512).with_defaults_written();
+    assert_eq!(KeyUri::parse(&uri.to_uri()).unwrap(), uri);
+
+    // With parameters that keyfob does not know, of as many bytes as there may be.
+    let with = |count: usize, last: usize| {
+        let others: String = (1..count).map(|place| format!("&x{place:02}=%C3%BC")).collect();
+        KeyUri::parse(&format!("{}{others}&y={}", *uri.to_uri(), "y".repeat(last)))
+    };
+    let last = 5120 - 63 * "&x00=%C3%BC".len() - "&y=".len();
+    let longest = with(64, last).unwrap();
+    assert_eq!(longest.other_parameters().count(), 64);
+    assert_eq!(KeyUri::parse(&longest.to_uri()).unwrap(), longest);
+    for refused in [with(65, 1), with(64, last + 1)] {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Uri);
+    }
+
+    for long in [name("abc"), name("ü").repeat(1000)] {
+        for refused in [
+            KeyUri::totp(&long, "a", &secret),
+            KeyUri::steam("a", &long, &secret),
+            uri.clone().with_label_issuer(&long),
+            KeyUri::parse(&uri.to_uri().replacen("ab%C3%BC", "abc%C3%BC", 1)),
+            KeyUri::parse(&uri.to_uri().replacen("cd%C3%BC", "cde%C3%BC", 1)),
+            KeyUri::parse(&uri.to_uri().replacen("?", "x?", 1)),
+        ] {
+            assert_eq!(refused.unwrap_err().to_string().split(" has more").nth(1), Some(" than 1024 bytes"));
+        }
+    }
 }
 
 #[test]
@@ -163,10 +201,15 @@ fn one_warning_each() {
         (format!("Otpauth://totp/a?{SECRET}"), Warning::SchemeSpelling),
         (format!("otpauth://Totp/a?{SECRET}"), Warning::SchemeSpelling),
         (format!("otpauth://totp/a b?{SECRET}"), Warning::RawCharacter),
+        (format!("otpauth://totp/a?{SECRET}&x=a\nb"), Warning::RawCharacter),
+        (format!("otpauth://totp/a?{SECRET}&x=\u{7f}"), Warning::RawCharacter),
         (format!("otpauth://totp/a?{SECRET}&Digits=6"), Warning::ParameterSpelling),
+        (format!("otpauth://totp/a?{SECRET}&ISSUER="), Warning::ParameterSpelling),
+        (format!("otpauth://totp/a?{SECRET}&issuer=b&issuer=b%20"), Warning::RepeatedParameter),
         (format!("otpauth://totp/a?{SECRET}&{SECRET}"), Warning::RepeatedParameter),
         (format!("otpauth://totp/a?{SECRET}&digits=6&digits=6"), Warning::RepeatedParameter),
         (format!("otpauth://totp/a?{SECRET}&image=x&image=x"), Warning::RepeatedParameter),
+        (format!("otpauth://totp/a?{SECRET}&image=x&Image=x"), Warning::RepeatedParameter),
         (format!("otpauth://totp/a?{SECRET}&issuer=b+c"), Warning::Plus),
         (format!("otpauth://totp/a:b:c?{SECRET}"), Warning::Colon),
         (format!("otpauth://totp/a?{}", SECRET.to_lowercase()), Warning::SecretSpelling),
@@ -175,12 +218,43 @@ fn one_warning_each() {
         (format!("otpauth://hotp/a?{SECRET}&counter=1&period=30"), Warning::ForeignParameter),
         (format!("otpauth://hotp/a?{SECRET}"), Warning::NoCounter),
         ("steam://C6OVNHTGKJWE3HVP642NTFSFKA4MO53B".into(), Warning::SteamLink),
+        (format!("otpauth://steam/a?{SECRET}&digits=8"), Warning::ForeignParameter),
+        (format!("otpauth://steam/a?{SECRET}&algorithm=SHA256"), Warning::ForeignParameter),
+        // What is ignored may be anything.
+        (format!("otpauth://hotp/a?{SECRET}&counter=1&period=0"), Warning::ForeignParameter),
+        (format!("otpauth://hotp/a?{SECRET}&counter=1&period="), Warning::ForeignParameter),
+        (format!("otpauth://totp/a?{SECRET}&counter=-1"), Warning::ForeignParameter),
+        (format!("otpauth://totp/a?{SECRET}&encoder=steam&digits=x&counter="), Warning::ForeignParameter),
     ] {
         let (_, warnings) = KeyUri::parse_lenient(&uri).unwrap_or_else(|error| panic!("{uri}: {error}"));
         assert_eq!(warnings, [warning], "{uri}");
         let error = KeyUri::parse(&uri).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Uri);
         assert_eq!(error.to_string(), warning.to_string());
+    }
+}
+
+#[test]
+fn steam_has_its_own_settings() {
+    let secret = Secret::generate();
+    let uri = KeyUri::steam("a", "b", &secret).unwrap();
+    let same = uri.clone().with_algorithm(Algorithm::Sha512).with_digits(Digits::Eight);
+    assert_eq!(same, uri);
+    assert_eq!((same.algorithm(), same.digits()), (Algorithm::Sha1, Digits::Six));
+    let (link, _) = KeyUri::parse_lenient(&format!("steam://{}", *secret.expose_base32())).unwrap();
+    assert_eq!(link.with_label_issuer("a").unwrap_err().kind(), ErrorKind::Uri);
+
+    let text = format!("otpauth://hotp/a?secret={}&counter=1&encoder=steam", *secret.expose_base32());
+    assert!(KeyUri::parse_lenient(&text).unwrap_err().to_string().contains("hotp with encoder=steam"));
+}
+
+proptest::proptest! {
+    /// The position is the one in the secret as it stands there, with its separators.
+    #[test]
+    fn the_character_to_blame(symbols in proptest::collection::vec("[A-Z2-7]|\\+|%20|-", 16..40), place in 0usize..16) {
+        let secret: String = symbols.iter().enumerate().map(|(at, symbol)| if at == place { "8" } else { symbol }).collect();
+        let error = KeyUri::parse_lenient(&format!("otpauth://totp/a?secret={secret}")).unwrap_err();
+        prop_assert_eq!(error.position(), Some(place + 1));
     }
 }
 
@@ -205,8 +279,10 @@ fn what_is_no_uri() {
         (&format!("otpauth://totp/a%zz?{SECRET}"), ErrorKind::Uri),
         (&format!("otpauth://totp/a%0a?{SECRET}"), ErrorKind::Uri),
         (&format!("otpauth://totp/a?{SECRET}&issuer=b%00"), ErrorKind::Uri),
+        (&format!("otpauth://totp/c%07:a?{SECRET}&issuer=b"), ErrorKind::Uri),
         (&format!("otpauth://totp/a?{SECRET}&digits=6&digits=8"), ErrorKind::Uri),
         (&format!("otpauth://totp/a?{SECRET}&x=1&x=2"), ErrorKind::Uri),
+        (&format!("otpauth://totp/a?{SECRET}&x=1&X=2"), ErrorKind::Uri),
         (&format!("otpauth://totp/a?{SECRET}&algorithm=MD5"), ErrorKind::Uri),
         (&format!("otpauth://totp/a?{SECRET}&algorithm="), ErrorKind::Uri),
         (&format!("otpauth://hotp/a?{SECRET}&counter=-1"), ErrorKind::Uri),
@@ -249,9 +325,9 @@ proptest::proptest! {
             _ => KeyUri::steam(&issuer, &account, &secret).unwrap(),
         };
         let uri = uri.with_label_issuer(&prefix).unwrap();
-        let uri = if kind == 2 { uri } else {
-            uri.with_algorithm([Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512][algorithm]).with_digits(Digits::new(digits).unwrap())
-        };
+        let uri = uri
+            .with_algorithm([Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512][algorithm])
+            .with_digits(Digits::new(digits).unwrap());
         let uri = if defaults { uri.with_defaults_written() } else { uri };
         let text = uri.to_uri();
         proptest::prop_assert_eq!(&KeyUri::parse(&text).unwrap(), &uri);
@@ -260,10 +336,30 @@ proptest::proptest! {
 
     #[test]
     fn no_text_panics(text in "(otpauth://(totp|hotp|steam)/)?[a-z:%/?&=0-9A-Z+# é]{0,60}") {
-        if let Ok((uri, _)) = KeyUri::parse_lenient(&text) {
-            proptest::prop_assert_eq!(KeyUri::parse_lenient(&uri.to_uri()).unwrap().0, uri);
-        }
+        let _ = KeyUri::parse_lenient(&text);
     }
+}
+
+/// What was read is written so that it is read again, whatever stands in the names.
+#[test]
+fn what_is_read_is_written_and_read() {
+    const LIKE: &str = "otpauth://(totp|hotp|steam)/([aA:]|%20|%3A){1,8}\\?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\
+        (&issuer=[aA:+ ]{0,5})?(&(digits|algorithm|period|counter|encoder|x)=(8|30|SHA256|steam|[a8%: ]{0,8})){0,4}";
+    let read = Cell::new(0u32);
+    let texts = TestRunner::new(ProptestConfig::with_cases(4096)).run(&string_regex(LIKE).unwrap(), |text| {
+        let Ok((uri, _)) = KeyUri::parse_lenient(&text) else { return Ok(()) };
+        read.set(read.get() + 1);
+        let written = uri.to_uri();
+        let (again, warnings) = KeyUri::parse_lenient(&written).unwrap();
+        prop_assert_eq!(&again, &uri);
+        prop_assert!(warnings.iter().all(|warning| *warning == Warning::Colon), "{:?}", warnings);
+        let names = [again.issuer().unwrap_or_default(), again.account(), again.label_issuer().unwrap_or_default()];
+        prop_assert!(names.iter().all(|name| name.trim() == *name));
+        prop_assert_eq!(warnings.is_empty(), KeyUri::parse(&written).is_ok());
+        Ok(())
+    });
+    texts.unwrap();
+    assert!(read.get() > 512, "only {} of the texts were URIs", read.get());
 }
 
 #[test]
@@ -276,7 +372,8 @@ fn lint_names_apps_and_effects() {
             .any(|finding| finding.app() == app && finding.effect() == effect && !finding.reason().is_empty())
     };
     assert_eq!(plain().lint().len(), 0);
-    let cases: [(KeyUri, &str, Effect); 14] = [
+    let steam_link = || KeyUri::parse_lenient(&format!("steam://{}", *secret.expose_base32())).unwrap().0;
+    let cases: [(KeyUri, &str, Effect); 20] = [
         (plain().with_algorithm(Algorithm::Sha256), "Microsoft Authenticator", Effect::WrongCode),
         (plain().with_algorithm(Algorithm::Sha512), "YubiKey with firmware before 4.3.1", Effect::Refused),
         (plain().with_digits(Digits::Eight), "Okta Verify", Effect::WrongCode),
@@ -295,7 +392,15 @@ fn lint_names_apps_and_effects() {
         (KeyUri::totp("AT&T", "a", &secret).unwrap(), "Stratum", Effect::Mislabelled),
         (KeyUri::totp("", "a", &secret).unwrap(), "Microsoft Authenticator", Effect::Mislabelled),
         (plain().with_label_issuer("Other").unwrap(), "Aegis", Effect::Mislabelled),
+        // Some apps look at the prefix only.
+        (plain().with_label_issuer("Steam").unwrap(), "Stratum", Effect::WrongCode),
+        (plain().with_label_issuer("AT&T").unwrap(), "2FAS for Android", Effect::Mislabelled),
+        (plain().with_label_issuer(&"E".repeat(31)).unwrap(), "2FAS for Android", Effect::Mislabelled),
+        (KeyUri::steam("Example", "a", &secret).unwrap(), "Bitwarden", Effect::WrongCode),
+        (KeyUri::steam("Example", "a", &secret).unwrap(), "Google Authenticator", Effect::Refused),
+        (steam_link(), "YubiKey", Effect::Refused),
     ];
+    assert!(!finds(&steam_link(), "Bitwarden", Effect::WrongCode));
     for (uri, app, effect) in &cases {
         assert!(finds(uri, app, *effect), "{app} {effect:?} {:?}", uri.lint());
         let effects: Vec<Effect> = uri.lint().iter().map(|finding| finding.effect()).collect();

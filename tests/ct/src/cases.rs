@@ -119,6 +119,16 @@ pub fn all() -> Vec<Case> {
             }),
         );
         case(
+            &format!("Totp::resync hit {algorithm}"),
+            Box::new(move |inputs| {
+                let (key, offset) = (inputs.bytes::<20>(), inputs.below(8));
+                let hotp = hotp(&key);
+                let codes = (hotp.code(1_000_000 + offset), hotp.code(1_000_001 + offset));
+                let totp = Totp::with_algorithm(Key::new(&key).unwrap(), algorithm);
+                Box::new(move || verdict(totp.resync(&codes.0, &codes.1, 30_000_000, 8), true))
+            }),
+        );
+        case(
             &format!("Hotp::new, long secret {algorithm}"),
             Box::new(move |inputs| {
                 let (key, other) = (inputs.bytes::<200>(), inputs.bytes::<20>());
@@ -137,6 +147,18 @@ pub fn all() -> Vec<Case> {
             Box::new(move || {
                 let found = search::counters(&hotp, [&code], 50..=90, |_| ControlFlow::Continue(())).unwrap();
                 verdict(found.last(), true);
+            })
+        }),
+    );
+    case(
+        "search::steps hit",
+        Box::new(|inputs| {
+            let (key, offset) = (inputs.bytes::<20>(), inputs.below(16));
+            let code = Hotp::new(Key::new(&key).unwrap()).code(1_000_000 + offset);
+            let totp = Totp::new(Key::new(&key).unwrap());
+            Box::new(move || {
+                let go_on = |_| ControlFlow::Continue(());
+                verdict(search::steps(&totp, [&code], 30_000_000, 20, go_on).unwrap().last(), true);
             })
         }),
     );
@@ -185,6 +207,15 @@ pub fn all() -> Vec<Case> {
             declassify(&mut text[..]);
             let code = SteamCode::parse(str::from_utf8(&text).unwrap()).unwrap();
             Box::new(move || verdict(steam.verify(&code, 30_000_000, Window::default()), true))
+        }),
+    );
+    case(
+        "Steam::verify miss",
+        Box::new(|inputs| {
+            let (key, other) = (inputs.bytes::<20>(), inputs.bytes::<20>());
+            let code = Steam::new(Key::new(&other).unwrap()).code_at(7);
+            let steam = Steam::new(Key::new(&key).unwrap());
+            Box::new(move || verdict(steam.verify(&code, 30_000_000, Window::default()), false))
         }),
     );
     case(
