@@ -139,6 +139,13 @@ pub(crate) fn mask_negative(number: i64) -> u64 {
     mask_top(number.cast_unsigned())
 }
 
+/// How far from zero. `unsigned_abs` may become a branch.
+#[cfg(feature = "guard")]
+pub(crate) fn magnitude(number: i64) -> u64 {
+    let sign = mask_negative(number);
+    (number.cast_unsigned() ^ sign).wrapping_sub(sign)
+}
+
 /// All ones if the top bit is set, all zeros if not.
 #[cfg(feature = "guard")]
 fn mask_top(word: u64) -> u64 {

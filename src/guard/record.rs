@@ -460,7 +460,7 @@ impl Json {
     }
 
     fn signed(&mut self, number: i64) {
-        self.fixed(number.unsigned_abs(), ct::mask_negative(number));
+        self.fixed(ct::magnitude(number), ct::mask_negative(number));
     }
 
     /// A number in as many characters as the largest one, with white space before it, which JSON permits. `negative` is

@@ -12,7 +12,6 @@ use core::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::code::CodeError;
 use crate::ct::{self, Piece};
 use crate::guard::error::GuardError;
 use crate::guard::randomness::Randomness;
@@ -56,35 +55,32 @@ impl fmt::Debug for RecoveryCodes {
     }
 }
 
-/// A recovery code as typed, its check symbol right: symbols as numbers below 32.
+/// A recovery code as typed: symbols as numbers below 32.
 pub(crate) struct RecoveryCode(Zeroizing<[u8; SYMBOLS]>);
 
 impl RecoveryCode {
-    /// In capitals or not, with white space and hyphens anywhere; O is 0, I and L are 1.
-    pub(crate) fn parse(text: &str) -> Result<Self, CodeError> {
-        if text.len() > MAX_BYTES {
-            return Err(CodeError::Length);
+    /// What has the shape of one: capitals or not, white space and hyphens anywhere; O is 0, I and L are 1.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        if !matches!(text.len(), SYMBOLS..=MAX_BYTES) {
+            return None;
         }
         let mut code = Self(Zeroizing::new([0; SYMBOLS]));
         let mut places = code.0.iter_mut();
         for piece in ct::pieces(text, |byte| value(byte).1) {
             match piece {
-                Piece::Symbol(byte) => *places.next().ok_or(CodeError::Length)? = value(byte).0,
+                Piece::Symbol(byte) => *places.next()? = value(byte).0,
                 Piece::Other('-') => {}
                 Piece::Other(character) if character.is_whitespace() => {}
-                Piece::Other(_) => return Err(CodeError::Character),
+                Piece::Other(_) => return None,
             }
         }
-        if places.next().is_some() {
-            return Err(CodeError::Length);
-        }
-        // Whether what was typed can be a code is public.
-        let typed = code.0.last().copied().unwrap_or_default();
-        if ct::declassify(ct::mask_eq(check(code.data()).into(), typed.into())) {
-            Ok(code)
-        } else {
-            Err(CodeError::Character)
-        }
+        places.next().is_none().then_some(code)
+    }
+
+    /// Whether the check symbol is right. Public: what was typed can be a code, or cannot.
+    pub(crate) fn is_valid(&self) -> bool {
+        let typed = self.0.last().copied().unwrap_or_default();
+        ct::declassify(ct::mask_eq(check(self.data()).into(), typed.into()))
     }
 
     pub(crate) fn hash(&self, key: &[u8; 32]) -> [u8; 32] {

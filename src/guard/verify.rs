@@ -29,11 +29,15 @@ impl SecondFactor {
         if self.active.is_empty() {
             return Ok(self.refused(context, Refusal::NotEnrolled, Change::None));
         }
-        if let Ok(code) = Code::parse(typed) {
-            return self.verify_code(context, &code);
+        // In this order: the shape of a code is which bytes are digits, and in a recovery code that is secret.
+        if let Some(code) = RecoveryCode::parse(typed) {
+            return match code.is_valid() {
+                true => self.verify_recovery_code(context, &code),
+                false => Ok(self.refused(context, Refusal::Malformed, Change::None)),
+            };
         }
-        match RecoveryCode::parse(typed) {
-            Ok(code) => self.verify_recovery_code(context, &code),
+        match Code::parse(typed) {
+            Ok(code) => self.verify_code(context, &code),
             Err(_) => Ok(self.refused(context, Refusal::Malformed, Change::None)),
         }
     }
@@ -146,15 +150,9 @@ impl SecondFactor {
         let Some(set) = &self.recovery else { return Ok(self.refused(context, Refusal::WrongCode, Change::None)) };
         let key = set.open(context)?;
         let hash = code.hash(&key);
-        let mut matches = 0;
-        let mut slot = 0;
-        for ((stored, _), place) in set.codes.iter().zip(0u64..) {
-            let mask = ct::mask(u32::from(ct::eq(stored, &hash)));
-            matches |= mask;
-            slot = ct::select(mask, place, slot);
-        }
+        let matches: Vec<_> = set.codes.iter().map(|(stored, _)| ct::mask(ct::eq(stored, &hash).into())).collect();
         // Public: the code is 115 bits long, so its holder knows what the answer is, and which slot it was is stored.
-        let slot = usize::try_from(slot).ok().filter(|_| ct::declassify(matches));
+        let slot = matches.into_iter().position(ct::declassify);
         let mut next = self.clone();
         let used = slot.and_then(|slot| next.recovery.as_mut()?.codes.get_mut(slot));
         let Some((_, used)) = used else { return Ok(self.refused(context, Refusal::WrongCode, Change::None)) };
@@ -232,7 +230,8 @@ impl SecondFactor {
             place,
             offset: offset.cast_signed(),
             context: (context.account.into(), context.now, context.policy.clone()),
-            next,
+            budget: self.budget.clone(),
+            authenticators: next.active,
         };
         Ok((record, hidden))
     }
@@ -273,10 +272,10 @@ impl Authenticator {
         let side = ct::select(none, 0, late | 1).cast_signed();
         let kept = ct::select(ct::mask_negative(lean.wrapping_mul(side)), 0, lean.cast_unsigned()).cast_signed();
         let leaning = ct::select(none, 0, kept.wrapping_add(side).cast_unsigned()).cast_signed();
-        let full = ct::mask_same(leaning.unsigned_abs(), LEANS);
+        let full = ct::mask_same(ct::magnitude(leaning), LEANS);
         let moved = offset.wrapping_add(side);
-        let small = ct::mask_less(moved.unsigned_abs(), MAX_LEARNT + 1)
-            | ct::mask_less(moved.unsigned_abs(), offset.unsigned_abs());
+        let small = ct::mask_less(ct::magnitude(moved), MAX_LEARNT + 1)
+            | ct::mask_less(ct::magnitude(moved), ct::magnitude(offset));
         let leaning = ct::select(full, 0, leaning.cast_unsigned());
         self.lean = ct::select(fresh, leaning, lean.cast_unsigned()).cast_signed();
         self.offset = ct::select(fresh & full & small, moved.cast_unsigned(), offset.cast_unsigned()).cast_signed();
@@ -300,7 +299,9 @@ struct Hidden {
     place: u64,
     offset: i64,
     context: (String, u64, Policy),
-    next: SecondFactor,
+    /// Before the attempt.
+    budget: Budget,
+    authenticators: Vec<Authenticator>,
 }
 
 struct Revealed {
@@ -314,14 +315,20 @@ impl Hidden {
     /// Public from here on: the record that carries the consequence is stored.
     fn reveal(self) -> Result<Revealed, (Refused, Vec<Event>)> {
         let (account, now, policy) = self.context;
-        let place = usize::try_from(self.place).ok().filter(|_| ct::declassify(self.accepted));
-        if let Some(one) = place.and_then(|place| self.next.active.get(place)) {
-            let method = if one.period.is_some() { Method::Totp } else { Method::Hotp };
-            return Ok(Revealed { id: one.id.clone(), name: one.name.clone(), method, offset: self.offset });
+        if ct::declassify(self.accepted) {
+            // Whose code it was is stored as well, as the step that is spent.
+            let found = |(_, place): &(Authenticator, u64)| ct::declassify(ct::mask_same(self.place, *place));
+            if let Some((one, _)) = self.authenticators.into_iter().zip(0..).find(found) {
+                let method = if one.period.is_some() { Method::Totp } else { Method::Hotp };
+                return Ok(Revealed { id: one.id, name: one.name, method, offset: self.offset });
+            }
         }
         let reason = if ct::declassify(self.replayed) { Refusal::Replayed } else { Refusal::WrongCode };
         let mut events = vec![Event::new(&account, now, EventKind::Refused { reason })];
-        if matches!(self.next.budget.gate(&policy, now), Gate::Exhausted { .. }) {
+        // What the record says by now, from numbers that nothing was hidden in.
+        let mut budget = self.budget;
+        budget.charge(&policy, now, 0);
+        if matches!(budget.gate(&policy, now), Gate::Exhausted { .. }) {
             events.push(Event::new(&account, now, EventKind::Exhausted));
         }
         Err((Refused { reason }, events))

@@ -1,5 +1,7 @@
 //! What is looked at, and the leaky controls that every method has to catch.
 
+mod guard;
+
 use std::hint::black_box;
 use std::ops::ControlFlow;
 
@@ -259,6 +261,7 @@ pub fn all() -> Vec<Case> {
         }),
     );
 
+    guard::cases(&mut case);
     controls(&mut case);
     cases
 }

@@ -1,0 +1,364 @@
+//! The decisions of the guard, from the record as it was read to the record as it will be written.
+//!
+//! Secret are the keys of the keyring, hence everything that they open and every MAC under them, and what was typed,
+//! hence everything that follows from comparing it.
+
+use std::future::Future;
+use std::hint::black_box;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Poll, Waker};
+
+use keyfob::guard::{
+    Change, Confirmation, Context, Proof, Purpose, Randomness, Resynchronisation, SecondFactor, Setup,
+};
+use keyfob::store::{MemoryStore, Store, Swap};
+use keyfob::{Guard, Hotp, KeyUri, Keyring, Policy, Secret, Verdict};
+
+use super::{Inputs, Run};
+use crate::valgrind::poison;
+
+pub fn cases(case: &mut impl FnMut(&str, Box<dyn Fn(&mut Inputs) -> Run>)) {
+    for (kinds, name) in ACCOUNTS {
+        // The seed chooses hit, miss or replay, whose code, and where in the window: one trace for all of them.
+        case(
+            &format!("SecondFactor::verify to the swap, {name}"),
+            Box::new(move |inputs| {
+                let mut account = Account::new(inputs, kinds);
+                let outcome = account.any_outcome(inputs);
+                let typed = account.typed(inputs, outcome);
+                let decide = account.decide();
+                Box::new(move || {
+                    decide(&mut |factor, context| {
+                        let transition = factor.verify(context, secret(&typed)).unwrap();
+                        assert!(matches!(transition.change(), Change::Write(_)), "no outcome without a write");
+                        drop(black_box(transition));
+                    });
+                })
+            }),
+        );
+    }
+    for kinds in [&[TOTP][..], &[TOTP, HOTP, TOTP]] {
+        for (outcome, name) in [(Outcome::Hit, "hit"), (Outcome::Miss, "miss"), (Outcome::Replay, "replay")] {
+            case(
+                &format!("SecondFactor::verify revealed, {} authenticators, {name}", kinds.len()),
+                Box::new(move |inputs| {
+                    let mut account = Account::new(inputs, kinds);
+                    let typed = account.typed(inputs, (outcome, kinds.len() / 2, 0));
+                    let decide = account.decide();
+                    Box::new(move || {
+                        decide(&mut |factor, context| {
+                            let transition = factor.verify(context, secret(&typed)).unwrap();
+                            let verdict = transition.committed(Swap::Swapped).unwrap().value;
+                            let accepted = matches!(verdict, Verdict::Accepted(_));
+                            assert_eq!(accepted, outcome == Outcome::Hit, "the case does not do what its name says");
+                        });
+                    })
+                }),
+            );
+        }
+        case(
+            &format!("SecondFactor::resync to the swap, {} authenticators", kinds.len()),
+            Box::new(move |inputs| {
+                let mut account = Account::new(inputs, kinds);
+                let (outcome, place, _) = account.any_outcome(inputs);
+                let ahead = 3 + inputs.next() % 60;
+                let typed = [0, 1].map(|more| account.typed(inputs, (outcome, place, ahead + more)));
+                let decide = account.decide();
+                Box::new(move || {
+                    decide(&mut |factor, context| {
+                        let [first, second] = typed.each_ref().map(|typed| secret(typed));
+                        drop(black_box(factor.resync(context, first, second).unwrap()));
+                    });
+                })
+            }),
+        );
+    }
+    case(
+        "SecondFactor::resync revealed",
+        Box::new(|inputs| {
+            let mut account = Account::new(inputs, &[TOTP]);
+            let typed = [20, 21].map(|ahead| account.typed(inputs, (Outcome::Hit, 0, ahead)));
+            let decide = account.decide();
+            Box::new(move || {
+                decide(&mut |factor, context| {
+                    let transition = factor.resync(context, secret(&typed[0]), secret(&typed[1])).unwrap();
+                    let answer = transition.committed(Swap::Swapped).unwrap().value;
+                    assert!(matches!(answer, Resynchronisation::Done { .. }));
+                });
+            })
+        }),
+    );
+    for (outcome, name) in [(Outcome::Hit, "hit"), (Outcome::Miss, "miss"), (Outcome::Replay, "used")] {
+        case(
+            &format!("SecondFactor::verify, recovery code, {name}"),
+            Box::new(move |inputs| {
+                let mut account = Account::new(inputs, &[TOTP]);
+                let typed = account.recovery_code(inputs, outcome);
+                let decide = account.decide();
+                Box::new(move || {
+                    decide(&mut |factor, context| {
+                        let transition = factor.verify(context, secret(&typed)).unwrap();
+                        let verdict = transition.committed(Swap::Swapped).unwrap().value;
+                        let accepted = matches!(verdict, Verdict::Accepted(_));
+                        assert_eq!(accepted, outcome == Outcome::Hit, "the case does not do what its name says");
+                    });
+                })
+            }),
+        );
+    }
+    for (genuine, name) in [(true, "genuine"), (false, "forged")] {
+        case(
+            &format!("Proof, {name}"),
+            Box::new(move |inputs| {
+                let mut account = Account::new(inputs, &[TOTP]);
+                let mut token = account.proof(&Purpose::DISABLE).token();
+                if !genuine {
+                    // In the MAC. The last symbol has bits that mean nothing.
+                    let end = token.len() - 7;
+                    let other = if token.as_bytes()[end] == b'A' { "B" } else { "A" };
+                    token.replace_range(end..=end, other);
+                }
+                let proof = Proof::from_token(&token).unwrap();
+                let decide = account.decide();
+                Box::new(move || {
+                    decide(&mut |factor, context| {
+                        assert_eq!(factor.disable(context, &proof).is_ok(), genuine);
+                    });
+                })
+            }),
+        );
+    }
+    controls(case);
+}
+
+/// What would be natural to write, and tells the verdict before the swap.
+fn controls(case: &mut impl FnMut(&str, Box<dyn Fn(&mut Inputs) -> Run>)) {
+    fn verdict(inputs: &mut Inputs) -> u64 {
+        let mut mask = (inputs.next() & 1).wrapping_neg();
+        poison(&mut mask);
+        mask
+    }
+    case(
+        "control budget charged in a branch",
+        Box::new(|inputs| {
+            let (accepted, mut failures) = (verdict(inputs), 3u64);
+            Box::new(move || {
+                if black_box(accepted) != 0 {
+                    failures = black_box(0);
+                } else {
+                    failures = black_box(failures) + 1;
+                }
+                black_box(failures);
+            })
+        }),
+    );
+    case(
+        "control record in as many digits as it takes",
+        Box::new(|inputs| {
+            let step = 9_999_999 + (verdict(inputs) & 1);
+            Box::new(move || drop(black_box(format!("{{\"next\":{}}}", black_box(step)))))
+        }),
+    );
+    case(
+        "control record written for misses only",
+        Box::new(|inputs| {
+            let (accepted, record) = (verdict(inputs), vec![7u8; 900]);
+            Box::new(move || drop(black_box((black_box(accepted) == 0).then(|| black_box(&record).clone()))))
+        }),
+    );
+    case(
+        "control authenticators until one matches",
+        Box::new(|inputs| {
+            let own = [verdict(inputs), verdict(inputs), verdict(inputs)];
+            Box::new(move || {
+                black_box(own.iter().position(|mask| *black_box(mask) != 0));
+            })
+        }),
+    );
+}
+
+const TOTP: bool = true;
+const HOTP: bool = false;
+const ACCOUNTS: [(&[bool], &str); 6] = [
+    (&[TOTP], "1 TOTP"),
+    (&[TOTP; 3], "3 TOTP"),
+    (&[TOTP; 8], "8 TOTP"),
+    (&[HOTP], "1 HOTP"),
+    (&[HOTP; 3], "3 HOTP"),
+    (&[HOTP; 8], "8 HOTP"),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Hit,
+    Miss,
+    Replay,
+}
+
+/// An account whose authenticators were all used a step ago, made in the open.
+struct Account {
+    guard: Guard<MemoryStore>,
+    keyring: String,
+    clock: Arc<AtomicU64>,
+    tokens: Vec<Token>,
+    recovery_codes: Vec<String>,
+}
+
+struct Token {
+    hotp: Hotp,
+    totp: bool,
+    /// The next counter; for TOTP, the clock says it.
+    next: u64,
+}
+
+impl Account {
+    fn new(inputs: &mut Inputs, kinds: &[bool]) -> Self {
+        let keyring = format!("1:{}", *keyfob::base32::encode(&public::<32>(inputs)));
+        let clock = Arc::new(AtomicU64::new(30_000_000));
+        let (now, ids, seed) = (clock.clone(), AtomicU64::new(0), AtomicU64::new(inputs.next()));
+        let guard = Guard::new(MemoryStore::new(), Keyring::parse(&keyring).unwrap(), "Example Inc")
+            .with_clock(move || Some(now.load(Ordering::Relaxed)))
+            .with_randomness(Randomness::new(move |bytes| fill(bytes, &ids, &seed)));
+        let mut account = Self { guard, keyring, clock, tokens: Vec::new(), recovery_codes: Vec::new() };
+        for totp in kinds {
+            account.add(inputs, *totp);
+        }
+        account.pass();
+        for place in 0..kinds.len() {
+            let typed = account.next_code(place);
+            account.accepted(&typed);
+        }
+        account.pass();
+        account
+    }
+
+    fn add(&mut self, inputs: &mut Inputs, totp: bool) {
+        let secret = Secret::from_bytes(&public::<20>(inputs)).unwrap();
+        let uri = if totp {
+            KeyUri::totp("Example Inc", "alice", &secret).unwrap()
+        } else {
+            KeyUri::hotp("Example Inc", "alice", &secret, 0).unwrap()
+        };
+        let proof = (!self.tokens.is_empty()).then(|| self.proof(&Purpose::ADD));
+        now(self.guard.enroll_with(ACCOUNT, "alice", &Setup::import(&uri).unwrap(), proof.as_ref())).unwrap();
+        self.tokens.push(Token { hotp: Hotp::new(&secret), totp, next: 0 });
+        let typed = self.next_code(self.tokens.len() - 1);
+        let Confirmation::Confirmed(confirmed) = now(self.guard.confirm(ACCOUNT, &typed)).unwrap() else {
+            panic!("the enrolment was not confirmed")
+        };
+        if let Some(codes) = confirmed.recovery_codes() {
+            self.recovery_codes = codes.iter().map(str::to_owned).collect();
+        }
+    }
+
+    /// By the first authenticator.
+    fn proof(&mut self, purpose: &Purpose) -> Proof {
+        self.pass();
+        let typed = self.next_code(0);
+        let Verdict::Accepted(accepted) = now(self.guard.verify(ACCOUNT, &typed)).unwrap() else {
+            panic!("the code was refused")
+        };
+        self.guard.prove(&accepted, purpose).unwrap()
+    }
+
+    fn accepted(&self, typed: &str) {
+        assert!(matches!(now(self.guard.verify(ACCOUNT, typed)).unwrap(), Verdict::Accepted(_)));
+    }
+
+    /// Into the next step.
+    fn pass(&self) {
+        self.clock.fetch_add(30, Ordering::Relaxed);
+    }
+
+    fn next_code(&mut self, place: usize) -> String {
+        let step = self.clock.load(Ordering::Relaxed) / 30;
+        let token = &mut self.tokens[place];
+        let counter = if token.totp { step } else { token.next };
+        token.next += 1;
+        token.hotp.code(counter).to_string()
+    }
+
+    /// What comes of it, whose code, and how far ahead.
+    fn any_outcome(&self, inputs: &mut Inputs) -> (Outcome, usize, u64) {
+        // Three seeds one after the other see all three.
+        let outcome = match inputs.0 % 3 {
+            0 => Outcome::Hit,
+            1 => Outcome::Miss,
+            _ => Outcome::Replay,
+        };
+        let place = inputs.next() as usize % self.tokens.len();
+        (outcome, place, inputs.next() & 1)
+    }
+
+    /// The text of a code, secret from now on.
+    fn typed(&mut self, inputs: &mut Inputs, (outcome, place, ahead): (Outcome, usize, u64)) -> Vec<u8> {
+        let step = self.clock.load(Ordering::Relaxed) / 30;
+        let token = &self.tokens[place];
+        let expected = if token.totp { step } else { token.next };
+        // All of them, for the heap to look the same.
+        let other = Hotp::new(&Secret::from_bytes(&public::<20>(inputs)).unwrap());
+        let codes = [token.hotp.code(expected + ahead), other.code(1 + ahead), token.hotp.code(expected - 1)];
+        hidden(codes[outcome as usize].to_string())
+    }
+
+    fn recovery_code(&mut self, inputs: &mut Inputs, outcome: Outcome) -> Vec<u8> {
+        let code = match outcome {
+            Outcome::Miss => Self::new(inputs, &[TOTP]).recovery_codes.swap_remove(3),
+            _ => self.recovery_codes[3].clone(),
+        };
+        if outcome == Outcome::Replay {
+            self.accepted(&code);
+        }
+        hidden(code)
+    }
+
+    /// Runs a decision on the account as it is now, with the keys secret from now on.
+    fn decide(self) -> impl Fn(&mut dyn FnMut(&SecondFactor, &Context<'_>)) {
+        let (_, record) = now(self.guard.store().load(ACCOUNT)).unwrap().unwrap();
+        let factor = SecondFactor::read(Some(&record)).unwrap();
+        let (id, key) = self.keyring.split_at(2);
+        let text = [id.as_bytes(), &hidden(key.to_owned())].concat();
+        let keyring = Keyring::parse(secret(&text)).unwrap();
+        let (policy, now) = (Policy::default(), self.clock.load(Ordering::Relaxed));
+        move |run| run(&factor, &Context::new(ACCOUNT, now, &policy, &keyring).unwrap())
+    }
+}
+
+const ACCOUNT: &str = "user-17";
+
+/// Generations and ids are public, and of one length; the rest is as the seed says.
+fn fill(bytes: &mut [u8], ids: &AtomicU64, seed: &AtomicU64) -> bool {
+    if matches!(bytes.len(), 8 | 16) {
+        bytes.fill(ids.fetch_add(1, Ordering::Relaxed) as u8);
+        return true;
+    }
+    let mut inputs = Inputs(seed.fetch_add(0xd134_2543_de82_ef95, Ordering::Relaxed));
+    bytes.iter_mut().for_each(|byte| *byte = inputs.next().to_le_bytes()[0]);
+    true
+}
+
+fn public<const N: usize>(inputs: &mut Inputs) -> [u8; N] {
+    std::array::from_fn(|_| inputs.next().to_le_bytes()[0])
+}
+
+/// Which bytes are separators is public.
+fn hidden(text: String) -> Vec<u8> {
+    let mut bytes = text.into_bytes();
+    bytes.iter_mut().filter(|byte| **byte != b'-').for_each(poison);
+    bytes
+}
+
+fn secret(bytes: &[u8]) -> &str {
+    // SAFETY: ASCII. Checking it would branch on bytes that are secret by now.
+    unsafe { str::from_utf8_unchecked(bytes) }
+}
+
+/// The store in memory never waits.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut std::task::Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("the store waits"),
+    }
+}
