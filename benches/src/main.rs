@@ -21,7 +21,7 @@ use results::Results;
 const ROUNDS: usize = 3;
 
 /// In this order: what is compared with each other runs close together.
-const RUNS: [&[&str]; 7] = [
+const RUNS: [&[&str]; 8] = [
     &["--bench", "code"],
     &["--no-default-features", "--bench", "apart"],
     &["--bench", "verify"],
@@ -29,6 +29,7 @@ const RUNS: [&[&str]; 7] = [
     &["--bench", "ct_eq"],
     &["--bench", "text"],
     &["--bench", "import"],
+    &["--bench", "guard"],
 ];
 
 fn main() -> ExitCode {

@@ -11,7 +11,7 @@ use crate::results::Results;
 use crate::yardstick::Program;
 
 /// Title, name in criterion, what is measured.
-const GROUPS: [(&str, &str, &str); 11] = [
+const GROUPS: [(&str, &str, &str); 14] = [
     (
         "One code, key kept",
         "code, key kept",
@@ -44,6 +44,25 @@ three; the others stop at a match, and a wrong code is the case in which they do
         "URI, read",
         "URI, read",
         "The URI that keyfob writes, into an object that can make codes or be asked for its parts.",
+    ),
+    (
+        "The guard, decision",
+        "guard, decision",
+        "From the bytes of an account's record to the verdict: the record is read, its secret opened, three codes are
+compared, the budget is charged and the next record written. Nobody else does this, so there is nothing to compare it
+with. With a store, a verification is one load and one swap; the benchmark counts them.",
+    ),
+    (
+        "The guard on SQLite",
+        "guard, SQLite",
+        "One verification of a right code, beside one bare update of a row of the same size, in the same database with
+WAL and `synchronous = FULL`, one after the other. Both wait for the disk, and for the thread that `sqlx` has for a
+connection.",
+    ),
+    (
+        "The guard on SQLite, 32 at once",
+        "guard, SQLite, 32 at once",
+        "32 accounts verified at once, beside 32 bare updates at once; times are for all 32. SQLite has one writer.",
     ),
 ];
 

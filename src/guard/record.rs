@@ -71,7 +71,7 @@ impl SecondFactor {
     /// The record as JSON. Every number that depends on a verdict has the same length whatever it is, and is written
     /// without a branch: up to the swap, time and size must not tell what the swap decides about.
     pub(crate) fn write(&self) -> Vec<u8> {
-        let mut json = Json(Vec::with_capacity(512 + 512 * self.active.len()));
+        let mut json = Json(Vec::with_capacity(2048 + 512 * self.active.len()));
         json.raw("{\"v\":1,\"generation\":");
         json.plain(self.generation);
         json.raw(",\"active\":[");
@@ -97,12 +97,13 @@ impl SecondFactor {
             recovery.write(&mut json);
         }
         let Budget { failures, failed_at, level, level_at } = self.budget;
-        let fields = [("failures", failures), ("failed_at", failed_at), ("level", level), ("level_at", level_at)];
-        json.raw(",\"budget\":{");
-        for (place, (name, number)) in fields.into_iter().enumerate() {
-            json.raw(if place > 0 { "," } else { "" });
-            json.text(name);
-            json.raw(":");
+        for (name, number) in [
+            (",\"budget\":{\"failures\":", failures),
+            (",\"failed_at\":", failed_at),
+            (",\"level\":", level),
+            (",\"level_at\":", level_at),
+        ] {
+            json.raw(name);
             json.fixed(number, 0);
         }
         json.raw("}}");
@@ -226,7 +227,8 @@ impl RecoverySet {
                 json.0.extend([byte >> 4, byte & 15].map(|nibble| nibble + if nibble < 10 { b'0' } else { b'a' - 10 }));
             }
             json.raw("\",\"used\":");
-            json.fixed(*used, 0);
+            // Which code was used is public before the swap: `verify_recovery_code` says why.
+            json.plain(*used);
             json.raw("}");
         }
         json.raw("]}");

@@ -1,0 +1,197 @@
+//! A verification by the guard: the decision alone, and with a store beside what that store costs by itself.
+
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use criterion::Criterion;
+use futures_util::future::join_all;
+use keyfob::guard::{Change, Committed, Context, SecondFactor, Setup};
+use keyfob::store::{MemoryStore, SqliteStore, Store, Swap, Version};
+use keyfob::{Guard, Key, KeyUri, Keyring, Policy, Secret, Totp, Verdict};
+use keyfob_benches::harness::{criterion, time};
+use keyfob_benches::{AT, MISS, SECRET};
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tokio::runtime::Runtime;
+
+const ACCOUNT: &str = "user-17";
+/// How many accounts are verified at once.
+const AT_ONCE: u64 = 32;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let mut criterion = criterion();
+    decision(&mut criterion, &runtime);
+    sqlite(&mut criterion, &runtime);
+    criterion.final_summary();
+}
+
+/// A store in memory that counts how often it is asked.
+#[derive(Default)]
+struct Counted {
+    store: MemoryStore,
+    trips: AtomicU64,
+}
+
+impl Store for Counted {
+    type Error = std::convert::Infallible;
+
+    async fn load(&self, account: &str) -> Result<Option<(Version, Vec<u8>)>, Self::Error> {
+        self.trips.fetch_add(1, Ordering::Relaxed);
+        self.store.load(account).await
+    }
+
+    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, Self::Error> {
+        self.trips.fetch_add(1, Ordering::Relaxed);
+        self.store.swap(account, expected, record).await
+    }
+
+    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, Self::Error> {
+        self.trips.fetch_add(1, Ordering::Relaxed);
+        self.store.remove(account, expected).await
+    }
+}
+
+/// A guard whose clock stands where it is put, and the accounts' phone.
+struct Bench<S> {
+    guard: Guard<S>,
+    keyring: Keyring,
+    clock: Arc<AtomicU64>,
+    phone: Totp,
+}
+
+impl<S: Store> Bench<S> {
+    fn new(store: S) -> Self {
+        let entry = Keyring::generate_entry("2026", &mut rand::rngs::SysRng).expect("random");
+        let keyring = Keyring::parse(&entry).expect("valid");
+        let clock = Arc::new(AtomicU64::new(AT));
+        let time = clock.clone();
+        let guard =
+            Guard::new(store, keyring.clone(), "Example Inc").with_clock(move || Some(time.load(Ordering::Relaxed)));
+        Self { guard, keyring, clock, phone: Totp::new(Key::new(SECRET).expect("valid")) }
+    }
+
+    async fn enroll(&self, account: &str) {
+        let secret = Secret::from_bytes(SECRET).expect("valid");
+        let setup = Setup::import(&KeyUri::totp("Example Inc", "alice", &secret).expect("valid")).expect("TOTP");
+        self.guard.enroll_with(account, "alice", &setup, None).await.expect("enrolled");
+        let _ = self.guard.confirm(account, &self.code()).await.expect("confirmed");
+    }
+
+    fn code(&self) -> String {
+        self.phone.code_at(self.clock.load(Ordering::Relaxed)).to_string()
+    }
+
+    /// Thirty seconds later, with the code of that moment.
+    async fn accept(&self) -> bool {
+        self.clock.fetch_add(30, Ordering::Relaxed);
+        matches!(self.guard.verify(ACCOUNT, &self.code()).await, Ok(Verdict::Accepted(_)))
+    }
+
+    async fn accept_all(&self) -> usize {
+        self.clock.fetch_add(30, Ordering::Relaxed);
+        let code = self.code();
+        let accounts: Vec<_> = accounts().collect();
+        let verdicts = join_all(accounts.iter().map(|account| self.guard.verify(account, &code))).await;
+        verdicts.iter().filter(|verdict| matches!(verdict, Ok(Verdict::Accepted(_)))).count()
+    }
+}
+
+fn accounts() -> impl Iterator<Item = String> {
+    (0..AT_ONCE).map(|number| format!("user-{number}"))
+}
+
+fn decision(criterion: &mut Criterion, runtime: &Runtime) {
+    let mut group = criterion.benchmark_group("guard, decision");
+    let bench = Bench::new(Counted::default());
+    runtime.block_on(bench.enroll(ACCOUNT));
+
+    // From the bytes of a record to the verdict; always from the same, so no guess is one too many.
+    let (_, record) = runtime.block_on(bench.guard.store().load(ACCOUNT)).expect("infallible").expect("enrolled");
+    let policy = Policy::default();
+    let decide = |typed: &str| {
+        let context = Context::new(ACCOUNT, black_box(AT + 30), &policy, &bench.keyring).expect("valid");
+        let factor = SecondFactor::read(Some(black_box(&record))).expect("valid");
+        let transition = factor.verify(&context, black_box(typed)).expect("decided");
+        assert!(matches!(transition.change(), Change::Write(_)));
+        let Committed { value, events } = transition.committed(Swap::Swapped).expect("committed");
+        (matches!(value, Verdict::Accepted(_)), events.len())
+    };
+    let code = bench.phone.code_at(AT + 30).to_string();
+    time(&mut group, "keyfob, right code", || decide(&code), |(accepted, _)| accepted, true);
+    time(&mut group, "keyfob, wrong code", || decide(MISS), |(accepted, _)| accepted, false);
+
+    // With the store in memory, one load and one swap.
+    let trips = || bench.guard.store().trips.swap(0, Ordering::Relaxed);
+    trips();
+    let accept = || runtime.block_on(bench.accept());
+    assert!(accept());
+    assert_eq!(trips(), 2, "round trips to the store");
+    time(&mut group, "keyfob, right code, store in memory", accept, |accepted| accepted, true);
+    group.finish();
+}
+
+/// Beside the same statement on the same table, with a record of the same length, synced alike.
+fn sqlite(criterion: &mut Criterion, runtime: &Runtime) {
+    // In the target folder: what stands for a temporary folder is often memory, which does not sync.
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("guard-{}.db", std::process::id()));
+    let options = SqliteConnectOptions::new()
+        .filename(&file)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(60));
+    let connect = SqlitePoolOptions::new().max_connections(4).connect_with(options);
+    let (bench, pool, length) = runtime.block_on(async {
+        let pool = connect.await.expect("a database");
+        let bench = Bench::new(SqliteStore::from_pool(pool.clone()).await.expect("a table"));
+        for account in accounts() {
+            bench.enroll(&account).await;
+        }
+        let (_, record) = bench.guard.store().load(ACCOUNT).await.expect("loaded").expect("enrolled");
+        sqlx::query(
+            "CREATE TABLE bare (account TEXT PRIMARY KEY, version INTEGER NOT NULL, record BLOB NOT NULL) \
+             STRICT, WITHOUT ROWID",
+        )
+        .execute(&pool)
+        .await
+        .expect("a table");
+        for account in accounts() {
+            let insert = sqlx::query("INSERT INTO bare VALUES (?, 0, ?)").bind(account).bind(&record);
+            insert.execute(&pool).await.expect("inserted");
+        }
+        (bench, pool, record.len())
+    });
+
+    let mut group = criterion.benchmark_group("guard, SQLite");
+    time(&mut group, "keyfob", || runtime.block_on(bench.accept()), |accepted| accepted, true);
+    time(&mut group, "one durable update", || runtime.block_on(update(&pool, ACCOUNT, length)), |rows| rows, 1);
+    group.finish();
+
+    let mut group = criterion.benchmark_group("guard, SQLite, 32 at once");
+    time(&mut group, "keyfob", || runtime.block_on(bench.accept_all()), |accepted| accepted, AT_ONCE as usize);
+    let update_all = || async {
+        let accounts: Vec<_> = accounts().collect();
+        let rows = join_all(accounts.iter().map(|account| update(&pool, account, length))).await;
+        rows.into_iter().sum::<u64>()
+    };
+    time(&mut group, "durable updates", || runtime.block_on(update_all()), |rows| rows, AT_ONCE);
+    group.finish();
+
+    runtime.block_on(pool.close());
+    for end in ["", "-wal", "-shm"] {
+        let mut name = file.clone().into_os_string();
+        name.push(end);
+        // The last connection removes two of the three.
+        let _ = std::fs::remove_file(name);
+    }
+}
+
+/// What a store cannot do without. How many rows it changed.
+async fn update(pool: &SqlitePool, account: &str, length: usize) -> u64 {
+    let query = sqlx::query("UPDATE bare SET version = version + 1, record = ? WHERE account = ?");
+    query.bind(vec![b'x'; length]).bind(account).execute(pool).await.expect("updated").rows_affected()
+}
