@@ -3,7 +3,7 @@
 //! Read are the unencrypted exports of 2FAS, Aegis, andOTP, Bitwarden (JSON and CSV), Ente Auth, FreeOTP+, Proton
 //! Authenticator and Stratum, lists of `otpauth` URIs, and the transfers of Google Authenticator. Encrypted exports of
 //! the same apps are recognised and refused. Key files of hardware tokens are read if they are in the open; for encrypted
-//! ones [`pskc::parse`](crate::pskc::parse) takes the password.
+//! ones [`pskc::parse`] takes the password.
 //!
 //! A file has at most 16 MiB and 65536 accounts. Time and memory are linear in its length.
 
