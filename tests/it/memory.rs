@@ -150,6 +150,87 @@ fn no_freed_block_holds_the_picture() {
     assert_eq!(leaks(&needle, || drop((qr.clone(), qr))), 0);
 }
 
+/// Keys, secrets and recovery codes that the guard makes, opens, seals and compares.
+#[cfg(feature = "guard")]
+#[test]
+fn no_freed_block_holds_what_the_guard_keeps() {
+    // The randomness is the same each time, so the first run tells what to look for in the others.
+    let (secret, codes) = guarded();
+    let key = Secret::from_base32(KEY).unwrap();
+    let typed = codes[2].replace('-', "");
+    let texts = [KEY, &codes[0], &codes[1], &typed, &secret.expose_base32()].map(|text| text.as_bytes().to_vec());
+    for needle in texts.iter().map(Vec::as_slice).chain([secret.expose_bytes(), key.expose_bytes()]) {
+        assert_eq!(leaks(needle, || drop(black_box(needle.to_vec()))), 1);
+        assert_eq!(leaks(needle, || drop(guarded().0)), 0, "{}", String::from_utf8_lossy(needle));
+    }
+}
+
+#[cfg(feature = "guard")]
+const KEY: &str = "GEZDGNBVGY3TQOJQMFRGGZDFMZTWQ2LKNNWG23TPOBYXE43UOV3A";
+#[cfg(feature = "guard")]
+const KEYS: &str =
+    "2:MFRGGZDFMZTWQ2LKNNWG23TPOBYXE43UOV3AGEZDGNBVGY3TQOJQ,1:GEZDGNBVGY3TQOJQMFRGGZDFMZTWQ2LKNNWG23TPOBYXE43UOV3A";
+
+/// Through all flows, with the secret and, for the test to keep, the recovery codes.
+#[cfg(feature = "guard")]
+fn guarded() -> (Secret, Vec<zeroize::Zeroizing<String>>) {
+    use keyfob::guard::{Confirmation, Purpose, Randomness, Setup};
+    use keyfob::store::MemoryStore;
+    use keyfob::{Guard, Keyring, Verdict};
+
+    let random = std::sync::Mutex::new(crate::Random(1));
+    let randomness = Randomness::new(move |buffer| {
+        let mut random = random.lock().unwrap();
+        buffer.fill_with(|| random.next().to_le_bytes()[0]);
+        true
+    });
+    let now = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(1_900_000_000));
+    let pass = || now.fetch_add(30, std::sync::atomic::Ordering::Relaxed) + 30;
+    let clock = now.clone();
+    let (_, old) = KEYS.split_once(',').unwrap();
+    let store = std::sync::Arc::new(MemoryStore::new());
+    let guard = Guard::new(store.clone(), Keyring::parse(old).unwrap(), "Example Inc")
+        .with_clock(move || Some(clock.load(std::sync::atomic::Ordering::Relaxed)))
+        .with_randomness(randomness);
+    futures_lite::future::block_on(async {
+        let enrolment = guard.enroll("al", "al@example.com").await.unwrap();
+        let (secret, totp) = (enrolment.uri().secret().clone(), Box::new(enrolment.uri().to_totp().unwrap()));
+        drop((enrolment.manual_entry(), enrolment.qr().unwrap().svg().to_string()));
+        black_box(format!("{enrolment:?}"));
+        drop(enrolment);
+        drop(guard.confirm("al", "000000").await.unwrap());
+        let confirmation = guard.confirm("al", &totp.code_at(1_900_000_000).to_string()).await.unwrap();
+        let Confirmation::Confirmed(confirmed) = &confirmation else { panic!() };
+        let codes: Vec<_> =
+            confirmed.recovery_codes().unwrap().iter().map(|code| zeroize::Zeroizing::new(code.to_owned())).collect();
+        black_box(format!("{confirmation:?}"));
+        drop(confirmation);
+
+        let typed = totp.code_at(pass()).to_string();
+        let Verdict::Accepted(accepted) = guard.verify("al", &typed).await.unwrap() else { panic!() };
+        drop(guard.verify("al", &typed).await.unwrap());
+        drop(guard.verify("al", &codes[0]).await.unwrap());
+        drop(guard.verify("al", &codes[0]).await.unwrap());
+        // Not in the form in which it was shown, and not whole.
+        let mut typed_plain = zeroize::Zeroizing::new(String::with_capacity(24));
+        typed_plain.extend(codes[2].chars().filter(|symbol| *symbol != '-'));
+        drop(guard.verify("al", &typed_plain).await.unwrap());
+        drop(guard.verify("al", &codes[1][..28]).await.unwrap());
+        drop(guard.resync("al", "000000", &typed).await.unwrap());
+
+        let purpose = Purpose::REGENERATE;
+        let proof = guard.prove(&accepted, &purpose).unwrap();
+        drop(guard.regenerate_recovery_codes("al", &proof).await.unwrap());
+        drop(guard.enroll_with("al", "al", &Setup::hotp(), Some(&proof)).await);
+
+        // The same store with a key in front of the one that it knows.
+        let guard = Guard::new(store, Keyring::parse(KEYS).unwrap(), "Example Inc");
+        drop(guard.reseal("al").await.unwrap());
+        black_box(format!("{guard:?}"));
+        (secret, codes)
+    })
+}
+
 /// Everything that holds a secret, on its good and its bad ways out.
 fn use_secrets() {
     let secret = Secret::from_bytes(SECRET).unwrap();
