@@ -3,6 +3,7 @@
 mod algorithm;
 mod base32;
 mod code;
+mod conformance;
 mod ct;
 #[cfg(feature = "png")]
 mod guide;
