@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use futures_lite::future::block_on;
-use keyfob::guard::{Confirmation, Enrolment, GuardErrorKind};
+use keyfob::guard::{Accepted, Confirmation, Enrolment, GuardErrorKind, Purpose, Setup};
 use keyfob::store::MemoryStore;
-use keyfob::{Guard, Keyring, Totp};
+use keyfob::{Guard, Keyring, Totp, Verdict};
 
 const ACCOUNT: &str = "user-17";
 
@@ -30,6 +30,10 @@ impl World {
     fn now(&self) -> u64 {
         self.now.load(SeqCst)
     }
+
+    fn later(&self, seconds: u64) -> u64 {
+        self.now.fetch_add(seconds, SeqCst) + seconds
+    }
 }
 
 fn key(id: &str) -> String {
@@ -38,6 +42,21 @@ fn key(id: &str) -> String {
 
 fn phone(enrolment: &Enrolment) -> Totp {
     enrolment.uri().to_totp().unwrap()
+}
+
+/// Enrols the first authenticator.
+fn enrol(world: &World, guard: &Guard<Arc<MemoryStore>>) -> Totp {
+    let phone = phone(&block_on(guard.enroll(ACCOUNT, "alice")).unwrap());
+    let code = phone.code_at(world.now()).to_string();
+    let Confirmation::Confirmed(_) = block_on(guard.confirm(ACCOUNT, &code)).unwrap() else { panic!() };
+    phone
+}
+
+/// Logs in, at a later step.
+fn log_in(world: &World, guard: &Guard<Arc<MemoryStore>>, phone: &Totp) -> Accepted {
+    let code = phone.code_at(world.later(90)).to_string();
+    let Verdict::Accepted(accepted) = block_on(guard.verify(ACCOUNT, &code)).unwrap() else { panic!() };
+    accepted
 }
 
 #[test]
@@ -55,4 +74,29 @@ fn a_clock_set_back_does_not_keep_an_enrolment_waiting() {
     world.now.store(real + 365 * 86_400 - 60, SeqCst);
     let code = phone.code_at(world.now()).to_string();
     assert!(matches!(block_on(guard.confirm(ACCOUNT, &code)).unwrap(), Confirmation::Confirmed(_)));
+}
+
+#[test]
+fn an_enrolment_that_is_over_holds_up_no_rotation() {
+    let world = World::new();
+    let [first, second, third] = ["first", "second", "third"].map(key);
+    let old = world.server(&first);
+    let phone = enrol(&world, &old);
+    let both = world.server(&format!("{second},{first}"));
+    let proof = both.prove(&log_in(&world, &both, &phone), &Purpose::ADD).unwrap();
+    let ids = || block_on(both.status(ACCOUNT)).unwrap().keys().iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(ids(), ["second"]);
+
+    // By a server that has not heard of the rotation.
+    let behind = world.server(&format!("{first},{second}"));
+    block_on(behind.enroll_with(ACCOUNT, "alice", &Setup::totp(), Some(&proof))).unwrap();
+    assert_eq!(ids(), ["first", "second"], "as long as it can be confirmed, its key is needed");
+    world.later(86_400);
+    assert_eq!(ids(), ["second"]);
+    assert!(!block_on(both.status(ACCOUNT)).unwrap().enrolment_pending());
+
+    let next = world.server(&format!("{third},{second}"));
+    assert!(block_on(next.reseal(ACCOUNT)).unwrap());
+    assert!(!block_on(next.reseal(ACCOUNT)).unwrap());
+    let _ = log_in(&world, &world.server(&third), &phone);
 }
