@@ -1,11 +1,13 @@
 //! What an adversary's reading of the guard and the stores has found, one test each.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 
 use futures_lite::future::block_on;
 use keyfob::guard::{Accepted, Confirmation, Enrolment, GuardErrorKind, Purpose, Setup};
-use keyfob::store::MemoryStore;
+use keyfob::store::{MemoryStore, Store, Swap, Version, conformance};
 use keyfob::{Guard, Keyring, Totp, Verdict};
 
 const ACCOUNT: &str = "user-17";
@@ -99,4 +101,85 @@ fn an_enrolment_that_is_over_holds_up_no_rotation() {
     assert!(block_on(next.reseal(ACCOUNT)).unwrap());
     assert!(!block_on(next.reseal(ACCOUNT)).unwrap());
     let _ = log_in(&world, &world.server(&third), &phone);
+}
+
+/// A store with one mistake. What it compares and what it does then are under the lock one by one.
+#[derive(Default)]
+struct Careless {
+    mistake: Mistake,
+    records: Mutex<HashMap<String, (u64, Vec<u8>)>>,
+    last: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Mistake {
+    #[default]
+    None,
+    CreationRaces,
+    ReplacementRaces,
+    RemovalRaces,
+    NamesAreCut,
+    EveryAccountOfThisVersion,
+}
+
+impl Careless {
+    fn key<'a>(&self, account: &'a str) -> &'a str {
+        let cut = account.char_indices().map(|(at, _)| at).nth(48);
+        cut.filter(|_| self.mistake == Mistake::NamesAreCut).map_or(account, |at| &account[..at])
+    }
+
+    fn change(&self, account: &str, expected: Option<Version>, record: Option<&[u8]>) -> Swap {
+        let account = self.key(account);
+        let racing = match (expected, record) {
+            (None, _) => Mistake::CreationRaces,
+            (_, Some(_)) => Mistake::ReplacementRaces,
+            (_, None) => Mistake::RemovalRaces,
+        };
+        let mut records = self.records.lock().unwrap();
+        if records.get(account).map(|(version, _)| Version::new(*version)) != expected {
+            return Swap::Conflict;
+        }
+        if self.mistake == racing {
+            drop(records);
+            std::thread::yield_now();
+            records = self.records.lock().unwrap();
+        }
+        let version = self.last.fetch_add(1, SeqCst);
+        match record {
+            Some(record) if self.mistake == Mistake::EveryAccountOfThisVersion && expected.is_some() => {
+                // Versions that are counted for each account meet.
+                records.values_mut().for_each(|stored| *stored = (version, record.into()));
+            }
+            Some(record) => drop(records.insert(account.into(), (version, record.into()))),
+            None => drop(records.remove(account)),
+        }
+        Swap::Swapped
+    }
+}
+
+impl Store for Careless {
+    type Error = Infallible;
+
+    async fn load(&self, account: &str) -> Result<Option<(Version, Vec<u8>)>, Self::Error> {
+        let records = self.records.lock().unwrap();
+        Ok(records.get(self.key(account)).map(|(version, record)| (Version::new(*version), record.clone())))
+    }
+
+    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, Self::Error> {
+        Ok(self.change(account, expected, Some(record)))
+    }
+
+    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, Self::Error> {
+        Ok(self.change(account, Some(expected), None))
+    }
+}
+
+#[test]
+fn conformance_tells_careless_stores() {
+    let of = |mistake| conformance::check(&Careless { mistake, ..Careless::default() }, |test| block_on(test));
+    of(Mistake::None).unwrap();
+    let races = [Mistake::CreationRaces, Mistake::ReplacementRaces, Mistake::RemovalRaces];
+    for mistake in races.into_iter().chain([Mistake::NamesAreCut, Mistake::EveryAccountOfThisVersion]) {
+        assert!(of(mistake).is_err(), "{mistake:?} passes");
+    }
 }
