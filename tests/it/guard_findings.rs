@@ -183,3 +183,43 @@ fn conformance_tells_careless_stores() {
         assert!(of(mistake).is_err(), "{mistake:?} passes");
     }
 }
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn no_connection_of_a_pool_loses_a_change() {
+    use keyfob::store::SqliteStore;
+    use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
+
+    let file = std::env::temp_dir().join(format!("keyfob-pool-{}.db", std::process::id()));
+    let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+    let pool = SqlitePoolOptions::new().max_connections(1);
+    let pool = pool.connect_with(options.journal_mode(SqliteJournalMode::Wal)).await.unwrap();
+    let store = SqliteStore::from_pool(pool.clone()).await.unwrap();
+    let version = async || store.load(ACCOUNT).await.unwrap().map(|(version, _)| version);
+
+    // The application forgets that it has begun something.
+    sqlx::raw_sql("BEGIN").execute(&pool).await.unwrap();
+    assert!(store.swap(ACCOUNT, None, b"1").await.is_err(), "acknowledged, and rolled back");
+    sqlx::raw_sql("ROLLBACK").execute(&pool).await.unwrap();
+    assert_eq!(store.swap(ACCOUNT, None, b"1").await.unwrap(), Swap::Swapped);
+    let born = version().await.unwrap();
+    sqlx::raw_sql("BEGIN").execute(&pool).await.unwrap();
+    assert!(store.swap(ACCOUNT, Some(born), b"2").await.is_err());
+    assert!(store.remove(ACCOUNT, born).await.is_err());
+    sqlx::raw_sql("ROLLBACK").execute(&pool).await.unwrap();
+
+    // Or wants something else to be fast.
+    sqlx::raw_sql("PRAGMA synchronous = OFF").execute(&pool).await.unwrap();
+    assert_eq!(store.swap(ACCOUNT, Some(born), b"2").await.unwrap(), Swap::Swapped);
+    let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&pool).await.unwrap();
+    assert_eq!(synchronous, 2);
+    sqlx::raw_sql("PRAGMA synchronous = OFF").execute(&pool).await.unwrap();
+    assert_eq!(store.remove(ACCOUNT, version().await.unwrap()).await.unwrap(), Swap::Swapped);
+    let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&pool).await.unwrap();
+    assert_eq!(synchronous, 2);
+
+    store.close().await;
+    for end in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{end}", file.display()));
+    }
+}
