@@ -160,7 +160,11 @@ impl SecondFactor {
     }
 
     /// Refuses all codes up to this moment: for an operator who has restored the store from a backup, in which codes
-    /// used since then are not spent. Counters cannot be fenced; tokens that have one are best enrolled anew.
+    /// used since then are not spent. The generation changes to one that the account never had, so proofs and trusted
+    /// devices from before are void.
+    ///
+    /// Counters cannot be fenced; tokens that have one are best enrolled anew. Nor can recovery codes: those used since
+    /// the backup are good again until they are replaced, and an authenticator revoked since then is back.
     ///
     /// # Errors
     ///
@@ -175,7 +179,9 @@ impl SecondFactor {
                 one.next = one.next.max(one.window(context.policy, context.now).1.saturating_add(1));
             }
         }
-        Ok(Transition::new(Change::Write(next.write()), || Committed { value: (), events: vec![] }))
+        // By more than anybody has counted since the backup: the next changes must not meet what they had made of it.
+        next.generation = next.generation.wrapping_add(context.now).wrapping_add(1).max(1);
+        Ok(next.changed(context, EventKind::Fenced, ()))
     }
 
     /// Seals everything of the account under the primary key, if it is not. Answers whether there was something to do.

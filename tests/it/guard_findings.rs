@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use futures_lite::future::block_on;
-use keyfob::guard::{Accepted, Confirmation, Enrolment, GuardErrorKind, Purpose, Setup};
+use keyfob::guard::{Accepted, Confirmation, Enrolment, EventKind, GuardErrorKind, Purpose, Setup};
 use keyfob::store::{MemoryStore, Store, Swap, Version, conformance};
 use keyfob::{Guard, Keyring, Totp, Verdict};
 
@@ -222,4 +222,35 @@ async fn no_connection_of_a_pool_loses_a_change() {
     for end in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{end}", file.display()));
     }
+}
+
+#[test]
+fn a_fence_brings_a_generation_that_was_never_there() {
+    let world = World::new();
+    let keys = key("a");
+    let guard = world.server(&keys);
+    let phone = enrol(&world, &guard);
+    let (_, backup) = block_on(world.store.load(ACCOUNT)).unwrap().unwrap();
+    let transfer = Purpose::application("transfer").unwrap();
+
+    let proof = guard.prove(&log_in(&world, &guard, &phone), &Purpose::REGENERATE).unwrap();
+    block_on(guard.regenerate_recovery_codes(ACCOUNT, &proof)).unwrap();
+    let accepted = log_in(&world, &guard, &phone);
+    let (generation, stale) = (accepted.generation(), guard.prove(&accepted, &transfer).unwrap());
+
+    let (version, _) = block_on(world.store.load(ACCOUNT)).unwrap().unwrap();
+    assert_eq!(block_on(world.store.swap(ACCOUNT, Some(version), &backup)).unwrap(), Swap::Swapped);
+    let fenced = Arc::new(AtomicU64::new(0));
+    let count = fenced.clone();
+    let guard = guard.with_events(move |event| {
+        count.fetch_add(u64::from(*event.kind() == EventKind::Fenced), SeqCst);
+    });
+    block_on(guard.operator_fence(ACCOUNT)).unwrap();
+    assert_eq!(fenced.load(SeqCst), 1);
+
+    // One change after the backup, as before: another state of the factors, and no device trusts it.
+    let proof = guard.prove(&log_in(&world, &guard, &phone), &Purpose::REGENERATE).unwrap();
+    block_on(guard.regenerate_recovery_codes(ACCOUNT, &proof)).unwrap();
+    assert_ne!(block_on(guard.status(ACCOUNT)).unwrap().generation(), generation);
+    assert!(block_on(guard.check(ACCOUNT, &stale, &transfer)).is_err());
 }
