@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use futures_lite::future::block_on;
 use keyfob::guard::{Accepted, Confirmation, Enrolment, EventKind, GuardErrorKind, Purpose, Setup};
 use keyfob::store::{MemoryStore, Store, Swap, Version, conformance};
-use keyfob::{Guard, Keyring, Totp, Verdict};
+use keyfob::{Guard, Keyring, Policy, Totp, Verdict};
 
 const ACCOUNT: &str = "user-17";
 
@@ -253,4 +253,22 @@ fn a_fence_brings_a_generation_that_was_never_there() {
     block_on(guard.regenerate_recovery_codes(ACCOUNT, &proof)).unwrap();
     assert_ne!(block_on(guard.status(ACCOUNT)).unwrap().generation(), generation);
     assert!(block_on(guard.check(ACCOUNT, &stale, &transfer)).is_err());
+}
+
+#[test]
+fn an_attempt_is_possible_when_it_is_said_to_be() {
+    let world = World::new();
+    let policy = Policy::default().with_waits(5, 86_400, 86_400).unwrap().with_long_term(5, 24).unwrap();
+    let guard = world.server(&key("a")).with_policy(policy);
+    let phone = enrol(&world, &guard);
+    let now = world.later(900);
+    let shown: Vec<_> = [now - 30, now, now + 30].map(|at| phone.code_at(at).to_string()).into();
+    let wrong = (0..4).map(|guess| format!("{guess:06}")).find(|guess| !shown.contains(guess)).unwrap();
+    for _ in 0..5 {
+        let _ = block_on(guard.verify(ACCOUNT, &wrong)).unwrap();
+    }
+    let retry_at = block_on(guard.status(ACCOUNT)).unwrap().retry_at().unwrap();
+    world.now.store(retry_at, SeqCst);
+    let code = phone.code_at(retry_at).to_string();
+    assert!(matches!(block_on(guard.verify(ACCOUNT, &code)).unwrap(), Verdict::Accepted(_)));
 }
