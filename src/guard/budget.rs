@@ -37,13 +37,13 @@ impl Budget {
         if self.failures >= policy.consecutive_failures() {
             return Gate::Exhausted { retry_at: None };
         }
+        // A failure in the future was made by a clock that ran ahead: it counts as made now, and waits stay bounded.
+        let retry_at = self.failed_at.min(now).saturating_add(policy.wait(self.failures));
         let excess = (self.level_now(policy, now) + FAILURE).saturating_sub(policy.long_term_failures() * FAILURE);
         if excess > 0 {
             let wait = excess.div_ceil(policy.forgiven_per_day());
-            return Gate::Exhausted { retry_at: Some(now.saturating_add(wait)) };
+            return Gate::Exhausted { retry_at: Some(now.saturating_add(wait).max(retry_at)) };
         }
-        // A failure in the future was made by a clock that ran ahead: it counts as made now, and waits stay bounded.
-        let retry_at = self.failed_at.min(now).saturating_add(policy.wait(self.failures));
         if retry_at > now { Gate::Throttled { retry_at } } else { Gate::Open }
     }
 

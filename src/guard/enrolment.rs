@@ -296,11 +296,8 @@ impl SecondFactor {
         random: &Randomness,
         typed: &str,
     ) -> Result<Transition<Confirmation>, GuardError> {
-        let waiting = |pending: &&Pending| {
-            // A beginning in the future was seen by a clock that ran ahead: it counts as now.
-            context.now.saturating_sub(pending.since) < context.policy.enrolment_lifetime() && pending.tries < MAX_TRIES
-        };
-        let pending = self.pending.as_ref().filter(waiting).ok_or(GuardErrorKind::NoEnrolment)?;
+        let waiting = self.pending.as_ref().filter(|pending| pending.is_waiting(context));
+        let pending = waiting.ok_or(GuardErrorKind::NoEnrolment)?;
         let Ok(code) = Code::parse(typed) else {
             let refused = Refused::new(Refusal::Malformed);
             return Ok(Transition::of(Confirmation::Refused { refused, diagnosis: None }, vec![]));
@@ -342,6 +339,12 @@ impl SecondFactor {
 }
 
 impl Pending {
+    /// Whether a code may still confirm it. A beginning in the future was seen by a clock that ran a little ahead; if it
+    /// is further off than an enrolment lasts, the clock was set back, and nobody knows how long this has waited.
+    pub(crate) fn is_waiting(&self, context: &Context<'_>) -> bool {
+        context.now.abs_diff(self.since) < context.policy.enrolment_lifetime() && self.tries < MAX_TRIES
+    }
+
     fn matching(&self, context: &Context<'_>, code: &Code) -> Result<Option<u64>, GuardError> {
         let one = &self.authenticator;
         let hotp = one.hotp(context.account, context.keyring)?;

@@ -60,8 +60,8 @@ impl SecondFactor {
         }
     }
 
-    /// Changes whenever an authenticator is added or removed, recovery codes are replaced, or an operator resets the
-    /// account. Store it with a trusted device or a session, and stop trusting them when it is another. Compare for
+    /// Changes whenever an authenticator is added or removed, recovery codes are replaced, or an operator removes or
+    /// fences the account. Store it with a trusted device or a session, and stop trusting them when it is another. Compare for
     /// equality only.
     #[must_use]
     pub const fn generation(&self) -> u64 {

@@ -18,8 +18,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::pin::Pin;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
+use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::store::{Store, StoreError, Swap, Version};
 
@@ -109,6 +111,11 @@ async fn alone<S: Store>(store: &S) -> Result<(), Violation> {
             "two accounts are one to the store",
         )?;
     }
+    for name in &names {
+        let version = current(store, name, name.as_bytes()).await?;
+        let swapped = store.swap(name, Some(version), &changed(name)).await.map_err(failed)?;
+        require(swapped == Swap::Swapped, "a record could not be replaced under its own version")?;
+    }
     let long = format!("{account}{}", "\u{1f511}".repeat(59));
     let large = vec![0; 1 << 16];
     require(
@@ -116,29 +123,42 @@ async fn alone<S: Store>(store: &S) -> Result<(), Violation> {
         "a long name or a large record was refused",
     )?;
     let version = current(store, &long, &large).await?;
+    // Of the same 254 bytes but for the last: a store may cut names off.
+    let neighbour = format!("{account}{}\u{1f510}", "\u{1f511}".repeat(58));
+    require(
+        store.load(&neighbour).await.map_err(failed)?.is_none(),
+        "two accounts with long names are one to the store",
+    )?;
     require(
         store.remove(&long, version).await.map_err(failed)? == Swap::Swapped,
         "an account with a long name cannot be removed",
     )?;
     for name in &names {
-        let version = current(store, name, name.as_bytes()).await?;
+        let version = current(store, name, &changed(name)).await?;
         require(store.remove(name, version).await.map_err(failed)? == Swap::Swapped, "an account cannot be removed")?;
     }
     Ok(())
 }
 
-/// Eight threads add to one number. Each acknowledged addition must be in it, and the winner of each round is one.
+/// Eight threads make, change and remove one record. Each state of it may be left once, and what was made is there or
+/// was removed.
 fn raced<S: Store>(clients: &[&S], block_on: &(impl Fn(Test<'_>) + Sync)) -> Result<(), Violation> {
     let account = "keyfob-conformance-race";
-    let violation = Mutex::new(Ok(()));
-    let broken = |error: Violation| *violation.lock().unwrap_or_else(PoisonError::into_inner) = Err(error);
-    let (births, additions) = (AtomicU64::new(0), AtomicU64::new(0));
+    let race = Race { account, log: Mutex::default(), violation: Mutex::new(Ok(())), ready: AtomicUsize::new(0) };
+    let threads = THREADS.max(clients.len());
     std::thread::scope(|scope| {
-        for client in clients.iter().cycle().take(THREADS.max(clients.len())) {
-            scope.spawn(|| {
+        for client in clients.iter().cycle().take(threads) {
+            let race = &race;
+            scope.spawn(move || {
+                race.ready.fetch_add(1, Ordering::SeqCst);
+                // Threads that begin one after the other hardly meet. Whoever is late is not waited for.
+                let begun = Instant::now();
+                while race.ready.load(Ordering::SeqCst) < threads && begun.elapsed() < LEAST {
+                    std::thread::yield_now();
+                }
                 block_on(Box::pin(async {
-                    if let Err(error) = race(*client, account, &births, &additions).await {
-                        broken(error);
+                    if let Err(error) = race.run(*client).await {
+                        race.broken(error);
                     }
                 }));
             });
@@ -146,42 +166,103 @@ fn raced<S: Store>(clients: &[&S], block_on: &(impl Fn(Test<'_>) + Sync)) -> Res
     });
     let Some(first) = clients.first() else { return Ok(()) };
     block_on(Box::pin(async {
-        let result = async {
-            let Some((version, record)) = first.load(account).await.map_err(failed)? else {
-                return Err(Violation::Broken("a record was lost in a race"));
-            };
-            require(births.load(Ordering::SeqCst) == 1, "one record was made twice at once")?;
-            let (count, acknowledged) = (number(&record)?, additions.load(Ordering::SeqCst));
-            require(count >= acknowledged, "acknowledged changes were lost in a race")?;
-            require(count == acknowledged, "a refused change took effect in a race")?;
-            require(
-                first.remove(account, version).await.map_err(failed)? == Swap::Swapped,
-                "a record cannot be removed after a race",
-            )
-        };
-        if let Err(error) = result.await {
-            broken(error);
+        if let Err(error) = race.account_for(*first).await {
+            race.broken(error);
         }
     }));
-    violation.into_inner().unwrap_or_else(PoisonError::into_inner)
+    race.violation.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn race<S: Store>(store: &S, account: &str, births: &AtomicU64, additions: &AtomicU64) -> Result<(), Violation> {
-    if store.swap(account, None, b"0").await.map_err(failed)? == Swap::Swapped {
-        births.fetch_add(1, Ordering::SeqCst);
-    }
-    let mut left = ROUNDS;
-    while left > 0 {
-        let Some((version, record)) = store.load(account).await.map_err(failed)? else {
-            return Err(Violation::Broken("a record vanished in a race"));
-        };
-        let next = format!("{}", number(&record)? + 1);
-        if store.swap(account, Some(version), next.as_bytes()).await.map_err(failed)? == Swap::Swapped {
-            additions.fetch_add(1, Ordering::SeqCst);
-            left -= 1;
+/// A race for one record.
+struct Race<'a> {
+    account: &'a str,
+    log: Mutex<Log>,
+    violation: Mutex<Result<(), Violation>>,
+    ready: AtomicUsize,
+}
+
+/// What was acknowledged.
+#[derive(Default)]
+struct Log {
+    /// The version that each change and each removal left behind.
+    left: Vec<Version>,
+    made: u64,
+    changed: u64,
+    removed: u64,
+    /// The numbers that were in the removed records.
+    counted: u64,
+}
+
+impl Race<'_> {
+    /// Some rounds, and for a fast store as many as fit into a moment: in a few it is never caught.
+    async fn run<S: Store>(&self, store: &S) -> Result<(), Violation> {
+        let begun = Instant::now();
+        let mut round = 0;
+        while round < ROUNDS || begun.elapsed() < LEAST {
+            round += 1;
+            let Some((version, record)) = store.load(self.account).await.map_err(failed)? else {
+                if store.swap(self.account, None, b"0").await.map_err(failed)? == Swap::Swapped {
+                    self.note(|log| log.made += 1);
+                }
+                continue;
+            };
+            let number = number(&record)?;
+            let next = format!("{}", number + 1);
+            let removal = round.is_multiple_of(3);
+            let swap = match removal {
+                true => store.remove(self.account, version).await,
+                false => store.swap(self.account, Some(version), next.as_bytes()).await,
+            };
+            if swap.map_err(failed)? == Swap::Swapped {
+                self.note(|log| {
+                    log.left.push(version);
+                    if removal {
+                        log.removed += 1;
+                        log.counted += number;
+                    } else {
+                        log.changed += 1;
+                    }
+                });
+            }
         }
+        Ok(())
     }
-    Ok(())
+
+    async fn account_for<S: Store>(&self, store: &S) -> Result<(), Violation> {
+        let last = store.load(self.account).await.map_err(failed)?;
+        let there = u64::from(last.is_some());
+        let number = last.as_ref().map_or(Ok(0), |(_, record)| number(record))?;
+        {
+            let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut left: Vec<u64> = log.left.iter().map(|version| version.get()).collect();
+            left.sort_unstable();
+            let distinct = left.iter().zip(left.iter().skip(1)).all(|(one, next)| one != next);
+            require(log.changed > 0, "no change went through in a race")?;
+            require(distinct, "one version was replaced or removed twice in a race")?;
+            require(log.made <= log.removed + there, "one record was made twice at once, or lost in a race")?;
+            require(log.counted + number >= log.changed, "acknowledged changes were lost in a race")?;
+            let exact = log.made == log.removed + there && log.counted + number == log.changed;
+            require(exact, "a refused change took effect in a race")?;
+        }
+        let Some((version, _)) = last else { return Ok(()) };
+        require(
+            store.remove(self.account, version).await.map_err(failed)? == Swap::Swapped,
+            "a record cannot be removed after a race",
+        )
+    }
+
+    fn note(&self, what: impl FnOnce(&mut Log)) {
+        what(&mut self.log.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn broken(&self, error: Violation) {
+        *self.violation.lock().unwrap_or_else(PoisonError::into_inner) = Err(error);
+    }
+}
+
+/// The second record of an account.
+fn changed(name: &str) -> Vec<u8> {
+    [name.as_bytes(), b" changed"].concat()
 }
 
 async fn current<S: Store>(store: &S, account: &str, record: &[u8]) -> Result<Version, Violation> {
@@ -228,3 +309,4 @@ impl core::error::Error for Violation {}
 
 const THREADS: usize = 8;
 const ROUNDS: u32 = 100;
+const LEAST: Duration = Duration::from_millis(250);

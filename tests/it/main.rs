@@ -5,6 +5,8 @@ mod base32;
 mod code;
 mod conformance;
 mod ct;
+#[cfg(feature = "guard")]
+mod guard_findings;
 #[cfg(feature = "png")]
 mod guide;
 mod hotp;
