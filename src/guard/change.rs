@@ -74,6 +74,8 @@ impl SecondFactor {
 
     /// Removes an authenticator for good. The proof is for [`Purpose::REVOKE`].
     ///
+    /// An enrolment that waits ends with it: if a stranger began it, revoking is too late once it is confirmed.
+    ///
     /// # Errors
     ///
     /// [`GuardErrorKind::ProofRejected`], [`GuardErrorKind::UnknownAuthenticator`], and
@@ -93,11 +95,14 @@ impl SecondFactor {
         if next.active.is_empty() {
             return Err(GuardErrorKind::LastAuthenticator.into());
         }
+        next.pending = None;
         next.generation = next.generation.wrapping_add(1).max(1);
         Ok(next.changed(context, EventKind::Revoked { authenticator: authenticator.clone() }, ()))
     }
 
     /// Replaces the recovery codes; the old ones are dead. The proof is for [`Purpose::REGENERATE`].
+    ///
+    /// An enrolment that waits ends with it, as with [`revoke`](Self::revoke).
     ///
     /// # Errors
     ///
@@ -115,6 +120,7 @@ impl SecondFactor {
         let (codes, set) = RecoverySet::generate(context, random)?;
         let mut next = self.clone();
         next.recovery = Some(set);
+        next.pending = None;
         next.generation = next.generation.wrapping_add(1).max(1);
         Ok(next.changed(context, EventKind::RecoveryCodesRegenerated, codes))
     }

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::algorithm::Algorithm;
 use crate::code::{Code, Digits};
+use crate::ct;
 use crate::error::{Cause, Error};
 use crate::guard::Context;
 use crate::guard::error::{GuardError, GuardErrorKind};
@@ -227,8 +228,9 @@ impl SecondFactor {
     /// # Errors
     ///
     /// [`GuardErrorKind::ProofRequired`], [`GuardErrorKind::ProofRejected`], [`GuardErrorKind::TooManyAuthenticators`],
-    /// [`GuardErrorKind::UnknownAuthenticator`] for one to replace, [`GuardErrorKind::Invalid`] for names that no URI
-    /// can carry, [`GuardErrorKind::Randomness`].
+    /// [`GuardErrorKind::UnknownAuthenticator`] for one to replace, [`GuardErrorKind::SecretInUse`] for an imported secret
+    /// that an active authenticator has, [`GuardErrorKind::Invalid`] for names that no URI can carry,
+    /// [`GuardErrorKind::Randomness`].
     pub fn enroll(
         &self,
         context: &Context<'_>,
@@ -247,6 +249,8 @@ impl SecondFactor {
             return Err(GuardErrorKind::TooManyAuthenticators.into());
         }
         let secret = match &setup.secret {
+            // Twice, each code would be good twice: once for either.
+            Some(secret) if self.has_secret(context, secret) => return Err(GuardErrorKind::SecretInUse.into()),
             Some(secret) => secret.clone(),
             None => random.secret(setup.algorithm)?,
         };
@@ -335,6 +339,14 @@ impl SecondFactor {
                 Ok(Transition::new(Change::Write(next.write()), move || Committed { value, events }))
             }
         }
+    }
+}
+
+impl SecondFactor {
+    fn has_secret(&self, context: &Context<'_>, secret: &Secret) -> bool {
+        // One that does not open now is no reason not to enrol another.
+        let opened = |one: &Authenticator| context.keyring.open(&one.secret, &one.owner(context.account)).ok();
+        self.active.iter().filter_map(opened).any(|opened| ct::eq(&opened, secret.expose_bytes()))
     }
 }
 

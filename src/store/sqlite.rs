@@ -34,6 +34,8 @@ impl SqliteStore {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
+            // Where a sync leaves the data in the disk's cache without it.
+            .pragma("fullfsync", "on")
             .busy_timeout(Duration::from_secs(10));
         Self::from_pool(SqlitePoolOptions::new().max_connections(4).connect_with(options).await?).await
     }
