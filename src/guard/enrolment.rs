@@ -297,8 +297,8 @@ impl SecondFactor {
         typed: &str,
     ) -> Result<Transition<Confirmation>, GuardError> {
         let waiting = |pending: &&Pending| {
-            // A beginning in the future was seen by a clock that ran ahead: it counts as now.
-            context.now.saturating_sub(pending.since) < context.policy.enrolment_lifetime() && pending.tries < MAX_TRIES
+            // On both sides: an enrolment that a clock far ahead saw must not last until the true time gets there.
+            context.now.abs_diff(pending.since) < context.policy.enrolment_lifetime() && pending.tries < MAX_TRIES
         };
         let pending = self.pending.as_ref().filter(waiting).ok_or(GuardErrorKind::NoEnrolment)?;
         let Ok(code) = Code::parse(typed) else {
