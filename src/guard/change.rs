@@ -32,8 +32,7 @@ impl SecondFactor {
             };
             codes / 10f64.powi(one.digits.get().into())
         };
-        let sealed = self.active.iter().map(|one| &one.secret).chain(self.recovery.as_ref().map(|set| &set.key));
-        let mut keys: Vec<KeyId> = sealed.map(|sealed| sealed.key.clone()).collect();
+        let mut keys: Vec<KeyId> = self.sealed().map(|sealed| sealed.key.clone()).collect();
         keys.sort();
         keys.dedup();
         Status {
@@ -204,8 +203,13 @@ impl SecondFactor {
 
     /// Whether something of the account is sealed under an old key.
     pub(crate) fn needs_resealing(&self, keyring: &Keyring) -> bool {
-        let old = |sealed: &Sealed| sealed.key != *keyring.primary();
-        self.active.iter().any(|one| old(&one.secret)) || self.recovery.as_ref().is_some_and(|set| old(&set.key))
+        self.sealed().any(|sealed| sealed.key != *keyring.primary())
+    }
+
+    /// All that needs a key, an enrolment that waits as well: without its key nothing could be sealed again.
+    fn sealed(&self) -> impl Iterator<Item = &Sealed> {
+        let authenticators = self.active.iter().chain(self.pending.as_ref().map(|pending| &pending.authenticator));
+        authenticators.map(|one| &one.secret).chain(self.recovery.as_ref().map(|set| &set.key))
     }
 
     fn changed<T: Send + 'static>(self, context: &Context<'_>, kind: EventKind, value: T) -> Transition<T> {
