@@ -4,6 +4,8 @@ mod algorithm;
 mod base32;
 mod code;
 mod ct;
+#[cfg(feature = "guard")]
+mod guard;
 #[cfg(feature = "png")]
 mod guide;
 mod hotp;
