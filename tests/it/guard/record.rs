@@ -1,7 +1,7 @@
 use futures_lite::future::block_on;
 use keyfob::guard::{Change, Context, GuardErrorKind, Purpose, Refusal, SecondFactor, Setup, Transition};
 use keyfob::store::Swap;
-use keyfob::{Policy, Verdict};
+use keyfob::{KeyUri, Policy, Secret, Verdict};
 use proptest::prelude::{any, proptest};
 use proptest::{option, sample};
 use serde_json::{Value, json};
@@ -195,8 +195,8 @@ fn a_record_is_at_most_64_kib() {
     record.push(b' ');
     assert_eq!(read(&record).unwrap_err(), GuardErrorKind::RecordInvalid);
     // The largest that there can be has room.
-    let secret = keyfob::Secret::from_bytes(&[7; 1024]).unwrap();
-    let setup = Setup::import(&keyfob::KeyUri::totp("a", "b", &secret).unwrap()).unwrap();
+    let secret = Secret::from_bytes(&[7; 1024]).unwrap();
+    let setup = Setup::import(&KeyUri::totp("a", "b", &secret).unwrap()).unwrap();
     let setup = setup.with_name(&"\"".repeat(256)).unwrap();
     let (world, mut first, _) = World::enrolled_with(Policy::default(), &setup);
     for _ in 0..7 {
