@@ -197,3 +197,14 @@ fn names_that_no_account_or_uri_can_have_are_refused() {
     assert_eq!(kind(block_on(world.guard.enroll(AL, "a:b"))), GuardErrorKind::Invalid);
     assert!(world.bytes(AL).is_none());
 }
+
+#[test]
+fn a_new_factor_begins_with_a_full_budget() {
+    // The re-binding of NIST SP 800-63B-4, section 3.2.2: it takes a proof, so no guesser gets here.
+    let (world, mut first, _) = World::enrolled();
+    world.fail(&first, 4);
+    let proof = world.prove(&mut first, &Purpose::ADD);
+    assert_ne!(world.record()["budget"]["level"], 0);
+    world.add(AL, &Setup::totp(), Some(&proof));
+    assert_eq!(world.record()["budget"]["level"], 0);
+}
