@@ -174,3 +174,18 @@ fn a_proof_is_stored_as_its_token() {
         assert!(serde_json::from_str::<Proof>(json).is_err());
     }
 }
+
+#[test]
+fn a_token_cannot_be_rewritten_to_what_is_asked_for() {
+    let (world, mut phone, proof) = proven();
+    let generation = world.status().generation();
+    let regenerate = world.prove(&mut phone, &Purpose::REGENERATE);
+    block_on(world.guard.regenerate_recovery_codes(AL, &regenerate)).unwrap();
+    let newer = world.status().generation();
+    let token = proof.token().replace(&generation.to_string(), &newer.to_string());
+    assert!(token != proof.token() && !good(&world, AL, &Proof::from_token(&token).unwrap(), &transfer()));
+    let proof = world.prove(&mut phone, &transfer());
+    let token = proof.token().replace("app-transfer", "disable");
+    assert!(!good(&world, AL, &Proof::from_token(&token).unwrap(), &Purpose::DISABLE));
+    assert!(good(&world, AL, &proof, &transfer()), "control");
+}
