@@ -224,8 +224,13 @@ impl SecondFactor {
 
     /// Whether something of the account is sealed under an old key.
     pub(crate) fn needs_resealing(&self, keyring: &Keyring) -> bool {
-        let old = |sealed: &Sealed| sealed.key != *keyring.primary();
-        self.active.iter().any(|one| old(&one.secret)) || self.recovery.as_ref().is_some_and(|set| old(&set.key))
+        self.sealed().any(|sealed| sealed.key != *keyring.primary())
+    }
+
+    /// All that is under a key, an enrolment as well, whether it still waits or not.
+    fn sealed(&self) -> impl Iterator<Item = &Sealed> {
+        let authenticators = self.active.iter().chain(self.pending.as_ref().map(|pending| &pending.authenticator));
+        authenticators.map(|one| &one.secret).chain(self.recovery.as_ref().map(|set| &set.key))
     }
 
     fn changed<T: Send + 'static>(self, context: &Context<'_>, kind: EventKind, value: T) -> Transition<T> {

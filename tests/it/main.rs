@@ -6,6 +6,8 @@ mod code;
 mod conformance;
 mod ct;
 #[cfg(feature = "guard")]
+mod guard;
+#[cfg(feature = "guard")]
 mod guard_findings;
 #[cfg(feature = "png")]
 mod guide;
