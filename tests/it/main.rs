@@ -1,6 +1,8 @@
 //! One integration binary: a module per concept, vectors as data in `tests/data`.
 
 mod algorithm;
+#[cfg(feature = "guard")]
+mod attack;
 mod base32;
 mod code;
 mod ct;
