@@ -328,10 +328,9 @@ impl Checker {
             _ => {}
         }
         let account = &mut self.accounts[at];
-        if next.is_none() || matches!(call.op, Op::Lift | Op::Confirm(_)) {
-            if !matches!(expected, Ok(Answer::Refused(_))) {
-                (account.failures, account.total) = (0, 0);
-            }
+        let refills = next.is_none() || matches!(call.op, Op::Lift | Op::Confirm(_));
+        if refills && !matches!(expected, Ok(Answer::Refused(_))) {
+            (account.failures, account.total) = (0, 0);
         }
         let before = std::mem::replace(&mut account.state, next);
         let codes = |state: &Option<State>| -> HashSet<String> {

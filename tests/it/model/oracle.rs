@@ -50,14 +50,17 @@ pub struct Budget {
     pub level_at: u64,
 }
 
+/// Unless its answer was lost, and whether it was used.
+pub type RecoveryCode = (Option<String>, bool);
+
 /// A record. The generation is which beginning it has, and how many changes there were since.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     pub generation: (u64, u64),
     pub active: Vec<Authenticator>,
     pub pending: Option<Pending>,
-    /// Each code, unless its answer was lost, and whether it was used; and the key it is sealed under.
-    pub recovery: Option<(Vec<(Option<String>, bool)>, usize)>,
+    /// The codes, and the key they are sealed under.
+    pub recovery: Option<(Vec<RecoveryCode>, usize)>,
     pub budget: Budget,
 }
 
