@@ -7,6 +7,7 @@
 //!
 //! A failure names its seed: `KEYFOB_SEED=… cargo test --test it model` runs that one again.
 
+mod call;
 mod checker;
 mod oracle;
 mod script;
