@@ -1,6 +1,8 @@
 //! One integration binary: a module per concept, vectors as data in `tests/data`.
 
 mod algorithm;
+#[cfg(feature = "guard")]
+mod attack;
 mod base32;
 mod code;
 mod conformance;
@@ -17,6 +19,8 @@ mod import;
 mod memory;
 #[cfg(feature = "migration")]
 mod migration;
+#[cfg(feature = "guard")]
+mod model;
 mod oracle;
 mod peers;
 mod printed;
