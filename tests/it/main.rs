@@ -4,6 +4,8 @@ mod algorithm;
 mod base32;
 mod code;
 mod ct;
+#[cfg(feature = "guard")]
+mod guarded;
 #[cfg(feature = "png")]
 mod guide;
 mod hotp;
@@ -15,16 +17,22 @@ mod migration;
 mod oracle;
 mod peers;
 mod printed;
+#[cfg(feature = "guard")]
+mod protocol;
 #[cfg(feature = "import")]
 mod pskc;
 mod qr;
 #[cfg(feature = "qr-read")]
 mod qr_read;
+#[cfg(feature = "guard")]
+mod races;
 mod search;
 mod secret;
 #[cfg(feature = "serde")]
 mod serde;
 mod steam;
+#[cfg(feature = "guard")]
+mod store;
 mod totp;
 mod uri;
 
