@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 use std::path::Path;
+use std::time::Instant;
 
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -36,8 +37,17 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             // Where a sync leaves the data in the disk's cache without it.
             .pragma("fullfsync", "on")
-            .busy_timeout(Duration::from_secs(10));
-        Self::from_pool(SqlitePoolOptions::new().max_connections(4).connect_with(options).await?).await
+            .busy_timeout(PATIENCE);
+        let began = Instant::now();
+        loop {
+            let connected = SqlitePoolOptions::new().max_connections(4).connect_with(options.clone()).await;
+            // A new file becomes WAL while nobody else has it open, and for that SQLite does not wait.
+            let busy = |error: &sqlx::Error| error.as_database_error()?.code().map(|code| code == "5");
+            if connected.as_ref().is_err_and(|error| busy(error) == Some(true)) && began.elapsed() < PATIENCE {
+                continue;
+            }
+            return Self::from_pool(connected?).await;
+        }
     }
 
     /// Uses a pool that the application has already, and makes the table in its database.
@@ -130,3 +140,6 @@ impl Store for SqliteStore {
         Ok(if result.rows_affected() == 1 { Swap::Swapped } else { Swap::Conflict })
     }
 }
+
+/// With others who use the file.
+const PATIENCE: Duration = Duration::from_secs(10);

@@ -11,6 +11,8 @@ mod ct;
 mod guard;
 #[cfg(feature = "guard")]
 mod guard_findings;
+#[cfg(feature = "guard")]
+mod guarded;
 #[cfg(feature = "png")]
 mod guide;
 mod hotp;
@@ -24,16 +26,22 @@ mod model;
 mod oracle;
 mod peers;
 mod printed;
+#[cfg(feature = "guard")]
+mod protocol;
 #[cfg(feature = "import")]
 mod pskc;
 mod qr;
 #[cfg(feature = "qr-read")]
 mod qr_read;
+#[cfg(feature = "guard")]
+mod races;
 mod search;
 mod secret;
 #[cfg(feature = "serde")]
 mod serde;
 mod steam;
+#[cfg(feature = "guard")]
+mod store;
 mod totp;
 mod uri;
 
