@@ -140,7 +140,8 @@ fn a_clock_that_is_set_back_locks_nobody_out_and_gives_nothing_away() {
         world.pass(1);
         assert_eq!(world.verify(&phone.wrong(world.now())).unwrap_err(), Refusal::WrongCode);
         assert_eq!(world.status().consecutive_failures(), 9);
-        let forgiven = 240 * 4;
+        // Not for the time that was counted before.
+        let forgiven = 4 * if back < 240 { 240 - back } else { 240 };
         assert_eq!(level(&world), before - forgiven + DAY, "a leak was gained");
         // Codes of steps that are spent stay so, in the past and in the present.
         let spent = world.record()["active"][0]["next"].as_u64().unwrap() - 1;
@@ -168,13 +169,33 @@ fn a_clock_that_ran_ahead_is_said() {
     assert!(behind.is_some_and(|seconds| seconds.abs_diff(YEAR) < 300), "{behind:?}");
 }
 
+/// Two servers, and the clock of one stands near 1970: who forgives the distance forgives everything, again and again.
+#[test]
+fn clocks_that_are_far_apart_forgive_nothing_twice() {
+    let (world, phone, _) = World::enrolled();
+    let mut compared = 0;
+    for hour in 0..30 * 24 {
+        world.at(T + hour * 3600);
+        // The owner's logins end the waits.
+        world.edit(|record| record["budget"]["failures"] = 0.into());
+        for _ in 0..4 {
+            let answer = world.verify(&phone.wrong(world.now()));
+            compared += u32::from(answer.is_err_and(|reason| reason == Refusal::WrongCode));
+        }
+        world.at(1000 + hour * 3600);
+        let _ = world.verify(&phone.wrong(world.now()));
+    }
+    assert!((100..=100 + 30 * 4).contains(&compared), "{compared}");
+}
+
 #[test]
 fn an_attempt_that_is_barred_compares_nothing_and_writes_nothing() {
     for (failures, level) in [(5, 0), (100, 0), (0, 8_640_000)] {
         let (world, mut phone, _) = World::enrolled();
         let now = world.now();
         world.edit(|record| {
-            record["budget"] = json!({ "failures": failures, "failed_at": now, "level": level, "level_at": now });
+            record["budget"] =
+                json!({ "failures": failures, "failed_at": now, "level": level, "level_at": now, "until": now });
             // Whoever opens the secret, which comes before all comparing, finds it broken.
             record["active"][0]["digits"] = 7.into();
         });
@@ -218,13 +239,13 @@ fn waits_are_bounded_and_end_whatever_was_counted_when() {
     let waits = (1..=10u8, 1..=86_400u32, 1..=86_400u32);
     let limits = (10..=100u8, 10..=100u8, 1..=24u8);
     proptest!(|(now in prop_oneof![0..1u64 << 62, T - YEAR..=T + YEAR], (free, a, b) in waits, (row, cap, drain) in limits,
-                failures in 0..=100u64, level in 0..=8_640_000u64, failed_at in moment(), level_at in moment())| {
+                failures in 0..=100u64, level in 0..=8_640_000u64, failed_at in moment(), (level_at, until) in (moment(), moment()))| {
         let policy = Policy::default().with_waits(free, a.min(b), a.max(b)).unwrap();
         let policy = policy.with_consecutive_failures(row).unwrap().with_long_term(cap, drain).unwrap();
         let world = world.again(policy, &keyring(&["2026"]));
         let mut record = original.clone();
         record["budget"] =
-            json!({ "failures": failures, "failed_at": failed_at, "level": level, "level_at": level_at });
+            json!({ "failures": failures, "failed_at": failed_at, "level": level, "level_at": level_at, "until": until });
         world.put(AL, &serde_json::to_vec(&record).unwrap());
         world.at(now);
         let longest = match world.verify(&phone.wrong(now)).unwrap_err() {
@@ -234,14 +255,15 @@ fn waits_are_bounded_and_end_whatever_was_counted_when() {
                 assert_eq!(world.status().retry_at(), None, "I10");
                 return Ok(());
             }
-            Refusal::Exhausted { .. } => 100 * DAY / u64::from(drain) + 1,
+            Refusal::Exhausted { .. } => (100 * DAY / u64::from(drain) + 1).max(a.max(b).into()),
             Refusal::Throttled { .. } => a.max(b).into(),
             Refusal::WrongCode => return Ok(()),
             other => panic!("{other:?}"),
         };
-        // By as many refusals as there are, each at the moment that the last one named, a code is compared.
+        // By as many refusals as there are, each at the moment that the last one named, a code is compared. One more comes
+        // where a clock gets to a moment that another has counted at before: nothing is forgiven twice.
         let mut begin = now;
-        for last in [longest, a.max(b).into(), 0] {
+        for last in [longest, longest, a.max(b).into(), 0] {
             let Some(retry_at) = world.status().retry_at() else { break };
             assert!(last > 0 && retry_at > begin && retry_at - begin <= last, "I9: {retry_at} at {begin}");
             world.at(retry_at);

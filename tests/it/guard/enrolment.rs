@@ -208,3 +208,33 @@ fn a_new_factor_begins_with_a_full_budget() {
     world.add(AL, &Setup::totp(), Some(&proof));
     assert_eq!(world.record()["budget"]["level"], 0);
 }
+
+#[test]
+fn one_secret_is_enrolled_once() {
+    let secret = Secret::generate();
+    let setup = Setup::import(&KeyUri::totp("a", "b", &secret).unwrap()).unwrap();
+    let (world, mut phone, _) = World::enrolled_with(Policy::default(), &setup);
+    let proof = world.prove(&mut phone, &Purpose::ADD);
+    assert_eq!(kind(world.enroll(AL, &setup, Some(&proof))), GuardErrorKind::SecretInUse);
+    assert!(world.enroll("bo", &setup, None).is_ok());
+}
+
+#[test]
+fn an_enrolment_ends_when_the_factors_change() {
+    for change in [Purpose::REVOKE, Purpose::REGENERATE] {
+        let (world, mut phone, _) = World::enrolled();
+        let proof = world.prove(&mut phone, &Purpose::ADD);
+        let (other, _) = world.add(AL, &Setup::totp(), Some(&proof));
+        let proof = world.prove(&mut phone, &Purpose::ADD);
+        world.enroll(AL, &Setup::totp(), Some(&proof)).unwrap();
+        assert!(world.status().enrolment_pending());
+        let proof = world.prove(&mut phone, &change);
+        if change == Purpose::REVOKE {
+            block_on(world.guard.revoke(AL, &other.id, &proof)).unwrap();
+        } else {
+            block_on(world.guard.regenerate_recovery_codes(AL, &proof)).unwrap();
+        }
+        assert!(!world.status().enrolment_pending());
+        assert_eq!(kind(block_on(world.guard.confirm(AL, "123456"))), GuardErrorKind::NoEnrolment);
+    }
+}

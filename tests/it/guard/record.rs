@@ -59,7 +59,7 @@ fn what_was_read_is_what_is_written() {
     let again = |record: &[u8]| written(&read(record).unwrap().rename(&context, &app.id, "x").unwrap()).unwrap();
     let big = || sample::select(vec![0, 1, 9, 10, 99, 100, T, (1 << 53) - 1, 1 << 53, 1 << 63, u64::MAX - 1, u64::MAX]);
     let number = move || proptest::prop_oneof![big(), any::<u64>()];
-    let numbers = proptest::collection::vec(number(), 12);
+    let numbers = proptest::collection::vec(number(), 13);
     let rest = (-3000..=3000i64, -2..=2i64, 0..=100u64, 0..=8_640_000u64, any::<u8>(), 0..=10usize);
     let name = option::of("[^\\p{Cc}]{0,60}");
     proptest!(|(n in numbers, (offset, lean, failures, level, tries, codes) in rest, name in name)| {
@@ -74,7 +74,8 @@ fn what_was_read_is_what_is_written() {
         if let Some(name) = name {
             record["active"][1]["name"] = name.into();
         }
-        record["budget"] = json!({ "failures": failures, "failed_at": n[7], "level": level, "level_at": n[8] });
+        record["budget"] =
+            json!({ "failures": failures, "failed_at": n[7], "level": level, "level_at": n[8], "until": n[12] });
         (record["pending"]["since"], record["pending"]["tries"]) = (n[9].into(), tries.into());
         (record["recovery"]["created"], record["recovery"]["codes"][1]["used"]) = (n[10].into(), n[11].into());
         record["recovery"]["codes"].as_array_mut().unwrap().truncate(codes);
@@ -97,7 +98,8 @@ fn the_size_of_a_record_does_not_tell_the_verdict() {
             phone.counter = next;
             let mut record = world.record();
             record["active"][0]["next"] = next.into();
-            record["budget"] = json!({ "failures": failures, "failed_at": 0, "level": level, "level_at": now });
+            record["budget"] =
+                json!({ "failures": failures, "failed_at": 0, "level": level, "level_at": now, "until": now });
             let record = bytes(&record);
             let typed = [phone.hotp.code(next).to_string(), phone.wrong(now), phone.hotp.code(next - 1).to_string()];
             let (records, verdicts): (Vec<_>, Vec<_>) = typed.iter().map(|typed| decide(&record, now, typed)).unzip();
@@ -195,13 +197,15 @@ fn a_record_is_at_most_64_kib() {
     record.push(b' ');
     assert_eq!(read(&record).unwrap_err(), GuardErrorKind::RecordInvalid);
     // The largest that there can be has room.
-    let secret = Secret::from_bytes(&[7; 1024]).unwrap();
-    let setup = Setup::import(&KeyUri::totp("a", "b", &secret).unwrap()).unwrap();
-    let setup = setup.with_name(&"\"".repeat(256)).unwrap();
-    let (world, mut first, _) = World::enrolled_with(Policy::default(), &setup);
-    for _ in 0..7 {
+    let setup = |byte| {
+        let secret = Secret::from_bytes(&[byte; 1024]).unwrap();
+        let setup = Setup::import(&KeyUri::totp("a", "b", &secret).unwrap()).unwrap();
+        setup.with_name(&"\"".repeat(256)).unwrap()
+    };
+    let (world, mut first, _) = World::enrolled_with(Policy::default(), &setup(0));
+    for byte in 1..8 {
         let proof = world.prove(&mut first, &Purpose::ADD);
-        world.add(AL, &setup, Some(&proof));
+        world.add(AL, &setup(byte), Some(&proof));
     }
     assert!(world.bytes(AL).unwrap().len() < 1 << 15);
 }

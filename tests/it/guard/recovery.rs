@@ -107,7 +107,6 @@ fn a_code_may_be_typed_as_it_is_read() {
 fn each_code_is_accepted_once_in_any_order() {
     let (world, _, mut codes) = World::enrolled();
     let mut random = Random(1);
-    let length = world.bytes(AL).unwrap().len();
     for left in (0..10u8).rev() {
         world.pass(DAY);
         let code = codes.remove(usize::try_from(random.below(codes.len() as u64)).unwrap());
@@ -119,7 +118,6 @@ fn each_code_is_accepted_once_in_any_order() {
         assert_eq!(world.verify(&code).unwrap_err(), Refusal::Replayed);
         assert_eq!(world.heard(), [EventKind::Refused { reason: Refusal::Replayed }]);
         assert_eq!(world.stored(AL), before, "a replay cannot be a guess");
-        assert_eq!(before.unwrap().1.len(), length, "the size tells how many are used");
     }
 }
 

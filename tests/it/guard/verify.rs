@@ -1,6 +1,6 @@
 use futures_lite::future::block_on;
 use keyfob::guard::{EventKind, Method, Purpose, Refusal, Resynchronisation, Setup};
-use keyfob::{Algorithm, Digits, KeyUri, LookAhead, Policy, Secret, Window};
+use keyfob::{Algorithm, Digits, KeyUri, LookAhead, Policy, Secret, Totp, Window};
 
 use super::{AL, DAY, Phone, T, World};
 
@@ -101,11 +101,24 @@ fn any_of_eight_authenticators_will_do() {
 
 #[test]
 fn a_code_that_two_authenticators_share_is_spent_for_both() {
-    let secret = Secret::from_bytes(b"12345678901234567890").unwrap();
-    let same = Setup::import(&KeyUri::totp("Other", "al", &secret).unwrap()).unwrap();
-    let (world, mut one, _) = World::enrolled_with(Policy::default(), &same);
+    let setup = |secret: &[u8; 20]| {
+        Setup::import(&KeyUri::totp("Other", "al", &Secret::from_bytes(secret).unwrap()).unwrap()).unwrap()
+    };
+    // Two secrets whose codes meet once. Of two thousand, some pair does.
+    let at = T + 240;
+    let mut codes = std::collections::HashMap::new();
+    let (first, second) = (0u64..)
+        .find_map(|number| {
+            let mut secret = [7; 20];
+            secret[..8].copy_from_slice(&number.to_be_bytes());
+            let code = Totp::new(&Secret::from_bytes(&secret).unwrap()).code_at(at).to_string();
+            codes.insert(code, secret).map(|other| (other, secret))
+        })
+        .unwrap();
+    let (world, mut one, _) = World::enrolled_with(Policy::default(), &setup(&first));
     let proof = world.prove(&mut one, &Purpose::ADD);
-    let (mut other, _) = world.add(AL, &same, Some(&proof));
+    let (mut other, _) = world.add(AL, &setup(&second), Some(&proof));
+    world.at(at);
     let typed = one.code(world.now());
     assert_eq!(typed, other.code(world.now()));
     assert_eq!(*world.verify(&typed).unwrap().authenticator().unwrap(), one.id);
