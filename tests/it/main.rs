@@ -10,8 +10,6 @@ mod ct;
 #[cfg(feature = "guard")]
 mod guard;
 #[cfg(feature = "guard")]
-mod guard_findings;
-#[cfg(feature = "guard")]
 mod guarded;
 #[cfg(feature = "png")]
 mod guide;
