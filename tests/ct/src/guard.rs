@@ -141,7 +141,7 @@ fn controls(case: &mut impl FnMut(&str, Box<dyn Fn(&mut Inputs) -> Run>)) {
         mask
     }
     case(
-        "control budget charged in a branch",
+        "control of the guard, budget charged in a branch",
         Box::new(|inputs| {
             let (accepted, mut failures) = (verdict(inputs), 3u64);
             Box::new(move || {
@@ -155,21 +155,21 @@ fn controls(case: &mut impl FnMut(&str, Box<dyn Fn(&mut Inputs) -> Run>)) {
         }),
     );
     case(
-        "control record in as many digits as it takes",
+        "control of the guard, record in as many digits as it takes",
         Box::new(|inputs| {
             let step = 9_999_999 + (verdict(inputs) & 1);
             Box::new(move || drop(black_box(format!("{{\"next\":{}}}", black_box(step)))))
         }),
     );
     case(
-        "control record written for misses only",
+        "control of the guard, record written for misses only",
         Box::new(|inputs| {
             let (accepted, record) = (verdict(inputs), vec![7u8; 900]);
             Box::new(move || drop(black_box((black_box(accepted) == 0).then(|| black_box(&record).clone()))))
         }),
     );
     case(
-        "control authenticators until one matches",
+        "control of the guard, authenticators until one matches",
         Box::new(|inputs| {
             let own = [verdict(inputs), verdict(inputs), verdict(inputs)];
             Box::new(move || {
