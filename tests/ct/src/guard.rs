@@ -315,7 +315,7 @@ impl Account {
     }
 
     /// Runs a decision on the account as it is now, with the keys secret from now on.
-    fn decide(self) -> impl Fn(&mut dyn FnMut(&SecondFactor, &Context<'_>)) {
+    fn decide(self) -> impl Fn(Look<'_>) {
         let (_, record) = now(self.guard.store().load(ACCOUNT)).unwrap().unwrap();
         let factor = SecondFactor::read(Some(&record)).unwrap();
         let (id, key) = self.keyring.split_at(2);
@@ -362,3 +362,6 @@ fn now<T>(future: impl Future<Output = T>) -> T {
         Poll::Pending => panic!("the store waits"),
     }
 }
+
+/// What is done with a record that was read.
+type Look<'a> = &'a mut dyn FnMut(&SecondFactor, &Context<'_>);
