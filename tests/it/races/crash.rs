@@ -32,8 +32,13 @@ fn no_acknowledged_acceptance_is_lost_by_a_kill() {
 fn a_store_that_writes_behind_loses_some() {
     let lives = lives("behind", "behind", 1, 10);
     let (lost, of) = (lives.forgotten.len(), lives.acknowledged.len());
-    report(&format!("written behind, 10 kills: {lost} of {of} acceptances lost"));
-    assert!(lost > 0);
+    let mut different = lives.acknowledged;
+    different.sort_unstable();
+    different.dedup();
+    // What one life loses, the next one accepts again. Only the last kill can leave it forgotten.
+    let again = of - different.len();
+    report(&format!("written behind, 10 kills: of {of} acceptances {again} twice, {lost} forgotten"));
+    assert!(again + lost > 0);
 }
 
 struct Lives {
