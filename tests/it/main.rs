@@ -12,6 +12,8 @@ mod import;
 mod memory;
 #[cfg(feature = "migration")]
 mod migration;
+#[cfg(feature = "guard")]
+mod model;
 mod oracle;
 mod peers;
 mod printed;

@@ -1,0 +1,428 @@
+//! I1 to I10 over what was seen, whatever the oracle says; then, if `strict`, that the oracle says the same.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use keyfob::guard::{Accepted, AuthenticatorId, GuardErrorKind, Refusal};
+use serde_json::Value;
+
+use super::oracle::{Answer, DAY, Gate, Limits, Op, Phone, State, Typed, World};
+
+/// Which invariant, and what was seen.
+#[derive(Debug)]
+pub struct Violation(pub &'static str, pub String);
+
+/// What was asked. `source` is the phone and the counter whose code was typed, or the second of two.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub op: Op,
+    pub typed: [String; 2],
+    pub source: Option<(usize, u64)>,
+}
+
+pub struct Seen {
+    pub outcome: Result<Answer, GuardErrorKind>,
+    pub phone: Option<Phone>,
+    pub codes: Option<Vec<String>>,
+    pub accepted: Option<Accepted>,
+}
+
+/// How the store took part: how many changes took effect, whether it was made to fail, and the record afterwards, if
+/// nobody else has written since.
+pub struct Stored<'a> {
+    pub applied: u32,
+    pub faulted: bool,
+    pub record: Option<Option<&'a [u8]>>,
+}
+
+#[derive(Default)]
+pub struct Account {
+    pub name: String,
+    pub state: Option<State>,
+    pub snapshot: Option<(Option<Vec<u8>>, Option<State>)>,
+    pub last: Option<Call>,
+    /// Failures told of since the last success.
+    failures: u64,
+    /// All of them, each a day's worth of seconds, less what the clock has forgiven since.
+    total: u64,
+    clock: u64,
+}
+
+pub struct Checker {
+    pub limits: Limits,
+    pub strict: bool,
+    pub phones: Vec<Phone>,
+    pub ids: Vec<AuthenticatorId>,
+    pub accounts: Vec<Account>,
+    pub primary: usize,
+    /// How often each kind of answer was seen.
+    pub counts: BTreeMap<String, u64>,
+    epoch: u64,
+    accepted: HashSet<(usize, u64)>,
+    highest: HashMap<usize, u64>,
+    gone: HashSet<usize>,
+    spent: HashSet<String>,
+}
+
+impl Checker {
+    pub fn new(limits: Limits, strict: bool, accounts: &[&str]) -> Self {
+        let account = |name: &&str| Account { name: (*name).into(), ..Account::default() };
+        Self {
+            limits,
+            strict,
+            phones: Vec::new(),
+            ids: Vec::new(),
+            accounts: accounts.iter().map(account).collect(),
+            primary: 0,
+            counts: BTreeMap::new(),
+            epoch: 0,
+            accepted: HashSet::new(),
+            highest: HashMap::new(),
+            gone: HashSet::new(),
+            spent: HashSet::new(),
+        }
+    }
+
+    pub fn gate(&self, at: usize, now: u64) -> Gate {
+        self.accounts[at].state.as_ref().map_or(Gate::Open, |state| state.budget.gate(self.limits, now))
+    }
+
+    pub fn check(
+        &mut self,
+        at: usize,
+        call: &Call,
+        now: Option<u64>,
+        seen: &mut Seen,
+        stored: &Stored<'_>,
+    ) -> Result<(), Violation> {
+        self.count(call, &seen.outcome);
+        let Some(now) = now else {
+            let right = seen.outcome == Err(GuardErrorKind::Clock) && stored.applied == 0;
+            return if right { Ok(()) } else { Err(Violation("I6", format!("without a clock: {:?}", seen.outcome))) };
+        };
+        self.epoch += 1;
+        let world = World {
+            account: at,
+            now,
+            limits: self.limits,
+            phones: &self.phones,
+            primary: self.primary,
+            epoch: self.epoch,
+        };
+        let (expected, next) = world.predict(self.accounts[at].state.as_ref(), &call.op);
+        let old_key = self.accounts[at].state.as_ref().is_some_and(|state| state.old_key(self.primary));
+        let silent = stored.faulted && matches!(seen.outcome, Err(GuardErrorKind::Store | GuardErrorKind::Contended));
+        // Written, and nobody heard: as good as told, the same code must not be right once more.
+        let outcome = if silent && stored.applied > 0 { &expected } else { &seen.outcome };
+        self.invariants(at, call, now, outcome)?;
+        self.writes(call, &seen.outcome, stored, old_key, next.is_some())?;
+        if let Ok(answer) = &seen.outcome
+            && let Some(record) = stored.record
+        {
+            self.carried(at, now, call, answer, record)?;
+        }
+
+        if self.strict && !silent && expected != seen.outcome {
+            return Err(Violation("model", format!("expected {expected:?}, saw {:?}", seen.outcome)));
+        }
+        if let Some(mut next) = next.filter(|_| !silent || stored.applied > 0) {
+            let record = stored.record.flatten();
+            let resealed = stored.applied > 1;
+            if let Some(next) = next.as_mut().filter(|_| old_key && resealed && accepting(&seen.outcome)) {
+                next.reseal(self.primary);
+            }
+            self.adopt(at, call, &expected, next, seen, record);
+        }
+        match stored.record {
+            Some(record) if self.strict => self.same(at, record),
+            _ => Ok(()),
+        }
+    }
+
+    fn invariants(
+        &mut self,
+        at: usize,
+        call: &Call,
+        now: u64,
+        outcome: &Result<Answer, GuardErrorKind>,
+    ) -> Result<(), Violation> {
+        let gate = self.gate(at, now);
+        let account = &mut self.accounts[at];
+        let forward = now.saturating_sub(account.clock);
+        account.clock = now;
+        account.total = account.total.saturating_sub(forward.saturating_mul(self.limits.per_day));
+        let Ok(answer) = outcome else { return Ok(()) };
+
+        let guess = matches!(call.op, Op::Verify(Typed::Code(_)) | Op::Resync(..));
+        let missed = guess && matches!(answer, Answer::Refused(Refusal::WrongCode | Refusal::Replayed));
+        if missed {
+            account.failures += 1;
+            account.total += DAY;
+            if account.failures > self.limits.consecutive || account.total > self.limits.long_term * DAY {
+                let text = format!("{} in a row, {} s in all", account.failures, account.total);
+                return Err(Violation("I3", text));
+            }
+        }
+        let hit = matches!(answer, Answer::Accepted { .. } | Answer::Resynchronised { .. });
+        if hit || missed {
+            match gate {
+                Gate::Open => {}
+                Gate::Throttled(_) => return Err(Violation("I4", format!("compared while throttled: {answer:?}"))),
+                // By the long-term count, which time alone drains, or by the other, which it does not.
+                Gate::Exhausted(Some(_)) => {
+                    return Err(Violation("I3", format!("compared beyond the total: {answer:?}")));
+                }
+                Gate::Exhausted(None) => {
+                    return Err(Violation("I10", format!("compared though exhausted: {answer:?}")));
+                }
+            }
+        }
+        match *answer {
+            Answer::Accepted { phone, offset, .. } | Answer::Resynchronised { phone, offset } => {
+                account.failures = 0;
+                if self.gone.contains(&phone) {
+                    return Err(Violation("I10", format!("authenticator {phone} is revoked")));
+                }
+                let counter = self.counter(at, phone, offset, now, call);
+                if matches!(answer, Answer::Resynchronised { .. }) {
+                    self.spend(phone, counter - 1)?;
+                }
+                self.spend(phone, counter)
+            }
+            Answer::Confirmed { .. } => {
+                (account.failures, account.total) = (0, 0);
+                call.source.map_or(Ok(()), |(phone, counter)| self.spend(phone, counter))
+            }
+            Answer::Recovered { .. } => {
+                account.failures = 0;
+                if let Gate::Exhausted(_) = gate {
+                    account.total = 0;
+                }
+                let Op::Verify(Typed::Recovery(code)) = &call.op else { return Ok(()) };
+                let fresh = self.spent.insert(code.clone());
+                if fresh { Ok(()) } else { Err(Violation("I7", "a recovery code was accepted again".into())) }
+            }
+            Answer::Refused(Refusal::Throttled { retry_at }) => self.bounded(now, retry_at),
+            Answer::Refused(Refusal::Exhausted { retry_at }) | Answer::Status { retry_at, .. } => {
+                self.bounded(now, retry_at.unwrap_or(now))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn bounded(&self, now: u64, retry_at: u64) -> Result<(), Violation> {
+        let longest = self.limits.longest_wait.max(DAY.div_ceil(self.limits.per_day));
+        let bounded = retry_at >= now && retry_at - now <= longest;
+        if bounded { Ok(()) } else { Err(Violation("I9", format!("at {now}, wait until {retry_at}"))) }
+    }
+
+    fn spend(&mut self, phone: usize, counter: u64) -> Result<(), Violation> {
+        if !self.accepted.insert((phone, counter)) {
+            return Err(Violation("I1", format!("{counter} of authenticator {phone} was accepted again")));
+        }
+        match self.highest.insert(phone, counter) {
+            Some(highest) if highest >= counter => {
+                Err(Violation("I2", format!("{counter} of authenticator {phone} after {highest}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn counter(&self, at: usize, phone: usize, offset: i64, now: u64, call: &Call) -> u64 {
+        match (self.phones[phone].period, call.source) {
+            (Some(period), _) => (now / period).wrapping_add_signed(offset),
+            (None, Some((source, counter))) if source == phone => counter,
+            // By accident, a random code.
+            _ => {
+                let active = self.accounts[at].state.iter().flat_map(|state| &state.active);
+                let spent = active.into_iter().find(|one| one.phone == phone).map_or(0, |one| one.next);
+                spent.wrapping_add_signed(offset)
+            }
+        }
+    }
+
+    /// I6: an answer has one write, an error none, unless it is the store's own.
+    fn writes(
+        &self,
+        call: &Call,
+        outcome: &Result<Answer, GuardErrorKind>,
+        stored: &Stored<'_>,
+        old_key: bool,
+        changes: bool,
+    ) -> Result<(), Violation> {
+        let allowed = match outcome {
+            Err(GuardErrorKind::Store) => 1,
+            Err(_) => 0,
+            Ok(_) => 1 + u32::from(accepting(outcome) && old_key),
+        };
+        if stored.applied > allowed {
+            let text = format!("{} writes for {:?}: {outcome:?}", stored.applied, call.op);
+            return Err(Violation("I6", text));
+        }
+        if outcome.is_ok() && changes && stored.applied == 0 {
+            return Err(Violation("I5", format!("nothing was written for {:?}: {outcome:?}", call.op)));
+        }
+        Ok(())
+    }
+
+    /// I5: what was told is in the record.
+    fn carried(
+        &self,
+        at: usize,
+        now: u64,
+        call: &Call,
+        answer: &Answer,
+        record: Option<&[u8]>,
+    ) -> Result<(), Violation> {
+        let record: Value = record.map_or(Value::Null, |record| serde_json::from_slice(record).unwrap());
+        let next_of = |phone: usize| {
+            let active = record["active"].as_array().into_iter().flatten();
+            active.into_iter().find(|one| one["id"] == self.ids[phone].as_str()).and_then(|one| one["next"].as_u64())
+        };
+        let carried = match *answer {
+            Answer::Accepted { phone, offset, .. } | Answer::Resynchronised { phone, offset } => {
+                next_of(phone) > Some(self.counter(at, phone, offset, now, call))
+            }
+            Answer::Recovered { left } => {
+                let codes = record["recovery"]["codes"].as_array().into_iter().flatten();
+                codes.filter(|code| code["used"] == 0).count() == left
+            }
+            Answer::Refused(Refusal::WrongCode | Refusal::Replayed)
+                if matches!(call.op, Op::Verify(Typed::Code(_)) | Op::Resync(..)) =>
+            {
+                record["budget"]["failures"].as_u64() > Some(0)
+            }
+            _ => true,
+        };
+        if carried { Ok(()) } else { Err(Violation("I5", format!("the record does not carry {answer:?}"))) }
+    }
+
+    fn adopt(
+        &mut self,
+        at: usize,
+        call: &Call,
+        expected: &Result<Answer, GuardErrorKind>,
+        mut next: Option<State>,
+        seen: &mut Seen,
+        record: Option<&[u8]>,
+    ) {
+        let lost = || record.map_or(Value::Null, |record| serde_json::from_slice::<Value>(record).unwrap());
+        match (&call.op, &mut next) {
+            (Op::Enroll { hotp, .. }, Some(next)) => {
+                // If the answer was lost, so is the secret.
+                let phone = seen.phone.take().unwrap_or_else(|| {
+                    let id = lost()["pending"]["authenticator"]["id"].as_str().and_then(AuthenticatorId::new);
+                    let period = (!hotp).then_some(30);
+                    Phone { id: id.unwrap(), hotp: None, period, counter: 0, ahead: 0 }
+                });
+                if let Some(pending) = &mut next.pending {
+                    pending.one.phone = self.phones.len();
+                }
+                self.ids.push(phone.id.clone());
+                self.phones.push(phone);
+            }
+            (Op::Confirm(_) | Op::Regenerate(_), Some(next)) => {
+                if let (Some(told), Some((codes, _))) = (seen.codes.take(), &mut next.recovery) {
+                    *codes = told.into_iter().map(|code| (Some(code), false)).collect();
+                }
+            }
+            _ => {}
+        }
+        let account = &mut self.accounts[at];
+        if next.is_none() || matches!(call.op, Op::Lift | Op::Confirm(_)) {
+            if !matches!(expected, Ok(Answer::Refused(_))) {
+                (account.failures, account.total) = (0, 0);
+            }
+        }
+        let before = std::mem::replace(&mut account.state, next);
+        let codes = |state: &Option<State>| -> HashSet<String> {
+            let sets = state.iter().flat_map(|state| &state.recovery);
+            sets.flat_map(|(codes, _)| codes.iter().filter_map(|(code, _)| code.clone())).collect()
+        };
+        let phones = |state: &Option<State>| -> HashSet<usize> {
+            state.iter().flat_map(|state| state.active.iter().map(|one| one.phone)).collect()
+        };
+        self.spent.extend(codes(&before).difference(&codes(&account.state)).cloned());
+        self.gone.extend(phones(&before).difference(&phones(&account.state)));
+    }
+
+    /// A backup was restored and fenced: what it cannot know is forgotten here as well, as the documentation says, and
+    /// no more than that. Steps up to the fence stay spent.
+    pub fn restored(&mut self, at: usize) {
+        let account = &mut self.accounts[at];
+        (account.failures, account.total) = (0, 0);
+        let Some(state) = &account.state else { return };
+        let pending = state.pending.iter().map(|pending| &pending.one);
+        for one in state.active.iter().chain(pending) {
+            self.gone.remove(&one.phone);
+            self.accepted.retain(|(phone, counter)| *phone != one.phone || *counter < one.next);
+            self.highest.remove(&one.phone);
+            self.highest.extend(one.next.checked_sub(1).map(|highest| (one.phone, highest)));
+        }
+        for (code, used) in state.recovery.iter().flat_map(|(codes, _)| codes) {
+            if let Some(code) = code.as_ref().filter(|_| !used) {
+                self.spent.remove(code);
+            }
+        }
+    }
+
+    /// That the record says what the oracle thinks it says.
+    fn same(&self, at: usize, record: Option<&[u8]>) -> Result<(), Violation> {
+        let state = self.accounts[at].state.as_ref();
+        let value = record.map(|record| serde_json::from_slice::<Value>(record).unwrap());
+        let same = match (state, &value) {
+            (None, None) => true,
+            (Some(state), Some(value)) => self.agree(state, value),
+            _ => false,
+        };
+        if same { Ok(()) } else { Err(Violation("model", format!("{state:?} is not {value:?}"))) }
+    }
+
+    fn agree(&self, state: &State, value: &Value) -> bool {
+        let one = |one: &super::oracle::Authenticator, value: &Value| {
+            value["id"] == self.ids[one.phone].as_str()
+                && value["next"] == one.next
+                && value["offset"] == one.offset
+                && value["lean"] == one.lean
+                && value["secret"]["key"] == format!("k{}", one.key)
+        };
+        let active = value["active"].as_array().unwrap();
+        let used = value["recovery"]["codes"].as_array().map(|codes| codes.iter().map(|code| code["used"] != 0));
+        let budget = &state.budget;
+        let stored = &value["budget"];
+        active.len() == state.active.len()
+            && state.active.iter().zip(active).all(|(a, b)| one(a, b))
+            && state.pending.is_some() == value["pending"].is_object()
+            && state.pending.as_ref().is_none_or(|pending| {
+                let stored = &value["pending"];
+                one(&pending.one, &stored["authenticator"])
+                    && (stored["since"] == pending.since && stored["tries"] == pending.tries)
+            })
+            && match (&state.recovery, used) {
+                (Some((codes, key)), Some(used)) => {
+                    codes.iter().map(|(_, used)| *used).eq(used) && value["recovery"]["key"]["key"] == format!("k{key}")
+                }
+                (None, None) => true,
+                _ => false,
+            }
+            && stored["failures"] == budget.failures
+            && stored["failed_at"] == budget.failed_at
+            && stored["level"] == budget.level
+            && stored["level_at"] == budget.level_at
+    }
+
+    fn count(&mut self, call: &Call, outcome: &Result<Answer, GuardErrorKind>) {
+        let text = match outcome {
+            Ok(Answer::Refused(Refusal::Exhausted { retry_at: None })) => "Exhausted for good".into(),
+            Ok(Answer::Refused(reason)) => format!("{reason:?}"),
+            Ok(Answer::Done) => format!("{:?}", call.op),
+            Ok(answer) => format!("{answer:?}"),
+            Err(kind) => format!("{kind:?}"),
+        };
+        let word = if text == "Exhausted for good" { &text } else { text.split([' ', '(', '{']).next().unwrap() };
+        *self.counts.entry(word.into()).or_default() += 1;
+    }
+}
+
+fn accepting(outcome: &Result<Answer, GuardErrorKind>) -> bool {
+    matches!(outcome, Ok(Answer::Accepted { .. } | Answer::Recovered { .. }))
+}

@@ -1,0 +1,467 @@
+//! What the guard should answer, said a second time: with branches, early exits and no regard for time.
+
+use keyfob::Hotp;
+use keyfob::guard::{AuthenticatorId, GuardErrorKind, Purpose, Refusal};
+
+/// The limits, as numbers of their own.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub free: u64,
+    pub first_wait: u64,
+    pub longest_wait: u64,
+    pub consecutive: u64,
+    pub long_term: u64,
+    pub per_day: u64,
+    pub within: u64,
+}
+
+/// What the user holds. `hotp` is unknown if the answer that told of it was lost.
+pub struct Phone {
+    pub id: AuthenticatorId,
+    pub hotp: Option<Hotp>,
+    pub period: Option<u64>,
+    pub counter: u64,
+    /// Steps.
+    pub ahead: i64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Authenticator {
+    pub phone: usize,
+    pub next: u64,
+    pub offset: i64,
+    pub lean: i64,
+    pub key: usize,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pending {
+    pub one: Authenticator,
+    pub since: u64,
+    pub tries: u8,
+    pub replaces: Option<usize>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Budget {
+    pub failures: u64,
+    pub failed_at: u64,
+    pub level: u64,
+    pub level_at: u64,
+}
+
+/// A record. The generation is which beginning it has, and how many changes there were since.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    pub generation: (u64, u64),
+    pub active: Vec<Authenticator>,
+    pub pending: Option<Pending>,
+    /// Each code, unless its answer was lost, and whether it was used; and the key it is sealed under.
+    pub recovery: Option<(Vec<(Option<String>, bool)>, usize)>,
+    pub budget: Budget,
+}
+
+#[derive(Clone, Debug)]
+pub enum Typed {
+    Code(String),
+    Malformed,
+    Recovery(String),
+}
+
+/// A proof by what it is bound to.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    pub account: usize,
+    pub purpose: Purpose,
+    pub generation: (u64, u64),
+    pub expires: u64,
+}
+
+#[derive(Clone, Debug)]
+pub enum Op {
+    Confirm(Typed),
+    Disable(Option<Bound>),
+    Enroll { replaces: Option<usize>, hotp: bool, proof: Option<Bound> },
+    Fence,
+    Lift,
+    Regenerate(Option<Bound>),
+    Remove,
+    Rename(usize),
+    Reseal,
+    Resync(Typed, Typed),
+    Revoke(usize, Option<Bound>),
+    Status,
+    Verify(Typed),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    Accepted { phone: usize, offset: i64, left: usize },
+    Confirmed { recovery_codes: bool },
+    Done,
+    Enrolled,
+    Recovered { left: usize },
+    Refused(Refusal),
+    Resealed(bool),
+    Resynchronised { phone: usize, offset: i64 },
+    Status { failures: u64, left: usize, active: usize, exhausted: bool, retry_at: Option<u64> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Gate {
+    Exhausted(Option<u64>),
+    Open,
+    Throttled(u64),
+}
+
+/// The answer, and the record afterwards if it is written: `Some(None)` removes it.
+pub type Prediction = (Result<Answer, GuardErrorKind>, Option<Option<State>>);
+
+pub const DAY: u64 = 86_400;
+
+impl Budget {
+    fn level(&self, limits: Limits, now: u64) -> u64 {
+        self.level.saturating_sub(now.saturating_sub(self.level_at).saturating_mul(limits.per_day))
+    }
+
+    pub fn gate(&self, limits: Limits, now: u64) -> Gate {
+        let level = self.level(limits, now);
+        if self.failures >= limits.consecutive {
+            return Gate::Exhausted(None);
+        }
+        if level + DAY > limits.long_term * DAY {
+            let wait = (level + DAY - limits.long_term * DAY).div_ceil(limits.per_day);
+            return Gate::Exhausted(Some(now.saturating_add(wait)));
+        }
+        let wait = match self.failures {
+            failures if failures < limits.free => 0,
+            failures => (limits.first_wait << (failures - limits.free).min(20)).min(limits.longest_wait),
+        };
+        let end = self.failed_at.min(now).saturating_add(wait);
+        if end > now { Gate::Throttled(end) } else { Gate::Open }
+    }
+
+    fn failed(&mut self, limits: Limits, now: u64) {
+        let level = self.level(limits, now) + DAY;
+        *self = Self { failures: self.failures + 1, failed_at: now, level, level_at: now };
+    }
+
+    fn succeeded(&mut self, limits: Limits, now: u64) {
+        let level = self.level(limits, now);
+        *self = Self { failures: 0, failed_at: self.failed_at.min(now), level, level_at: now };
+    }
+}
+
+impl Authenticator {
+    fn window(&self, phone: &Phone, now: u64) -> (u64, u64) {
+        match phone.period {
+            Some(period) => {
+                let expected = (now / period).saturating_add_signed(self.offset);
+                (expected.saturating_sub(1), expected + 1)
+            }
+            None => (self.next.saturating_sub(1), self.next + 5),
+        }
+    }
+
+    fn learn(&mut self, phone: &Phone, now: u64, counter: u64) {
+        let Some(period) = phone.period else { return };
+        let side = counter.cmp(&(now / period).saturating_add_signed(self.offset)) as i64;
+        self.lean = match side {
+            0 => 0,
+            side if side * self.lean < 0 => side,
+            side => self.lean + side,
+        };
+        if self.lean.abs() == 3 {
+            let moved = self.offset + side;
+            if moved.abs() <= 10 || moved.abs() < self.offset.abs() {
+                self.offset = moved;
+            }
+            self.lean = 0;
+        }
+    }
+}
+
+impl Phone {
+    pub fn shows(&self, counter: u64) -> Option<String> {
+        self.hotp.as_ref().map(|hotp| hotp.code(counter).to_string())
+    }
+
+    fn newest(&self, codes: &[&str], from: u64, to: u64) -> Option<u64> {
+        let last = codes.len() as u64 - 1;
+        (from + last..=to)
+            .rev()
+            .find(|at| codes.iter().rev().zip(0..).all(|(code, back)| self.shows(at - back).as_deref() == Some(*code)))
+    }
+}
+
+impl State {
+    pub fn left(&self) -> usize {
+        self.recovery.as_ref().map_or(0, |(codes, _)| codes.iter().filter(|(_, used)| !used).count())
+    }
+
+    pub fn old_key(&self, primary: usize) -> bool {
+        self.active.iter().any(|one| one.key != primary) || self.recovery.as_ref().is_some_and(|set| set.1 != primary)
+    }
+
+    pub fn reseal(&mut self, primary: usize) {
+        self.active
+            .iter_mut()
+            .chain(self.pending.as_mut().map(|pending| &mut pending.one))
+            .for_each(|one| one.key = primary);
+        if let Some(set) = &mut self.recovery {
+            set.1 = primary;
+        }
+    }
+}
+
+/// Everything besides the record that an answer depends on.
+pub struct World<'a> {
+    pub account: usize,
+    pub now: u64,
+    pub limits: Limits,
+    pub phones: &'a [Phone],
+    pub primary: usize,
+    /// For the beginning of a new record.
+    pub epoch: u64,
+}
+
+impl World<'_> {
+    pub fn predict(&self, state: Option<&State>, op: &Op) -> Prediction {
+        let factor = state.cloned().unwrap_or_default();
+        match op {
+            Op::Verify(typed) => self.verify(factor, typed),
+            Op::Resync(first, second) => self.resync(factor, first, second),
+            Op::Confirm(typed) => self.confirm(factor, typed),
+            _ => match self.change(factor, op) {
+                Ok((answer, next)) => (Ok(answer), next),
+                Err(kind) => (Err(kind), None),
+            },
+        }
+    }
+
+    fn verify(&self, mut factor: State, typed: &Typed) -> Prediction {
+        if factor.active.is_empty() {
+            return refused(Refusal::NotEnrolled);
+        }
+        match typed {
+            Typed::Malformed => refused(Refusal::Malformed),
+            Typed::Recovery(text) => {
+                let exhausted = matches!(factor.budget.gate(self.limits, self.now), Gate::Exhausted(_));
+                let codes = factor.recovery.iter_mut().flat_map(|(codes, _)| codes);
+                let Some((_, used)) = codes.into_iter().find(|(code, _)| code.as_ref() == Some(text)) else {
+                    return refused(Refusal::WrongCode);
+                };
+                if std::mem::replace(used, true) {
+                    return refused(Refusal::Replayed);
+                }
+                factor.budget.failures = 0;
+                factor.budget.level = if exhausted { 0 } else { factor.budget.level };
+                (Ok(Answer::Recovered { left: factor.left() }), Some(Some(factor)))
+            }
+            Typed::Code(code) => self.attempt(factor, |one, phone| {
+                let (from, to) = one.window(phone, self.now);
+                phone.newest(&[code], from, to)
+            }),
+        }
+    }
+
+    fn resync(&self, factor: State, first: &Typed, second: &Typed) -> Prediction {
+        if factor.active.is_empty() {
+            return refused(Refusal::NotEnrolled);
+        }
+        let (Typed::Code(first), Typed::Code(second)) = (first, second) else { return refused(Refusal::Malformed) };
+        let (answer, mut next) = self.attempt(factor, |one, phone| {
+            let (from, to) = match phone.period {
+                Some(period) => {
+                    let now = self.now / period;
+                    (now.saturating_sub(self.limits.within), now + self.limits.within)
+                }
+                None => (one.next, one.next + self.limits.within),
+            };
+            phone.newest(&[first, second], from, to).map(|at| if at > one.next { at } else { 0 })
+        });
+        match answer {
+            Ok(Answer::Accepted { phone, offset, .. }) => {
+                for one in next.iter_mut().flatten().flat_map(|factor| &mut factor.active) {
+                    let period = self.phones[one.phone].period;
+                    if one.phone == phone
+                        && let Some(period) = period
+                    {
+                        (one.offset, one.lean) = ((one.next - 1).wrapping_sub(self.now / period) as i64, 0);
+                    }
+                }
+                (Ok(Answer::Resynchronised { phone, offset }), next)
+            }
+            // The pair was seen before: looks like any miss.
+            Ok(Answer::Refused(Refusal::Replayed)) => (Ok(Answer::Refused(Refusal::WrongCode)), next),
+            answer => (answer, next),
+        }
+    }
+
+    fn attempt(&self, mut factor: State, find: impl Fn(&Authenticator, &Phone) -> Option<u64>) -> Prediction {
+        let barred = match factor.budget.gate(self.limits, self.now) {
+            Gate::Open => None,
+            Gate::Throttled(retry_at) => Some(Refusal::Throttled { retry_at }),
+            Gate::Exhausted(retry_at) => Some(Refusal::Exhausted { retry_at }),
+        };
+        if let Some(reason) = barred {
+            let ahead = factor.budget.failed_at.max(factor.budget.level_at) > self.now;
+            factor.budget.failed_at = factor.budget.failed_at.min(self.now);
+            factor.budget.level_at = factor.budget.level_at.min(self.now);
+            return (Ok(Answer::Refused(reason)), ahead.then_some(Some(factor)));
+        }
+        let mut accepted = None;
+        let mut replayed = false;
+        for one in &mut factor.active {
+            let phone = &self.phones[one.phone];
+            match find(one, phone) {
+                Some(counter) if counter >= one.next => {
+                    let base = phone.period.map_or(one.next, |period| self.now / period);
+                    accepted = accepted.or(Some((one.phone, counter.wrapping_sub(base) as i64)));
+                    one.learn(phone, self.now, counter);
+                    one.next = counter + 1;
+                }
+                Some(_) => replayed = true,
+                None => {}
+            }
+        }
+        let Some((phone, offset)) = accepted else {
+            factor.budget.failed(self.limits, self.now);
+            let reason = if replayed { Refusal::Replayed } else { Refusal::WrongCode };
+            return (Ok(Answer::Refused(reason)), Some(Some(factor)));
+        };
+        factor.budget.succeeded(self.limits, self.now);
+        (Ok(Answer::Accepted { phone, offset, left: factor.left() }), Some(Some(factor)))
+    }
+
+    fn confirm(&self, mut factor: State, typed: &Typed) -> Prediction {
+        let now = self.now;
+        let waiting = |pending: &Pending| now.saturating_sub(pending.since) < 900 && pending.tries < 20;
+        let Some(mut pending) = factor.pending.take().filter(waiting) else {
+            return (Err(GuardErrorKind::NoEnrolment), None);
+        };
+        let code = match typed {
+            Typed::Code(code) => code,
+            _ => return refused(Refusal::Malformed),
+        };
+        let phone = &self.phones[pending.one.phone];
+        let (from, to) = pending.one.window(phone, now);
+        let Some(counter) = phone.newest(&[code], from.max(pending.one.next), to) else {
+            pending.tries += 1;
+            factor.pending = Some(pending);
+            return (Ok(Answer::Refused(Refusal::WrongCode)), Some(Some(factor)));
+        };
+        factor.active.retain(|one| Some(one.phone) != pending.replaces);
+        factor.active.push(Authenticator { next: counter + 1, ..pending.one });
+        factor.generation.1 += 1;
+        factor.budget = Budget::default();
+        let recovery_codes = factor.recovery.is_none();
+        factor.recovery.get_or_insert((vec![(None, false); 10], self.primary));
+        (Ok(Answer::Confirmed { recovery_codes }), Some(Some(factor)))
+    }
+
+    fn proved(&self, factor: &State, purpose: &Purpose, proof: Option<&Bound>) -> Result<(), GuardErrorKind> {
+        let good = proof.is_some_and(|proof| {
+            // More time left than a proof has: made by a clock that ran ahead.
+            let left = proof.expires.saturating_sub(self.now);
+            proof.account == self.account
+                && proof.purpose == *purpose
+                && proof.generation == factor.generation
+                && (1..=300).contains(&left)
+        });
+        if good { Ok(()) } else { Err(GuardErrorKind::ProofRejected) }
+    }
+
+    fn change(&self, mut factor: State, op: &Op) -> Result<(Answer, Option<Option<State>>), GuardErrorKind> {
+        let enrolled = if factor.active.is_empty() { Err(GuardErrorKind::NotEnrolled) } else { Ok(()) };
+        let has = |factor: &State, phone| factor.active.iter().any(|one| one.phone == phone);
+        match op {
+            Op::Enroll { replaces, hotp: _, proof } => {
+                if enrolled.is_ok() {
+                    proof.as_ref().ok_or(GuardErrorKind::ProofRequired)?;
+                    self.proved(&factor, &Purpose::ADD, proof.as_ref())?;
+                }
+                if replaces.is_some_and(|phone| !has(&factor, phone)) {
+                    return Err(GuardErrorKind::UnknownAuthenticator);
+                }
+                if replaces.is_none() && factor.active.len() >= 8 {
+                    return Err(GuardErrorKind::TooManyAuthenticators);
+                }
+                if factor.generation == (0, 0) {
+                    factor.generation = (self.epoch, 0);
+                }
+                // Whose phone it is, the caller knows.
+                let one = Authenticator { phone: usize::MAX, next: 0, offset: 0, lean: 0, key: self.primary };
+                factor.pending = Some(Pending { one, since: self.now, tries: 0, replaces: *replaces });
+                return Ok((Answer::Enrolled, Some(Some(factor))));
+            }
+            Op::Status => {
+                let gate = factor.budget.gate(self.limits, self.now);
+                let (exhausted, retry_at) = match gate {
+                    Gate::Exhausted(retry_at) => (true, retry_at),
+                    Gate::Open => (false, None),
+                    Gate::Throttled(retry_at) => (false, Some(retry_at)),
+                };
+                let (failures, left, active) = (factor.budget.failures, factor.left(), factor.active.len());
+                return Ok((Answer::Status { failures, left, active, exhausted, retry_at }, None));
+            }
+            Op::Reseal => {
+                let before = factor.clone();
+                factor.reseal(self.primary);
+                let changed = factor != before;
+                return Ok((Answer::Resealed(changed), changed.then_some(Some(factor))));
+            }
+            Op::Rename(phone) => {
+                return match has(&factor, *phone) {
+                    true => Ok((Answer::Done, Some(Some(factor)))),
+                    false => Err(GuardErrorKind::UnknownAuthenticator),
+                };
+            }
+            Op::Remove => {
+                let any = factor.pending.is_some() || enrolled.is_ok();
+                return if any { Ok((Answer::Done, Some(None))) } else { Err(GuardErrorKind::NotEnrolled) };
+            }
+            Op::Revoke(phone, proof) => {
+                self.proved(&factor, &Purpose::REVOKE, proof.as_ref())?;
+                if !has(&factor, *phone) {
+                    return Err(GuardErrorKind::UnknownAuthenticator);
+                }
+                factor.active.retain(|one| one.phone != *phone);
+                if factor.active.is_empty() {
+                    return Err(GuardErrorKind::LastAuthenticator);
+                }
+                factor.generation.1 += 1;
+            }
+            Op::Disable(proof) => {
+                enrolled?;
+                self.proved(&factor, &Purpose::DISABLE, proof.as_ref())?;
+                return Ok((Answer::Done, Some(None)));
+            }
+            Op::Regenerate(proof) => {
+                enrolled?;
+                self.proved(&factor, &Purpose::REGENERATE, proof.as_ref())?;
+                factor.recovery = Some((vec![(None, false); 10], self.primary));
+                factor.generation.1 += 1;
+            }
+            Op::Lift => {
+                enrolled?;
+                factor.budget = Budget::default();
+            }
+            Op::Fence => {
+                enrolled?;
+                for one in &mut factor.active {
+                    let phone = &self.phones[one.phone];
+                    if phone.period.is_some() {
+                        one.next = one.next.max(one.window(phone, self.now).1 + 1);
+                    }
+                }
+            }
+            Op::Confirm(_) | Op::Resync(..) | Op::Verify(_) => {}
+        }
+        Ok((Answer::Done, Some(Some(factor))))
+    }
+}
+
+fn refused(reason: Refusal) -> Prediction {
+    (Ok(Answer::Refused(reason)), None)
+}

@@ -1,0 +1,570 @@
+//! Random lives of three accounts: users, guessers, operators, and whatever happens to servers.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use futures_lite::future::block_on;
+use keyfob::guard::{
+    AuthenticatorId, Confirmation, GuardErrorKind, Proof, Purpose, Randomness, Resynchronisation, Setup,
+};
+use keyfob::{Guard, Hotp, Keyring, Policy, Verdict};
+
+use super::checker::{Call, Checker, Seen, Stored, Violation};
+use super::oracle::{Answer, Bound, Gate, Limits, Op, Phone, Typed};
+use super::store::{Broken, Fault, Faulty, lock};
+use crate::Random;
+
+type Shared = Guard<Arc<Faulty>>;
+
+pub struct Run {
+    random: Random,
+    clock: Arc<Mutex<Option<u64>>>,
+    store: Arc<Faulty>,
+    guard: Arc<Shared>,
+    policy: Policy,
+    randomness: Arc<Mutex<Random>>,
+    check: Checker,
+    proofs: VecDeque<(Proof, Bound)>,
+    /// Where the clock returns to, and after how many steps.
+    detour: Option<(u64, u64)>,
+    trace: VecDeque<String>,
+}
+
+impl Run {
+    pub fn new(seed: u64, broken: Option<Broken>) -> Self {
+        let mut random = Random(seed.wrapping_mul(0x5851_f42d_4c95_7f2d));
+        // Small ones are used up within a life.
+        let limits = match random.below(3) {
+            0 => Limits {
+                free: 5,
+                first_wait: 30,
+                longest_wait: 3600,
+                consecutive: 100,
+                long_term: 100,
+                per_day: 4,
+                within: 20,
+            },
+            1 => Limits {
+                free: 2,
+                first_wait: 7,
+                longest_wait: 50,
+                consecutive: 6,
+                long_term: 40,
+                per_day: 24,
+                within: 9,
+            },
+            _ => Limits {
+                free: 3,
+                first_wait: 1,
+                longest_wait: 9,
+                consecutive: 20,
+                long_term: 12,
+                per_day: 3,
+                within: 45,
+            },
+        };
+        let policy = Policy::default()
+            .with_waits(limits.free as u8, limits.first_wait as u32, limits.longest_wait as u32)
+            .and_then(|policy| policy.with_consecutive_failures(limits.consecutive as u8))
+            .and_then(|policy| policy.with_long_term(limits.long_term as u8, limits.per_day as u8))
+            .and_then(|policy| policy.with_resync_within(limits.within as u16))
+            .unwrap();
+        let clock = Arc::new(Mutex::new(Some(1_900_000_000)));
+        let randomness = Arc::new(Mutex::new(Random(seed)));
+        let store = Faulty::new(broken);
+        let guard = guard(&store, &clock, &randomness, &policy, 0);
+        let check = Checker::new(limits, broken.is_none(), &["al", "bo", "cy"]);
+        let (proofs, trace) = (VecDeque::new(), VecDeque::new());
+        Self { random, clock, store, guard, policy, randomness, check, proofs, detour: None, trace }
+    }
+
+    pub fn counts(&self) -> &BTreeMap<String, u64> {
+        &self.check.counts
+    }
+
+    pub fn trace(&self) -> String {
+        Vec::from(self.trace.clone()).join("\n")
+    }
+
+    pub fn step(&mut self) -> Result<(), Violation> {
+        let at = self.random.below(3) as usize;
+        self.tick(at);
+        match self.random.below(100) {
+            0 => self.rotate(),
+            1 | 2 if self.check.strict => return self.damage(at),
+            3 | 4 => {
+                let account = &mut self.check.accounts[at];
+                account.snapshot = Some((self.store.bytes(&account.name), account.state.clone()));
+            }
+            5 if self.check.strict && self.random.below(3) == 0 => return self.restore(at),
+            _ => {
+                let call = self.choose(at)?;
+                return self.perform(at, call, true);
+            }
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> u64 {
+        lock(&self.clock).unwrap_or(0)
+    }
+
+    fn tick(&mut self, at: usize) {
+        let now = self.now();
+        if let Some((back, left)) = self.detour {
+            self.detour = (left > 0).then(|| (back, left - 1));
+            *lock(&self.clock) = Some(if left > 0 { now.saturating_add(self.random.below(40)) } else { back });
+            return;
+        }
+        let retry_at = match self.check.gate(at, now) {
+            Gate::Throttled(retry_at) | Gate::Exhausted(Some(retry_at)) => retry_at,
+            _ => now,
+        };
+        let jump = self.random.below(1000);
+        let to = match jump {
+            0..=399 => now,
+            400..=649 => now + 30,
+            650..=799 => now + self.random.below(120),
+            800..=929 => retry_at,
+            930..=939 => retry_at.saturating_sub(1).max(now),
+            940..=979 => now + 86_400,
+            980..=984 => now - 30,
+            985..=987 => now - 86_400,
+            988..=991 => now + 365 * 86_400,
+            992..=993 => self.random.below(100),
+            994 => u64::MAX,
+            995 => 0,
+            _ => now,
+        };
+        if (985..=995).contains(&jump) {
+            self.detour = Some((now, self.random.below(6)));
+        }
+        *lock(&self.clock) = (jump != 995).then_some(to);
+    }
+
+    fn rotate(&mut self) {
+        if self.check.primary < 5 {
+            self.check.primary += 1;
+            self.guard = guard(&self.store, &self.clock, &self.randomness, &self.policy, self.check.primary);
+        }
+    }
+
+    /// One call, perhaps with a store that fails or somebody who gets between.
+    fn perform(&mut self, at: usize, call: Call, faults: bool) -> Result<(), Violation> {
+        let meanwhile = Arc::new(Mutex::new(None));
+        let mut others = None;
+        let fault = match self.random.below(100) {
+            _ if !faults => Fault::None,
+            0..=1 => Fault::ErrorAfter,
+            2..=3 => Fault::ErrorBefore,
+            4 => Fault::ErrorOfLoad,
+            5..=6 => Fault::Conflict(self.random.below(10) as u8 + 1),
+            7 => Fault::Then(Box::new(if self.random.below(2) == 0 { Fault::ErrorAfter } else { Fault::ErrorBefore })),
+            8..=17 => {
+                let other = self.other(at, &call);
+                others = Some(other.clone());
+                let (guard, store, ids) = (self.guard.clone(), self.store.clone(), self.check.ids.clone());
+                let (name, seen) = (self.check.accounts[at].name.clone(), meanwhile.clone());
+                Fault::Meanwhile(Box::new(move || {
+                    let before = std::mem::take(&mut *lock(&store.applied));
+                    let answer = run(&guard, &name, &ids, &other, None);
+                    let applied = std::mem::replace(&mut *lock(&store.applied), before);
+                    *lock(&seen) = Some((answer, applied));
+                }))
+            }
+            _ => Fault::None,
+        };
+        let faulted = !matches!(fault, Fault::None);
+        let now = *lock(&self.clock);
+        *lock(&self.store.fault) = fault;
+        *lock(&self.store.applied) = 0;
+        let name = self.check.accounts[at].name.clone();
+        let proof = self.token(&call.op);
+        let mut seen = run(&self.guard, &name, &self.check.ids, &call, proof.as_ref());
+        *lock(&self.store.fault) = Fault::None;
+        let bytes = self.store.bytes(&name);
+        if let (Some((mut seen, applied)), Some(other)) = (lock(&meanwhile).take(), others) {
+            self.note(format!("{now:?} {name} meanwhile {other:?}: {:?}", seen.outcome));
+            // It came first.
+            self.check.check(at, &other, now, &mut seen, &Stored { applied, faulted: false, record: None })?;
+        }
+        let applied = *lock(&self.store.applied);
+        self.note(format!("{now:?} {name} {call:?}: {:?}, {applied} written", seen.outcome));
+        let generation = self.check.accounts[at].state.as_ref().map(|state| state.generation);
+        let stored = Stored { applied, faulted, record: Some(bytes.as_deref()) };
+        self.check.check(at, &call, now, &mut seen, &stored)?;
+        if let (Some(accepted), Some(generation)) = (&seen.accepted, generation) {
+            let purposes = [Purpose::ADD, Purpose::DISABLE, Purpose::REGENERATE, Purpose::REVOKE];
+            for purpose in purposes {
+                let proof = self.guard.prove(accepted, &purpose).unwrap();
+                let expires = now.unwrap_or(0).saturating_add(300);
+                self.proofs.push_front((proof, Bound { account: at, purpose, generation, expires }));
+            }
+            self.proofs.truncate(24);
+        }
+        if !matches!(seen.outcome, Err(_) | Ok(Answer::Refused(_))) && call.source.is_some() {
+            self.check.accounts[at].last = Some(call);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, line: String) {
+        self.trace.push_back(line);
+        if self.trace.len() > 12 {
+            self.trace.pop_front();
+        }
+    }
+
+    fn token(&self, op: &Op) -> Option<Proof> {
+        let (Op::Enroll { proof, .. } | Op::Disable(proof) | Op::Regenerate(proof) | Op::Revoke(_, proof)) = op else {
+            return None;
+        };
+        let bound = proof.as_ref()?;
+        let same = |other: &Bound| {
+            (other.account, &other.purpose, other.generation, other.expires)
+                == (bound.account, &bound.purpose, bound.generation, bound.expires)
+        };
+        self.proofs.iter().find(|(_, other)| same(other)).map(|(proof, _)| proof.clone())
+    }
+
+    fn choose(&mut self, at: usize) -> Result<Call, Violation> {
+        let state = self.check.accounts[at].state.as_ref();
+        let active = state.is_some_and(|state| !state.active.is_empty());
+        let waiting = state.is_some_and(|state| state.pending.is_some());
+        let kind = self.random.below(96);
+        let kind = match kind {
+            0..=59 if !active && waiting => 90,
+            0..=59 if !active => 80,
+            kind => kind,
+        };
+        Ok(match kind {
+            0..=28 => self.right(at),
+            29..=46 => code(format!("{:06}", self.random.below(1_000_000)), None),
+            47..=52 => self.check.accounts[at].last.clone().unwrap_or_else(|| self.right(at)),
+            53..=57 => {
+                let off = self.random.below(9) as i64 - 4;
+                self.near(at, off)
+            }
+            58..=59 => {
+                let text = ["", "12345", "123456789", "12345x", "ABCD-EFGH", "\u{0}"][self.random.below(6) as usize];
+                Call { op: Op::Verify(Typed::Malformed), typed: [text.into(), String::new()], source: None }
+            }
+            60..=64 => self.recovery(at),
+            65..=69 => self.resync(at),
+            70 => simple(Op::Rename(self.phone(at))),
+            71..=72 => simple(Op::Reseal),
+            73 => simple(Op::Lift),
+            74 => simple(Op::Fence),
+            75 => simple(if self.random.below(3) == 0 { Op::Remove } else { Op::Status }),
+            76..=77 => simple(Op::Status),
+            78..=84 => {
+                let proof = self.proof(at, &Purpose::ADD)?;
+                let replaces = (self.random.below(4) == 0).then(|| self.phone(at));
+                simple(Op::Enroll { replaces, hotp: self.random.below(3) == 0, proof })
+            }
+            85..=92 => self.confirm(at),
+            93 => simple(Op::Revoke(self.phone(at), self.proof(at, &Purpose::REVOKE)?)),
+            94 => simple(Op::Regenerate(self.proof(at, &Purpose::REGENERATE)?)),
+            _ => {
+                let proof = self.proof(at, &Purpose::DISABLE)?;
+                simple(if self.random.below(3) == 0 { Op::Disable(proof) } else { Op::Status })
+            }
+        })
+    }
+
+    /// Mostly one that is good, from a login just now.
+    fn proof(&mut self, at: usize, purpose: &Purpose) -> Result<Option<Bound>, Violation> {
+        match self.random.below(8) {
+            0 => return Ok(None),
+            1 => {
+                let place = self.random.below(24) as usize;
+                return Ok(self.proofs.get(place).map(|(_, bound)| bound.clone()));
+            }
+            _ => {}
+        }
+        let login = if self.random.below(5) == 0 { self.recovery(at) } else { self.right(at) };
+        self.perform(at, login, false)?;
+        let good = self.proofs.iter().find(|(_, bound)| bound.account == at && bound.purpose == *purpose);
+        Ok(good.map(|(_, bound)| bound.clone()))
+    }
+
+    /// An authenticator of the account, or of another.
+    fn phone(&mut self, at: usize) -> usize {
+        let active = self.check.accounts[at].state.as_ref().map_or(&[][..], |state| &state.active);
+        match active.len() as u64 {
+            0 => self.random.below(self.check.phones.len() as u64 + 1) as usize,
+            count if self.random.below(10) > 0 => active[self.random.below(count) as usize].phone,
+            _ => self.random.below(self.check.phones.len() as u64 + 1) as usize,
+        }
+    }
+
+    fn right(&mut self, at: usize) -> Call {
+        self.near(at, 0)
+    }
+
+    fn near(&mut self, at: usize, off: i64) -> Call {
+        let now = self.now();
+        let place = self.phone(at);
+        let skipped = if self.random.below(4) == 0 { self.random.below(5) } else { 0 };
+        let slip = self.random.below(12);
+        let Some(phone) = self.check.phones.get_mut(place) else { return code("000000".into(), None) };
+        // Its clock runs off, or was set.
+        match slip {
+            0 => phone.ahead = -1,
+            1 => phone.ahead = 1,
+            2 => phone.ahead = 0,
+            _ => {}
+        }
+        let counter = match phone.period {
+            Some(period) => (now / period).saturating_add_signed(phone.ahead + off),
+            None => {
+                phone.counter += u64::from(off == 0) + skipped;
+                (phone.counter - u64::from(phone.counter > 0)).saturating_add_signed(off)
+            }
+        };
+        let text = phone.shows(counter).unwrap_or_else(|| "000000".into());
+        code(text, Some((place, counter)))
+    }
+
+    fn recovery(&mut self, at: usize) -> Call {
+        // Those of others have a right check symbol, too.
+        let whose = if self.random.below(6) == 0 { self.random.below(3) as usize } else { at };
+        let sets = self.check.accounts[whose].state.iter().flat_map(|state| &state.recovery);
+        let codes: Vec<_> = sets.flat_map(|(codes, _)| codes.iter().filter_map(|(code, _)| code.clone())).collect();
+        if codes.is_empty() {
+            return code("111111".into(), None);
+        }
+        let mut text = codes[self.random.below(codes.len() as u64) as usize].clone();
+        let mut typed = Typed::Recovery(text.clone());
+        match self.random.below(8) {
+            0 => {
+                let last = if text.ends_with('0') { "1" } else { "0" };
+                text.replace_range(text.len() - 1.., last);
+                typed = Typed::Malformed;
+            }
+            1 => text = text.to_lowercase().replace('-', " "),
+            _ => {}
+        }
+        Call { op: Op::Verify(typed), typed: [text, String::new()], source: None }
+    }
+
+    fn resync(&mut self, at: usize) -> Call {
+        let now = self.now();
+        let place = self.phone(at);
+        let far = self.random.below(self.check.limits.within * 2 + 6) as i64 - self.check.limits.within as i64 - 3;
+        let broken = self.random.below(6);
+        let Some(phone) = self.check.phones.get_mut(place) else { return simple(Op::Status) };
+        let counter = match phone.period {
+            Some(period) => {
+                phone.ahead = far;
+                (now / period).saturating_add_signed(far)
+            }
+            None => {
+                phone.counter += far.unsigned_abs();
+                phone.counter
+            }
+        };
+        let show = |counter| phone.shows(counter).unwrap_or_else(|| "000000".into());
+        let first = show(counter.saturating_sub(u64::from(broken != 0)));
+        let second = show(counter);
+        let op = Op::Resync(Typed::Code(first.clone()), Typed::Code(second.clone()));
+        Call { op, typed: [first, second], source: Some((place, counter)) }
+    }
+
+    fn confirm(&mut self, at: usize) -> Call {
+        let pending = self.check.accounts[at].state.as_ref().and_then(|state| state.pending.as_ref());
+        let phone = pending.map(|pending| pending.one.phone).filter(|_| self.random.below(8) > 0);
+        let now = self.now();
+        let code = match phone.map(|phone| (phone, &self.check.phones[phone])) {
+            Some((place, phone)) => {
+                let counter = phone.period.map_or(phone.counter, |period| now / period);
+                code(phone.shows(counter).unwrap_or_else(|| "000000".into()), Some((place, counter)))
+            }
+            None => code(format!("{:06}", self.random.below(1_000_000)), None),
+        };
+        let Op::Verify(typed) = code.op else { return simple(Op::Status) };
+        Call { op: Op::Confirm(typed), ..code }
+    }
+
+    /// What somebody else does at the same moment: often the very same.
+    fn other(&mut self, at: usize, call: &Call) -> Call {
+        match (&call.op, self.random.below(10)) {
+            (Op::Verify(_) | Op::Resync(..) | Op::Confirm(_), 0..=4) => match call.op {
+                Op::Confirm(_) => code("000000".into(), None),
+                _ => call.clone(),
+            },
+            (_, 0..=5) => self.right(at),
+            (_, 6) => code(format!("{:06}", self.random.below(1_000_000)), None),
+            (_, 7) => simple(if self.random.below(3) == 0 { Op::Remove } else { Op::Lift }),
+            (_, 8) => simple(Op::Fence),
+            _ => simple(Op::Rename(self.phone(at))),
+        }
+    }
+
+    /// Somebody writes to the database: what does not belong there does not open, and nothing is written over it.
+    fn damage(&mut self, at: usize) -> Result<(), Violation> {
+        let now = *lock(&self.clock);
+        let account = &self.check.accounts[at];
+        let name = account.name.clone();
+        let Some(bytes) = self.store.bytes(&name).filter(|_| now.is_some()) else { return Ok(()) };
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        let active = account.state.as_ref().is_some_and(|state| !state.active.is_empty());
+        let other = (at + 1) % 3;
+        let open = |at| self.check.gate(at, now.unwrap()) == Gate::Open;
+        let mine = open(at);
+        let (damaged, kind) = match self.random.below(8) {
+            0 => (text[..self.random.below(text.len() as u64) as usize].into(), GuardErrorKind::RecordInvalid),
+            1 => (text.replacen("\"v\":1", "\"v\":2", 1), GuardErrorKind::RecordNewer),
+            2 => (text.replacen("\"v\":1", "\"w\":0,\"v\":1", 1), GuardErrorKind::RecordInvalid),
+            3 if mine => (text.replacen("\"digits\":6", "\"digits\":7", 1), GuardErrorKind::SealBroken),
+            4 if mine => (text.replacen("\"SHA1\"", "\"SHA256\"", 1), GuardErrorKind::SealBroken),
+            5 if mine => {
+                let place = text.find("\"sealed\":\"").unwrap() + 10 + self.random.below(50) as usize;
+                let letter = if text.as_bytes()[place] == b'A' { "B" } else { "A" };
+                let mut text = text;
+                text.replace_range(place..=place, letter);
+                (text, GuardErrorKind::SealBroken)
+            }
+            6 if mine => (text.replacen("\"id\":\"", "\"id\":\"z", 1), GuardErrorKind::SealBroken),
+            _ => {
+                let theirs = self.check.accounts[other].state.as_ref().is_some_and(|state| !state.active.is_empty());
+                if !theirs || !open(other) {
+                    return Ok(());
+                }
+                let moved = self.store.bytes(&self.check.accounts[other].name).unwrap();
+                (String::from_utf8(moved).unwrap(), GuardErrorKind::SealBroken)
+            }
+        };
+        if !active && kind == GuardErrorKind::SealBroken {
+            return Ok(());
+        }
+        let whose = if self.random.below(2) == 0 { at } else { other };
+        let call = self.right(whose);
+        self.store.put(&name, Some(damaged.as_bytes()));
+        *lock(&self.store.applied) = 0;
+        let seen = run(&self.guard, &name, &self.check.ids, &call, None);
+        let applied = *lock(&self.store.applied);
+        self.store.put(&name, Some(&bytes));
+        *self.check.counts.entry(format!("{kind:?}")).or_default() += 1;
+        if (&seen.outcome, applied) == (&Err(kind), 0) {
+            return Ok(());
+        }
+        Err(Violation("I8", format!("{:?} and {applied} written, not {kind:?}, from {damaged}", seen.outcome)))
+    }
+
+    /// A backup is restored, and the operator fences it.
+    fn restore(&mut self, at: usize) -> Result<(), Violation> {
+        let account = &mut self.check.accounts[at];
+        let Some((bytes, state)) = account.snapshot.clone() else { return Ok(()) };
+        if lock(&self.clock).is_none() {
+            return Ok(());
+        }
+        // Proofs of the time that is undone could be of the same generation as what comes.
+        account.state = state;
+        let name = account.name.clone();
+        self.store.put(&name, bytes.as_deref());
+        self.note(format!("{name} restored"));
+        self.perform(at, simple(Op::Fence), false)?;
+        self.check.restored(at);
+        Ok(())
+    }
+}
+
+fn simple(op: Op) -> Call {
+    Call { op, typed: Default::default(), source: None }
+}
+
+fn code(text: String, source: Option<(usize, u64)>) -> Call {
+    Call { op: Op::Verify(Typed::Code(text.clone())), typed: [text, String::new()], source }
+}
+
+fn guard(
+    store: &Arc<Faulty>,
+    clock: &Arc<Mutex<Option<u64>>>,
+    randomness: &Arc<Mutex<Random>>,
+    policy: &Policy,
+    primary: usize,
+) -> Arc<Shared> {
+    let entry = |id: usize| format!("k{id}:{}", *keyfob::base32::encode(&[id as u8 + 1; 32]));
+    let keyring = Keyring::parse(&(0..=primary).rev().map(entry).collect::<Vec<_>>().join(",")).unwrap();
+    let (time, random) = (clock.clone(), randomness.clone());
+    let randomness = Randomness::new(move |buffer| {
+        let mut random = lock(&random);
+        buffer.iter_mut().for_each(|byte| *byte = random.next().to_le_bytes()[0]);
+        true
+    });
+    let guard = Guard::new(store.clone(), keyring, "Example").with_policy(policy.clone());
+    Arc::new(guard.with_randomness(randomness).with_clock(move || *lock(&time)))
+}
+
+/// Carries a call out, and puts the answer into the words of the oracle.
+fn run(guard: &Shared, name: &str, ids: &[AuthenticatorId], call: &Call, proof: Option<&Proof>) -> Seen {
+    let mut seen = Seen { outcome: Ok(Answer::Done), phone: None, codes: None, accepted: None };
+    let nobody = || AuthenticatorId::new("nobody").unwrap();
+    let id = |phone: usize| ids.get(phone).cloned().unwrap_or_else(nobody);
+    let place = |id: &AuthenticatorId| ids.iter().position(|other| other == id).unwrap();
+    // One that an account cannot have made.
+    let none = Proof::from_token(&format!("add~1~1~k0~{}", *keyfob::base32::encode(&[0; 32]))).unwrap();
+    let proved = proof.unwrap_or(&none);
+    let done = |()| Answer::Done;
+    let outcome = match &call.op {
+        Op::Verify(_) => block_on(guard.verify(name, &call.typed[0])).map(|verdict| match verdict {
+            Verdict::Refused(refused) => Answer::Refused(refused.reason()),
+            Verdict::Accepted(accepted) => {
+                let left = accepted.recovery_codes_left().into();
+                let answer = match accepted.authenticator() {
+                    Some(id) => Answer::Accepted { phone: place(id), offset: accepted.offset(), left },
+                    None => Answer::Recovered { left },
+                };
+                seen.accepted = Some(accepted);
+                answer
+            }
+        }),
+        Op::Resync(..) => block_on(guard.resync(name, &call.typed[0], &call.typed[1])).map(|answer| match answer {
+            Resynchronisation::Done { authenticator, offset } => {
+                Answer::Resynchronised { phone: place(&authenticator), offset }
+            }
+            Resynchronisation::Refused(refused) => Answer::Refused(refused.reason()),
+        }),
+        Op::Confirm(_) => block_on(guard.confirm(name, &call.typed[0])).map(|answer| match answer {
+            Confirmation::Confirmed(confirmed) => {
+                let told = confirmed.recovery_codes();
+                seen.codes = told.map(|codes| codes.iter().map(Into::into).collect());
+                Answer::Confirmed { recovery_codes: told.is_some() }
+            }
+            Confirmation::Refused { refused, .. } => Answer::Refused(refused.reason()),
+        }),
+        Op::Enroll { replaces, hotp, .. } => {
+            let setup = if *hotp { Setup::hotp() } else { Setup::totp() };
+            let setup = replaces.map_or(setup.clone(), |phone| setup.replacing(id(phone)));
+            block_on(guard.enroll_with(name, "al@example.com", &setup, proof)).map(|enrolment| {
+                let uri = enrolment.uri();
+                let hotp = Some(Hotp::new(uri.secret()));
+                let period = uri.period().map(|period| period.seconds().into());
+                let id = enrolment.authenticator().clone();
+                seen.phone = Some(Phone { id, hotp, period, counter: 0, ahead: 0 });
+                Answer::Enrolled
+            })
+        }
+        Op::Regenerate(_) => block_on(guard.regenerate_recovery_codes(name, proved)).map(|codes| {
+            seen.codes = Some(codes.iter().map(Into::into).collect());
+            Answer::Done
+        }),
+        Op::Status => block_on(guard.status(name)).map(|status| Answer::Status {
+            failures: status.consecutive_failures(),
+            left: status.recovery_codes_left().into(),
+            active: status.authenticators().len(),
+            exhausted: status.is_exhausted(),
+            retry_at: status.retry_at(),
+        }),
+        Op::Reseal => block_on(guard.reseal(name)).map(Answer::Resealed),
+        Op::Disable(_) => block_on(guard.disable(name, proved)).map(done),
+        Op::Revoke(phone, _) => block_on(guard.revoke(name, &id(*phone), proved)).map(done),
+        Op::Rename(phone) => block_on(guard.rename(name, &id(*phone), "phone")).map(done),
+        Op::Fence => block_on(guard.operator_fence(name)).map(done),
+        Op::Lift => block_on(guard.operator_lift(name)).map(done),
+        Op::Remove => block_on(guard.operator_remove(name)).map(done),
+    };
+    seen.outcome = outcome.map_err(|error| error.kind());
+    seen
+}

@@ -1,0 +1,194 @@
+//! A store that fails on demand, and stores that break their one promise.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use futures_lite::future::block_on;
+use keyfob::store::{MemoryStore, Store, StoreError, Swap, Version};
+use serde_json::{Value, json};
+
+/// What happens to the next call that it fits, once.
+#[derive(Default)]
+pub enum Fault {
+    /// Somebody else is faster so many times.
+    Conflict(u8),
+    ErrorAfter,
+    ErrorBefore,
+    ErrorOfLoad,
+    /// Somebody else does this between load and swap.
+    Meanwhile(Box<dyn FnOnce() + Send>),
+    #[default]
+    None,
+    /// The same, at the swap after the next.
+    Then(Box<Fault>),
+}
+
+/// How a store is wrong.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Broken {
+    /// The version is not looked at.
+    Blind,
+    /// The consecutive count is lost now and then.
+    ForgetsFailures,
+    /// The long-term count is.
+    ForgetsTotal,
+    /// Recovery codes come back.
+    ForgetsUse,
+    /// Now and then nothing is written.
+    Lost,
+    /// A replica that is behind: what was revoked is there again.
+    Stale,
+    /// What was written is reported as a conflict.
+    Unsure,
+}
+
+pub struct Faulty {
+    pub inner: MemoryStore,
+    pub fault: Mutex<Fault>,
+    /// How many changes took effect.
+    pub applied: Mutex<u32>,
+    pub broken: Option<Broken>,
+    /// For the replica: the records as they once were.
+    past: Mutex<Vec<(String, Vec<u8>)>>,
+    rounds: Mutex<u32>,
+}
+
+impl Faulty {
+    pub fn new(broken: Option<Broken>) -> Arc<Self> {
+        Arc::new(Self {
+            inner: MemoryStore::new(),
+            fault: Mutex::default(),
+            applied: Mutex::default(),
+            broken,
+            past: Mutex::default(),
+            rounds: Mutex::default(),
+        })
+    }
+
+    pub fn bytes(&self, account: &str) -> Option<Vec<u8>> {
+        block_on(self.inner.load(account)).unwrap().map(|(_, record)| record)
+    }
+
+    /// As nobody but an attacker or a backup does.
+    pub fn put(&self, account: &str, record: Option<&[u8]>) {
+        let version = block_on(self.inner.load(account)).unwrap().map(|(version, _)| version);
+        let swap = match (record, version) {
+            (Some(record), _) => block_on(self.inner.swap(account, version, record)),
+            (None, Some(version)) => block_on(self.inner.remove(account, version)),
+            (None, None) => Ok(Swap::Swapped),
+        };
+        assert_eq!(swap.unwrap(), Swap::Swapped);
+    }
+
+    fn take(&self, fits: impl Fn(&Fault) -> bool) -> Fault {
+        let mut fault = lock(&self.fault);
+        if fits(&fault) { std::mem::take(&mut *fault) } else { Fault::None }
+    }
+
+    fn change(&self, account: &str, expected: Option<Version>, record: Option<&[u8]>) -> Result<Swap, StoreError> {
+        let fault = self.take(|fault| !matches!(fault, Fault::ErrorOfLoad));
+        let unheard = matches!(fault, Fault::ErrorAfter);
+        match fault {
+            Fault::ErrorBefore => return Err("not written".into()),
+            Fault::Conflict(times) => {
+                if times > 1 {
+                    *lock(&self.fault) = Fault::Conflict(times - 1);
+                }
+                return Ok(Swap::Conflict);
+            }
+            Fault::Meanwhile(action) => action(),
+            Fault::Then(ref next) => {
+                *lock(&self.fault) = match **next {
+                    Fault::ErrorAfter => Fault::ErrorAfter,
+                    _ => Fault::ErrorBefore,
+                };
+            }
+            _ => {}
+        }
+        if self.broken == Some(Broken::Lost) && self.now_and_then() {
+            return Ok(Swap::Swapped);
+        }
+        if self.broken == Some(Broken::Stale)
+            && let Some(old) = self.bytes(account)
+            && fewer(record, &old)
+        {
+            lock(&self.past).push((account.into(), old));
+        }
+        let expected = match self.broken {
+            Some(Broken::Blind) => block_on(self.inner.load(account))?.map(|(version, _)| version),
+            _ => expected,
+        };
+        let swap = match (record, expected) {
+            (Some(record), _) => block_on(self.inner.swap(account, expected, record))?,
+            (None, Some(expected)) => block_on(self.inner.remove(account, expected))?,
+            (None, None) => Swap::Swapped,
+        };
+        *lock(&self.applied) += u32::from(swap == Swap::Swapped);
+        match (unheard, self.broken) {
+            (true, _) => Err("written, and nobody heard".into()),
+            (_, Some(Broken::Unsure)) if self.now_and_then() => Ok(Swap::Conflict),
+            _ => Ok(swap),
+        }
+    }
+
+    fn now_and_then(&self) -> bool {
+        *lock(&self.rounds) += 1;
+        *lock(&self.rounds) % 7 == 0
+    }
+
+    fn distorted(&self, account: &str, record: Vec<u8>) -> Vec<u8> {
+        let edit = |change: fn(&mut Value)| {
+            let mut value = serde_json::from_slice(&record).unwrap();
+            change(&mut value);
+            serde_json::to_vec(&value).unwrap()
+        };
+        match self.broken {
+            Some(Broken::ForgetsFailures) => edit(|value| value["budget"]["failures"] = json!(0)),
+            Some(Broken::ForgetsTotal) => edit(|value| value["budget"]["level"] = json!(0)),
+            Some(Broken::ForgetsUse) => edit(|value| {
+                let codes = value.pointer_mut("/recovery/codes").and_then(Value::as_array_mut);
+                for code in codes.into_iter().flatten() {
+                    code["used"] = json!(0);
+                }
+            }),
+            Some(Broken::Stale) => {
+                let mut past = lock(&self.past);
+                let place = past.iter().position(|(whose, _)| whose == account);
+                place.map_or(record, |place| past.remove(place).1)
+            }
+            _ => record,
+        }
+    }
+}
+
+/// Whether an authenticator went, and none came.
+fn fewer(record: Option<&[u8]>, old: &[u8]) -> bool {
+    let count = |record: &[u8]| {
+        let value: Value = serde_json::from_slice(record).unwrap();
+        value["active"].as_array().unwrap().len()
+    };
+    record.is_some_and(|record| count(record) < count(old))
+}
+
+impl Store for Faulty {
+    type Error = StoreError;
+
+    async fn load(&self, account: &str) -> Result<Option<(Version, Vec<u8>)>, StoreError> {
+        if let Fault::ErrorOfLoad = self.take(|fault| matches!(fault, Fault::ErrorOfLoad)) {
+            return Err("not read".into());
+        }
+        let loaded = self.inner.load(account).await?;
+        Ok(loaded.map(|(version, record)| (version, self.distorted(account, record))))
+    }
+
+    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, StoreError> {
+        self.change(account, expected, Some(record))
+    }
+
+    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, StoreError> {
+        self.change(account, Some(expected), None)
+    }
+}
+
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap()
+}
