@@ -12,12 +12,12 @@ use keyfob::{Guard, Hotp, Keyring, Policy, Verdict};
 use super::checker::{Call, Checker, Seen, Stored, Violation};
 use super::oracle::{Answer, Bound, Gate, Limits, Op, Phone, Typed};
 use super::store::{Broken, Fault, Faulty, lock};
-use crate::Random;
+use crate::random::{Choices, Random};
 
 type Shared = Guard<Arc<Faulty>>;
 
 pub struct Run {
-    random: Random,
+    random: Choices,
     clock: Arc<Mutex<Option<u64>>>,
     store: Arc<Faulty>,
     guard: Arc<Shared>,
@@ -32,7 +32,20 @@ pub struct Run {
 
 impl Run {
     pub fn new(seed: u64, broken: Option<Broken>) -> Self {
-        let mut random = Random(seed.wrapping_mul(0x5851_f42d_4c95_7f2d));
+        Self::by(Choices::Random(Random(seed.wrapping_mul(0x5851_f42d_4c95_7f2d))), seed, broken)
+    }
+
+    /// As a tape has it, to its end.
+    pub fn replay(tape: &[u8], broken: Option<Broken>) {
+        let mut run = Self::by(Choices::Tape(tape.iter().copied().collect()), 1, broken);
+        while !run.random.ended() {
+            if let Err(Violation(which, what)) = run.step() {
+                panic!("{which}: {what}\n{}", run.trace());
+            }
+        }
+    }
+
+    fn by(mut random: Choices, seed: u64, broken: Option<Broken>) -> Self {
         // Small ones are used up within a life.
         let limits = match random.below(3) {
             0 => Limits {
