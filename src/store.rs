@@ -57,8 +57,9 @@ pub trait Store: Send + Sync {
     /// Why the store could not answer. Any error will do.
     type Error: Into<StoreError> + Send;
 
-    /// The record of an account and its version, or `None` if there is none. It may be stale: a decision on it is lost
-    /// at the swap.
+    /// The record of an account and its version, or `None` if there is none. If it is stale, a decision that changes it
+    /// is lost at the swap. What is answered without a change is as stale as this: a status, a check of a proof, and that
+    /// an account has no second factor. So a replica that lags may let somebody in without one.
     ///
     /// # Errors
     ///

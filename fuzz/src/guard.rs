@@ -1,5 +1,7 @@
 //! The model of the guard, with an input for its choices.
 
+#[path = "../../tests/it/model/call.rs"]
+mod call;
 #[path = "../../tests/it/model/checker.rs"]
 mod checker;
 #[path = "../../tests/it/model/oracle.rs"]

@@ -5,6 +5,8 @@
 #[path = "../../tests/it/random.rs"]
 #[allow(dead_code, reason = "the tests of keyfob use the rest")]
 pub mod random;
+#[doc(hidden)]
+pub use random::Random;
 
 #[path = "../../tests/it/fuzz/base32.rs"]
 pub mod base32;

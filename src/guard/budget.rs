@@ -17,6 +17,8 @@ pub(crate) struct Budget {
     /// The long-term count, in [`FAILURE`]ths, at `level_at`.
     pub(crate) level: u64,
     pub(crate) level_at: u64,
+    /// The latest moment at which anything was counted, by whichever clock.
+    pub(crate) until: u64,
 }
 
 /// Whether a code may be compared at all.
@@ -37,13 +39,13 @@ impl Budget {
         if self.failures >= policy.consecutive_failures() {
             return Gate::Exhausted { retry_at: None };
         }
+        // A failure in the future was made by a clock that ran ahead: it counts as made now, and waits stay bounded.
+        let retry_at = self.failed_at.min(now).saturating_add(policy.wait(self.failures));
         let excess = (self.level_now(policy, now) + FAILURE).saturating_sub(policy.long_term_failures() * FAILURE);
         if excess > 0 {
             let wait = excess.div_ceil(policy.forgiven_per_day());
-            return Gate::Exhausted { retry_at: Some(now.saturating_add(wait)) };
+            return Gate::Exhausted { retry_at: Some(now.saturating_add(wait).max(retry_at)) };
         }
-        // A failure in the future was made by a clock that ran ahead: it counts as made now, and waits stay bounded.
-        let retry_at = self.failed_at.min(now).saturating_add(policy.wait(self.failures));
         if retry_at > now { Gate::Throttled { retry_at } } else { Gate::Open }
     }
 
@@ -64,11 +66,14 @@ impl Budget {
         self.failed_at = ct::select(success, self.failed_at.min(now), now);
         self.level = ct::select(success, level, level + FAILURE);
         self.level_at = now;
+        self.until = self.until.max(now);
     }
 
-    /// No time passed between a moment in the future and now: nothing is forgiven for it.
+    /// No time passed between a moment in the future and now: nothing is forgiven for it. Nor is anything for the same
+    /// time twice: of two servers, one with a clock that is far behind, the other would forgive the difference with each
+    /// failure that the first has counted.
     fn level_now(&self, policy: &Policy, now: u64) -> u64 {
-        let elapsed = now.saturating_sub(self.level_at);
+        let elapsed = now.saturating_sub(if now >= self.until { self.until } else { self.level_at });
         self.level.min(MAX_LEVEL).saturating_sub(elapsed.saturating_mul(policy.forgiven_per_day()))
     }
 }

@@ -14,7 +14,7 @@ use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::event::EventKind;
 use crate::guard::proof::{Proof, Purpose};
 use crate::guard::randomness::Randomness;
-use crate::guard::record::{Authenticator, AuthenticatorId, RecoverySet, SecondFactor, check_name};
+use crate::guard::record::{Authenticator, AuthenticatorId, Pending, RecoverySet, SecondFactor, check_name};
 use crate::guard::recovery::RecoveryCodes;
 use crate::guard::seal::{KeyId, Keyring, Owner, Sealed};
 use crate::guard::transition::{Change, Committed, Transition};
@@ -32,13 +32,15 @@ impl SecondFactor {
             };
             codes / 10f64.powi(one.digits.get().into())
         };
-        let sealed = self.active.iter().map(|one| &one.secret).chain(self.recovery.as_ref().map(|set| &set.key));
+        let pending = self.pending.as_ref().filter(|pending| pending.is_waiting(context));
+        let secrets = self.active.iter().chain(pending.map(|pending| &pending.authenticator)).map(|one| &one.secret);
+        let sealed = secrets.chain(self.recovery.as_ref().map(|set| &set.key));
         let mut keys: Vec<KeyId> = sealed.map(|sealed| sealed.key.clone()).collect();
         keys.sort();
         keys.dedup();
         Status {
             authenticators: self.active.iter().map(AuthenticatorStatus::of).collect(),
-            enrolment_pending: self.pending.is_some(),
+            enrolment_pending: pending.is_some(),
             recovery_codes_left: self.recovery.as_ref().map_or(0, RecoverySet::left),
             generation: self.generation,
             failures: self.budget.failures,
@@ -72,6 +74,8 @@ impl SecondFactor {
 
     /// Removes an authenticator for good. The proof is for [`Purpose::REVOKE`].
     ///
+    /// An enrolment that waits ends with it: if a stranger began it, revoking is too late once it is confirmed.
+    ///
     /// # Errors
     ///
     /// [`GuardErrorKind::ProofRejected`], [`GuardErrorKind::UnknownAuthenticator`], and
@@ -91,11 +95,14 @@ impl SecondFactor {
         if next.active.is_empty() {
             return Err(GuardErrorKind::LastAuthenticator.into());
         }
+        next.pending = None;
         next.generation = next.generation.wrapping_add(1).max(1);
         Ok(next.changed(context, EventKind::Revoked { authenticator: authenticator.clone() }, ()))
     }
 
     /// Replaces the recovery codes; the old ones are dead. The proof is for [`Purpose::REGENERATE`].
+    ///
+    /// An enrolment that waits ends with it, as with [`revoke`](Self::revoke).
     ///
     /// # Errors
     ///
@@ -113,6 +120,7 @@ impl SecondFactor {
         let (codes, set) = RecoverySet::generate(context, random)?;
         let mut next = self.clone();
         next.recovery = Some(set);
+        next.pending = None;
         next.generation = next.generation.wrapping_add(1).max(1);
         Ok(next.changed(context, EventKind::RecoveryCodesRegenerated, codes))
     }
@@ -158,7 +166,11 @@ impl SecondFactor {
     }
 
     /// Refuses all codes up to this moment: for an operator who has restored the store from a backup, in which codes
-    /// used since then are not spent. Counters cannot be fenced; tokens that have one are best enrolled anew.
+    /// used since then are not spent. The generation changes to one that the account never had, so proofs and trusted
+    /// devices from before are void.
+    ///
+    /// Counters cannot be fenced; tokens that have one are best enrolled anew. Nor can recovery codes: those used since
+    /// the backup are good again until they are replaced, and an authenticator revoked since then is back.
     ///
     /// # Errors
     ///
@@ -173,17 +185,25 @@ impl SecondFactor {
                 one.next = one.next.max(one.window(context.policy, context.now).1.saturating_add(1));
             }
         }
-        Ok(Transition::new(Change::Write(next.write()), || Committed { value: (), events: vec![] }))
+        // By more than anybody has counted since the backup: the next changes must not meet what they had made of it.
+        next.generation = next.generation.wrapping_add(context.now).wrapping_add(1).max(1);
+        Ok(next.changed(context, EventKind::Fenced, ()))
     }
 
     /// Seals everything of the account under the primary key, if it is not. Answers whether there was something to do.
+    ///
+    /// An enrolment that nobody can confirm any more is forgotten rather than sealed again.
     ///
     /// # Errors
     ///
     /// [`GuardErrorKind::KeyMissing`], [`GuardErrorKind::SealBroken`], [`GuardErrorKind::Randomness`].
     pub fn reseal(&self, context: &Context<'_>, random: &Randomness) -> Result<Transition<bool>, GuardError> {
         let mut next = self.clone();
-        let mut resealed = false;
+        // Its key may have left the keyring since, which must not keep the rest from being sealed again.
+        let over = |pending: &mut Pending| {
+            !pending.is_waiting(context) && pending.authenticator.secret.key != *context.keyring.primary()
+        };
+        let mut resealed = next.pending.take_if(over).is_some();
         for one in next.active.iter_mut().chain(next.pending.as_mut().map(|pending| &mut pending.authenticator)) {
             if let Some(secret) = resealed_as(context.keyring, &one.secret, &one.owner(context.account), random)? {
                 one.secret = secret;
@@ -204,8 +224,13 @@ impl SecondFactor {
 
     /// Whether something of the account is sealed under an old key.
     pub(crate) fn needs_resealing(&self, keyring: &Keyring) -> bool {
-        let old = |sealed: &Sealed| sealed.key != *keyring.primary();
-        self.active.iter().any(|one| old(&one.secret)) || self.recovery.as_ref().is_some_and(|set| old(&set.key))
+        self.sealed().any(|sealed| sealed.key != *keyring.primary())
+    }
+
+    /// All that is under a key, an enrolment as well, whether it still waits or not.
+    fn sealed(&self) -> impl Iterator<Item = &Sealed> {
+        let authenticators = self.active.iter().chain(self.pending.as_ref().map(|pending| &pending.authenticator));
+        authenticators.map(|one| &one.secret).chain(self.recovery.as_ref().map(|set| &set.key))
     }
 
     fn changed<T: Send + 'static>(self, context: &Context<'_>, kind: EventKind, value: T) -> Transition<T> {
@@ -254,7 +279,7 @@ impl Status {
         &self.authenticators
     }
 
-    /// Whether an authenticator was shown and has not proved itself yet.
+    /// Whether an authenticator was shown, has not proved itself yet, and still can.
     #[must_use]
     pub const fn enrolment_pending(&self) -> bool {
         self.enrolment_pending

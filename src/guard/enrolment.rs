@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::algorithm::Algorithm;
 use crate::code::{Code, Digits};
+use crate::ct;
 use crate::error::{Cause, Error};
 use crate::guard::Context;
 use crate::guard::error::{GuardError, GuardErrorKind};
@@ -227,8 +228,9 @@ impl SecondFactor {
     /// # Errors
     ///
     /// [`GuardErrorKind::ProofRequired`], [`GuardErrorKind::ProofRejected`], [`GuardErrorKind::TooManyAuthenticators`],
-    /// [`GuardErrorKind::UnknownAuthenticator`] for one to replace, [`GuardErrorKind::Invalid`] for names that no URI
-    /// can carry, [`GuardErrorKind::Randomness`].
+    /// [`GuardErrorKind::UnknownAuthenticator`] for one to replace, [`GuardErrorKind::SecretInUse`] for an imported secret
+    /// that an active authenticator has, [`GuardErrorKind::Invalid`] for names that no URI can carry,
+    /// [`GuardErrorKind::Randomness`].
     pub fn enroll(
         &self,
         context: &Context<'_>,
@@ -247,6 +249,8 @@ impl SecondFactor {
             return Err(GuardErrorKind::TooManyAuthenticators.into());
         }
         let secret = match &setup.secret {
+            // Twice, each code would be good twice: once for either.
+            Some(secret) if self.has_secret(context, secret) => return Err(GuardErrorKind::SecretInUse.into()),
             Some(secret) => secret.clone(),
             None => random.secret(setup.algorithm)?,
         };
@@ -296,11 +300,8 @@ impl SecondFactor {
         random: &Randomness,
         typed: &str,
     ) -> Result<Transition<Confirmation>, GuardError> {
-        let waiting = |pending: &&Pending| {
-            // A beginning in the future was seen by a clock that ran ahead: it counts as now.
-            context.now.saturating_sub(pending.since) < context.policy.enrolment_lifetime() && pending.tries < MAX_TRIES
-        };
-        let pending = self.pending.as_ref().filter(waiting).ok_or(GuardErrorKind::NoEnrolment)?;
+        let waiting = self.pending.as_ref().filter(|pending| pending.is_waiting(context));
+        let pending = waiting.ok_or(GuardErrorKind::NoEnrolment)?;
         let Ok(code) = Code::parse(typed) else {
             let refused = Refused::new(Refusal::Malformed);
             return Ok(Transition::of(Confirmation::Refused { refused, diagnosis: None }, vec![]));
@@ -341,7 +342,21 @@ impl SecondFactor {
     }
 }
 
+impl SecondFactor {
+    fn has_secret(&self, context: &Context<'_>, secret: &Secret) -> bool {
+        // One that does not open now is no reason not to enrol another.
+        let opened = |one: &Authenticator| context.keyring.open(&one.secret, &one.owner(context.account)).ok();
+        self.active.iter().filter_map(opened).any(|opened| ct::eq(&opened, secret.expose_bytes()))
+    }
+}
+
 impl Pending {
+    /// Whether a code may still confirm it. A beginning in the future was seen by a clock that ran a little ahead; if it
+    /// is further off than an enrolment lasts, the clock was set back, and nobody knows how long this has waited.
+    pub(crate) fn is_waiting(&self, context: &Context<'_>) -> bool {
+        context.now.abs_diff(self.since) < context.policy.enrolment_lifetime() && self.tries < MAX_TRIES
+    }
+
     fn matching(&self, context: &Context<'_>, code: &Code) -> Result<Option<u64>, GuardError> {
         let one = &self.authenticator;
         let hotp = one.hotp(context.account, context.keyring)?;

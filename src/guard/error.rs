@@ -94,6 +94,8 @@ pub enum GuardErrorKind {
     RecordNewer,
     /// A sealed secret does not open: it, its settings or the key were changed, or it belongs elsewhere.
     SealBroken,
+    /// The account has an authenticator with this secret.
+    SecretInUse,
     /// The store failed, and whether a change took effect is unknown.
     Store,
     /// An account has at most eight authenticators.
@@ -123,6 +125,7 @@ impl fmt::Display for GuardErrorKind {
             Self::SealBroken => {
                 "a sealed secret does not open; the record or the key was changed, or is of another account"
             }
+            Self::SecretInUse => "the account has an authenticator with this secret; revoke it first",
             Self::Store => "the store failed, and whether the change took effect is unknown",
             Self::TooManyAuthenticators => "an account has at most eight authenticators; revoke one",
             Self::UnknownAuthenticator => "the account has no authenticator of this id",

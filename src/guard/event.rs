@@ -87,6 +87,8 @@ pub enum EventKind {
     },
     /// The guess budget is used up. Somebody is guessing, and knows the password. Tell the user and an operator.
     Exhausted,
+    /// An operator has had all codes up to now refused, after a backup was restored.
+    Fenced,
     /// An exhausted or strained guess budget was refilled: by a recovery code, or by an operator.
     Lifted,
     /// A recovery code was used. Tell the user, and have them enrol a new authenticator.

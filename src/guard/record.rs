@@ -60,9 +60,9 @@ impl SecondFactor {
         }
     }
 
-    /// Changes whenever an authenticator is added or removed, recovery codes are replaced, or an operator resets the
-    /// account. Store it with a trusted device or a session, and stop trusting them when it is another. Compare for
-    /// equality only.
+    /// Changes whenever an authenticator is added or removed, recovery codes are replaced, or an operator removes or
+    /// fences the account. Store it with a trusted device or a session, and stop trusting them when it is another.
+    /// Compare for equality only.
     #[must_use]
     pub const fn generation(&self) -> u64 {
         self.generation
@@ -96,12 +96,13 @@ impl SecondFactor {
         if let Some(recovery) = &self.recovery {
             recovery.write(&mut json);
         }
-        let Budget { failures, failed_at, level, level_at } = self.budget;
+        let Budget { failures, failed_at, level, level_at, until } = self.budget;
         for (name, number) in [
             (",\"budget\":{\"failures\":", failures),
             (",\"failed_at\":", failed_at),
             (",\"level\":", level),
             (",\"level_at\":", level_at),
+            (",\"until\":", until),
         ] {
             json.raw(name);
             json.fixed(number, 0);
@@ -346,6 +347,7 @@ struct StoredBudget {
     failed_at: u64,
     level: u64,
     level_at: u64,
+    until: u64,
 }
 
 impl Stored<'_> {
@@ -353,22 +355,25 @@ impl Stored<'_> {
         let active = self.active.into_iter().map(StoredAuthenticator::validated).collect::<Option<Vec<_>>>()?;
         let distinct =
             active.iter().zip(1..).all(|(one, after)| active.iter().skip(after).all(|other| other.id != one.id));
-        let StoredBudget { failures, failed_at, level, level_at } = self.budget;
+        let StoredBudget { failures, failed_at, level, level_at, until } = self.budget;
         if active.len() > SecondFactor::MAX_AUTHENTICATORS || !distinct || failures > MAX_FAILURES || level > MAX_LEVEL
         {
             return None;
         }
         let pending = match self.pending {
-            Some(pending) => Some(
-                pending.validated().filter(|pending| active.iter().all(|one| one.id != pending.authenticator.id))?,
-            ),
+            Some(pending) => Some(pending.validated().filter(|pending| {
+                // Confirmed, it must leave a record that can be read.
+                let replaced = active.iter().any(|one| Some(&one.id) == pending.replaces.as_ref());
+                let room = replaced || active.len() < SecondFactor::MAX_AUTHENTICATORS;
+                room && active.iter().all(|one| one.id != pending.authenticator.id)
+            })?),
             None => None,
         };
         let recovery = match self.recovery {
             Some(recovery) => Some(recovery.validated()?),
             None => None,
         };
-        let budget = Budget { failures, failed_at, level, level_at };
+        let budget = Budget { failures, failed_at, level, level_at, until };
         Some(SecondFactor { generation: self.generation, active, pending, recovery, budget })
     }
 }

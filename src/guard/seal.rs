@@ -40,6 +40,9 @@ use crate::totp::Period;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// Where several servers run, first give all of them the new key at the end of the ring, and only then move it to the
+/// front: what one server has sealed under a key that another lacks does not open there, and keeps the user out.
+///
 /// Each account is sealed again under the primary key when its user is accepted next, and by
 /// [`Guard::reseal`](crate::Guard::reseal); [`Status::keys`](crate::guard::Status::keys) says what an account still
 /// needs. Once no account needs the old key, take it out.

@@ -47,6 +47,10 @@ impl SecondFactor {
     ///
     /// It is charged to the guess budget like any attempt. Both codes are spent, and neither may have been before.
     ///
+    /// Codes of an hour ago resynchronise an authenticator to an hour ago, and its owner is out of step from then on.
+    /// Whoever has noted three unspent codes in a row can resynchronise by two of them and log in by the third, as long as
+    /// [`Policy::with_resync_within`] reaches back to them. So offer it to users who have shown otherwise who they are.
+    ///
     /// # Errors
     ///
     /// As for [`verify`](Self::verify).

@@ -10,15 +10,24 @@
 //! A store that needs a runtime gets it from `block_on`, which is called from several threads at once; with tokio,
 //! `|future| handle.block_on(future)`. A store that several processes share is best handed in as several clients of one
 //! database: see [`check_all`].
+//!
+//! # What a pass means
+//!
+//! Names, bytes and versions are looked at one by one: such a fault is found for certain. Races are provoked, some
+//! thousand times. A store that looks first and writes then is found if another thread can get between the two, so run
+//! it on two processors or more, and in the way that the application has it: a client for each process.
+//!
+//! What no test from within can find: a change that is acknowledged and lost at a power cut or at a failover, one that
+//! the caller's transaction takes back, and an unknown outcome that is called a conflict.
+
+mod race;
 
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::pin::Pin;
-use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::store::{Store, StoreError, Swap, Version};
@@ -42,13 +51,20 @@ pub fn check<S: Store>(store: &S, block_on: impl Fn(Test<'_>) + Sync) -> Result<
 /// [`Violation`] with the first promise that the store broke.
 pub fn check_all<S: Store>(clients: &[&S], block_on: impl Fn(Test<'_>) + Sync) -> Result<(), Violation> {
     let [first, ..] = clients else { return Ok(()) };
-    let verdict = Mutex::new(Ok(()));
+    run(&block_on, alone(*first))??;
+    race::for_one_version(clients, &block_on)?;
+    race::for_one_number(clients, &block_on)
+}
+
+/// What the test says, once it ended.
+fn run<T: Send>(block_on: &impl Fn(Test<'_>), test: impl Future<Output = T> + Send) -> Result<T, Violation> {
+    let outcome = Mutex::new(None);
     block_on(Box::pin(async {
-        let result = alone(*first).await;
-        *verdict.lock().unwrap_or_else(PoisonError::into_inner) = result;
+        let ended = test.await;
+        *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
     }));
-    verdict.into_inner().unwrap_or_else(PoisonError::into_inner)?;
-    raced(clients, &block_on)
+    let outcome = outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
+    outcome.ok_or(Violation::Broken("`block_on` came back before the test had ended"))
 }
 
 async fn alone<S: Store>(store: &S) -> Result<(), Violation> {
@@ -109,6 +125,11 @@ async fn alone<S: Store>(store: &S) -> Result<(), Violation> {
             "two accounts are one to the store",
         )?;
     }
+    for name in &names {
+        let version = current(store, name, name.as_bytes()).await?;
+        let swapped = store.swap(name, Some(version), &changed(name)).await.map_err(failed)?;
+        require(swapped == Swap::Swapped, "a record could not be replaced under its own version")?;
+    }
     let long = format!("{account}{}", "\u{1f511}".repeat(59));
     let large = vec![0; 1 << 16];
     require(
@@ -116,72 +137,26 @@ async fn alone<S: Store>(store: &S) -> Result<(), Violation> {
         "a long name or a large record was refused",
     )?;
     let version = current(store, &long, &large).await?;
+    // Of the same 254 bytes but for the last: a store may cut names off.
+    let neighbour = format!("{account}{}\u{1f510}", "\u{1f511}".repeat(58));
+    require(
+        store.load(&neighbour).await.map_err(failed)?.is_none(),
+        "two accounts with long names are one to the store",
+    )?;
     require(
         store.remove(&long, version).await.map_err(failed)? == Swap::Swapped,
         "an account with a long name cannot be removed",
     )?;
     for name in &names {
-        let version = current(store, name, name.as_bytes()).await?;
+        let version = current(store, name, &changed(name)).await?;
         require(store.remove(name, version).await.map_err(failed)? == Swap::Swapped, "an account cannot be removed")?;
     }
     Ok(())
 }
 
-/// Eight threads add to one number. Each acknowledged addition must be in it, and the winner of each round is one.
-fn raced<S: Store>(clients: &[&S], block_on: &(impl Fn(Test<'_>) + Sync)) -> Result<(), Violation> {
-    let account = "keyfob-conformance-race";
-    let violation = Mutex::new(Ok(()));
-    let broken = |error: Violation| *violation.lock().unwrap_or_else(PoisonError::into_inner) = Err(error);
-    let (births, additions) = (AtomicU64::new(0), AtomicU64::new(0));
-    std::thread::scope(|scope| {
-        for client in clients.iter().cycle().take(THREADS.max(clients.len())) {
-            scope.spawn(|| {
-                block_on(Box::pin(async {
-                    if let Err(error) = race(*client, account, &births, &additions).await {
-                        broken(error);
-                    }
-                }));
-            });
-        }
-    });
-    let Some(first) = clients.first() else { return Ok(()) };
-    block_on(Box::pin(async {
-        let result = async {
-            let Some((version, record)) = first.load(account).await.map_err(failed)? else {
-                return Err(Violation::Broken("a record was lost in a race"));
-            };
-            require(births.load(Ordering::SeqCst) == 1, "one record was made twice at once")?;
-            let (count, acknowledged) = (number(&record)?, additions.load(Ordering::SeqCst));
-            require(count >= acknowledged, "acknowledged changes were lost in a race")?;
-            require(count == acknowledged, "a refused change took effect in a race")?;
-            require(
-                first.remove(account, version).await.map_err(failed)? == Swap::Swapped,
-                "a record cannot be removed after a race",
-            )
-        };
-        if let Err(error) = result.await {
-            broken(error);
-        }
-    }));
-    violation.into_inner().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn race<S: Store>(store: &S, account: &str, births: &AtomicU64, additions: &AtomicU64) -> Result<(), Violation> {
-    if store.swap(account, None, b"0").await.map_err(failed)? == Swap::Swapped {
-        births.fetch_add(1, Ordering::SeqCst);
-    }
-    let mut left = ROUNDS;
-    while left > 0 {
-        let Some((version, record)) = store.load(account).await.map_err(failed)? else {
-            return Err(Violation::Broken("a record vanished in a race"));
-        };
-        let next = format!("{}", number(&record)? + 1);
-        if store.swap(account, Some(version), next.as_bytes()).await.map_err(failed)? == Swap::Swapped {
-            additions.fetch_add(1, Ordering::SeqCst);
-            left -= 1;
-        }
-    }
-    Ok(())
+/// The second record of an account: a store may forget which one a change is for.
+fn changed(name: &str) -> Vec<u8> {
+    [name.as_bytes(), b" changed"].concat()
 }
 
 async fn current<S: Store>(store: &S, account: &str, record: &[u8]) -> Result<Version, Violation> {
@@ -194,11 +169,6 @@ async fn current<S: Store>(store: &S, account: &str, record: &[u8]) -> Result<Ve
 
 fn failed(error: impl Into<StoreError>) -> Violation {
     Violation::Failed(error.into())
-}
-
-fn number(record: &[u8]) -> Result<u64, Violation> {
-    let text = String::from_utf8_lossy(record);
-    text.parse().map_err(|_| Violation::Broken("a record was torn in a race"))
 }
 
 fn require(kept: bool, violation: &'static str) -> Result<(), Violation> {
@@ -226,5 +196,4 @@ impl fmt::Display for Violation {
 
 impl core::error::Error for Violation {}
 
-const THREADS: usize = 8;
 const ROUNDS: u32 = 100;

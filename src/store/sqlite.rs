@@ -4,9 +4,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 use std::path::Path;
+use std::time::Instant;
 
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Row, SqlitePool};
+use sqlx::{Row, Sqlite, SqlitePool};
 
 use crate::store::{Store, Swap, Version};
 
@@ -33,14 +35,26 @@ impl SqliteStore {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(10));
-        Self::from_pool(SqlitePoolOptions::new().max_connections(4).connect_with(options).await?).await
+            // Where a sync leaves the data in the disk's cache without it.
+            .pragma("fullfsync", "on")
+            .busy_timeout(PATIENCE);
+        let began = Instant::now();
+        loop {
+            let connected = SqlitePoolOptions::new().max_connections(4).connect_with(options.clone()).await;
+            // A new file becomes WAL while nobody else has it open, and for that SQLite does not wait.
+            let busy = |error: &sqlx::Error| error.as_database_error()?.code().map(|code| code == "5");
+            if connected.as_ref().is_err_and(|error| busy(error) == Some(true)) && began.elapsed() < PATIENCE {
+                continue;
+            }
+            return Self::from_pool(connected?).await;
+        }
     }
 
     /// Uses a pool that the application has already, and makes the table in its database.
     ///
     /// All connections of the pool must have `synchronous` `FULL` or `EXTRA`, and WAL as their journal, as
-    /// [`SqliteConnectOptions`] sets them; one of them is looked at.
+    /// [`SqliteConnectOptions`] sets them. One of them is looked at, and each is set to `FULL` before it makes a change.
+    /// On one that comes back to the pool within a transaction, changes fail.
     ///
     /// # Errors
     ///
@@ -74,6 +88,14 @@ impl SqliteStore {
         sqlx::query_scalar(query).bind(after).bind(limit).fetch_all(&self.pool).await
     }
 
+    /// A connection whose next statement is synced, and a transaction of its own: SQLite refuses this setting within a
+    /// transaction, such as one that the application left open.
+    async fn connection(&self) -> Result<PoolConnection<Sqlite>, sqlx::Error> {
+        let mut connection = self.pool.acquire().await?;
+        sqlx::raw_sql("PRAGMA synchronous = FULL").execute(&mut *connection).await?;
+        Ok(connection)
+    }
+
     /// Waits for what is under way, and closes the connections.
     pub async fn close(&self) {
         self.pool.close().await;
@@ -91,19 +113,20 @@ impl Store for SqliteStore {
     }
 
     async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, Self::Error> {
+        let mut connection = self.connection().await?;
         let result = match expected {
             Some(version) => {
                 let query = "UPDATE keyfob_second_factor SET version = version + 1, record = ? \
                              WHERE account = ? AND version = ?";
                 let version = version.get().cast_signed();
-                sqlx::query(query).bind(record).bind(account).bind(version).execute(&self.pool).await?
+                sqlx::query(query).bind(record).bind(account).bind(version).execute(&mut *connection).await?
             }
             None => {
                 // An account that was removed and comes back begins at a random version, far from any that it had: a
                 // decision from before the removal must not meet its own version again.
                 let query = "INSERT INTO keyfob_second_factor (account, version, record) \
                              VALUES (?, random() & 0x1fffffffffffffff, ?) ON CONFLICT DO NOTHING";
-                sqlx::query(query).bind(account).bind(record).execute(&self.pool).await?
+                sqlx::query(query).bind(account).bind(record).execute(&mut *connection).await?
             }
         };
         Ok(if result.rows_affected() == 1 { Swap::Swapped } else { Swap::Conflict })
@@ -111,7 +134,12 @@ impl Store for SqliteStore {
 
     async fn remove(&self, account: &str, expected: Version) -> Result<Swap, Self::Error> {
         let query = "DELETE FROM keyfob_second_factor WHERE account = ? AND version = ?";
-        let result = sqlx::query(query).bind(account).bind(expected.get().cast_signed()).execute(&self.pool).await?;
+        let mut connection = self.connection().await?;
+        let version = expected.get().cast_signed();
+        let result = sqlx::query(query).bind(account).bind(version).execute(&mut *connection).await?;
         Ok(if result.rows_affected() == 1 { Swap::Swapped } else { Swap::Conflict })
     }
 }
+
+/// With others who use the file.
+const PATIENCE: Duration = Duration::from_secs(10);

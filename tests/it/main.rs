@@ -1,11 +1,20 @@
 //! One integration binary: a module per concept, vectors as data in `tests/data`.
 
 mod algorithm;
+#[cfg(feature = "guard")]
+mod attack;
 mod base32;
 mod code;
+mod conformance;
 mod ct;
 #[cfg(all(feature = "import", feature = "png", feature = "qr-read"))]
 mod fuzz;
+#[cfg(feature = "guard")]
+mod guard;
+#[cfg(feature = "guard")]
+mod guard_findings;
+#[cfg(feature = "guard")]
+mod guarded;
 #[cfg(feature = "png")]
 mod guide;
 mod hotp;
@@ -19,17 +28,23 @@ mod model;
 mod oracle;
 mod peers;
 mod printed;
+#[cfg(feature = "guard")]
+mod protocol;
 #[cfg(feature = "import")]
 mod pskc;
 mod qr;
 #[cfg(feature = "qr-read")]
 mod qr_read;
+#[cfg(feature = "guard")]
+mod races;
 mod random;
 mod search;
 mod secret;
 #[cfg(feature = "serde")]
 mod serde;
 mod steam;
+#[cfg(feature = "guard")]
+mod store;
 mod totp;
 mod uri;
 

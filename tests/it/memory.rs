@@ -225,7 +225,7 @@ fn guarded() -> (Secret, Vec<zeroize::Zeroizing<String>>) {
 
         // The same store with a key in front of the one that it knows.
         let guard = Guard::new(store, Keyring::parse(KEYS).unwrap(), "Example Inc");
-        drop(guard.reseal("al").await.unwrap());
+        assert!(guard.reseal("al").await.unwrap());
         black_box(format!("{guard:?}"));
         (secret, codes)
     })

@@ -7,6 +7,7 @@
 //!
 //! A failure names its seed: `KEYFOB_SEED=… cargo test --test it model` runs that one again.
 
+mod call;
 mod checker;
 mod oracle;
 mod script;
@@ -17,6 +18,12 @@ use std::collections::BTreeMap;
 use checker::Violation;
 use script::Run;
 use store::Broken;
+
+/// A life that a fuzzer chose.
+#[cfg(all(feature = "import", feature = "png", feature = "qr-read"))]
+pub fn replay(tape: &[u8]) {
+    Run::replay(tape, None);
+}
 
 #[test]
 fn invariants_hold() {

@@ -128,7 +128,7 @@ impl Checker {
             let record = stored.record.flatten();
             let resealed = stored.applied > 1;
             if let Some(next) = next.as_mut().filter(|_| old_key && resealed && accepting(&seen.outcome)) {
-                next.reseal(self.primary);
+                next.reseal(self.primary, now);
             }
             self.adopt(at, call, &expected, next, seen, record);
         }
@@ -328,10 +328,9 @@ impl Checker {
             _ => {}
         }
         let account = &mut self.accounts[at];
-        if next.is_none() || matches!(call.op, Op::Lift | Op::Confirm(_)) {
-            if !matches!(expected, Ok(Answer::Refused(_))) {
-                (account.failures, account.total) = (0, 0);
-            }
+        let refills = next.is_none() || matches!(call.op, Op::Lift | Op::Confirm(_));
+        if refills && !matches!(expected, Ok(Answer::Refused(_))) {
+            (account.failures, account.total) = (0, 0);
         }
         let before = std::mem::replace(&mut account.state, next);
         let codes = |state: &Option<State>| -> HashSet<String> {
@@ -408,6 +407,7 @@ impl Checker {
             && stored["failed_at"] == budget.failed_at
             && stored["level"] == budget.level
             && stored["level_at"] == budget.level_at
+            && stored["until"] == budget.until
     }
 
     fn count(&mut self, call: &Call, outcome: &Result<Answer, GuardErrorKind>) {

@@ -48,7 +48,11 @@ pub struct Budget {
     pub failed_at: u64,
     pub level: u64,
     pub level_at: u64,
+    pub until: u64,
 }
+
+/// Unless its answer was lost, and whether it was used.
+pub type RecoveryCode = (Option<String>, bool);
 
 /// A record. The generation is which beginning it has, and how many changes there were since.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,8 +60,8 @@ pub struct State {
     pub generation: (u64, u64),
     pub active: Vec<Authenticator>,
     pub pending: Option<Pending>,
-    /// Each code, unless its answer was lost, and whether it was used; and the key it is sealed under.
-    pub recovery: Option<(Vec<(Option<String>, bool)>, usize)>,
+    /// The codes, and the key they are sealed under.
+    pub recovery: Option<(Vec<RecoveryCode>, usize)>,
     pub budget: Budget,
 }
 
@@ -121,7 +125,8 @@ pub const DAY: u64 = 86_400;
 
 impl Budget {
     fn level(&self, limits: Limits, now: u64) -> u64 {
-        self.level.saturating_sub(now.saturating_sub(self.level_at).saturating_mul(limits.per_day))
+        let since = if now < self.until { self.level_at } else { self.until };
+        self.level.saturating_sub(now.saturating_sub(since).saturating_mul(limits.per_day))
     }
 
     pub fn gate(&self, limits: Limits, now: u64) -> Gate {
@@ -129,26 +134,27 @@ impl Budget {
         if self.failures >= limits.consecutive {
             return Gate::Exhausted(None);
         }
-        if level + DAY > limits.long_term * DAY {
-            let wait = (level + DAY - limits.long_term * DAY).div_ceil(limits.per_day);
-            return Gate::Exhausted(Some(now.saturating_add(wait)));
-        }
         let wait = match self.failures {
             failures if failures < limits.free => 0,
             failures => (limits.first_wait << (failures - limits.free).min(20)).min(limits.longest_wait),
         };
         let end = self.failed_at.min(now).saturating_add(wait);
+        if level + DAY > limits.long_term * DAY {
+            let wait = (level + DAY - limits.long_term * DAY).div_ceil(limits.per_day);
+            return Gate::Exhausted(Some(end.max(now.saturating_add(wait))));
+        }
         if end > now { Gate::Throttled(end) } else { Gate::Open }
     }
 
     fn failed(&mut self, limits: Limits, now: u64) {
         let level = self.level(limits, now) + DAY;
-        *self = Self { failures: self.failures + 1, failed_at: now, level, level_at: now };
+        *self = Self { failures: self.failures + 1, failed_at: now, level, level_at: now, until: self.until.max(now) };
     }
 
     fn succeeded(&mut self, limits: Limits, now: u64) {
         let level = self.level(limits, now);
-        *self = Self { failures: 0, failed_at: self.failed_at.min(now), level, level_at: now };
+        *self =
+            Self { failures: 0, failed_at: self.failed_at.min(now), level, level_at: now, until: self.until.max(now) };
     }
 }
 
@@ -194,16 +200,25 @@ impl Phone {
     }
 }
 
+impl Pending {
+    fn waits(&self, now: u64) -> bool {
+        now.abs_diff(self.since) < 900 && self.tries < 20
+    }
+}
+
 impl State {
     pub fn left(&self) -> usize {
         self.recovery.as_ref().map_or(0, |(codes, _)| codes.iter().filter(|(_, used)| !used).count())
     }
 
     pub fn old_key(&self, primary: usize) -> bool {
-        self.active.iter().any(|one| one.key != primary) || self.recovery.as_ref().is_some_and(|set| set.1 != primary)
+        let authenticators = self.active.iter().chain(self.pending.as_ref().map(|pending| &pending.one));
+        let mut keys = authenticators.map(|one| one.key).chain(self.recovery.as_ref().map(|set| set.1));
+        keys.any(|key| key != primary)
     }
 
-    pub fn reseal(&mut self, primary: usize) {
+    pub fn reseal(&mut self, primary: usize, now: u64) {
+        self.pending.take_if(|pending| !pending.waits(now) && pending.one.key != primary);
         self.active
             .iter_mut()
             .chain(self.pending.as_mut().map(|pending| &mut pending.one))
@@ -336,8 +351,7 @@ impl World<'_> {
 
     fn confirm(&self, mut factor: State, typed: &Typed) -> Prediction {
         let now = self.now;
-        let waiting = |pending: &Pending| now.saturating_sub(pending.since) < 900 && pending.tries < 20;
-        let Some(mut pending) = factor.pending.take().filter(waiting) else {
+        let Some(mut pending) = factor.pending.take().filter(|pending| pending.waits(now)) else {
             return (Err(GuardErrorKind::NoEnrolment), None);
         };
         let code = match typed {
@@ -407,7 +421,7 @@ impl World<'_> {
             }
             Op::Reseal => {
                 let before = factor.clone();
-                factor.reseal(self.primary);
+                factor.reseal(self.primary, self.now);
                 let changed = factor != before;
                 return Ok((Answer::Resealed(changed), changed.then_some(Some(factor))));
             }
@@ -430,6 +444,7 @@ impl World<'_> {
                 if factor.active.is_empty() {
                     return Err(GuardErrorKind::LastAuthenticator);
                 }
+                factor.pending = None;
                 factor.generation.1 += 1;
             }
             Op::Disable(proof) => {
@@ -441,6 +456,7 @@ impl World<'_> {
                 enrolled?;
                 self.proved(&factor, &Purpose::REGENERATE, proof.as_ref())?;
                 factor.recovery = Some((vec![(None, false); 10], self.primary));
+                factor.pending = None;
                 factor.generation.1 += 1;
             }
             Op::Lift => {
@@ -455,6 +471,7 @@ impl World<'_> {
                         one.next = one.next.max(one.window(phone, self.now).1 + 1);
                     }
                 }
+                factor.generation.1 = factor.generation.1.wrapping_add(self.now).wrapping_add(1);
             }
             Op::Confirm(_) | Op::Resync(..) | Op::Verify(_) => {}
         }

@@ -3,18 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use futures_lite::future::block_on;
-use keyfob::guard::{
-    AuthenticatorId, Confirmation, GuardErrorKind, Proof, Purpose, Randomness, Resynchronisation, Setup,
-};
-use keyfob::{Guard, Hotp, Keyring, Policy, Verdict};
+use keyfob::Policy;
+use keyfob::guard::{GuardErrorKind, Proof, Purpose};
 
-use super::checker::{Call, Checker, Seen, Stored, Violation};
-use super::oracle::{Answer, Bound, Gate, Limits, Op, Phone, Typed};
+use super::call::{Shared, guard, run};
+use super::checker::{Call, Checker, Stored, Violation};
+use super::oracle::{Answer, Bound, Gate, Limits, Op, Typed};
 use super::store::{Broken, Fault, Faulty, lock};
 use crate::random::{Choices, Random};
-
-type Shared = Guard<Arc<Faulty>>;
 
 pub struct Run {
     random: Choices,
@@ -489,95 +485,4 @@ fn simple(op: Op) -> Call {
 
 fn code(text: String, source: Option<(usize, u64)>) -> Call {
     Call { op: Op::Verify(Typed::Code(text.clone())), typed: [text, String::new()], source }
-}
-
-fn guard(
-    store: &Arc<Faulty>,
-    clock: &Arc<Mutex<Option<u64>>>,
-    randomness: &Arc<Mutex<Random>>,
-    policy: &Policy,
-    primary: usize,
-) -> Arc<Shared> {
-    let entry = |id: usize| format!("k{id}:{}", *keyfob::base32::encode(&[id as u8 + 1; 32]));
-    let keyring = Keyring::parse(&(0..=primary).rev().map(entry).collect::<Vec<_>>().join(",")).unwrap();
-    let (time, random) = (clock.clone(), randomness.clone());
-    let randomness = Randomness::new(move |buffer| {
-        let mut random = lock(&random);
-        buffer.iter_mut().for_each(|byte| *byte = random.next().to_le_bytes()[0]);
-        true
-    });
-    let guard = Guard::new(store.clone(), keyring, "Example").with_policy(policy.clone());
-    Arc::new(guard.with_randomness(randomness).with_clock(move || *lock(&time)))
-}
-
-/// Carries a call out, and puts the answer into the words of the oracle.
-fn run(guard: &Shared, name: &str, ids: &[AuthenticatorId], call: &Call, proof: Option<&Proof>) -> Seen {
-    let mut seen = Seen { outcome: Ok(Answer::Done), phone: None, codes: None, accepted: None };
-    let nobody = || AuthenticatorId::new("nobody").unwrap();
-    let id = |phone: usize| ids.get(phone).cloned().unwrap_or_else(nobody);
-    let place = |id: &AuthenticatorId| ids.iter().position(|other| other == id).unwrap();
-    // One that an account cannot have made.
-    let none = Proof::from_token(&format!("add~1~1~k0~{}", *keyfob::base32::encode(&[0; 32]))).unwrap();
-    let proved = proof.unwrap_or(&none);
-    let done = |()| Answer::Done;
-    let outcome = match &call.op {
-        Op::Verify(_) => block_on(guard.verify(name, &call.typed[0])).map(|verdict| match verdict {
-            Verdict::Refused(refused) => Answer::Refused(refused.reason()),
-            Verdict::Accepted(accepted) => {
-                let left = accepted.recovery_codes_left().into();
-                let answer = match accepted.authenticator() {
-                    Some(id) => Answer::Accepted { phone: place(id), offset: accepted.offset(), left },
-                    None => Answer::Recovered { left },
-                };
-                seen.accepted = Some(accepted);
-                answer
-            }
-        }),
-        Op::Resync(..) => block_on(guard.resync(name, &call.typed[0], &call.typed[1])).map(|answer| match answer {
-            Resynchronisation::Done { authenticator, offset } => {
-                Answer::Resynchronised { phone: place(&authenticator), offset }
-            }
-            Resynchronisation::Refused(refused) => Answer::Refused(refused.reason()),
-        }),
-        Op::Confirm(_) => block_on(guard.confirm(name, &call.typed[0])).map(|answer| match answer {
-            Confirmation::Confirmed(confirmed) => {
-                let told = confirmed.recovery_codes();
-                seen.codes = told.map(|codes| codes.iter().map(Into::into).collect());
-                Answer::Confirmed { recovery_codes: told.is_some() }
-            }
-            Confirmation::Refused { refused, .. } => Answer::Refused(refused.reason()),
-        }),
-        Op::Enroll { replaces, hotp, .. } => {
-            let setup = if *hotp { Setup::hotp() } else { Setup::totp() };
-            let setup = replaces.map_or(setup.clone(), |phone| setup.replacing(id(phone)));
-            block_on(guard.enroll_with(name, "al@example.com", &setup, proof)).map(|enrolment| {
-                let uri = enrolment.uri();
-                let hotp = Some(Hotp::new(uri.secret()));
-                let period = uri.period().map(|period| period.seconds().into());
-                let id = enrolment.authenticator().clone();
-                seen.phone = Some(Phone { id, hotp, period, counter: 0, ahead: 0 });
-                Answer::Enrolled
-            })
-        }
-        Op::Regenerate(_) => block_on(guard.regenerate_recovery_codes(name, proved)).map(|codes| {
-            seen.codes = Some(codes.iter().map(Into::into).collect());
-            Answer::Done
-        }),
-        Op::Status => block_on(guard.status(name)).map(|status| Answer::Status {
-            failures: status.consecutive_failures(),
-            left: status.recovery_codes_left().into(),
-            active: status.authenticators().len(),
-            exhausted: status.is_exhausted(),
-            retry_at: status.retry_at(),
-        }),
-        Op::Reseal => block_on(guard.reseal(name)).map(Answer::Resealed),
-        Op::Disable(_) => block_on(guard.disable(name, proved)).map(done),
-        Op::Revoke(phone, _) => block_on(guard.revoke(name, &id(*phone), proved)).map(done),
-        Op::Rename(phone) => block_on(guard.rename(name, &id(*phone), "phone")).map(done),
-        Op::Fence => block_on(guard.operator_fence(name)).map(done),
-        Op::Lift => block_on(guard.operator_lift(name)).map(done),
-        Op::Remove => block_on(guard.operator_remove(name)).map(done),
-    };
-    seen.outcome = outcome.map_err(|error| error.kind());
-    seen
 }

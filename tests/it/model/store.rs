@@ -132,7 +132,7 @@ impl Faulty {
 
     fn now_and_then(&self) -> bool {
         *lock(&self.rounds) += 1;
-        *lock(&self.rounds) % 7 == 0
+        lock(&self.rounds).is_multiple_of(7)
     }
 
     fn distorted(&self, account: &str, record: Vec<u8>) -> Vec<u8> {

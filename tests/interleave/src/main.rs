@@ -1,0 +1,172 @@
+//! Each lock of the store is a place where shuttle may go on with another thread: at random, or by priorities that
+//! change a few times (PCT), which meets a race of that depth with a known probability.
+//!
+//! What holds in all orders with a store that swaps must break in one with a store that looks first and writes then.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use keyfob::guard::{Confirmation, Refusal, Setup};
+use keyfob::store::{MemoryStore, Store, Swap, Version};
+use keyfob::{Guard, KeyUri, Keyring, Policy, Secret, Totp, Verdict};
+use shuttle::future::block_on;
+use shuttle::sync::Mutex;
+use shuttle::thread;
+
+fn main() -> ExitCode {
+    // A panic is how shuttle tells of what it found, and what the controls are for.
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut as_expected = true;
+    let claims = [("one code", one_code as fn(bool)), ("guesses", guesses), ("enrolled anew", enrolled_anew)];
+    for (name, claim) in claims {
+        for (store, racy) in [("swaps", false), ("looks, then writes", true)] {
+            for (order, schedules) in [("random", RANDOM), ("PCT", PCT)] {
+                let begun = Arc::new(AtomicUsize::new(0));
+                let test = {
+                    let begun = begun.clone();
+                    move || {
+                        begun.fetch_add(1, Ordering::Relaxed);
+                        claim(racy);
+                    }
+                };
+                let run = || match order {
+                    "random" => shuttle::check_random(test, schedules),
+                    _ => shuttle::check_pct(test, schedules, DEPTH),
+                };
+                let holds = catch_unwind(AssertUnwindSafe(run)).is_ok();
+                let begun = begun.load(Ordering::Relaxed);
+                let outcome = if holds { "holds in all of" } else { "broken in the last of" };
+                println!("{name}, the store {store}: {outcome} {begun} {order} schedules");
+                as_expected &= holds != racy && (racy || begun >= schedules);
+            }
+        }
+    }
+    println!("what shuttle prints of failures is of the stores that look first, and has to be there");
+    if as_expected { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Three threads, one code, one acceptance.
+fn one_code(racy: bool) {
+    let guard = guard(racy, Policy::default());
+    let refusals = at_once(&guard, [code(1), code(1), code(1)]);
+    assert_eq!(refusals.iter().filter(|refusal| refusal.is_none()).count(), 1);
+    assert!(refusals.iter().flatten().all(|refusal| *refusal == Refusal::Replayed));
+}
+
+/// Three threads guess where one failure is free.
+fn guesses(racy: bool) {
+    let guard = guard(racy, Policy::default().with_waits(1, 30, 3600).unwrap());
+    let refusals = at_once(&guard, ["000000", "000001", "000002"].map(str::to_owned));
+    assert_eq!(refusals.iter().filter(|refusal| **refusal == Some(Refusal::WrongCode)).count(), 1);
+    let throttled = |refusal: &&Option<Refusal>| matches!(refusal, Some(Refusal::Throttled { .. }));
+    assert_eq!(refusals.iter().filter(throttled).count(), 2);
+    assert_eq!(block_on(guard.status(ACCOUNT)).unwrap().consecutive_failures(), 1);
+}
+
+/// While a code is verified, an operator removes the account and it is enrolled anew: the former phone stays out.
+fn enrolled_anew(racy: bool) {
+    let guard = guard(racy, Policy::default());
+    let former = guard.clone();
+    let verifies = thread::spawn(move || block_on(former.verify(ACCOUNT, &code(1))).map(drop));
+    block_on(guard.operator_remove(ACCOUNT)).unwrap();
+    block_on(enrol(&guard, 2, NOW));
+    verifies.join().unwrap().unwrap();
+    let Verdict::Refused(refused) = block_on(guard.verify(ACCOUNT, &code(1))).unwrap() else { panic!() };
+    assert_eq!(refused.reason(), Refusal::WrongCode);
+}
+
+/// Why each was refused, if it was.
+fn at_once(guard: &Arc<Guard<Shelf>>, typed: [String; 3]) -> Vec<Option<Refusal>> {
+    let attempts = typed.map(|typed| {
+        let guard = guard.clone();
+        thread::spawn(move || match block_on(guard.verify(ACCOUNT, &typed)).unwrap() {
+            Verdict::Accepted(_) => None,
+            Verdict::Refused(refused) => Some(refused.reason()),
+        })
+    });
+    attempts.into_iter().map(|attempt| attempt.join().unwrap()).collect()
+}
+
+/// Of an account whose phone has a fresh code.
+fn guard(racy: bool, policy: Policy) -> Arc<Guard<Shelf>> {
+    // Made once, by threads that shuttle knows nothing of.
+    static RECORD: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        futures_lite::future::block_on(async {
+            let guard = Guard::new(MemoryStore::new(), keyring(), "Example Inc").with_clock(|| Some(NOW - 60));
+            enrol(&guard, 1, NOW - 60).await;
+            guard.store().load(ACCOUNT).await.unwrap().unwrap().1
+        })
+    });
+    let records = Mutex::new(HashMap::from([(ACCOUNT.to_owned(), (0, RECORD.clone()))]));
+    let shelf = Shelf { racy, records, last: AtomicU64::new(0) };
+    Arc::new(Guard::new(shelf, keyring(), "Example Inc").with_policy(policy).with_clock(|| Some(NOW)))
+}
+
+async fn enrol(guard: &Guard<impl Store>, seed: u8, now: u64) {
+    let uri = KeyUri::totp("Example Inc", "alice", &Secret::from_bytes(&[seed; 20]).unwrap()).unwrap();
+    let _ = guard.enroll_with(ACCOUNT, "alice", &Setup::import(&uri).unwrap(), None).await.unwrap();
+    let typed = uri.to_totp().unwrap().code_at(now).to_string();
+    assert!(matches!(guard.confirm(ACCOUNT, &typed).await.unwrap(), Confirmation::Confirmed(_)));
+}
+
+fn code(seed: u8) -> String {
+    Totp::new(&Secret::from_bytes(&[seed; 20]).unwrap()).code_at(NOW).to_string()
+}
+
+fn keyring() -> Keyring {
+    Keyring::parse("2026:GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZA").unwrap()
+}
+
+/// `MemoryStore`, with locks that shuttle sees.
+struct Shelf {
+    racy: bool,
+    records: Mutex<HashMap<String, (u64, Vec<u8>)>>,
+    last: AtomicU64,
+}
+
+impl Shelf {
+    fn change(&self, account: &str, expected: Option<Version>, record: Option<&[u8]>) -> Swap {
+        let mut records = self.records.lock().unwrap();
+        if records.get(account).map(|(version, _)| Version::new(*version)) != expected {
+            return Swap::Conflict;
+        }
+        if self.racy {
+            drop(records);
+            records = self.records.lock().unwrap();
+        }
+        let version = self.last.fetch_add(1, Ordering::SeqCst) + 1;
+        match record {
+            Some(record) => records.insert(account.to_owned(), (version, record.to_vec())),
+            None => records.remove(account),
+        };
+        Swap::Swapped
+    }
+}
+
+impl Store for Shelf {
+    type Error = Infallible;
+
+    async fn load(&self, account: &str) -> Result<Option<(Version, Vec<u8>)>, Infallible> {
+        let records = self.records.lock().unwrap();
+        Ok(records.get(account).map(|(version, record)| (Version::new(*version), record.clone())))
+    }
+
+    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, Infallible> {
+        Ok(self.change(account, expected, Some(record)))
+    }
+
+    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, Infallible> {
+        Ok(self.change(account, Some(expected), None))
+    }
+}
+
+const ACCOUNT: &str = "user-17";
+const NOW: u64 = 1_900_000_000;
+const RANDOM: usize = 10_000;
+const PCT: usize = 2_000;
+/// Of a race: how many changes of thread it needs.
+const DEPTH: usize = 3;

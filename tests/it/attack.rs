@@ -1,0 +1,213 @@
+//! Attackers who know the password and want the code, for a year, against what [`Policy::guess_probability`] states.
+//!
+//! Real: every decision of the guard in one account's year, so the number of guesses and their moments are exact; and
+//! in [`codes`] the codes, of as many secrets as `KEYFOB_ATTACKERS` says. Drawn: in [`drawn`], whether a guess at such
+//! a moment is one of the codes that are right. That is all that is drawn: no guess that the guard did not answer counts.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use keyfob::guard::{Change, Confirmation, Context, Randomness, Refusal, SecondFactor, Setup};
+use keyfob::search::{self, Candidate};
+use keyfob::store::Swap;
+use keyfob::{Code, Key, Keyring, Policy, Totp, Verdict, Window};
+use serde_json::{Value, json};
+
+use crate::Random;
+
+/// How an attacker chooses the moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    /// At each moment permitted, forty requests at once.
+    Parallel,
+    /// At each moment permitted.
+    Patient,
+    /// As many as are answered right after the owner has logged in.
+    Waiting,
+}
+
+#[test]
+fn guesses_in_a_year_are_counted_exactly() {
+    for (policy, capacity, forgiven) in [
+        (Policy::default(), 100, 4),
+        (Policy::default().with_long_term(100, 1).unwrap(), 100, 1),
+        (Policy::default().with_long_term(30, 2).unwrap().with_waits(10, 1, 60).unwrap(), 30, 2),
+    ] {
+        for kind in [Kind::Parallel, Kind::Patient, Kind::Waiting] {
+            let (moments, logins) = Life::new(&policy, false).year(kind);
+            let bound = capacity + 365 * forgiven;
+            println!("{kind:?}, {capacity} and {forgiven}: {} guesses of {bound}, {logins} logins", moments.len());
+            assert!(moments.len() <= bound, "{kind:?}: {} guesses", moments.len());
+            // The bound is what happens, not a number far above it.
+            assert!(moments.len() * 100 >= bound * 98, "{kind:?}: {} guesses of {bound}", moments.len());
+            // Beside an attacker who takes each moment, the owner has those that are forgiven: four a day by default, one
+            // in two days where it is one a day. A recovery code is the way around.
+            assert!(logins >= if forgiven == 1 { 182 } else { 364 }, "{kind:?}: {logins}");
+        }
+    }
+}
+
+#[test]
+fn the_odds_are_what_the_policy_says() {
+    let policy = Policy::default();
+    let stated = policy.guess_probability(Duration::from_secs(YEAR));
+    let (moments, _) = Life::new(&policy, false).year(Kind::Patient);
+    let rate = drawn(moments.len(), DRAWN) as f64 / DRAWN as f64;
+    println!("{DRAWN} attackers: {:.3} % of stated {:.3} %", rate * 100.0, stated * 100.0);
+    assert!((0.8..=1.2).contains(&(rate / stated)), "{rate} where {stated} is stated");
+    // The control: a budget that each login of the owner refills, as one that counts in a row only.
+    let (moments, _) = Life::new(&policy, true).year(Kind::Patient);
+    let rate = drawn(moments.len(), 5_000) as f64 / 5_000.0;
+    println!("refilled by the owner: {} guesses, {:.3} %", moments.len(), rate * 100.0);
+    assert!(rate > 1.2 * stated, "{rate} is not above {stated}");
+}
+
+/// The same with the codes of real secrets. With few attackers there are few hits, and the bound is four deviations.
+#[test]
+fn the_odds_hold_for_real_codes() {
+    let policy = Policy::default();
+    let (moments, _) = Life::new(&policy, false).year(Kind::Patient);
+    let attackers = attackers();
+    let stated = policy.guess_probability(Duration::from_secs(YEAR)) * attackers as f64;
+    let found = codes(&moments, attackers) as f64;
+    println!("{found} of {attackers} found a code, {stated:.1} stated");
+    assert!(found <= f64::max(1.2 * stated, stated + 4.0 * stated.sqrt()), "{found} where {stated} is stated");
+    assert!(found >= f64::min(0.8 * stated, stated - 4.0 * stated.sqrt()), "{found} where {stated} is stated");
+}
+
+fn attackers() -> usize {
+    std::env::var("KEYFOB_ATTACKERS").map_or(40, |number| number.parse().unwrap())
+}
+
+/// How many of so many attackers hit one of three codes in a million, with so many guesses each.
+fn drawn(guesses: usize, attackers: usize) -> usize {
+    let mut random = Random(0);
+    (0..attackers).filter(|_| (0..guesses).any(|_| random.below(1_000_000) < 3)).count()
+}
+
+/// How many of so many accounts show, at one of these moments, the code that is guessed then.
+fn codes(moments: &[u64], attackers: usize) -> usize {
+    let mut random = Random(12);
+    let secret = |random: &mut Random| Totp::new(Key::new(&random.bytes(20)).unwrap());
+    let mut standing: Vec<Totp> = (0..attackers).map(|_| secret(&mut random)).collect();
+    for &at in moments {
+        let guess = Code::parse(&format!("{:06}", random.below(1_000_000))).unwrap();
+        // The last account that shows it; then those that remain.
+        while let Some(place) = {
+            let candidates = standing.iter().map(|totp| Candidate::totp(totp, at, Window::default()));
+            search::authenticators(candidates, [&guess], |_| ControlFlow::Continue(())).unwrap().last()
+        } {
+            standing.swap_remove(usize::try_from(place).unwrap());
+        }
+    }
+    attackers - standing.len()
+}
+
+/// One account, its owner who logs in each day, and an attacker.
+struct Life {
+    policy: Policy,
+    keyring: Keyring,
+    record: Vec<u8>,
+    phone: Totp,
+    random: Random,
+    /// The control: a success refills everything.
+    refilled: bool,
+}
+
+impl Life {
+    fn new(policy: &Policy, refilled: bool) -> Self {
+        let keyring = Keyring::parse(&format!("k:{}", *keyfob::base32::encode(&[7; 32]))).unwrap();
+        let randomness = Randomness::default();
+        let context = Context::new("al", START - 3600, policy, &keyring).unwrap();
+        let factor = SecondFactor::read(None).unwrap();
+        let begun = factor.enroll(&context, &randomness, &Setup::totp(), ("Example", "al"), None).unwrap();
+        let record = written(begun.change()).unwrap();
+        let phone = begun.committed(Swap::Swapped).unwrap().value.uri().to_totp().unwrap();
+        let factor = SecondFactor::read(Some(&record)).unwrap();
+        let typed = phone.code_at(START - 3600).to_string();
+        let confirmed = factor.confirm(&context, &randomness, &typed).unwrap();
+        let record = written(confirmed.change()).unwrap();
+        assert!(matches!(confirmed.committed(Swap::Swapped).unwrap().value, Confirmation::Confirmed(_)));
+        Self { policy: policy.clone(), keyring, record, phone, random: Random(3), refilled }
+    }
+
+    /// The moments of all guesses that were answered, and how often the owner got in.
+    fn year(mut self, kind: Kind) -> (Vec<u64>, u32) {
+        let (mut moments, mut logins) = (Vec::new(), 0);
+        let (mut now, mut due) = (START, START);
+        while now < START + YEAR {
+            if now >= due {
+                let typed = self.phone.code_at(now).to_string();
+                let (answer, _) = self.attempts(now, &typed, 1);
+                if answer.is_none() {
+                    logins += 1;
+                    due = START + ((now - START) / DAY + 1) * DAY + self.random.below(3600);
+                    if self.refilled {
+                        let mut value: Value = serde_json::from_slice(&self.record).unwrap();
+                        value["budget"]["level"] = json!(0);
+                        self.record = serde_json::to_vec(&value).unwrap();
+                    }
+                }
+            }
+            let guess = format!("{:06}", self.random.below(1_000_000));
+            let (answer, answered) = self.attempts(now, &guess, if kind == Kind::Parallel { 40 } else { 1 });
+            moments.extend(std::iter::repeat_n(now, answered));
+            now = match answer {
+                Some(Refusal::Throttled { retry_at }) if kind == Kind::Waiting => due.max(retry_at),
+                Some(Refusal::Throttled { retry_at } | Refusal::Exhausted { retry_at: Some(retry_at) })
+                    if now < due =>
+                {
+                    retry_at.min(due)
+                }
+                Some(Refusal::Throttled { retry_at } | Refusal::Exhausted { retry_at: Some(retry_at) }) => retry_at,
+                Some(Refusal::Exhausted { retry_at: None }) => break,
+                _ => now,
+            };
+        }
+        (moments, logins)
+    }
+
+    /// So many requests at once, each decided on the same record until one of them is stored. How the last one was
+    /// refused, and how many were told about a code.
+    fn attempts(&mut self, now: u64, typed: &str, at_once: usize) -> (Option<Refusal>, usize) {
+        let context = Context::new("al", now, &self.policy, &self.keyring).unwrap();
+        let (mut last, mut answered) = (None, 0);
+        let mut waiting = at_once;
+        while waiting > 0 {
+            let factor = SecondFactor::read(Some(&self.record)).unwrap();
+            // All that wait have compared; the swap of the first of them wins.
+            let raced = waiting.min(3);
+            let mut transitions: Vec<_> = (0..raced).map(|_| factor.verify(&context, typed).unwrap()).collect();
+            let winner = transitions.swap_remove(0);
+            let written = written(winner.change());
+            let stored = written.is_some();
+            self.record = written.unwrap_or_else(|| self.record.clone());
+            last = match winner.committed(Swap::Swapped).unwrap().value {
+                Verdict::Accepted(_) => None,
+                Verdict::Refused(refused) => Some(refused.reason()),
+            };
+            answered += usize::from(matches!(last, None | Some(Refusal::WrongCode | Refusal::Replayed)));
+            if stored {
+                assert!(transitions.into_iter().all(|loser| loser.committed(Swap::Conflict).is_err()));
+                waiting -= 1;
+            } else {
+                // Nothing was compared, for nobody.
+                waiting = 0;
+            }
+        }
+        (last, answered)
+    }
+}
+
+fn written(change: &Change) -> Option<Vec<u8>> {
+    match change {
+        Change::Write(record) => Some(record.clone()),
+        _ => None,
+    }
+}
+
+/// Some 470 of them succeed, so 20 % more or less is four standard deviations.
+const DRAWN: usize = 100_000;
+const DAY: u64 = 86_400;
+const YEAR: u64 = 365 * DAY;
+const START: u64 = 1_900_022_400;

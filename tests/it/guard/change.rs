@@ -1,0 +1,207 @@
+use futures_lite::future::block_on;
+use keyfob::guard::{AuthenticatorId, EventKind, GuardErrorKind, Method, Purpose, Refusal, Setup};
+use keyfob::{Algorithm, Digits, Policy};
+
+use super::{AL, DAY, Phone, T, World, kind};
+
+/// An account with an app and a token.
+fn two() -> (World, Phone, Phone) {
+    let (world, mut app, _) = World::enrolled();
+    let proof = world.prove(&mut app, &Purpose::ADD);
+    let (token, _) = world.add(AL, &Setup::hotp().with_name("token").unwrap(), Some(&proof));
+    (world, app, token)
+}
+
+fn nobody() -> AuthenticatorId {
+    AuthenticatorId::new("nobody").unwrap()
+}
+
+#[test]
+fn the_status_says_what_the_account_has() {
+    let world = World::new();
+    let status = world.status();
+    assert!(!status.is_active() && !status.is_exhausted() && status.generation() == 0 && status.keys().is_empty());
+    assert_eq!((status.recovery_codes_left(), status.retry_at(), status.consecutive_failures()), (0, None, 0));
+
+    let setup = Setup::totp().with_algorithm(Algorithm::Sha512).with_digits(Digits::Eight).with_name("büro").unwrap();
+    let (mut phone, _) = world.add(AL, &setup, None);
+    let status = world.status();
+    let [one] = status.authenticators() else { panic!() };
+    assert!(status.is_active() && !status.enrolment_pending() && status.recovery_codes_left() == 10);
+    assert_eq!((one.id(), one.name(), one.method()), (&phone.id, "büro", Method::Totp));
+    assert_eq!((one.algorithm(), one.digits(), one.offset()), (Algorithm::Sha512, Digits::Eight, 0));
+    // The code that confirmed it was no login.
+    assert_eq!((one.created_at(), one.used_at()), (T, None));
+    assert_eq!(AuthenticatorId::new(one.id().as_str()).as_ref(), Some(one.id()));
+
+    world.pass(DAY);
+    assert!(world.verify(&phone.code(world.now())).is_ok());
+    world.fail(&phone, 2);
+    let before = world.stored(AL);
+    let status = world.status();
+    assert_eq!((status.authenticators()[0].used_at(), status.consecutive_failures()), (Some(world.now()), 2));
+    assert_eq!(world.stored(AL), before, "looking changes nothing");
+    for id in ["", "A", "a b", "ä", "a-b", &"x".repeat(33)] {
+        assert!(AuthenticatorId::new(id).is_none(), "{id}");
+    }
+}
+
+#[test]
+fn a_name_is_changed_and_nothing_else() {
+    let (world, app, mut token) = two();
+    let before = world.record();
+    world.heard();
+    block_on(world.guard.rename(AL, &token.id, "der \"grüne\" \\")).unwrap();
+    assert_eq!(world.heard(), [EventKind::Renamed { authenticator: token.id.clone() }]);
+    let mut expected = before.clone();
+    expected["active"][1]["name"] = "der \"grüne\" \\".into();
+    assert_eq!(world.record(), expected);
+    assert_eq!(world.verify(&token.code(world.now())).unwrap().authenticator_name(), Some("der \"grüne\" \\"));
+
+    let before = world.stored(AL);
+    for (id, name, expected) in [
+        (&nobody(), "x", GuardErrorKind::UnknownAuthenticator),
+        (&app.id, "a\nb", GuardErrorKind::Invalid),
+        (&app.id, &*"x".repeat(257), GuardErrorKind::Invalid),
+    ] {
+        assert_eq!(kind(block_on(world.guard.rename(AL, id, name))), expected);
+    }
+    assert_eq!(world.stored(AL), before);
+}
+
+#[test]
+fn what_is_revoked_never_comes_back() {
+    let (world, mut app, mut token) = two();
+    let generation = world.status().generation();
+    let proof = world.prove(&mut app, &Purpose::REVOKE);
+    assert_eq!(kind(block_on(world.guard.revoke(AL, &nobody(), &proof))), GuardErrorKind::UnknownAuthenticator);
+    world.heard();
+    block_on(world.guard.revoke(AL, &token.id, &proof)).unwrap();
+    assert_eq!(world.heard(), [EventKind::Revoked { authenticator: token.id.clone() }]);
+    assert_ne!(world.status().generation(), generation);
+    assert_eq!(world.verify(&token.code(world.now())).unwrap_err(), Refusal::WrongCode, "I10");
+    let codes = [token.code(T), token.code(T)];
+    let answer = block_on(world.guard.resync(AL, &codes[0], &codes[1])).unwrap();
+    assert!(matches!(answer, keyfob::guard::Resynchronisation::Refused(_)), "I10");
+    assert_eq!(kind(block_on(world.guard.rename(AL, &token.id, "x"))), GuardErrorKind::UnknownAuthenticator);
+
+    // The proof is void, and the last one stays.
+    assert_eq!(kind(block_on(world.guard.revoke(AL, &app.id, &proof))), GuardErrorKind::ProofRejected);
+    let proof = world.prove(&mut app, &Purpose::REVOKE);
+    assert_eq!(kind(block_on(world.guard.revoke(AL, &app.id, &proof))), GuardErrorKind::LastAuthenticator);
+    world.pass(30);
+    assert!(world.verify(&app.code(world.now())).is_ok());
+}
+
+#[test]
+fn changes_need_the_proof_that_is_made_for_them() {
+    let (world, mut app, token) = two();
+    let purposes = [Purpose::ADD, Purpose::DISABLE, Purpose::REGENERATE, Purpose::REVOKE];
+    for purpose in &purposes {
+        let proof = world.prove(&mut app, purpose);
+        let before = world.stored(AL);
+        let mut refused = Vec::new();
+        if *purpose != Purpose::ADD {
+            refused.push(kind(world.enroll(AL, &Setup::totp(), Some(&proof))));
+        }
+        if *purpose != Purpose::DISABLE {
+            refused.push(kind(block_on(world.guard.disable(AL, &proof))));
+        }
+        if *purpose != Purpose::REGENERATE {
+            refused.push(kind(block_on(world.guard.regenerate_recovery_codes(AL, &proof))));
+        }
+        if *purpose != Purpose::REVOKE {
+            refused.push(kind(block_on(world.guard.revoke(AL, &token.id, &proof))));
+        }
+        assert_eq!(refused, [GuardErrorKind::ProofRejected; 3]);
+        assert_eq!(world.stored(AL), before);
+    }
+}
+
+#[test]
+fn who_switches_it_off_has_none() {
+    let (world, mut app, _) = two();
+    let proof = world.prove(&mut app, &Purpose::DISABLE);
+    world.heard();
+    block_on(world.guard.disable(AL, &proof)).unwrap();
+    assert_eq!(world.heard(), [EventKind::Disabled]);
+    assert!(world.bytes(AL).is_none(), "something was kept");
+    assert_eq!(world.verify(&app.code(world.now())).unwrap_err(), Refusal::NotEnrolled);
+    // A new beginning is another one: a trusted device of the old one is none of the new.
+    let enrolment = world.enroll(AL, &Setup::totp(), None).unwrap();
+    assert_ne!(*enrolment.authenticator(), app.id);
+    assert_eq!(kind(block_on(world.guard.disable(AL, &proof))), GuardErrorKind::NotEnrolled);
+}
+
+#[test]
+fn without_a_second_factor_there_is_nothing_to_change() {
+    let (world, mut phone, _) = World::enrolled();
+    let proof = world.prove(&mut phone, &Purpose::DISABLE);
+    let guard = &world.guard;
+    let kinds = |account: &str| {
+        [
+            kind(block_on(guard.rename(account, &phone.id, "x"))),
+            kind(block_on(guard.regenerate_recovery_codes(account, &proof))),
+            kind(block_on(guard.disable(account, &proof))),
+            kind(block_on(guard.operator_lift(account))),
+            kind(block_on(guard.operator_fence(account))),
+        ]
+    };
+    use GuardErrorKind::{NoEnrolment, NotEnrolled, UnknownAuthenticator};
+    let expected = [UnknownAuthenticator, NotEnrolled, NotEnrolled, NotEnrolled, NotEnrolled];
+    assert_eq!(kinds("bo"), expected);
+    assert_eq!(kind(block_on(guard.confirm("bo", "123456"))), NoEnrolment);
+    assert_eq!(kind(block_on(guard.operator_remove("bo"))), NotEnrolled);
+    assert!(!block_on(guard.reseal("bo")).unwrap());
+    assert!(world.bytes("bo").is_none());
+    // An enrolment that waits is no second factor yet, but can be removed.
+    world.enroll("bo", &Setup::totp(), None).unwrap();
+    let before = world.stored("bo");
+    assert_eq!(kinds("bo"), expected);
+    assert_eq!(world.stored("bo"), before);
+    block_on(guard.operator_remove("bo")).unwrap();
+    assert!(world.bytes("bo").is_none());
+}
+
+#[test]
+fn an_operator_removes_and_lifts_without_a_proof() {
+    let (world, phone, _) = World::enrolled();
+    world.fail(&phone, 20);
+    world.heard();
+    let generation = world.status().generation();
+    block_on(world.guard.operator_lift(AL)).unwrap();
+    assert_eq!(world.heard(), [EventKind::Lifted]);
+    assert!(world.status().consecutive_failures() == 0 && world.record()["budget"]["level"] == 0);
+    assert_eq!(world.status().generation(), generation, "no factor changed");
+    block_on(world.guard.operator_remove(AL)).unwrap();
+    assert!(world.heard() == [EventKind::Disabled] && world.bytes(AL).is_none());
+}
+
+#[test]
+fn a_fence_refuses_what_a_backup_forgot() {
+    for window in [keyfob::Window::CURRENT, keyfob::Window::default()] {
+        let (world, mut phone, _) = World::enrolled_with(Policy::default().with_window(window), &Setup::totp());
+        let backup = world.bytes(AL).unwrap();
+        world.pass(DAY);
+        let typed = phone.code(world.now());
+        assert!(world.verify(&typed).is_ok());
+        world.put(AL, &backup);
+        // Control: without a fence a used code is good again.
+        assert!(world.verify(&typed).is_ok());
+        world.put(AL, &backup);
+        block_on(world.guard.operator_fence(AL)).unwrap();
+        let ahead = i64::from(window.ahead());
+        for later in -2..=ahead {
+            let step = phone.step(world.now()).saturating_add_signed(later);
+            assert!(world.verify(&phone.hotp.code(step).to_string()).is_err(), "{later}");
+            block_on(world.guard.operator_lift(AL)).unwrap();
+        }
+        world.pass(30 * (u64::from(window.ahead()) + 1));
+        assert!(world.verify(&phone.code(world.now())).is_ok(), "the fence locks the owner out");
+        // It moves nothing back.
+        let next = world.record()["active"][0]["next"].clone();
+        world.at(T);
+        block_on(world.guard.operator_fence(AL)).unwrap();
+        assert_eq!(world.record()["active"][0]["next"], next);
+    }
+}

@@ -1,0 +1,240 @@
+use futures_lite::future::block_on;
+use keyfob::guard::{Confirmation, Diagnosis, EventKind, GuardErrorKind, Method, Purpose, Refusal, Setup};
+use keyfob::{Algorithm, Digits, ErrorKind, Hotp, KeyUri, Period, Policy, Secret};
+
+use super::{AL, Phone, T, World, kind};
+
+#[test]
+fn a_new_authenticator_stands_beside_what_works() {
+    let (world, mut first, codes) = World::enrolled();
+    assert_eq!(codes.len(), 10);
+    assert_eq!(kind(world.enroll(AL, &Setup::totp(), None)), GuardErrorKind::ProofRequired);
+    let proof = world.prove(&mut first, &Purpose::ADD);
+    let generation = world.status().generation();
+    let enrolment = world.enroll(AL, &Setup::totp(), Some(&proof)).unwrap();
+    let mut second = Phone::of(&enrolment);
+    assert!(world.status().enrolment_pending() && world.status().generation() == generation);
+    world.pass(60);
+    assert_eq!(world.verify(&second.code(world.now())).unwrap_err(), Refusal::WrongCode);
+    assert_eq!(*world.verify(&first.code(world.now())).unwrap().authenticator().unwrap(), first.id);
+
+    let typed = second.code(world.now());
+    let confirmed = world.confirm(AL, &typed);
+    assert!(*confirmed.authenticator() == second.id && confirmed.recovery_codes().is_none());
+    assert_eq!(world.verify(&typed).unwrap_err(), Refusal::Replayed, "the code that confirmed is a login");
+    assert_eq!(kind(block_on(world.guard.confirm(AL, &typed))), GuardErrorKind::NoEnrolment);
+    assert!(!world.status().enrolment_pending() && world.status().generation() != generation);
+    world.pass(30);
+    for phone in [&mut first, &mut second] {
+        assert_eq!(*world.verify(&phone.code(world.now())).unwrap().authenticator().unwrap(), phone.id);
+    }
+    let heard = world.heard();
+    assert!(heard.contains(&EventKind::EnrolmentStarted { authenticator: second.id.clone() }));
+    assert!(heard.contains(&EventKind::Confirmed { authenticator: second.id }));
+}
+
+#[test]
+fn an_enrolment_expires_and_is_replaced() {
+    for (waits, good) in [(0, true), (899, true), (900, false), (86_400, false)] {
+        let world = World::new();
+        let enrolment = world.enroll(AL, &Setup::totp(), None).unwrap();
+        assert_eq!(enrolment.expires_at(), T + 900);
+        world.pass(waits);
+        let typed = Phone::of(&enrolment).code(world.now());
+        match block_on(world.guard.confirm(AL, &typed)) {
+            Ok(Confirmation::Confirmed(_)) => assert!(good),
+            other => assert!(!good && kind(other) == GuardErrorKind::NoEnrolment),
+        }
+    }
+    let world = World::new();
+    let mut dropped = Phone::of(&world.enroll(AL, &Setup::totp(), None).unwrap());
+    let mut kept = Phone::of(&world.enroll(AL, &Setup::totp(), None).unwrap());
+    let Confirmation::Refused { refused, .. } = block_on(world.guard.confirm(AL, &dropped.code(T))).unwrap() else {
+        panic!("an enrolment that was replaced was confirmed")
+    };
+    assert_eq!(refused.reason(), Refusal::WrongCode);
+    let _ = world.confirm(AL, &kept.code(T));
+}
+
+#[test]
+fn an_enrolment_survives_a_clock_set_back_a_little_and_is_never_endless() {
+    for (back, good) in [(1, true), (899, true), (900, false), (365 * 86_400, false)] {
+        let world = World::new();
+        let mut phone = Phone::of(&world.enroll(AL, &Setup::totp(), None).unwrap());
+        world.at(T - back);
+        match block_on(world.guard.confirm(AL, &phone.code(world.now()))) {
+            Ok(Confirmation::Confirmed(_)) => assert!(good),
+            other => assert!(!good && kind(other) == GuardErrorKind::NoEnrolment, "{back}"),
+        }
+    }
+}
+
+#[test]
+fn an_enrolment_forgives_twenty_wrong_codes() {
+    let world = World::new();
+    let mut phone = Phone::of(&world.enroll(AL, &Setup::totp(), None).unwrap());
+    for typed in ["", "12345", "hello", "1234567890123456789"] {
+        let answer = block_on(world.guard.confirm(AL, typed)).unwrap();
+        assert!(matches!(answer, Confirmation::Refused { refused, .. } if refused.reason() == Refusal::Malformed));
+    }
+    world.heard();
+    for _ in 0..20 {
+        let answer = block_on(world.guard.confirm(AL, &phone.wrong(T))).unwrap();
+        assert!(matches!(answer, Confirmation::Refused { refused, .. } if refused.reason() == Refusal::WrongCode));
+    }
+    assert!(world.heard().iter().all(|kind| matches!(kind, EventKind::EnrolmentRefused { .. })));
+    assert_eq!(kind(block_on(world.guard.confirm(AL, &phone.code(T)))), GuardErrorKind::NoEnrolment);
+    assert_eq!(world.verify(&phone.code(T)).unwrap_err(), Refusal::NotEnrolled);
+}
+
+#[test]
+fn one_takes_the_place_of_another() {
+    let (world, mut old, _) = World::enrolled();
+    let proof = world.prove(&mut old, &Purpose::ADD);
+    let nobody = keyfob::guard::AuthenticatorId::new("nobody").unwrap();
+    let setup = Setup::totp().replacing(nobody);
+    assert_eq!(kind(world.enroll(AL, &setup, Some(&proof))), GuardErrorKind::UnknownAuthenticator);
+    let setup = Setup::totp().replacing(old.id.clone()).with_name("new").unwrap();
+    let (mut new, codes) = world.add(AL, &setup, Some(&proof));
+    assert!(codes.is_empty());
+    let status = world.status();
+    assert!(status.authenticators().len() == 1 && status.authenticators()[0].name() == "new");
+    assert_eq!(world.verify(&old.code(world.now())).unwrap_err(), Refusal::WrongCode);
+    assert_eq!(world.verify(&new.code(world.now())).unwrap().authenticator_name(), Some("new"));
+    assert_eq!(kind(world.enroll(AL, &setup, Some(&proof))), GuardErrorKind::ProofRejected, "a proof was used twice");
+}
+
+#[test]
+fn eight_are_the_most() {
+    let (world, mut first, _) = World::enrolled();
+    for _ in 1..8 {
+        let proof = world.prove(&mut first, &Purpose::ADD);
+        world.add(AL, &Setup::hotp(), Some(&proof));
+    }
+    let proof = world.prove(&mut first, &Purpose::ADD);
+    assert_eq!(kind(world.enroll(AL, &Setup::totp(), Some(&proof))), GuardErrorKind::TooManyAuthenticators);
+    let last = world.status().authenticators()[7].id().clone();
+    world.add(AL, &Setup::totp().replacing(last), Some(&proof));
+    assert_eq!(world.status().authenticators().len(), 8);
+}
+
+#[test]
+fn tokens_that_have_a_secret_are_imported() {
+    let secret = Secret::from_bytes(b"12345678901234567890").unwrap();
+    let uri = KeyUri::hotp("Other", "al", &secret, 1000).unwrap().with_digits(Digits::Eight);
+    let (world, mut phone, _) = World::enrolled_with(Policy::default(), &Setup::import(&uri).unwrap());
+    assert!(*phone.uri.secret() == secret && phone.counter == 1001 && phone.uri.digits() == Digits::Eight);
+    let accepted = world.verify(&phone.code(world.now())).unwrap();
+    assert!(accepted.method() == Method::Hotp && accepted.offset() == 0);
+    let early = Hotp::new(&secret).with_digits(Digits::Eight).code(999).to_string();
+    assert_eq!(world.verify(&early).unwrap_err(), Refusal::WrongCode);
+
+    let steam = KeyUri::steam("Steam", "al", &secret).unwrap();
+    assert_eq!(Setup::import(&steam).unwrap_err().kind(), ErrorKind::Uri);
+    for name in ["\n", &"x".repeat(257)] {
+        assert_eq!(Setup::totp().with_name(name).unwrap_err().kind(), ErrorKind::Name);
+    }
+}
+
+#[test]
+fn what_an_app_does_differently_is_said() {
+    type Show = fn(&Secret) -> String;
+    const NOW: u64 = T - T % 60 + 20;
+    let setup = Setup::totp;
+    let rows: [(Setup, Show, Option<Diagnosis>); 8] = [
+        (
+            setup().with_algorithm(Algorithm::Sha256),
+            |secret| Hotp::new(secret).code(NOW / 30).to_string(),
+            Some(Diagnosis::AlgorithmIgnored(Algorithm::Sha1)),
+        ),
+        (
+            setup(),
+            |secret| Hotp::with_algorithm(secret, Algorithm::Sha512).code(NOW / 30).to_string(),
+            Some(Diagnosis::AlgorithmIgnored(Algorithm::Sha512)),
+        ),
+        (
+            setup().with_digits(Digits::Eight),
+            |secret| Hotp::new(secret).code(NOW / 30).to_string(),
+            Some(Diagnosis::DigitsIgnored(Digits::Six)),
+        ),
+        (
+            setup(),
+            |secret| Hotp::new(secret).code(NOW / 60).to_string(),
+            Some(Diagnosis::PeriodIgnored(Period::new(60).unwrap())),
+        ),
+        (setup(), |secret| Hotp::new(secret).code(NOW / 30 + 10).to_string(), Some(Diagnosis::ClockOff(300))),
+        (setup(), |secret| Hotp::new(secret).code(NOW / 30 - 14).to_string(), Some(Diagnosis::ClockOff(-420))),
+        (setup(), |secret| Hotp::new(secret).code(NOW / 30 + 240).to_string(), Some(Diagnosis::ClockOff(7200))),
+        (setup(), |secret| Hotp::new(secret).code(NOW / 30 - 660).to_string(), Some(Diagnosis::ClockOff(-19_800))),
+    ];
+    for (setup, show, expected) in rows {
+        let world = World::new();
+        world.at(NOW);
+        let enrolment = world.enroll(AL, &setup, None).unwrap();
+        let typed = show(enrolment.uri().secret());
+        let Confirmation::Refused { refused, diagnosis } = block_on(world.guard.confirm(AL, &typed)).unwrap() else {
+            panic!("confirmed: {expected:?}")
+        };
+        assert_eq!((refused.reason(), diagnosis), (Refusal::WrongCode, expected));
+        assert_eq!(world.heard()[1], EventKind::EnrolmentRefused { diagnosis });
+        let _ = world.confirm(AL, &Phone::of(&enrolment).code(NOW));
+    }
+    let world = World::new();
+    let phone = Phone::of(&world.enroll(AL, &Setup::totp(), None).unwrap());
+    let far = phone.hotp.code(phone.step(T) + 1_000_000).to_string();
+    let answer = block_on(world.guard.confirm(AL, &far)).unwrap();
+    assert!(matches!(answer, Confirmation::Refused { diagnosis: None, .. }));
+}
+
+#[test]
+fn names_that_no_account_or_uri_can_have_are_refused() {
+    let world = World::new();
+    for account in ["", "a\nb", "\u{7f}", &"x".repeat(256)] {
+        assert_eq!(kind(world.enroll(account, &Setup::totp(), None)), GuardErrorKind::Account);
+        assert_eq!(kind(world.try_verify(account, "123456")), GuardErrorKind::Account);
+    }
+    assert_eq!(kind(block_on(world.guard.enroll(AL, ""))), GuardErrorKind::Invalid);
+    assert_eq!(kind(block_on(world.guard.enroll(AL, "a:b"))), GuardErrorKind::Invalid);
+    assert!(world.bytes(AL).is_none());
+}
+
+#[test]
+fn a_new_factor_begins_with_a_full_budget() {
+    // The re-binding of NIST SP 800-63B-4, section 3.2.2: it takes a proof, so no guesser gets here.
+    let (world, mut first, _) = World::enrolled();
+    world.fail(&first, 4);
+    let proof = world.prove(&mut first, &Purpose::ADD);
+    assert_ne!(world.record()["budget"]["level"], 0);
+    world.add(AL, &Setup::totp(), Some(&proof));
+    assert_eq!(world.record()["budget"]["level"], 0);
+}
+
+#[test]
+fn one_secret_is_enrolled_once() {
+    let secret = Secret::generate();
+    let setup = Setup::import(&KeyUri::totp("a", "b", &secret).unwrap()).unwrap();
+    let (world, mut phone, _) = World::enrolled_with(Policy::default(), &setup);
+    let proof = world.prove(&mut phone, &Purpose::ADD);
+    assert_eq!(kind(world.enroll(AL, &setup, Some(&proof))), GuardErrorKind::SecretInUse);
+    assert!(world.enroll("bo", &setup, None).is_ok());
+}
+
+#[test]
+fn an_enrolment_ends_when_the_factors_change() {
+    for change in [Purpose::REVOKE, Purpose::REGENERATE] {
+        let (world, mut phone, _) = World::enrolled();
+        let proof = world.prove(&mut phone, &Purpose::ADD);
+        let (other, _) = world.add(AL, &Setup::totp(), Some(&proof));
+        let proof = world.prove(&mut phone, &Purpose::ADD);
+        world.enroll(AL, &Setup::totp(), Some(&proof)).unwrap();
+        assert!(world.status().enrolment_pending());
+        let proof = world.prove(&mut phone, &change);
+        if change == Purpose::REVOKE {
+            block_on(world.guard.revoke(AL, &other.id, &proof)).unwrap();
+        } else {
+            block_on(world.guard.regenerate_recovery_codes(AL, &proof)).unwrap();
+        }
+        assert!(!world.status().enrolment_pending());
+        assert_eq!(kind(block_on(world.guard.confirm(AL, "123456"))), GuardErrorKind::NoEnrolment);
+    }
+}

@@ -1,0 +1,191 @@
+use futures_lite::future::block_on;
+use keyfob::Policy;
+use keyfob::guard::{GuardErrorKind, Proof, Purpose, Setup};
+
+use super::{AL, Phone, World, YEAR, entry, keyring, kind};
+
+fn good(world: &World, account: &str, proof: &Proof, purpose: &Purpose) -> bool {
+    match block_on(world.guard.check(account, proof, purpose)) {
+        Ok(()) => true,
+        Err(error) => {
+            assert_eq!(error.kind(), GuardErrorKind::ProofRejected);
+            false
+        }
+    }
+}
+
+fn transfer() -> Purpose {
+    Purpose::application("transfer").unwrap()
+}
+
+fn proven() -> (World, Phone, Proof) {
+    let (world, mut phone, _) = World::enrolled();
+    let proof = world.prove(&mut phone, &transfer());
+    (world, phone, proof)
+}
+
+#[test]
+fn every_bit_of_a_token_matters() {
+    let (world, _, proof) = proven();
+    let token = proof.token();
+    let accepts = |token: &str| Proof::from_token(token).is_ok_and(|proof| good(&world, AL, &proof, &transfer()));
+    assert!(accepts(&token), "control");
+    for bit in 0..token.len() * 8 {
+        let mut bytes = token.clone().into_bytes();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(other) = String::from_utf8(bytes) {
+            assert!(!accepts(&other), "{other}");
+        }
+    }
+    for length in 0..token.len() {
+        assert!(!accepts(&token[..length]) && !accepts(&token[token.len() - length..]));
+    }
+    // Other spellings of the same, and the border between two parts.
+    let [purpose, generation, expires, key, mac] = token.split('~').collect::<Vec<_>>().try_into().unwrap();
+    for parts in [
+        [purpose, generation, expires, key, &mac.to_lowercase()],
+        [purpose, generation, expires, key, &format!("{mac}====")],
+        [purpose, &format!("0{generation}"), expires, key, mac],
+        [purpose, generation, &format!("+{expires}"), key, mac],
+        [purpose, expires, generation, key, mac],
+        [purpose, &generation[..1], &format!("{}{expires}", &generation[1..]), key, mac],
+    ] {
+        assert!(!accepts(&parts.join("~")), "{parts:?}");
+    }
+    for text in [format!("{token}~"), format!(" {token}"), format!("{token}\n"), String::new(), "~~~~".into()] {
+        assert_eq!(kind(Proof::from_token(&text)), GuardErrorKind::ProofRejected);
+    }
+}
+
+#[test]
+fn a_proof_is_for_one_purpose() {
+    let (world, mut phone, _) = World::enrolled();
+    let purposes = [Purpose::ADD, Purpose::DISABLE, Purpose::REGENERATE, Purpose::REVOKE, transfer()];
+    for made in &purposes {
+        let proof = world.prove(&mut phone, made);
+        for asked in &purposes {
+            assert_eq!(good(&world, AL, &proof, asked), made == asked, "{made:?} for {asked:?}");
+        }
+    }
+    // No name that an application chooses is one of keyfob's own.
+    assert!(Purpose::application("add").unwrap() != Purpose::ADD);
+    for name in ["", "Add", "a b", "a~b", "ä", "a_b", &"x".repeat(33)] {
+        assert!(Purpose::application(name).is_none(), "{name}");
+    }
+    assert!(Purpose::application(&"x".repeat(32)).is_some());
+}
+
+#[test]
+fn a_proof_is_for_one_account() {
+    let (world, mut phone, _) = World::enrolled();
+    world.add("bo", &Setup::totp(), None);
+    let proof = world.prove(&mut phone, &transfer());
+    assert!(good(&world, AL, &proof, &transfer()) && !good(&world, "bo", &proof, &transfer()));
+    // Even if nothing but the name is another.
+    world.put("bo", &world.bytes(AL).unwrap());
+    assert!(!good(&world, "bo", &proof, &transfer()));
+    assert!(!good(&world, "nobody", &proof, &transfer()));
+}
+
+#[test]
+fn a_proof_lasts_five_minutes_whatever_the_clock_does() {
+    for lifetime in [10, 300, 3600] {
+        let (world, mut phone, _) =
+            World::enrolled_with(Policy::default().with_proof_lifetime(lifetime).unwrap(), &Setup::totp());
+        let proof = world.prove(&mut phone, &transfer());
+        let (made, lifetime) = (world.now(), u64::from(lifetime));
+        for (now, expected) in [
+            (made, true),
+            (made + lifetime - 1, true),
+            (made + lifetime, false),
+            (made + YEAR, false),
+            // A clock that is set back does not make it last longer.
+            (made - 1, false),
+            (made - YEAR, false),
+            (0, false),
+            (u64::MAX, false),
+            (made + 1, true),
+        ] {
+            world.at(now);
+            assert_eq!(good(&world, AL, &proof, &transfer()), expected, "{now} of {made}");
+        }
+    }
+    // A policy that allows less is obeyed at once.
+    let (world, _, proof) = proven();
+    let strict = world.again(Policy::default().with_proof_lifetime(60).unwrap(), &keyring(&["2026"]));
+    assert!(!good(&strict, AL, &proof, &transfer()) && good(&world, AL, &proof, &transfer()));
+}
+
+#[test]
+fn a_change_of_the_factors_ends_all_proofs() {
+    type Change = fn(&World, &mut Phone);
+    let changes: [Change; 3] = [
+        |world, phone| {
+            let proof = world.prove(phone, &Purpose::ADD);
+            world.add(AL, &Setup::hotp(), Some(&proof));
+        },
+        |world, phone| {
+            let proof = world.prove(phone, &Purpose::REGENERATE);
+            block_on(world.guard.regenerate_recovery_codes(AL, &proof)).unwrap();
+        },
+        |world, _| {
+            block_on(world.guard.operator_remove(AL)).unwrap();
+            world.add(AL, &Setup::totp(), None);
+        },
+    ];
+    for change in changes {
+        let (world, mut phone, proof) = proven();
+        change(&world, &mut phone);
+        assert!(!good(&world, AL, &proof, &transfer()));
+        block_on(world.guard.operator_remove(AL)).unwrap();
+        assert!(!good(&world, AL, &proof, &transfer()), "good for an account without a second factor");
+    }
+    let (world, mut phone, proof) = proven();
+    // What is no change of the factors: a login, a failure, another name.
+    world.pass(30);
+    assert!(world.verify(&phone.code(world.now())).is_ok() && world.verify(&phone.wrong(world.now())).is_err());
+    block_on(world.guard.rename(AL, &phone.id, "new")).unwrap();
+    assert!(good(&world, AL, &proof, &transfer()) && good(&world, AL, &proof, &transfer()));
+}
+
+#[test]
+fn a_proof_needs_the_key_it_was_made_under() {
+    let (world, _, proof) = proven();
+    let with = |ring: &keyfob::Keyring| good(&world.again(Policy::default(), ring), AL, &proof, &transfer());
+    assert!(with(&keyring(&["2027", "2026"])) && !with(&keyring(&["2027"])));
+    assert!(!with(&keyfob::Keyring::parse(&entry("x").replace("x:", "2026:")).unwrap()));
+}
+
+#[test]
+fn a_proof_is_stored_as_its_token() {
+    let (world, _, proof) = proven();
+    let json = serde_json::to_string(&proof).unwrap();
+    assert_eq!(json, format!("{:?}", proof.token()));
+    let read: [Proof; 3] = [
+        serde_json::from_str(&json).unwrap(),
+        // Owned text, and a format that is none.
+        serde_json::from_value(serde_json::to_value(&proof).unwrap()).unwrap(),
+        postcard::from_bytes(&postcard::to_allocvec(&proof).unwrap()).unwrap(),
+    ];
+    for read in read {
+        assert!(read.token() == proof.token() && good(&world, AL, &read, &transfer()));
+    }
+    for json in ["1", "null", "\"\"", "\"add~1~2~2026~AAAA\""] {
+        assert!(serde_json::from_str::<Proof>(json).is_err());
+    }
+}
+
+#[test]
+fn a_token_cannot_be_rewritten_to_what_is_asked_for() {
+    let (world, mut phone, proof) = proven();
+    let generation = world.status().generation();
+    let regenerate = world.prove(&mut phone, &Purpose::REGENERATE);
+    block_on(world.guard.regenerate_recovery_codes(AL, &regenerate)).unwrap();
+    let newer = world.status().generation();
+    let token = proof.token().replace(&generation.to_string(), &newer.to_string());
+    assert!(token != proof.token() && !good(&world, AL, &Proof::from_token(&token).unwrap(), &transfer()));
+    let proof = world.prove(&mut phone, &transfer());
+    let token = proof.token().replace("app-transfer", "disable");
+    assert!(!good(&world, AL, &Proof::from_token(&token).unwrap(), &Purpose::DISABLE));
+    assert!(good(&world, AL, &proof, &transfer()), "control");
+}

@@ -1,0 +1,302 @@
+use futures_lite::future::block_on;
+use keyfob::guard::{Change, Context, GuardErrorKind, Purpose, Refusal, SecondFactor, Setup, Transition};
+use keyfob::store::Swap;
+use keyfob::{KeyUri, Policy, Secret, Verdict};
+use proptest::prelude::{any, proptest};
+use proptest::{option, sample};
+use serde_json::{Value, json};
+
+use super::{AL, Phone, T, World, keyring, kind};
+use crate::data;
+
+fn read(record: &[u8]) -> Result<SecondFactor, GuardErrorKind> {
+    SecondFactor::read(Some(record)).map_err(|error| error.kind())
+}
+
+fn bytes(record: &Value) -> Vec<u8> {
+    serde_json::to_vec(record).unwrap()
+}
+
+/// Decides without a store: what would be written, and the verdict.
+fn decide(record: &[u8], now: u64, typed: &str) -> (Option<Vec<u8>>, Result<(), Refusal>) {
+    let (policy, keyring) = (Policy::default(), keyring(&["2026"]));
+    let context = Context::new(AL, now, &policy, &keyring).unwrap();
+    let transition = read(record).unwrap().verify(&context, typed).unwrap();
+    let written = written(&transition);
+    match transition.committed(Swap::Swapped).unwrap().value {
+        Verdict::Accepted(_) => (written, Ok(())),
+        Verdict::Refused(refused) => (written, Err(refused.reason())),
+    }
+}
+
+fn written<T>(transition: &Transition<T>) -> Option<Vec<u8>> {
+    match transition.change() {
+        Change::Write(record) => Some(record.clone()),
+        _ => None,
+    }
+}
+
+/// An account with everything that a record can hold.
+fn full() -> (World, Phone, Phone, Vec<String>) {
+    let (world, mut app, codes) = World::enrolled();
+    let proof = world.prove(&mut app, &Purpose::ADD);
+    let (token, _) = world.add(AL, &Setup::hotp().with_name("a \"b\" \u{e9}").unwrap(), Some(&proof));
+    let proof = world.prove(&mut app, &Purpose::ADD);
+    world.enroll(AL, &Setup::totp().replacing(token.id.clone()), Some(&proof)).unwrap();
+    world.pass(60);
+    assert!(world.verify(&codes[0]).is_ok());
+    world.fail(&app, 1);
+    (world, app, token, codes)
+}
+
+#[test]
+fn what_was_read_is_what_is_written() {
+    let (world, app, ..) = full();
+    let original = world.record();
+    let (policy, keyring) = (Policy::default(), keyring(&["2026"]));
+    let context = Context::new(AL, T, &policy, &keyring).unwrap();
+    // The same name again: a change that changes nothing.
+    let again = |record: &[u8]| written(&read(record).unwrap().rename(&context, &app.id, "x").unwrap()).unwrap();
+    let big = || sample::select(vec![0, 1, 9, 10, 99, 100, T, (1 << 53) - 1, 1 << 53, 1 << 63, u64::MAX - 1, u64::MAX]);
+    let number = move || proptest::prop_oneof![big(), any::<u64>()];
+    let numbers = proptest::collection::vec(number(), 13);
+    let rest = (-3000..=3000i64, -2..=2i64, 0..=100u64, 0..=8_640_000u64, any::<u8>(), 0..=10usize);
+    let name = option::of("[^\\p{Cc}]{0,60}");
+    proptest!(|(n in numbers, (offset, lean, failures, level, tries, codes) in rest, name in name)| {
+        let mut record = original.clone();
+        record["generation"] = n[0].into();
+        for (place, created, next, used) in [(0, n[1], n[2], n[3]), (1, n[4], n[5], n[6])] {
+            let one = &mut record["active"][place];
+            (one["created"], one["next"], one["used"]) = (created.into(), next.into(), used.into());
+        }
+        let one = &mut record["active"][0];
+        (one["offset"], one["lean"], one["name"]) = (offset.into(), lean.into(), "x".into());
+        if let Some(name) = name {
+            record["active"][1]["name"] = name.into();
+        }
+        record["budget"] =
+            json!({ "failures": failures, "failed_at": n[7], "level": level, "level_at": n[8], "until": n[12] });
+        (record["pending"]["since"], record["pending"]["tries"]) = (n[9].into(), tries.into());
+        (record["recovery"]["created"], record["recovery"]["codes"][1]["used"]) = (n[10].into(), n[11].into());
+        record["recovery"]["codes"].as_array_mut().unwrap().truncate(codes);
+        let written = again(&bytes(&record));
+        assert_eq!(serde_json::from_slice::<Value>(&written).unwrap(), record);
+        assert_eq!(again(&written), written);
+    });
+}
+
+#[test]
+fn the_size_of_a_record_does_not_tell_the_verdict() {
+    let (policy, keyring) = (Policy::default(), keyring(&["2026"]));
+    for setup in [Setup::totp(), Setup::hotp()] {
+        let (world, mut phone, _) = World::enrolled_with(Policy::default(), &setup);
+        // Numbers that are about to get a digit more.
+        for (failures, level, next) in [(0, 0, 9), (4, 86_399, 99_999), (0, 8_553_600, u64::MAX - 10)] {
+            let clock = phone.uri.period().is_some();
+            let next = if clock { next.min(u64::MAX / 30 - 10) } else { next };
+            let now = if clock { next * 30 } else { T };
+            phone.counter = next;
+            let mut record = world.record();
+            record["active"][0]["next"] = next.into();
+            record["budget"] =
+                json!({ "failures": failures, "failed_at": 0, "level": level, "level_at": now, "until": now });
+            let record = bytes(&record);
+            let typed = [phone.hotp.code(next).to_string(), phone.wrong(now), phone.hotp.code(next - 1).to_string()];
+            let (records, verdicts): (Vec<_>, Vec<_>) = typed.iter().map(|typed| decide(&record, now, typed)).unzip();
+            assert_eq!(verdicts, [Ok(()), Err(Refusal::WrongCode), Err(Refusal::Replayed)]);
+            let lengths: Vec<usize> = records.into_iter().map(|record| record.unwrap().len()).collect();
+            assert_eq!(lengths, [lengths[0]; 3]);
+
+            let context = Context::new(AL, now, &policy, &keyring).unwrap();
+            let after = phone.hotp.code(next + 1).to_string();
+            for first in &typed {
+                let transition = read(&record).unwrap().resync(&context, first, &after).unwrap();
+                assert_eq!(written(&transition).unwrap().len(), lengths[0]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_record_of_a_newer_version_is_left_alone() {
+    let (world, mut phone, codes) = World::enrolled();
+    let proof = world.prove(&mut phone, &Purpose::DISABLE);
+    let original = world.record();
+    let typed = phone.code(world.now() + 30);
+    for version in [2, 3, u64::MAX] {
+        let mut newer = original.clone();
+        newer["v"] = version.into();
+        newer["active"][0]["passkeys"] = json!([1, 2]);
+        newer["more"] = json!({ "a": null });
+        for record in [bytes(&newer), bytes(&json!({ "v": version })), bytes(&json!({ "x": "y", "v": version }))] {
+            world.put(AL, &record);
+            world.pass(30);
+            let (guard, before) = (&world.guard, world.stored(AL));
+            let kinds = [
+                kind(world.try_verify(AL, &typed)),
+                kind(world.try_verify(AL, &codes[0])),
+                kind(world.try_verify(AL, "no code")),
+                kind(world.enroll(AL, &Setup::totp(), Some(&proof))),
+                kind(block_on(guard.confirm(AL, &typed))),
+                kind(block_on(guard.resync(AL, &typed, &typed))),
+                kind(block_on(guard.status(AL))),
+                kind(block_on(guard.disable(AL, &proof))),
+                kind(block_on(guard.operator_remove(AL))),
+                kind(block_on(guard.operator_lift(AL))),
+                kind(block_on(guard.reseal(AL))),
+            ];
+            assert_eq!(kinds, [GuardErrorKind::RecordNewer; 11]);
+            assert_eq!(world.stored(AL), before);
+        }
+    }
+    assert!(block_on(world.guard.status(AL)).unwrap_err().to_string().contains("update this server"));
+}
+
+#[test]
+fn a_damaged_record_lets_nobody_in() {
+    let (world, app, _, codes) = full();
+    let record = world.bytes(AL).unwrap();
+    let value = |record: &[u8]| serde_json::from_slice::<Value>(record).unwrap();
+    let next = |record: &[u8]| value(record)["active"][0]["next"].as_u64().unwrap();
+    // At the step that was used last, so that its code is refused for that alone.
+    let now = (next(&record) - 1) * 30;
+    let (spent, wrong) = (app.hotp.code(next(&record) - 1).to_string(), app.wrong(now));
+    let (policy, keyring) = (Policy::default(), keyring(&["2026"]));
+    let context = Context::new(AL, now, &policy, &keyring).unwrap();
+    let accepted = |record: &[u8], typed: &str| {
+        let verdict = SecondFactor::read(Some(record)).and_then(|factor| factor.verify(&context, typed));
+        let verdict = verdict.and_then(|transition| transition.committed(Swap::Swapped));
+        verdict.is_ok_and(|committed| matches!(committed.value, Verdict::Accepted(_)))
+    };
+    assert_eq!(decide(&record, now, &spent).1, Err(Refusal::Replayed));
+    assert!(accepted(&record, &codes[1]), "control");
+
+    for length in 0..record.len() {
+        assert_eq!(read(&record[..length]).unwrap_err(), GuardErrorKind::RecordInvalid);
+    }
+    for (place, bit) in (0..record.len()).flat_map(|place| (0..8).map(move |bit| (place, bit))) {
+        let mut other = record.clone();
+        other[place] ^= 1 << bit;
+        if read(&other).is_err() {
+            continue;
+        }
+        assert!(!accepted(&other, &wrong) && !accepted(&other, &codes[0]), "bit {bit} of byte {place}");
+        if accepted(&other, &spent) {
+            // A digit of the very number that says what is spent. Who can write records can restore old ones as well.
+            assert!(next(&other) < next(&record), "bit {bit} of byte {place}");
+        }
+    }
+}
+
+#[test]
+fn a_record_is_at_most_64_kib() {
+    let (world, mut phone, _) = World::enrolled();
+    let mut record = world.bytes(AL).unwrap();
+    record.resize(1 << 16, b' ');
+    assert!(decide(&record, world.now(), &phone.code(world.now())).1.is_ok());
+    record.push(b' ');
+    assert_eq!(read(&record).unwrap_err(), GuardErrorKind::RecordInvalid);
+    // The largest that there can be has room.
+    let setup = |byte| {
+        let secret = Secret::from_bytes(&[byte; 1024]).unwrap();
+        let setup = Setup::import(&KeyUri::totp("a", "b", &secret).unwrap()).unwrap();
+        setup.with_name(&"\"".repeat(256)).unwrap()
+    };
+    let (world, mut first, _) = World::enrolled_with(Policy::default(), &setup(0));
+    for byte in 1..8 {
+        let proof = world.prove(&mut first, &Purpose::ADD);
+        world.add(AL, &setup(byte), Some(&proof));
+    }
+    assert!(world.bytes(AL).unwrap().len() < 1 << 15);
+}
+
+#[test]
+fn the_record_of_another_account_is_no_way_in() {
+    let (world, mut phone, codes) = World::enrolled();
+    let record = world.bytes(AL).unwrap();
+    world.put("mallory", &record);
+    let before = world.stored("mallory");
+    for typed in [&phone.code(world.now()), &codes[0]] {
+        assert_eq!(kind(world.try_verify("mallory", typed)), GuardErrorKind::SealBroken);
+    }
+    assert_eq!(world.stored("mallory"), before);
+}
+
+#[test]
+fn what_no_version_wrote_is_not_read() {
+    let (world, ..) = full();
+    let record = world.record();
+    type Edit = fn(&mut Value);
+    let edits: [Edit; 32] = [
+        |r| r["v"] = 0.into(),
+        |r| r["v"] = (-1).into(),
+        |r| r["v"] = "1".into(),
+        |r| r["v"] = Value::Null,
+        |r| r["generation"] = (-1).into(),
+        |r| r["generation"] = 0.5.into(),
+        |r| r["active"] = json!({}),
+        |r| r["active"] = vec![r["active"][0].clone(); 9].into(),
+        |r| r["active"][1]["id"] = r["active"][0]["id"].clone(),
+        |r| r["active"][0]["id"] = "".into(),
+        |r| r["active"][0]["id"] = "A".into(),
+        |r| r["active"][0]["name"] = "\n".into(),
+        |r| r["active"][0]["name"] = "x".repeat(257).into(),
+        |r| r["active"][0]["period"] = 0.into(),
+        |r| r["active"][0]["period"] = 86_401.into(),
+        |r| r["active"][0]["algorithm"] = "MD5".into(),
+        |r| r["active"][0]["digits"] = 5.into(),
+        |r| r["active"][0]["offset"] = 3001.into(),
+        |r| r["active"][0]["offset"] = i64::MIN.into(),
+        |r| r["active"][0]["lean"] = 3.into(),
+        |r| r["active"][0]["secret"]["sealed"] = "!".into(),
+        |r| r["active"][0]["secret"]["key"] = "".into(),
+        |r| r["active"][1]["offset"] = 1.into(),
+        |r| r["pending"]["authenticator"]["id"] = r["active"][0]["id"].clone(),
+        |r| r["pending"]["tries"] = 256.into(),
+        |r| r["pending"]["replaces"] = "-".into(),
+        |r| r["recovery"]["codes"] = vec![r["recovery"]["codes"][0].clone(); 11].into(),
+        |r| r["recovery"]["codes"][0]["hash"] = "A".repeat(42).into(),
+        |r| r["recovery"]["codes"][0]["hash"] = "AB".repeat(22).into(),
+        |r| r["recovery"]["codes"][0]["used"] = (-1).into(),
+        |r| r["budget"]["failures"] = 101.into(),
+        |r| r["budget"]["level"] = 8_640_001.into(),
+    ];
+    for (row, edit) in edits.into_iter().enumerate() {
+        let mut other = record.clone();
+        edit(&mut other);
+        assert_eq!(read(&bytes(&other)).err(), Some(GuardErrorKind::RecordInvalid), "row {row}");
+    }
+    // A field too many, and a field too few, everywhere. What an account need not have may be missing.
+    let objects = ["", "/active/0", "/active/0/secret", "/pending", "/recovery", "/recovery/codes/0", "/budget"];
+    for place in objects {
+        let mut more = record.clone();
+        more.pointer_mut(place).unwrap()["more"] = 1.into();
+        assert_eq!(read(&bytes(&more)).err(), Some(GuardErrorKind::RecordInvalid), "{place}");
+        for field in record.pointer(place).unwrap().as_object().unwrap().keys() {
+            let optional = matches!((place, field.as_str()), ("", "pending" | "recovery") | ("/pending", "replaces"));
+            let mut less = record.clone();
+            less.pointer_mut(place).unwrap().as_object_mut().unwrap().remove(field);
+            // Without a period it is a counter: that the seal notices.
+            let optional = optional || (place == "/active/0" && field == "period");
+            assert_eq!(read(&bytes(&less)).is_ok(), optional, "{place} {field}");
+        }
+    }
+    for text in ["", "null", "[]", "{}", "1", "\"\"", "{\"v\":1}", "{\"v\":1,\"v\":2}", "{\"v\":2", "\u{feff}{\"v\":2}"]
+    {
+        assert_eq!(read(text.as_bytes()).err(), Some(GuardErrorKind::RecordInvalid), "{text}");
+    }
+    assert_eq!(read(&[0xff; 40]).err(), Some(GuardErrorKind::RecordInvalid));
+    assert_eq!(read(&vec![b'['; 1 << 16]).err(), Some(GuardErrorKind::RecordInvalid));
+}
+
+#[test]
+fn records_of_the_first_version_are_read_for_ever() {
+    let file = data("guard_record_v1");
+    let world = World::new();
+    world.put(AL, &bytes(&file["record"]));
+    world.at(file["now"].as_u64().unwrap());
+    for (typed, expected) in [("app", true), ("app", false), ("token", true), ("recovery", true), ("used", false)] {
+        assert_eq!(world.verify(file[typed].as_str().unwrap()).is_ok(), expected, "{typed}");
+    }
+    assert_eq!(world.status().recovery_codes_left(), 8);
+}

@@ -1,0 +1,153 @@
+//! Processes that are killed.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Mutex;
+
+use keyfob::store::{SqliteStore, Store, StoreError, Swap, Version};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use super::processes::{MARK, Worker, at, enroll};
+use crate::Random;
+use crate::guarded::{Answer, Guarded, Scratch, code, patient, record, report, scaled};
+
+#[test]
+fn no_acknowledged_acceptance_is_lost_by_a_kill() {
+    let kills = scaled(10);
+    let lives = lives("kills", "swap", 2, kills);
+    let mut accepted = lives.acknowledged.clone();
+    accepted.sort_unstable();
+    accepted.dedup();
+    assert_eq!(accepted.len(), lives.acknowledged.len(), "a code was accepted twice");
+    assert_eq!(lives.forgotten, [0; 0], "acknowledged codes are good again");
+    // What a kill takes away is the answer, of each of the two at most.
+    let last = accepted.last().unwrap() + 1;
+    assert!(last - accepted.len() <= 2 * kills, "{} of {last} codes were accepted", accepted.len());
+    report(&format!("{kills} kills: all of {} acceptances kept", accepted.len()));
+}
+
+#[test]
+fn a_store_that_writes_behind_loses_some() {
+    let lives = lives("behind", "behind", 1, 10);
+    let (lost, of) = (lives.forgotten.len(), lives.acknowledged.len());
+    report(&format!("written behind, 10 kills: {lost} of {of} acceptances lost"));
+    assert!(lost > 0);
+}
+
+struct Lives {
+    /// The rounds whose acceptance a worker wrote to its log.
+    acknowledged: Vec<usize>,
+    /// Those that the last record would accept again.
+    forgotten: Vec<usize>,
+}
+
+/// Workers that verify until they are killed at a random moment, again and again.
+fn lives(name: &str, store: &str, workers: usize, kills: usize) -> Lives {
+    let scratch = Scratch::new(name);
+    let file = scratch.file("db");
+    let first = enroll(&file).0;
+    let mut random = Random(11);
+    let mut acknowledged: Vec<usize> = Vec::new();
+    for life in 0..kills {
+        // Back to where codes are spent, so that one whose acceptance was lost would be accepted again.
+        let from = acknowledged.iter().max().map_or(0, |last| last.saturating_sub(2));
+        let log = |number: usize| scratch.file(&format!("{life}-{number}"));
+        let start = |number| {
+            let mut worker = Worker::start(store, &file);
+            worker.tell(&format!("run {first} {from} {}", log(number).display()));
+            worker
+        };
+        let mut running: Vec<Worker> = (0..workers).map(start).collect();
+        for _ in 0..1 + random.below(30) {
+            running[0].answer();
+        }
+        for worker in running {
+            (0..random.below(500)).for_each(|_| std::thread::yield_now());
+            worker.kill();
+        }
+        for number in 0..workers {
+            let log = std::fs::read_to_string(log(number)).unwrap_or_default();
+            // A line that has no end was not synced.
+            acknowledged
+                .extend(log.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')?.parse::<usize>().ok()));
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let record = runtime.block_on(async {
+        let store = SqliteStore::open(&file).await.unwrap();
+        let guarded = Guarded::new(store, patient());
+        guarded.guard.operator_lift(crate::guarded::ACCOUNT).await.unwrap();
+        record(guarded.guard.store()).await
+    });
+    let replayed = Answer::Refused(keyfob::guard::Refusal::Replayed);
+    let kept = |round: &usize| {
+        let now = at(first, *round);
+        Answer::of(record.as_deref(), &patient(), now, &code(1, now)) == replayed
+    };
+    let forgotten = acknowledged.iter().copied().filter(|round| !kept(round)).collect();
+    Lives { acknowledged, forgotten }
+}
+
+/// Verifies one code after the other, and writes each acceptance to a log before it tells of it. Until it is killed.
+pub async fn run(guarded: &Guarded<impl Store>, settings: &str) {
+    let mut settings = settings.splitn(3, ' ');
+    let mut number = || settings.next().unwrap().parse::<u64>().unwrap();
+    let (first, from) = (number(), usize::try_from(number()).unwrap());
+    let mut log = File::create(settings.next().unwrap()).unwrap();
+    for round in from.. {
+        guarded.set(at(first, round));
+        if guarded.verify(&code(1, guarded.now())).await.is_ok_and(|answer| answer == Answer::Accepted) {
+            log.write_all(format!("{round}\n").as_bytes()).unwrap();
+            log.sync_data().unwrap();
+        }
+        println!("{MARK}{round}");
+    }
+}
+
+/// Acknowledges, and writes every eighth change: what a cache in front of a database does.
+pub struct Behind {
+    inner: SqliteStore,
+    ahead: Mutex<Option<(Version, Vec<u8>)>>,
+}
+
+impl Behind {
+    pub fn new(inner: SqliteStore) -> Self {
+        Self { inner, ahead: Mutex::new(None) }
+    }
+}
+
+impl Store for Behind {
+    type Error = StoreError;
+
+    async fn load(&self, account: &str) -> Result<Option<(Version, Vec<u8>)>, StoreError> {
+        let ahead = self.ahead.lock().unwrap().clone();
+        if ahead.is_some() { Ok(ahead) } else { Ok(self.inner.load(account).await?) }
+    }
+
+    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, StoreError> {
+        let next = expected.map_or(0, Version::get) + 1;
+        *self.ahead.lock().unwrap() = Some((Version::new(next), record.to_vec()));
+        if next.is_multiple_of(8) {
+            let stored = self.inner.load(account).await?.map(|(version, _)| version);
+            let _ = self.inner.swap(account, stored, record).await?;
+        }
+        Ok(Swap::Swapped)
+    }
+
+    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, StoreError> {
+        Ok(self.inner.remove(account, expected).await?)
+    }
+}
+
+/// One connection, opened as it has to be and changed afterwards.
+pub async fn unsynced(file: &Path) -> SqliteStore {
+    let options = SqliteConnectOptions::new()
+        .filename(file)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full);
+    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+    let store = SqliteStore::from_pool(pool.clone()).await.unwrap();
+    sqlx::query("PRAGMA synchronous = NORMAL").execute(&pool).await.unwrap();
+    store
+}
