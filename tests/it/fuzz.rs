@@ -35,7 +35,8 @@ fn seeds_and_crashes() {
     }
     for (name, run) in targets {
         let folders = ["seeds", "crashes"].map(|kind| fuzz.join(kind).join(name));
-        let files = folders.iter().filter_map(|folder| folder.read_dir().ok()).flatten().map(|file| file.unwrap().path());
+        let files =
+            folders.iter().filter_map(|folder| folder.read_dir().ok()).flatten().map(|file| file.unwrap().path());
         let mut count = 0;
         for file in files {
             println!("{}", file.display());

@@ -34,7 +34,10 @@ impl Choices {
         match self {
             Self::Random(random) => random.below(bound),
             // As many bytes as the bound has, so that small choices do not use the tape up.
-            Self::Tape(_) => (0..bound.next_power_of_two().ilog2().div_ceil(8)).fold(0, |n, _| n << 8 | u64::from(self.byte())) % bound,
+            Self::Tape(_) => {
+                (0..bound.next_power_of_two().ilog2().div_ceil(8)).fold(0, |n, _| n << 8 | u64::from(self.byte()))
+                    % bound
+            }
         }
     }
 

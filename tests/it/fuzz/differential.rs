@@ -62,7 +62,12 @@ pub fn run(data: &[u8]) {
 fn settings(bytes: &[u8], at: u64) {
     let text = format!(
         r#"{{"free_failures":{},"first_wait":{},"longest_wait":{},"consecutive_failures":{},"long_term_failures":{},"forgiven_per_day":{}}}"#,
-        bytes[0], bytes[1], u16::from(bytes[2]) * 400, bytes[3], bytes[4], bytes[5]
+        bytes[0],
+        bytes[1],
+        u16::from(bytes[2]) * 400,
+        bytes[3],
+        bytes[4],
+        bytes[5]
     );
     let built = Policy::default()
         .with_consecutive_failures(100)
@@ -80,7 +85,12 @@ fn settings(bytes: &[u8], at: u64) {
 
 fn plain(algorithm: Algorithm, key: &[u8], counter: u64, digits: Digits) -> String {
     fn mac<M: Mac + KeyInit>(key: &[u8], counter: u64) -> Vec<u8> {
-        <M as KeyInit>::new_from_slice(key).unwrap().chain_update(counter.to_be_bytes()).finalize().into_bytes().to_vec()
+        <M as KeyInit>::new_from_slice(key)
+            .unwrap()
+            .chain_update(counter.to_be_bytes())
+            .finalize()
+            .into_bytes()
+            .to_vec()
     }
     let mac = match algorithm {
         Algorithm::Sha1 => mac::<Hmac<sha1::Sha1>>(key, counter),

@@ -2,7 +2,7 @@
 
 use keyfob::guard::{Change, Context, GuardErrorKind, Proof, Randomness, SecondFactor, Setup, Transition};
 use keyfob::store::Swap;
-use keyfob::{Hotp, Keyring, Policy, Verdict};
+use keyfob::{Hotp, Keyring, Policy, Secret, Verdict};
 
 use crate::random::Random;
 
@@ -38,8 +38,10 @@ pub fn run(data: &[u8]) {
     assert_eq!(factor.disable(&context, &Proof::from_token(&none).unwrap()).is_ok(), false);
 
     // What both authenticators of the genuine record show, and its recovery codes.
-    let steps = (NOW / 30 - 1..=NOW / 30 + 1).chain(0..4);
-    let mut codes: Vec<String> = steps.map(|step| Hotp::new(&secret()).code(step).to_string()).collect();
+    let [app, token] = secrets().map(|secret| Hotp::new(&secret));
+    let shown =
+        (NOW / 30 - 1..=NOW / 30 + 1).map(|step| app.code(step)).chain((0..4).map(|counter| token.code(counter)));
+    let mut codes: Vec<String> = shown.map(|code| code.to_string()).collect();
     codes.extend(genuine().1.clone());
     for (place, code) in codes.iter().enumerate() {
         let transition = factor.verify(&context, code);
@@ -63,9 +65,12 @@ pub fn run(data: &[u8]) {
         let (mine, real): (serde_json::Value, serde_json::Value) =
             (serde_json::from_slice(data).unwrap(), serde_json::from_slice(&genuine().0).unwrap());
         let place_of = |value: &serde_json::Value| match accepted.authenticator() {
-            Some(id) => value["active"].as_array().unwrap().iter().find(|one| one["id"] == id.as_str()).map(|one| {
-                ["id", "algorithm", "digits", "period", "secret"].map(|name| one[name].clone()).to_vec()
-            }),
+            Some(id) => value["active"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|one| one["id"] == id.as_str())
+                .map(|one| ["id", "algorithm", "digits", "period", "secret"].map(|name| one[name].clone()).to_vec()),
             None => Some(["id", "key"].map(|name| value["recovery"][name].clone()).to_vec()),
         };
         assert_eq!(place_of(&mine), place_of(&real), "code {place}");
@@ -96,8 +101,8 @@ pub fn randomness(seed: u64) -> Randomness {
     })
 }
 
-pub fn secret() -> keyfob::Secret {
-    keyfob::Secret::from_bytes(b"12345678901234567890").unwrap()
+fn secrets() -> [Secret; 2] {
+    [b"12345678901234567890", b"09876543210987654321"].map(|bytes| Secret::from_bytes(bytes).unwrap())
 }
 
 /// The record of an app and of a token with a counter, its recovery codes, and a proof to disable it. The same each time.
@@ -117,8 +122,9 @@ fn enroll() -> (Vec<u8>, Vec<String>, Proof) {
     let time = clock.clone();
     let guard = Guard::new(MemoryStore::new(), keyring(), "Example").with_randomness(randomness(1));
     let guard = guard.with_clock(move || Some(time.load(Ordering::SeqCst)));
-    let hotp = Hotp::new(&secret());
-    let app = Setup::import(&KeyUri::totp("Example", "al", &secret()).unwrap()).unwrap();
+    let [first, second] = secrets();
+    let (hotp, presses) = (Hotp::new(&first), Hotp::new(&second));
+    let app = Setup::import(&KeyUri::totp("Example", "al", &first).unwrap()).unwrap();
     block_on(guard.enroll_with(ACCOUNT, "al", &app, None)).unwrap();
     let code = |at: u64| hotp.code(at / 30).to_string();
     let Confirmation::Confirmed(confirmed) = block_on(guard.confirm(ACCOUNT, &code(NOW - 3600))).unwrap() else {
@@ -131,9 +137,9 @@ fn enroll() -> (Vec<u8>, Vec<String>, Proof) {
         guard.prove(&accepted, purpose).unwrap()
     };
     let proof = login(NOW - 1800, &Purpose::ADD);
-    let token = Setup::import(&KeyUri::hotp("Example", "al", &secret(), 0).unwrap()).unwrap();
+    let token = Setup::import(&KeyUri::hotp("Example", "al", &second, 0).unwrap()).unwrap();
     block_on(guard.enroll_with(ACCOUNT, "al", &token, Some(&proof))).unwrap();
-    let _ = block_on(guard.confirm(ACCOUNT, &hotp.code(0).to_string())).unwrap();
+    let _ = block_on(guard.confirm(ACCOUNT, &presses.code(0).to_string())).unwrap();
     let proof = login(NOW - 120, &Purpose::DISABLE);
     let record = block_on(guard.store().load(ACCOUNT)).unwrap().unwrap().1;
     (record, codes, proof)

@@ -20,7 +20,8 @@ pub fn run(data: &[u8]) {
 
     let typed = recovery(text);
     if let Some(typed) = &typed {
-        let Verdict::Accepted(accepted) = factor.verify(&context, text).unwrap().committed(Swap::Swapped).unwrap().value
+        let Verdict::Accepted(accepted) =
+            factor.verify(&context, text).unwrap().committed(Swap::Swapped).unwrap().value
         else {
             assert!(!codes.iter().any(|code| code.replace('-', "") == *typed));
             return;
