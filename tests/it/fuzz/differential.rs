@@ -64,7 +64,7 @@ fn settings(bytes: &[u8], at: u64) {
         r#"{{"free_failures":{},"first_wait":{},"longest_wait":{},"consecutive_failures":{},"long_term_failures":{},"forgiven_per_day":{}}}"#,
         bytes[0],
         bytes[1],
-        u16::from(bytes[2]) * 400,
+        u32::from(bytes[2]) * 400,
         bytes[3],
         bytes[4],
         bytes[5]
