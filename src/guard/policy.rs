@@ -80,7 +80,9 @@ impl Policy {
     /// So many failures in all exhaust it as well, whatever succeeds in between; `forgiven_per_day` of them are forgotten
     /// each day. By default 100 and 4.
     ///
-    /// This is what stops an attacker who guesses a little between the logins of the owner, for years.
+    /// This is what stops an attacker who guesses a little between the logins of the owner, for years. Such an attacker
+    /// takes the attempts that time gives back before the owner can: with one forgiven a day the owner gets in by a code
+    /// on about every second day, with four on every one. A recovery code always gets past.
     ///
     /// # Errors
     ///

@@ -12,8 +12,6 @@ mod fuzz;
 #[cfg(feature = "guard")]
 mod guard;
 #[cfg(feature = "guard")]
-mod guard_findings;
-#[cfg(feature = "guard")]
 mod guarded;
 #[cfg(feature = "png")]
 mod guide;

@@ -169,6 +169,17 @@ fn a_clock_that_ran_ahead_is_said() {
     assert!(behind.is_some_and(|seconds| seconds.abs_diff(YEAR) < 300), "{behind:?}");
 }
 
+#[test]
+fn an_attempt_is_possible_when_it_is_said_to_be() {
+    // Of the two counts, the one that forgives first is not the one that is waited for.
+    let policy = Policy::default().with_waits(5, 86_400, 86_400).unwrap().with_long_term(5, 24).unwrap();
+    let (world, mut phone, _) = World::enrolled_with(policy, &Setup::totp());
+    world.fail(&phone, 5);
+    assert!(world.status().is_exhausted());
+    world.at(world.status().retry_at());
+    assert!(world.verify(&phone.code(world.now())).is_ok());
+}
+
 /// Two servers, and the clock of one stands near 1970: who forgives the distance forgives everything, again and again.
 #[test]
 fn clocks_that_are_far_apart_forgive_nothing_twice() {

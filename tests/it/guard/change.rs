@@ -205,3 +205,26 @@ fn a_fence_refuses_what_a_backup_forgot() {
         assert_eq!(world.record()["active"][0]["next"], next);
     }
 }
+
+/// Or proofs and devices from before the backup would be trusted again, once as much had changed as then.
+#[test]
+fn a_fence_brings_a_generation_that_was_never_there() {
+    let (world, mut phone, _) = World::enrolled();
+    let backup = world.bytes(AL).unwrap();
+    let transfer = Purpose::application("transfer").unwrap();
+    let regenerate = |world: &World, phone: &mut Phone| {
+        let proof = world.prove(phone, &Purpose::REGENERATE);
+        block_on(world.guard.regenerate_recovery_codes(AL, &proof)).unwrap();
+        world.status().generation()
+    };
+    let generation = regenerate(&world, &mut phone);
+    let proof = world.prove(&mut phone, &transfer);
+    assert!(block_on(world.guard.check(AL, &proof, &transfer)).is_ok());
+    world.put(AL, &backup);
+    world.heard();
+    block_on(world.guard.operator_fence(AL)).unwrap();
+    assert_eq!(world.heard(), [EventKind::Fenced]);
+    world.pass(30);
+    assert_ne!(regenerate(&world, &mut phone), generation);
+    assert!(block_on(world.guard.check(AL, &proof, &transfer)).is_err());
+}

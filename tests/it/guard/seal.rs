@@ -2,11 +2,11 @@ use std::collections::BTreeSet;
 
 use base64ct::{Base64Unpadded, Encoding};
 use futures_lite::future::block_on;
-use keyfob::guard::{EventKind, GuardErrorKind, Setup};
+use keyfob::guard::{EventKind, GuardErrorKind, Purpose, Setup};
 use keyfob::{KeyUri, Keyring, Policy, Secret};
 use serde_json::Value;
 
-use super::{AL, Phone, World, entry, keyring, kind};
+use super::{AL, DAY, Phone, World, entry, keyring, kind};
 
 const APP: &str = "/active/0/secret";
 const RECOVERY: &str = "/recovery/key";
@@ -202,6 +202,27 @@ fn an_enrolment_that_waits_needs_its_key_as_well() {
     let world = world.again(Policy::default(), &keyring(&["2027"]));
     let _ = world.confirm(AL, &phone.code(world.now()));
     world.pass(30);
+    assert!(world.verify(&phone.code(world.now())).is_ok());
+}
+
+#[test]
+fn an_enrolment_that_is_over_holds_up_no_rotation() {
+    let (world, mut phone, _) = World::enrolled();
+    let proof = world.prove(&mut phone, &Purpose::ADD);
+    let keys = |world: &World| world.status().keys().iter().map(ToString::to_string).collect::<Vec<_>>();
+    world.enroll(AL, &Setup::totp(), Some(&proof)).unwrap();
+    // All but the enrolment, as by a server that has not heard of it.
+    let pending = world.record()["pending"].clone();
+    let world = world.again(Policy::default(), &keyring(&["2027", "2026"]));
+    assert!(block_on(world.guard.reseal(AL)).unwrap());
+    world.edit(|record| record["pending"] = pending);
+    assert_eq!(keys(&world), ["2026", "2027"], "as long as it can be confirmed, its key is needed");
+    world.pass(DAY);
+    assert_eq!(keys(&world), ["2027"]);
+
+    let world = world.again(Policy::default(), &keyring(&["2028", "2027"]));
+    assert!(block_on(world.guard.reseal(AL)).unwrap());
+    let world = world.again(Policy::default(), &keyring(&["2028"]));
     assert!(world.verify(&phone.code(world.now())).is_ok());
 }
 

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use keyfob::store::{SqliteStore, Store, StoreError, Swap, Version};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous};
 
 use super::processes::{MARK, Worker, at, enroll};
 use crate::Random;
@@ -140,14 +141,37 @@ impl Store for Behind {
     }
 }
 
-/// One connection, opened as it has to be and changed afterwards.
-pub async fn unsynced(file: &Path) -> SqliteStore {
-    let options = SqliteConnectOptions::new()
-        .filename(file)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full);
-    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
-    let store = SqliteStore::from_pool(pool.clone()).await.unwrap();
-    sqlx::query("PRAGMA synchronous = NORMAL").execute(&pool).await.unwrap();
-    store
+/// The same statement, on connections as SQLite's own advice for WAL has them.
+pub struct Unsynced {
+    inner: SqliteStore,
+    pool: SqlitePool,
+}
+
+impl Unsynced {
+    pub async fn open(file: &Path) -> Self {
+        let options = SqliteConnectOptions::new().filename(file).synchronous(SqliteSynchronous::Normal);
+        let pool = SqlitePoolOptions::new().connect_with(options).await.unwrap();
+        Self { inner: SqliteStore::open(file).await.unwrap(), pool }
+    }
+}
+
+impl Store for Unsynced {
+    type Error = sqlx::Error;
+
+    async fn load(&self, account: &str) -> Result<Option<(Version, Vec<u8>)>, sqlx::Error> {
+        self.inner.load(account).await
+    }
+
+    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, sqlx::Error> {
+        let Some(version) = expected else { return self.inner.swap(account, None, record).await };
+        let update =
+            "UPDATE keyfob_second_factor SET version = version + 1, record = ? WHERE account = ? AND version = ?";
+        let update = sqlx::query(update).bind(record).bind(account).bind(version.get().cast_signed());
+        let changed = update.execute(&self.pool).await?.rows_affected();
+        Ok(if changed == 1 { Swap::Swapped } else { Swap::Conflict })
+    }
+
+    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, sqlx::Error> {
+        self.inner.remove(account, expected).await
+    }
 }

@@ -199,7 +199,7 @@ pub fn work() {
             "swap" => serve(SqliteStore::open(&file).await.unwrap()).await,
             "racy" => serve(Racy(SqliteStore::open(&file).await.unwrap())).await,
             "behind" => serve(crash::Behind::new(SqliteStore::open(&file).await.unwrap())).await,
-            "unsynced" => serve(crash::unsynced(&file).await).await,
+            "unsynced" => serve(crash::Unsynced::open(&file).await).await,
             other => panic!("{other}"),
         }
     });

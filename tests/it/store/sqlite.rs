@@ -175,3 +175,35 @@ async fn a_failure_outlives_the_transaction_of_the_caller() {
     assert_eq!(guarded.guard.status(ACCOUNT).await.unwrap().consecutive_failures(), 3);
     assert_eq!(guarded.verify(&code(1, guarded.now())).await.unwrap(), Answer::Accepted);
 }
+
+/// A change that waits within somebody's transaction is not stored, and one that is not synced is not kept.
+#[tokio::test]
+async fn no_connection_of_a_pool_loses_a_change() {
+    let scratch = Scratch::new("pool");
+    let options = SqliteConnectOptions::new().filename(scratch.file("db")).create_if_missing(true);
+    let pool = SqlitePoolOptions::new().max_connections(1);
+    let pool = pool.connect_with(options.journal_mode(SqliteJournalMode::Wal)).await.unwrap();
+    let store = SqliteStore::from_pool(pool.clone()).await.unwrap();
+    let version = async || store.load(ACCOUNT).await.unwrap().map(|(version, _)| version);
+
+    // The application forgets that it has begun something.
+    sqlx::raw_sql("BEGIN").execute(&pool).await.unwrap();
+    assert!(store.swap(ACCOUNT, None, b"1").await.is_err(), "acknowledged, and rolled back");
+    sqlx::raw_sql("ROLLBACK").execute(&pool).await.unwrap();
+    assert_eq!(store.swap(ACCOUNT, None, b"1").await.unwrap(), Swap::Swapped);
+    let born = version().await.unwrap();
+    sqlx::raw_sql("BEGIN").execute(&pool).await.unwrap();
+    assert!(store.swap(ACCOUNT, Some(born), b"2").await.is_err());
+    assert!(store.remove(ACCOUNT, born).await.is_err());
+    sqlx::raw_sql("ROLLBACK").execute(&pool).await.unwrap();
+
+    // Or wants something else to be fast.
+    let synchronous = async || sqlx::query_scalar::<_, i64>("PRAGMA synchronous").fetch_one(&pool).await.unwrap();
+    sqlx::raw_sql("PRAGMA synchronous = OFF").execute(&pool).await.unwrap();
+    assert_eq!(store.swap(ACCOUNT, Some(born), b"2").await.unwrap(), Swap::Swapped);
+    assert_eq!(synchronous().await, 2);
+    sqlx::raw_sql("PRAGMA synchronous = OFF").execute(&pool).await.unwrap();
+    assert_eq!(store.remove(ACCOUNT, version().await.unwrap()).await.unwrap(), Swap::Swapped);
+    assert_eq!(synchronous().await, 2);
+    store.close().await;
+}
