@@ -76,7 +76,7 @@ impl Plan {
         }
         let log = (!smoke).then(|| home.join(format!("corpus/{name}.log")));
         let so_far = log.as_ref().and_then(|log| fs::read_to_string(log).ok()).unwrap_or_default();
-        let last = so_far.lines().filter_map(Point::parse).last().unwrap_or_default();
+        let last = so_far.lines().filter_map(Point::parse).next_back().unwrap_or_default();
         let goes_on = !so_far.lines().any(|line| line == "done" || line == "crashed") && last.seconds < seconds;
         let spent = if goes_on { last } else { Point::default() };
         if let Some(log) = log.as_ref().filter(|_| !goes_on) {

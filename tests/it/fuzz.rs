@@ -13,9 +13,11 @@ mod uri;
 
 use std::path::Path;
 
+type Target = (&'static str, fn(&[u8]));
+
 #[test]
 fn seeds_and_crashes() {
-    let targets: [(&str, fn(&[u8])); 11] = [
+    let targets: [Target; 11] = [
         ("base32", base32::run),
         ("code", code::run),
         ("differential", differential::run),

@@ -20,7 +20,6 @@ use script::Run;
 use store::Broken;
 
 /// A life that a fuzzer chose.
-#[cfg(all(feature = "import", feature = "png", feature = "qr-read"))]
 pub fn replay(tape: &[u8]) {
     Run::replay(tape, None);
 }
@@ -44,6 +43,11 @@ fn invariants_hold() {
     for word in SEEN.iter().filter(|_| only.is_none()) {
         assert!(counts.contains_key(*word), "no {word} in {counts:?}");
     }
+}
+
+#[test]
+fn any_tape_is_a_life() {
+    (0..8).for_each(|seed| replay(&crate::Random(seed).bytes(300)));
 }
 
 /// Stores that break their promise, and the invariant that breaks with it.
