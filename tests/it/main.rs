@@ -7,6 +7,8 @@ mod base32;
 mod code;
 mod conformance;
 mod ct;
+#[cfg(all(feature = "import", feature = "png", feature = "qr-read"))]
+mod fuzz;
 #[cfg(feature = "guard")]
 mod guard;
 #[cfg(feature = "guard")]
@@ -33,6 +35,7 @@ mod qr;
 mod qr_read;
 #[cfg(feature = "guard")]
 mod races;
+mod random;
 mod search;
 mod secret;
 #[cfg(feature = "serde")]
@@ -43,6 +46,7 @@ mod store;
 mod totp;
 mod uri;
 
+use random::Random;
 use serde_json::Value;
 
 #[global_allocator]
@@ -87,26 +91,5 @@ fn damage(file: &mut Vec<u8>, random: &mut Random) {
             let copy = file[range].to_vec();
             file.splice(a..a, copy);
         }
-    }
-}
-
-/// `SplitMix64`: a stream of test inputs that is the same on every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn bytes(&mut self, length: usize) -> Vec<u8> {
-        (0..length).map(|_| self.next().to_le_bytes()[0]).collect()
     }
 }

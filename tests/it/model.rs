@@ -19,6 +19,11 @@ use checker::Violation;
 use script::Run;
 use store::Broken;
 
+/// A life that a fuzzer chose.
+pub fn replay(tape: &[u8]) {
+    Run::replay(tape, None);
+}
+
 #[test]
 fn invariants_hold() {
     let steps = std::env::var("KEYFOB_STEPS").map_or(20_000, |steps| steps.parse().unwrap());
@@ -38,6 +43,11 @@ fn invariants_hold() {
     for word in SEEN.iter().filter(|_| only.is_none()) {
         assert!(counts.contains_key(*word), "no {word} in {counts:?}");
     }
+}
+
+#[test]
+fn any_tape_is_a_life() {
+    (0..8).for_each(|seed| replay(&crate::Random(seed).bytes(300)));
 }
 
 /// Stores that break their promise, and the invariant that breaks with it.

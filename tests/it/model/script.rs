@@ -10,10 +10,10 @@ use super::call::{Shared, guard, run};
 use super::checker::{Call, Checker, Stored, Violation};
 use super::oracle::{Answer, Bound, Gate, Limits, Op, Typed};
 use super::store::{Broken, Fault, Faulty, lock};
-use crate::Random;
+use crate::random::{Choices, Random};
 
 pub struct Run {
-    random: Random,
+    random: Choices,
     clock: Arc<Mutex<Option<u64>>>,
     store: Arc<Faulty>,
     guard: Arc<Shared>,
@@ -28,7 +28,20 @@ pub struct Run {
 
 impl Run {
     pub fn new(seed: u64, broken: Option<Broken>) -> Self {
-        let mut random = Random(seed.wrapping_mul(0x5851_f42d_4c95_7f2d));
+        Self::by(Choices::Random(Random(seed.wrapping_mul(0x5851_f42d_4c95_7f2d))), seed, broken)
+    }
+
+    /// As a tape has it, to its end.
+    pub fn replay(tape: &[u8], broken: Option<Broken>) {
+        let mut run = Self::by(Choices::Tape(tape.iter().copied().collect()), 1, broken);
+        while !run.random.ended() {
+            if let Err(Violation(which, what)) = run.step() {
+                panic!("{which}: {what}\n{}", run.trace());
+            }
+        }
+    }
+
+    fn by(mut random: Choices, seed: u64, broken: Option<Broken>) -> Self {
         // Small ones are used up within a life.
         let limits = match random.below(3) {
             0 => Limits {

@@ -1,0 +1,2 @@
+#![cfg_attr(fuzzing, no_main)]
+keyfob_fuzz::target!(keyfob_fuzz::token::run);

@@ -1,0 +1,94 @@
+//! The first inputs of each target, from the vectors that the tests have.
+
+use std::fs;
+use std::path::Path;
+
+use keyfob::Qr;
+use keyfob_fuzz::Random;
+use keyfob_fuzz::record::genuine;
+use serde_json::Value;
+
+pub fn write(home: &Path) {
+    let tests = home.join("../tests/data");
+    let data = |name: &str| -> Value {
+        serde_json::from_slice(&fs::read(tests.join(format!("{name}.json"))).unwrap()).unwrap()
+    };
+    let texts = |value: &Value, list: &str, field: &str| -> Vec<Vec<u8>> {
+        value[list].as_array().unwrap().iter().map(|row| row[field].as_str().unwrap().into()).collect()
+    };
+    let put = |target: &str, inputs: Vec<Vec<u8>>| {
+        let folder = home.join("seeds").join(target);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        for (place, input) in inputs.iter().enumerate() {
+            fs::write(folder.join(format!("{place:02}")), input).unwrap();
+        }
+    };
+
+    let codes = ["755224", "1234 5678", "012-345", "１２３　４５６", "2D2V8", "2d2v8", "12345"];
+    put("code", codes.map(Into::into).into());
+    let base32 = data("rfc4648_base32");
+    let mut symbols = texts(&base32, "lenient_forms_of_one_20_byte_secret", "input");
+    symbols.extend(texts(&base32, "invalid", "input"));
+    symbols.extend(texts(&base32, "non_canonical", "input"));
+    put("base32", symbols);
+    let mut uris = texts(&data("uri_parse"), "cases", "uri");
+    uris.push(b"steam://GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".to_vec());
+    put("uri", uris);
+    let migration = data("otpauth_migration");
+    let mut transfers = texts(&migration, "cases", "uri");
+    for row in migration["cases"].as_array().unwrap() {
+        let hex = row["payload_hex"].as_str().unwrap_or_default();
+        let bytes = (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap());
+        transfers.push([b'!'].into_iter().chain(bytes).collect());
+    }
+    put("migration", transfers);
+
+    let figures = data("rfc6030_pskc");
+    let figures = figures["figures"].as_object().unwrap().values();
+    let files: Vec<Vec<u8>> = figures.map(|figure| figure["xml"].as_str().unwrap().into()).collect();
+    put("pskc", files.clone());
+    let mut backups: Vec<_> = tests.join("backups").read_dir().unwrap().map(|file| file.unwrap().path()).collect();
+    backups.sort();
+    backups.retain(|path| !path.ends_with("expected.json"));
+    put("import", backups.iter().map(|path| fs::read(path).unwrap()).chain(files.into_iter().take(2)).collect());
+
+    let picture = Qr::new("otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ").unwrap();
+    let pixels: Vec<u8> = (0..picture.side() * picture.side())
+        .map(|place| u8::from(picture.is_dark(place / picture.side(), place % picture.side())))
+        .collect();
+    let bits = pixels.chunks(8).map(|bits| bits.iter().rev().fold(0, |byte, bit| byte << 1 | bit));
+    put(
+        "qr",
+        vec![
+            b"otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ".to_vec(),
+            vec![b'9'; 300],
+            [vec![0], picture.png(1).unwrap().to_vec()].concat(),
+            [1, picture.side() as u8 - 1].into_iter().chain(bits).collect(),
+            vec![2, 40, 3, 7, 1, 90, 2],
+        ],
+    );
+
+    let (record, codes, proof) = genuine();
+    let text = String::from_utf8(record.clone()).unwrap();
+    let edits = [
+        ("\"failures\":", "\"failures\":9"),
+        ("SHA1", "SHA256"),
+        ("\"v\":1", "\"v\":2"),
+        ("\"digits\":6", "\"digits\":8"),
+    ];
+    let edited = edits.iter().map(|(from, to)| text.replacen(from, to, 1).into_bytes());
+    put("record", [record.clone()].into_iter().chain(edited).collect());
+    let ring = format!("2026:{}", *keyfob::base32::encode(&[1; 32]));
+    let tokens = [
+        proof.token(),
+        codes[0].clone(),
+        codes[9].to_lowercase(),
+        ring.clone(),
+        format!("{ring}, {}", ring.replace('6', "7")),
+    ];
+    put("token", tokens.map(String::into_bytes).into());
+
+    put("differential", (0..4).map(|seed| Random(seed).bytes(64 + 60 * seed as usize)).collect());
+    put("guard", (0..6).map(|seed| Random(seed).bytes(400)).collect());
+}

@@ -1,0 +1,261 @@
+//! One target under libFuzzer: started, listened to, stopped, minimised.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+/// What to run, and where its inputs are.
+pub struct Plan {
+    pub name: String,
+    program: PathBuf,
+    seeds: Option<PathBuf>,
+    crashes: PathBuf,
+    corpus: PathBuf,
+    dictionary: Option<PathBuf>,
+    /// What came of it so far: `report` reads this.
+    log: Option<PathBuf>,
+    seconds: u64,
+    /// Of an earlier run that was interrupted.
+    spent: Point,
+}
+
+/// How far it was at some time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Point {
+    pub seconds: u64,
+    pub executions: u64,
+    pub edges: u64,
+    pub features: u64,
+    pub inputs: u64,
+}
+
+impl Point {
+    pub fn parse(line: &str) -> Option<Self> {
+        let mut numbers = line.split(' ').map_while(|word| word.parse().ok());
+        let mut next = || numbers.next();
+        Some(Self { seconds: next()?, executions: next()?, edges: next()?, features: next()?, inputs: next()? })
+    }
+
+    /// A line of libFuzzer: `#123 NEW cov: 4 ft: 5 corp: 6/7b ...`.
+    fn heard(line: &str) -> Option<Self> {
+        let executions = line.strip_prefix('#')?.split_whitespace().next()?.parse().ok()?;
+        let after = |name: &str| -> Option<u64> {
+            line.split_once(name)?.1.trim_start().split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+        };
+        let (edges, features) = (after("cov:")?, after("ft:")?);
+        Some(Self { seconds: 0, executions, edges, features, inputs: after("corp:").unwrap_or(0) })
+    }
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seconds, executions, edges, features, inputs } = self;
+        write!(f, "{seconds} {executions} {edges} {features} {inputs}")
+    }
+}
+
+impl Plan {
+    pub fn new(home: &Path, programs: &Path, name: &str, seconds: u64, smoke: bool) -> Self {
+        let control = name.starts_with("planted");
+        let inputs = match name {
+            "planted" => "code",
+            "planted_guard" => "guard",
+            name => name,
+        };
+        let scratch = home.join("target/smoke").join(name);
+        let corpus = if smoke { scratch.join("corpus") } else { home.join("corpus").join(name) };
+        if smoke {
+            let _ = fs::remove_dir_all(&scratch);
+        }
+        let log = (!smoke).then(|| home.join(format!("corpus/{name}.log")));
+        let so_far = log.as_ref().and_then(|log| fs::read_to_string(log).ok()).unwrap_or_default();
+        let last = so_far.lines().filter_map(Point::parse).next_back().unwrap_or_default();
+        let goes_on = !so_far.lines().any(|line| line == "done" || line == "crashed") && last.seconds < seconds;
+        let spent = if goes_on { last } else { Point::default() };
+        if let Some(log) = log.as_ref().filter(|_| !goes_on) {
+            let _ = fs::remove_file(log);
+        }
+        let dictionary = home.join(format!("dictionaries/{inputs}.dict"));
+        Self {
+            name: name.into(),
+            program: programs.join(name),
+            // A control begins with nothing: it is the fuzzer that has to find it.
+            seeds: (!control).then(|| home.join("seeds").join(inputs)),
+            // What a control finds is no crash of keyfob.
+            crashes: if control { scratch.join("crashes") } else { home.join("crashes").join(inputs) },
+            corpus,
+            dictionary: dictionary.exists().then_some(dictionary),
+            log,
+            seconds,
+            spent,
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+        command.args(["-rss_limit_mb=2048", "-timeout=20", "-print_final_stats=1"]);
+        // Longer ones are slow, and say nothing that shorter ones do not.
+        let longest = match self.name.as_str() {
+            "guard" | "planted_guard" | "qr" | "differential" => 600,
+            _ => 4096,
+        };
+        command.arg(format!("-max_len={longest}"));
+        command.arg(format!("-artifact_prefix={}/", self.crashes.display()));
+        command
+    }
+}
+
+pub struct Session {
+    pub plan: Plan,
+    pub crashed: bool,
+    child: Child,
+    ears: Option<JoinHandle<()>>,
+    heard: Arc<Mutex<Heard>>,
+    started: Instant,
+    seconds: u64,
+    stopped: u32,
+    found: usize,
+}
+
+#[derive(Default)]
+struct Heard {
+    point: Point,
+    last: VecDeque<String>,
+}
+
+impl Session {
+    pub fn start(plan: Plan) -> Self {
+        for folder in [&plan.corpus, &plan.crashes] {
+            fs::create_dir_all(folder).expect("a folder for inputs");
+        }
+        let mut command = plan.command();
+        command.arg(format!("-max_total_time={}", plan.seconds - plan.spent.seconds));
+        if let Some(dictionary) = &plan.dictionary {
+            command.arg(format!("-dict={}", dictionary.display()));
+        }
+        let found = count(&plan.corpus);
+        command.arg(&plan.corpus).args(&plan.seeds);
+        let mut child = command.spawn().expect("the target was built");
+        let lines = BufReader::new(child.stderr.take().expect("it is piped"));
+        let (heard, started) = (Arc::new(Mutex::new(Heard::default())), Instant::now());
+        let (memory, log, spent) = (heard.clone(), plan.log.clone(), plan.spent);
+        let ears = thread::spawn(move || {
+            let open = |path: PathBuf| fs::File::options().create(true).append(true).open(path).ok();
+            let mut log = log.and_then(open);
+            let mut noted = None;
+            for line in lines.split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line).into_owned();
+                let mut memory = memory.lock().unwrap();
+                if let Some(mut point) = Point::heard(&line) {
+                    point.seconds = spent.seconds + started.elapsed().as_secs();
+                    point.executions += spent.executions;
+                    memory.point = point;
+                    if noted != Some(point.seconds) || line.contains("DONE") {
+                        noted = Some(point.seconds);
+                        log.as_mut().map(|log| writeln!(log, "{point}"));
+                    }
+                } else {
+                    if let Some(all) = line.strip_prefix("stat::number_of_executed_units:") {
+                        memory.point.executions = spent.executions + all.trim().parse().unwrap_or(0);
+                    }
+                    memory.last.push_back(line);
+                    if memory.last.len() > 60 {
+                        memory.last.pop_front();
+                    }
+                }
+            }
+        });
+        Self { plan, crashed: false, child, ears: Some(ears), heard, started, seconds: 0, stopped: 0, found }
+    }
+
+    pub fn ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Politely, and then not.
+    pub fn stop(&mut self, now: bool) {
+        if now {
+            let _ = self.child.kill();
+        } else if self.stopped == 0 {
+            self.stopped = 1;
+            let _ = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        }
+    }
+
+    /// After it ended: what came of it, and the smallest corpus that reaches as far.
+    pub fn finish(&mut self, interrupted: bool) {
+        let status = self.child.wait();
+        let _ = self.ears.take().map(JoinHandle::join);
+        self.seconds = self.plan.spent.seconds + self.started.elapsed().as_secs();
+        self.crashed = !interrupted && !status.is_ok_and(|status| status.success());
+        let Some(log) = &self.plan.log else { return };
+        let mut point = self.heard.lock().unwrap().point;
+        point.seconds = self.seconds;
+        if !interrupted {
+            point.inputs = self.minimise().unwrap_or(point.inputs);
+        }
+        let end = match (interrupted, self.crashed) {
+            (true, _) => "interrupted",
+            (_, true) => "crashed",
+            _ => "done",
+        };
+        if let Ok(mut log) = fs::File::options().append(true).create(true).open(log) {
+            let _ = writeln!(log, "{point}\n{end}");
+        }
+    }
+
+    fn minimise(&self) -> Option<u64> {
+        let small = self.plan.corpus.with_extension("small");
+        let _ = fs::remove_dir_all(&small);
+        fs::create_dir_all(&small).ok()?;
+        let mut command = self.plan.command();
+        command.stderr(Stdio::null()).arg("-merge=1").args([&small, &self.plan.corpus]).args(&self.plan.seeds);
+        // Without an answer, the corpus stays as it is.
+        if !command.status().ok()?.success() || count(&small) == 0 {
+            return None;
+        }
+        fs::remove_dir_all(&self.plan.corpus).ok()?;
+        fs::rename(&small, &self.plan.corpus).ok()?;
+        Some(count(&self.plan.corpus) as u64)
+    }
+
+    pub fn last_words(&self) -> String {
+        let heard = self.heard.lock().unwrap();
+        let words: Vec<&str> =
+            heard.last.iter().map(String::as_str).filter(|line| !line.starts_with("stat:")).collect();
+        format!("its inputs are in {}\n{}", self.plan.crashes.display(), words.join("\n"))
+    }
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let point = self.heard.lock().unwrap().point;
+        let ended = self.ears.is_none();
+        let here = if ended { self.seconds - self.plan.spent.seconds } else { self.started.elapsed().as_secs() };
+        let rate = (point.executions - self.plan.spent.executions.min(point.executions)) / here.max(1);
+        let state = match (ended, self.crashed) {
+            (true, true) => "crashed".into(),
+            (true, false) => "ended".into(),
+            _ => format!("{} s left", (self.plan.seconds - self.plan.spent.seconds).saturating_sub(here)),
+        };
+        let new = count(&self.plan.corpus).saturating_sub(self.found);
+        let Point { executions, edges, features, .. } = point;
+        let name = &self.plan.name;
+        write!(
+            f,
+            "{name:14} {executions:>12} runs {rate:>8}/s {edges:>6} edges {features:>7} features {new:>6} new, {state}"
+        )
+    }
+}
+
+fn count(folder: &Path) -> usize {
+    folder.read_dir().map_or(0, Iterator::count)
+}

@@ -1,0 +1,42 @@
+//! Transfers: as texts, and as the payload alone, which a fuzzer gets deeper into.
+
+use base64ct::{Base64Url, Encoding};
+use keyfob::{KeyUri, Migration, Transfer};
+
+pub fn run(data: &[u8]) {
+    if let Some(payload) = data.strip_prefix(b"!") {
+        let text = format!("otpauth-migration://offline?data={}", Base64Url::encode_string(payload));
+        law(&text);
+    } else if let Ok(text) = str::from_utf8(data) {
+        law(text);
+    }
+}
+
+fn law(text: &str) {
+    let Ok(part) = Migration::parse(text) else { return };
+    assert!(part.batch_size() >= 1);
+    let found: Vec<KeyUri> = part.entries().iter().flatten().cloned().collect();
+    found.iter().for_each(super::uri::law);
+    if let Ok(codes) = Migration::export(&found, part.batch_id()) {
+        let mut transfer = Transfer::new();
+        for code in codes.iter().rev().chain(&codes) {
+            transfer.add(Migration::parse(code).unwrap()).unwrap();
+        }
+        assert_eq!(transfer.is_complete(), !found.is_empty());
+        if let Ok(entries) = transfer.finish() {
+            assert!(entries.into_iter().map(Result::unwrap).eq(found));
+        }
+    } else {
+        // Only what the format cannot say.
+        let told = |uri: &KeyUri| {
+            let moment = uri.period().is_some_and(|period| period.seconds() == 30);
+            let counter = uri.counter().is_some_and(|counter| i64::try_from(counter).is_ok());
+            uri.digits().get() != 7 && (moment || counter)
+        };
+        assert!(!found.iter().all(told));
+    }
+    let mut transfer = Transfer::new();
+    let fits = part.batch_index() < part.batch_size() && part.batch_size() <= 1000;
+    assert_eq!(transfer.add(part.clone()).is_ok(), fits);
+    assert_eq!(transfer.missing().count(), if fits { part.batch_size() as usize - 1 } else { 0 });
+}

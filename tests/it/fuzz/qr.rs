@@ -1,0 +1,60 @@
+//! QR codes: what is drawn another reader reads; what is read need not be drawn by anybody.
+
+use keyfob::Qr;
+use rqrr::{Grid, SimpleGrid};
+
+pub fn run(data: &[u8]) {
+    match data.split_first() {
+        Some((0, file)) => drop(Qr::read_png(file)),
+        Some((1, pixels)) => picture(pixels),
+        Some((2, rest)) => damaged(rest),
+        _ => drawn(data),
+    }
+}
+
+fn drawn(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let drawn = Qr::new(&text);
+    assert_eq!(drawn.is_ok(), text.len() <= 2331);
+    let Ok(qr) = drawn else { return };
+    let width = qr.side() - 8;
+    let grid = SimpleGrid::from_func(width, |x, y| qr.is_dark(y + 4, x + 4));
+    let (_, read) = Grid::new(grid).decode().unwrap();
+    assert_eq!(read, text);
+    if text.len() < 400 {
+        let read = Qr::read_png(&qr.png(1 + (text.len() % 3) as u8).unwrap()).unwrap();
+        assert_eq!(read.iter().map(|text| text.as_str()).collect::<Vec<_>>(), [&*text]);
+    }
+}
+
+/// Bits as pixels, in a picture of some width.
+fn picture(bits: &[u8]) {
+    let Some((width, bits)) = bits.split_first() else { return };
+    let width = usize::from(*width) + 1;
+    let dark = |place: usize| bits[place / 8] >> (place % 8) & 1 != 0;
+    let grey: Vec<u8> = (0..bits.len() * 8 / width * width).map(|place| if dark(place) { 0 } else { 255 }).collect();
+    if !grey.is_empty() {
+        let _ = Qr::read_png(&png(width, &grey));
+    }
+}
+
+/// A code with modules turned around.
+fn damaged(places: &[u8]) {
+    let qr = Qr::new("otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ").unwrap();
+    let side = qr.side();
+    let shade = |place: usize| if qr.is_dark(place / side, place % side) { 0 } else { 255 };
+    let mut grey: Vec<u8> = (0..side * side).map(shade).collect();
+    for place in places.as_chunks().0.iter().map(|pair| usize::from(u16::from_le_bytes(*pair)) % (side * side)) {
+        grey[place] ^= 255;
+    }
+    let _ = Qr::read_png(&png(side, &grey));
+}
+
+fn png(width: usize, grey: &[u8]) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, width as u32, (grey.len() / width) as u32);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_compression(png::Compression::NoCompression);
+    encoder.write_header().unwrap().write_image_data(grey).unwrap();
+    file
+}
