@@ -151,10 +151,8 @@ impl<S: Store> Store for Racy<S> {
 }
 
 /// A file that goes with its directory.
-#[cfg(feature = "sqlite")]
 pub struct Scratch(std::path::PathBuf);
 
-#[cfg(feature = "sqlite")]
 impl Scratch {
     pub fn new(name: &str) -> Self {
         // Several runs of the suite may share the directory.
@@ -169,7 +167,6 @@ impl Scratch {
     }
 }
 
-#[cfg(feature = "sqlite")]
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);

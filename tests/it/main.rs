@@ -1,47 +1,33 @@
 //! One integration binary: a module per concept, vectors as data in `tests/data`.
 
 mod algorithm;
-#[cfg(feature = "guard")]
 mod attack;
 mod base32;
 mod code;
 mod conformance;
 mod ct;
-#[cfg(all(feature = "import", feature = "png", feature = "qr-read"))]
 mod fuzz;
-#[cfg(feature = "guard")]
 mod guard;
-#[cfg(feature = "guard")]
 mod guarded;
-#[cfg(feature = "png")]
 mod guide;
 mod hotp;
-#[cfg(feature = "import")]
 mod import;
 mod memory;
-#[cfg(feature = "migration")]
 mod migration;
-#[cfg(feature = "guard")]
 mod model;
 mod oracle;
 mod peers;
 mod printed;
-#[cfg(feature = "guard")]
 mod protocol;
-#[cfg(feature = "import")]
 mod pskc;
 mod qr;
-#[cfg(feature = "qr-read")]
 mod qr_read;
-#[cfg(feature = "guard")]
 mod races;
 mod random;
 mod search;
 mod secret;
-#[cfg(feature = "serde")]
 mod serde;
 mod steam;
-#[cfg(feature = "guard")]
 mod store;
 mod totp;
 mod uri;
@@ -78,8 +64,12 @@ fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// How many codes are compared with those of another implementation, unless `KEYFOB_CASES` says.
+fn cases(usual: usize) -> usize {
+    std::env::var("KEYFOB_CASES").map_or(usual, |cases| cases.parse().expect("KEYFOB_CASES is a number"))
+}
+
 /// Flips a bit, or cuts, or repeats a range.
-#[cfg(any(feature = "import", feature = "pskc"))]
 fn damage(file: &mut Vec<u8>, random: &mut Random) {
     let mut place = || usize::try_from(random.below(file.len() as u64 + 1)).unwrap();
     let (a, b) = (place(), place());

@@ -151,7 +151,6 @@ fn no_freed_block_holds_the_picture() {
 }
 
 /// Keys, secrets and recovery codes that the guard makes, opens, seals and compares.
-#[cfg(feature = "guard")]
 #[test]
 fn no_freed_block_holds_what_the_guard_keeps() {
     // The randomness is the same each time, so the first run tells what to look for in the others.
@@ -165,14 +164,11 @@ fn no_freed_block_holds_what_the_guard_keeps() {
     }
 }
 
-#[cfg(feature = "guard")]
 const KEY: &str = "GEZDGNBVGY3TQOJQMFRGGZDFMZTWQ2LKNNWG23TPOBYXE43UOV3A";
-#[cfg(feature = "guard")]
 const KEYS: &str =
     "2:MFRGGZDFMZTWQ2LKNNWG23TPOBYXE43UOV3AGEZDGNBVGY3TQOJQ,1:GEZDGNBVGY3TQOJQMFRGGZDFMZTWQ2LKNNWG23TPOBYXE43UOV3A";
 
 /// Through all flows, with the secret and, for the test to keep, the recovery codes.
-#[cfg(feature = "guard")]
 fn guarded() -> (Secret, Vec<zeroize::Zeroizing<String>>) {
     use keyfob::guard::{Confirmation, Purpose, Randomness, Setup};
     use keyfob::store::MemoryStore;
@@ -283,22 +279,17 @@ fn use_secrets() {
         black_box(format!("{:?}", KeyUri::parse(text)));
         black_box(format!("{:?}", KeyUri::parse_lenient(text)));
     }
-    #[cfg(feature = "migration")]
     for text in keyfob::Migration::export(&[uri.clone(), uri.clone()], 1).unwrap() {
         drop(keyfob::Migration::parse(&text).unwrap());
         keyfob::Migration::parse(&text[..text.len() - 9]).unwrap_err();
     }
-    #[cfg(all(feature = "qr-read", feature = "png"))]
     drop(keyfob::Qr::read_png(&uri.qr().unwrap().png(2).unwrap()).unwrap());
     drop(uri);
     drop((secret, pasted));
-    #[cfg(feature = "import")]
     import_secrets();
-    #[cfg(feature = "pskc")]
     open_secrets();
 }
 
-#[cfg(feature = "import")]
 fn import_secrets() {
     const BACKUPS: [&[u8]; 11] = [
         include_bytes!("../data/backups/2fas_plain.2fas"),
@@ -325,7 +316,6 @@ fn import_secrets() {
 }
 
 /// Of RFC 6030. Cut out of its file, not parsed: the other figures would be freed unwiped.
-#[cfg(feature = "pskc")]
 static FIGURE_7: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
     let figures = include_str!("../data/rfc6030_pskc.json");
     let (_, figure) = figures.split_once(r#""7": {"#).unwrap();
@@ -335,7 +325,6 @@ static FIGURE_7: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
 });
 
 /// In the open, in pieces, and encrypted.
-#[cfg(feature = "pskc")]
 fn open_secrets() {
     use keyfob::pskc::{self, Unlock};
 

@@ -130,7 +130,6 @@ fn svg_is_markup_for_a_strict_page() {
     assert!(!qr.is_dark(usize::MAX, 0) && !qr.is_dark(0, usize::MAX) && qr.is_dark(4, 4));
 }
 
-#[cfg(feature = "png")]
 #[test]
 fn png_has_one_bit_per_pixel_in_the_size_asked_for() {
     let qr = KeyUri::totp("Example Inc", "alice@example.com", &Secret::generate()).unwrap().qr().unwrap();

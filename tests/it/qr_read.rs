@@ -89,7 +89,6 @@ fn qr() -> (Qr, String) {
     (uri.qr().unwrap(), uri.to_uri().to_string())
 }
 
-#[cfg(feature = "png")]
 #[test]
 fn what_is_drawn_is_read() {
     for bytes in [1, 100, 200, 400, 800, 1600, 2331] {

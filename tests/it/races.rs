@@ -10,9 +10,7 @@ use keyfob::{Guard, Policy};
 
 use crate::guarded::{ACCOUNT, Answer, Guarded, Racy, code, report, scaled, wrong};
 
-#[cfg(feature = "sqlite")]
 mod crash;
-#[cfg(feature = "sqlite")]
 mod processes;
 
 /// Scaled, a hundred thousand guesses at one moment.
@@ -88,7 +86,6 @@ fn accepted(guard: &Guard<impl Store>, typed: &str) -> usize {
     })
 }
 
-#[cfg(feature = "sqlite")]
 #[test]
 #[ignore = "what the other tests run in processes of their own"]
 fn worker() {

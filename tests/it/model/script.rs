@@ -427,7 +427,7 @@ impl Run {
             2 => (text.replacen("\"v\":1", "\"w\":0,\"v\":1", 1), GuardErrorKind::RecordInvalid),
             3 if mine => (text.replacen("\"digits\":6", "\"digits\":7", 1), GuardErrorKind::SealBroken),
             4 if mine => (text.replacen("\"SHA1\"", "\"SHA256\"", 1), GuardErrorKind::SealBroken),
-            5 if mine => {
+            5 if mine && active => {
                 let place = text.find("\"sealed\":\"").unwrap() + 10 + self.random.below(50) as usize;
                 let letter = if text.as_bytes()[place] == b'A' { "B" } else { "A" };
                 let mut text = text;

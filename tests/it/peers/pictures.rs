@@ -22,7 +22,6 @@ fn draw(folder: &Path, rsvg: &str) -> Vec<(PathBuf, String)> {
 
         std::fs::write(path("terminal.pgm"), pgm(&colors(&qr), scale.into())).unwrap();
         pictures.push((path("terminal.pgm"), text.clone()));
-        #[cfg(feature = "png")]
         {
             std::fs::write(path("png.png"), qr.png(scale).unwrap()).unwrap();
             pictures.push((path("png.png"), text.clone()));
@@ -55,7 +54,6 @@ fn every_form_is_read() {
         scope.spawn(|| zbarimg.inspect(|zbarimg| zbarimg_reads(zbarimg, &pictures)));
         scope.spawn(|| python.inspect(|python| zxing_reads(python, &pictures)));
     });
-    #[cfg(feature = "qr-read")]
     for (path, text) in pictures.iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "png")) {
         let read = keyfob::Qr::read_png(&std::fs::read(path).unwrap()).unwrap();
         assert!(read.len() == 1 && *read[0] == *text, "keyfob reads {}", path.display());
