@@ -141,13 +141,14 @@ impl Keyring {
             .encrypt_inout_detached((&*nonce).into(), &owner.associated_data(&key.id), content.into())
             .map_err(|_| broken())?
             .into();
-        Ok(Sealed { key: key.id.clone(), bytes })
+        Ok(Sealed { key: key.id.clone(), text: Base64Unpadded::encode_string(&bytes) })
     }
 
     pub(crate) fn open(&self, sealed: &Sealed, owner: &Owner<'_>) -> Result<Zeroizing<Vec<u8>>, GuardError> {
         let key = self.key(&sealed.key)?;
         let broken = || GuardError::new(GuardErrorKind::SealBroken);
-        let (nonce, rest) = sealed.bytes.split_first_chunk::<NONCE>().ok_or_else(broken)?;
+        let bytes = Base64Unpadded::decode_vec(&sealed.text).map_err(|_| broken())?;
+        let (nonce, rest) = bytes.split_first_chunk::<NONCE>().ok_or_else(broken)?;
         let (content, tag) = rest.split_last_chunk::<TAG>().ok_or_else(broken)?;
         let mut secret = Zeroizing::new(content.to_vec());
         let genuine = unseal(&key.seal, nonce, &owner.associated_data(&key.id), &mut secret, tag);
@@ -247,23 +248,27 @@ impl<'a> Owner<'a> {
     }
 }
 
-/// A nonce, a ciphertext and a tag, and the key they need.
+/// A nonce, a ciphertext and a tag in base64, and the key they need. A decision opens one of some, and writes all of them
+/// again as they were: so they stay text.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Sealed {
     pub(crate) key: KeyId,
-    bytes: Vec<u8>,
+    text: String,
 }
 
 impl Sealed {
-    pub(crate) fn decode(key: &str, text: &str) -> Option<Self> {
-        let bytes = Base64Unpadded::decode_vec(text).ok()?;
-        // A secret has at most 1024 bytes.
+    pub(crate) fn new(key: &str, text: &str) -> Option<Self> {
+        let symbol = |byte: &u8| byte.is_ascii_alphanumeric() | (*byte == b'+') | (*byte == b'/');
+        let symbols = text.as_bytes().iter().fold(true, |all, byte| all & symbol(byte));
+        // Only here can a text be too short, or have bits that no byte has.
+        let (_, end) = text.as_bytes().as_chunks::<4>();
+        let ends = Base64Unpadded::decode(end, &mut [0; 3]).is_ok();
         let key = KeyId::new(key)?;
-        matches!(bytes.len(), MIN_SEALED..=MAX_SEALED).then_some(Self { key, bytes })
+        (symbols && ends && (MIN_SEALED..=MAX_SEALED).contains(&text.len())).then(|| Self { key, text: text.into() })
     }
 
-    pub(crate) fn encode(&self) -> String {
-        Base64Unpadded::encode_string(&self.bytes)
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
     }
 }
 
@@ -292,5 +297,10 @@ pub(crate) fn hmac_sha256(key: &[u8; 32], message: &[&[u8]]) -> [u8; 32] {
 const NO_ID: &str = "the id of a key has 1 to 32 letters, digits, hyphens, underscores or dots";
 const NONCE: usize = 24;
 const TAG: usize = 16;
-const MIN_SEALED: usize = NONCE + 1 + TAG;
-const MAX_SEALED: usize = NONCE + 1024 + TAG;
+/// Symbols. A secret has at most 1024 bytes.
+const MIN_SEALED: usize = symbols(NONCE + 1 + TAG);
+const MAX_SEALED: usize = symbols(NONCE + 1024 + TAG);
+
+const fn symbols(bytes: usize) -> usize {
+    (bytes * 4).div_ceil(3)
+}

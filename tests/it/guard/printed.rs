@@ -68,7 +68,7 @@ fn nothing_printed_holds_a_secret_a_code_or_a_key() {
     show(&confirmed.recovery_codes());
     recovery.iter().for_each(|code| hidden.text(code));
     for hash in world.record()["recovery"]["codes"].as_array().unwrap() {
-        hidden.0.push(hash["hash"].as_str().unwrap()[..20].to_owned());
+        hidden.0.push(hash[0].as_str().unwrap()[..20].to_owned());
     }
 
     // Verdicts of every kind, transitions before the swap, and errors.

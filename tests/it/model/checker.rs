@@ -284,7 +284,7 @@ impl Checker {
             }
             Answer::Recovered { left } => {
                 let codes = record["recovery"]["codes"].as_array().into_iter().flatten();
-                codes.filter(|code| code["used"] == 0).count() == left
+                codes.filter(|code| code[1] == 0).count() == left
             }
             Answer::Refused(Refusal::WrongCode | Refusal::Replayed)
                 if matches!(call.op, Op::Verify(Typed::Code(_)) | Op::Resync(..)) =>
@@ -385,7 +385,7 @@ impl Checker {
                 && value["secret"]["key"] == format!("k{}", one.key)
         };
         let active = value["active"].as_array().unwrap();
-        let used = value["recovery"]["codes"].as_array().map(|codes| codes.iter().map(|code| code["used"] != 0));
+        let used = value["recovery"]["codes"].as_array().map(|codes| codes.iter().map(|code| code[1] != 0));
         let budget = &state.budget;
         let stored = &value["budget"];
         active.len() == state.active.len()

@@ -147,7 +147,7 @@ impl Faulty {
             Some(Broken::ForgetsUse) => edit(|value| {
                 let codes = value.pointer_mut("/recovery/codes").and_then(Value::as_array_mut);
                 for code in codes.into_iter().flatten() {
-                    code["used"] = json!(0);
+                    code[1] = json!(0);
                 }
             }),
             Some(Broken::Stale) => {
