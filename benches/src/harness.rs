@@ -29,10 +29,10 @@ fn settings(warm_up: Duration, measurement: Duration) -> Criterion {
     while start.elapsed() < Duration::from_millis(200) {
         std::hint::spin_loop();
     }
-    let (divisor, samples) = if env::var_os(QUICK).is_some() { (10, 10) } else { (1, 50) };
+    let (divisor, samples, resamples) = if env::var_os(QUICK).is_some() { (10, 10, 100) } else { (1, 50, 5_000) };
     Criterion::default()
         .without_plots()
-        .nresamples(5_000)
+        .nresamples(resamples)
         .sample_size(samples)
         .warm_up_time(warm_up / divisor)
         .measurement_time(measurement / divisor)
