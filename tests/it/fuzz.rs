@@ -1,4 +1,5 @@
-//! What `fuzz/` runs with a fuzzer, run on its seeds and on every input that ever broke a law.
+//! What `fuzz/` runs with a fuzzer, run on its seeds and on every input that ever broke a law; and on the corpora in the
+//! folder `KEYFOB_CORPUS`, if it is set: what a campaign reached counts as tested.
 
 mod base32;
 mod code;
@@ -36,7 +37,8 @@ fn seeds_and_crashes() {
         return;
     }
     for (name, run) in targets {
-        let folders = ["seeds", "crashes"].map(|kind| fuzz.join(kind).join(name));
+        let mut folders = vec![fuzz.join("seeds").join(name), fuzz.join("crashes").join(name)];
+        folders.extend(std::env::var_os("KEYFOB_CORPUS").map(|corpora| Path::new(&corpora).join(name)));
         let files =
             folders.iter().filter_map(|folder| folder.read_dir().ok()).flatten().map(|file| file.unwrap().path());
         let mut count = 0;

@@ -14,7 +14,10 @@ fn nothing_printed_holds_a_secret_or_a_code() {
     let steam_code = steam.code_at(59);
 
     let mut printed = Vec::new();
-    let mut show = |value: &dyn std::fmt::Debug| printed.push(format!("{value:?} {value:#?}"));
+    let mut show = |value: &dyn std::fmt::Debug| {
+        assert_ne!(format!("{value:?}"), "");
+        printed.push(format!("{value:?} {value:#?}"));
+    };
     show(&secret);
     show(&Key::from(&secret));
     show(&secret.expose_base32());

@@ -1,5 +1,7 @@
 //! Base32 beside `data-encoding`, and what people paste beside a plain rule.
 
+use std::sync::LazyLock;
+
 use data_encoding::{BASE32_NOPAD, Encoding, Specification};
 use keyfob::{Secret, base32};
 
@@ -29,12 +31,12 @@ pub fn run(data: &[u8]) {
 fn pasted(text: &str) -> Option<Vec<u8>> {
     let kept: String = text.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
     let symbols = kept.trim_end_matches('=');
-    lax().decode(symbols.to_ascii_uppercase().as_bytes()).ok()
+    LAX.decode(symbols.to_ascii_uppercase().as_bytes()).ok()
 }
 
-fn lax() -> Encoding {
+static LAX: LazyLock<Encoding> = LazyLock::new(|| {
     let mut rules = Specification::new();
     rules.symbols.push_str("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567");
     rules.check_trailing_bits = false;
     rules.encoding().unwrap()
-}
+});
