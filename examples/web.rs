@@ -22,7 +22,7 @@ const ACCOUNT: &str = "user-17";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // From a vault in earnest: with keys that are new at each start, nobody who enrolled before gets in.
+    // In production, from a vault: with keys that are new at each start, nobody who enrolled before gets in.
     let keys = Keyring::generate_entry("today", &mut rand::rngs::SysRng)?;
     let store = SqliteStore::open(std::env::temp_dir().join(format!("keyfob-{}.db", std::process::id()))).await?;
     let guard = Guard::new(store, Keyring::parse(&keys)?, "Example Inc").with_events(|event| println!("{event}"));

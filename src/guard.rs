@@ -120,6 +120,50 @@ use crate::store::{Store, Swap};
 /// Every method names the account by a text of the application's choice that never changes, such as the number of the
 /// user, and may be called from any number of processes at once.
 ///
+/// The factors of one account, from the first app to none; `shown` is the code that an app shows, as its user types it:
+///
+/// ```
+/// use keyfob::guard::{Confirmation, Purpose, Setup};
+/// use keyfob::store::MemoryStore;
+/// use keyfob::{Guard, Keyring, Policy, Verdict};
+/// # use std::sync::{Arc, atomic::{AtomicU64, Ordering::SeqCst}};
+/// # let clock = Arc::new(AtomicU64::new(1_900_000_000));
+/// # let time = clock.clone();
+/// # let shown = |enrolment: &keyfob::guard::Enrolment| {
+/// #     enrolment.uri().to_totp().unwrap().code_at(clock.fetch_add(60, SeqCst) + 60).to_string()
+/// # };
+/// # futures_lite::future::block_on(async {
+/// let keyring = Keyring::parse(&Keyring::generate_entry("2026", &mut rand::rngs::SysRng)?)?;
+/// let guard = Guard::new(MemoryStore::new(), keyring, "Example Inc")
+///     .with_policy(Policy::default().with_proof_lifetime(120)?)
+///     .with_events(|event| println!("{event}"));
+/// # let guard = guard.with_clock(move || Some(time.load(SeqCst)));
+///
+/// let first = guard.enroll("user-17", "alice@example.com").await?;
+/// let Confirmation::Confirmed(_) = guard.confirm("user-17", &shown(&first)).await? else { panic!() };
+///
+/// // A second app. Each change takes a proof, made from a verification of its own.
+/// let Verdict::Accepted(accepted) = guard.verify("user-17", &shown(&first)).await? else { panic!() };
+/// let proof = guard.prove(&accepted, &Purpose::ADD)?;
+/// let setup = Setup::totp().with_name("new phone")?;
+/// let second = guard.enroll_with("user-17", "alice@example.com", &setup, Some(&proof)).await?;
+/// let Confirmation::Confirmed(_) = guard.confirm("user-17", &shown(&second)).await? else { panic!() };
+///
+/// // The security page.
+/// guard.rename("user-17", first.authenticator(), "old phone").await?;
+/// let status = guard.status("user-17").await?;
+/// let names: Vec<_> = status.authenticators().iter().map(|one| one.name()).collect();
+/// assert_eq!((names, status.recovery_codes_left()), (vec!["old phone", "new phone"], 10));
+///
+/// // The old phone goes, and in the end the second factor.
+/// let Verdict::Accepted(accepted) = guard.verify("user-17", &shown(&second)).await? else { panic!() };
+/// guard.revoke("user-17", first.authenticator(), &guard.prove(&accepted, &Purpose::REVOKE)?).await?;
+/// let Verdict::Accepted(accepted) = guard.verify("user-17", &shown(&second)).await? else { panic!() };
+/// guard.disable("user-17", &guard.prove(&accepted, &Purpose::DISABLE)?).await?;
+/// assert!(!guard.status("user-17").await?.is_active());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+///
 /// # Errors
 ///
 /// All methods: [`GuardErrorKind::Account`] for a name that is not one, [`GuardErrorKind::Clock`] for a clock before 1970,
@@ -166,7 +210,7 @@ impl<S: Store> Guard<S> {
         self
     }
 
-    /// Another source of randomness.
+    /// Another source of randomness, as in the example of [`Randomness`].
     #[must_use]
     pub fn with_randomness(mut self, randomness: Randomness) -> Self {
         self.randomness = randomness;
@@ -174,6 +218,7 @@ impl<S: Store> Guard<S> {
     }
 
     /// Somebody who listens: called with each event, once what it tells of is stored. It must not block for long.
+    /// [`Event`] has an example.
     #[must_use]
     pub fn with_events(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.events = Box::new(listener);
@@ -246,7 +291,23 @@ impl<S: Store> Guard<S> {
         Ok(verdict)
     }
 
-    /// Shows, for one purpose and some minutes, that a verification just succeeded.
+    /// Shows, for one purpose and some minutes, that a verification just succeeded. For a purpose of the application:
+    ///
+    /// ```
+    /// use keyfob::guard::{Accepted, GuardError, Proof, Purpose};
+    /// use keyfob::{Guard, store::Store};
+    ///
+    /// /// After a verification: text for the session.
+    /// fn allow(guard: &Guard<impl Store>, accepted: &Accepted, purpose: &Purpose) -> Result<String, GuardError> {
+    ///     Ok(guard.prove(accepted, purpose)?.token())
+    /// }
+    ///
+    /// /// Before the payment. `ProofRejected` means to ask for a code.
+    /// async fn pay(guard: &Guard<impl Store>, account: &str, token: &str) -> Result<(), GuardError> {
+    ///     let purpose = Purpose::application("transfer").expect("small letters");
+    ///     guard.check(account, &Proof::from_token(token)?, &purpose).await
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -255,7 +316,8 @@ impl<S: Store> Guard<S> {
         Proof::new(accepted, purpose, &self.keyring, self.policy.proof_lifetime())
     }
 
-    /// Whether a proof is good now, for a purpose of the application. It stays good.
+    /// Whether a proof is good now, for a purpose of the application, as in the example of [`prove`](Self::prove). It
+    /// stays good.
     ///
     /// # Errors
     ///
@@ -277,7 +339,8 @@ impl<S: Store> Guard<S> {
         self.transact(account, |factor, context| Ok(Transition::of(factor.status(context), Vec::new()))).await
     }
 
-    /// Finds an authenticator that ran off, by two codes in a row: [`SecondFactor::resync`].
+    /// Finds an authenticator that ran off, by two codes in a row: [`SecondFactor::resync`], with an example at
+    /// [`Policy::with_resync_within`].
     ///
     /// # Errors
     ///
@@ -309,7 +372,8 @@ impl<S: Store> Guard<S> {
         self.transact(account, |factor, context| factor.revoke(context, authenticator, proof)).await
     }
 
-    /// Replaces the recovery codes: [`SecondFactor::regenerate_recovery_codes`].
+    /// Replaces the recovery codes, by a proof as for [`revoke`](Self::revoke):
+    /// [`SecondFactor::regenerate_recovery_codes`].
     ///
     /// # Errors
     ///
@@ -328,7 +392,8 @@ impl<S: Store> Guard<S> {
         self.transact(account, |factor, context| factor.disable(context, proof)).await
     }
 
-    /// Removes the second factor without a proof: [`SecondFactor::operator_remove`].
+    /// Removes the second factor without a proof: [`SecondFactor::operator_remove`]. The example of the operator's
+    /// methods is at [`SecondFactor::operator_lift`].
     ///
     /// # Errors
     ///
@@ -404,7 +469,7 @@ impl<S: fmt::Debug> fmt::Debug for Guard<S> {
     }
 }
 
-/// What a decision of [`SecondFactor`] depends on besides the record.
+/// What a decision of [`SecondFactor`] depends on besides the record. The example of [`Change`] makes one for each.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     account: &'a str,

@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The README speaks of everything.
-#![cfg_attr(not(feature = "qr"), allow(rustdoc::broken_intra_doc_links))]
+#![cfg_attr(not(all(feature = "guard", feature = "qr")), allow(rustdoc::broken_intra_doc_links))]
 #![no_std]
 // One exception, in algorithm/lanes.rs: the call of a function compiled for instructions that were found at run time.
 #![deny(unsafe_code)]

@@ -28,9 +28,11 @@ use crate::key::{Key, Strength};
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 ///
-/// It leaves by two doors, [`expose_bytes`](Self::expose_bytes) and [`expose_base32`](Self::expose_base32), and inside
-/// a [`KeyUri`](crate::KeyUri); `grep expose_` is the audit. There is no `Display`, no `Deref`, no `Serialize`, no
-/// `Hash` and no order; `Debug` shows the strength. Comparison is constant time. The memory is wiped on drop.
+/// It leaves by two doors of its own, [`expose_bytes`](Self::expose_bytes) and [`expose_base32`](Self::expose_base32),
+/// and by those that tell an app: `to_uri`, `manual_entry` and `qr` of a [`KeyUri`](crate::KeyUri) or an enrolment,
+/// `Migration::export`, and the functions for serde, `expose_secret` and `expose_uri`. There is no `Display`, no `Deref`,
+/// no `Serialize`, no `Hash` and no order; `Debug` shows the strength. Comparison is constant time. The memory is wiped
+/// on drop.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Box<[u8]>>);
 

@@ -154,6 +154,25 @@ impl SecondFactor {
 
     /// Refills the guess budget: for an operator who knows that the guessing has ended.
     ///
+    /// ```
+    /// use keyfob::Guard;
+    /// use keyfob::guard::GuardError;
+    /// use keyfob::store::Store;
+    ///
+    /// /// The owner cannot log in. Two people have made sure that it is the owner, and that nobody is guessing any more.
+    /// async fn help(guard: &Guard<impl Store>, account: &str, has_recovery_codes: bool) -> Result<(), GuardError> {
+    ///     let status = guard.status(account).await?;
+    ///     if has_recovery_codes && status.recovery_codes_left() > 0 {
+    ///         println!("A recovery code works, whatever was guessed.");
+    ///     } else if status.is_exhausted() || status.retry_at().is_some() {
+    ///         guard.operator_lift(account).await?; // the app works again
+    ///     } else {
+    ///         guard.operator_remove(account).await?; // the app is lost as well
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`GuardErrorKind::NotEnrolled`].
@@ -172,9 +191,11 @@ impl SecondFactor {
     /// Counters cannot be fenced; tokens that have one are best enrolled anew. Nor can recovery codes: those used since
     /// the backup are good again until they are replaced, and an authenticator revoked since then is back.
     ///
+    /// The example of `SqliteStore` fences all accounts.
+    ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::NotEnrolled`].
+    /// [`GuardErrorKind::NotEnrolled`], also for an account that has a record only because an enrolment was begun.
     pub fn operator_fence(&self, context: &Context<'_>) -> Result<Transition<()>, GuardError> {
         if self.active.is_empty() {
             return Err(GuardErrorKind::NotEnrolled.into());
@@ -192,7 +213,8 @@ impl SecondFactor {
 
     /// Seals everything of the account under the primary key, if it is not. Answers whether there was something to do.
     ///
-    /// An enrolment that nobody can confirm any more is forgotten rather than sealed again.
+    /// An enrolment that nobody can confirm any more is forgotten rather than sealed again. To go through all accounts is
+    /// what the example of `SqliteStore` does.
     ///
     /// # Errors
     ///
@@ -252,7 +274,8 @@ fn resealed_as(
     keyring.seal(&secret, owner, random).map(Some)
 }
 
-/// How the second factor of an account stands.
+/// How the second factor of an account stands. The example of [`Guard`](crate::Guard) shows it to the user, the one of
+/// [`SecondFactor::operator_lift`] to an operator.
 #[derive(Clone, Debug)]
 pub struct Status {
     authenticators: Vec<AuthenticatorStatus>,
@@ -332,7 +355,7 @@ impl Status {
     }
 }
 
-/// One active authenticator, to show in a list.
+/// One active authenticator, to show in a list, as in the example of [`Guard`](crate::Guard).
 #[derive(Clone, Debug)]
 pub struct AuthenticatorStatus {
     id: AuthenticatorId,

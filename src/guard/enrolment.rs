@@ -29,11 +29,22 @@ use crate::uri::KeyUri;
 /// What kind of authenticator to enrol. The default is what every app supports: TOTP, SHA-1, six digits, 30 seconds.
 ///
 /// ```
-/// use keyfob::guard::Setup;
+/// use keyfob::guard::{AuthenticatorId, Setup};
+/// use keyfob::{Digits, KeyUri};
 ///
-/// let setup = Setup::totp().with_name("work phone")?;
+/// let app = Setup::totp().with_name("work phone")?;
+/// let button = Setup::hotp().with_digits(Digits::Eight).with_name("key ring")?;
+///
+/// // A token with a secret from the factory, at the counter where it stands.
+/// let uri = KeyUri::parse("otpauth://hotp/Example:0042?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Example&counter=7")?;
+/// let token = Setup::import(&uri)?.with_name("token 0042")?;
+///
+/// // In the place of one that the account has: the id is in its `Status`.
+/// let new_phone = AuthenticatorId::new("hcpbmjdnoaeglkfi").map(|old| Setup::totp().replacing(old));
 /// # Ok::<(), keyfob::Error>(())
 /// ```
+///
+/// The example of [`Guard`](crate::Guard) enrols with one.
 #[derive(Clone, Debug)]
 pub struct Setup {
     period: Option<Period>,
@@ -120,7 +131,8 @@ impl Setup {
     }
 }
 
-/// An authenticator to show to its user: as a QR code, and as text for people who cannot scan.
+/// An authenticator to show to its user: as a QR code, and as text for people who cannot scan. The first example of [the
+/// crate](crate) does both.
 ///
 /// It holds the secret. Show it over TLS, to the user who is logged in, in a page that nothing caches.
 #[derive(Debug)]
@@ -166,7 +178,7 @@ impl Enrolment {
     }
 }
 
-/// The answer to the code that is to prove an enrolment.
+/// The answer to the code that is to prove an enrolment. [`Diagnosis`] has an example.
 #[derive(Debug)]
 #[must_use]
 pub enum Confirmation {
@@ -204,6 +216,19 @@ impl Confirmed {
 
 /// Why a new authenticator shows other codes than it should. A guess from one code: about one wrong code in a thousand
 /// looks like something by accident.
+///
+/// ```
+/// use keyfob::guard::{Confirmation, Diagnosis};
+///
+/// fn advice(confirmation: &Confirmation) -> &'static str {
+///     match confirmation {
+///         Confirmation::Confirmed(_) => "It works.",
+///         Confirmation::Refused { diagnosis: Some(Diagnosis::ClockOff(_)), .. } => "Set the clock of your phone.",
+///         Confirmation::Refused { diagnosis: Some(_), .. } => "This app cannot do what we need. Take another.",
+///         Confirmation::Refused { diagnosis: None, .. } => "That code did not work. Type the one that is shown now.",
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Diagnosis {

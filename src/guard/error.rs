@@ -8,6 +8,19 @@ use crate::error::Error;
 /// Why there is no answer. Nobody was let in, and no record was changed unless the kind says so.
 ///
 /// The message says what to do. It never holds a secret, a code or a URI.
+///
+/// ```
+/// use keyfob::guard::{GuardError, GuardErrorKind};
+///
+/// fn http_status(error: &GuardError) -> u16 {
+///     match error.kind() {
+///         GuardErrorKind::ProofRequired | GuardErrorKind::ProofRejected => 403, // ask for a code first
+///         GuardErrorKind::NoEnrolment | GuardErrorKind::UnknownAuthenticator => 409, // the page is out of date
+///         GuardErrorKind::Contended | GuardErrorKind::Store => 503,
+///         _ => 500, // for an operator: log the message
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct GuardError {
     kind: GuardErrorKind,
@@ -62,7 +75,7 @@ impl core::error::Error for GuardError {
     }
 }
 
-/// What went wrong. New kinds may come.
+/// What went wrong. New kinds may come. The example of [`GuardError`] answers with some.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GuardErrorKind {

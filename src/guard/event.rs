@@ -9,6 +9,30 @@ use crate::guard::record::AuthenticatorId;
 use crate::guard::verify::{Method, Refusal};
 
 /// Something that happened to an account, after it was stored.
+///
+/// ```
+/// use keyfob::guard::{Event, EventKind};
+/// # use keyfob::{Guard, Keyring, store::MemoryStore};
+/// # let keyring = Keyring::parse(&Keyring::generate_entry("2026", &mut rand::rngs::SysRng)?)?;
+/// # let guard = Guard::new(MemoryStore::new(), keyring, "Example Inc");
+///
+/// fn listen(event: &Event) {
+///     println!("{event}"); // 1900000000 account="user-17" Recovered { left: 9 }
+///     let notice = match event.kind() {
+///         EventKind::Confirmed { .. } => "An authenticator was added to your account.",
+///         EventKind::Disabled => "The second factor of your account was switched off.",
+///         EventKind::Exhausted => "Somebody knows your password and guesses codes. Change the password.",
+///         EventKind::Recovered { .. } => "A recovery code was used for your account.",
+///         EventKind::RecoveryCodesRegenerated => "Your recovery codes were replaced.",
+///         EventKind::Revoked { .. } => "An authenticator was removed from your account.",
+///         _ => return,
+///     };
+///     println!("mail to {}: {notice}", event.account());
+/// }
+///
+/// let guard = guard.with_events(listen);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     account: String,
@@ -47,7 +71,7 @@ impl fmt::Display for Event {
     }
 }
 
-/// What happened. New kinds may come.
+/// What happened. New kinds may come. The example of [`Event`] has those that the user should hear of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {
@@ -57,7 +81,7 @@ pub enum EventKind {
         method: Method,
         /// By which authenticator, unless it was a recovery code.
         authenticator: Option<AuthenticatorId>,
-        /// How many steps the authenticator is ahead of the server's clock.
+        /// How many steps the authenticator is ahead of the server's clock; for HOTP, how many codes were skipped.
         offset: i64,
     },
     /// An authenticator accepted codes of the future, so the clock must have run ahead: its codes are refused until

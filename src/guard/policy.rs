@@ -56,8 +56,9 @@ impl Policy {
         self
     }
 
-    /// After `free` consecutive failures each further one costs a wait: `first` seconds, then twice as long each time,
-    /// up to `longest`. By default 5, 30 and 3600.
+    /// The consecutive failure with the number `free` starts a wait of `first` seconds, each further one a wait twice as
+    /// long, up to `longest`. By default 5, 30 and 3600: four failures in a row cost nothing, after the fifth nothing is
+    /// compared for 30 seconds.
     ///
     /// # Errors
     ///
@@ -71,7 +72,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless it is at least the number of free failures, and at most 100.
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless it is at least `free` of [`with_waits`](Self::with_waits), and
+    /// at most 100.
     pub fn with_consecutive_failures(mut self, failures: u8) -> Result<Self, Error> {
         self.0.consecutive_failures = failures;
         self.0.try_into()
@@ -86,8 +88,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `failures` is at least the number of free failures and at
-    /// most 100, and 1 <= `forgiven_per_day` <= 24.
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `failures` is at least `free` of
+    /// [`with_waits`](Self::with_waits) and at most 100, and 1 <= `forgiven_per_day` <= 24.
     pub fn with_long_term(mut self, failures: u8, forgiven_per_day: u8) -> Result<Self, Error> {
         self.0 = Settings { long_term_failures: failures, forgiven_per_day, ..self.0 };
         self.0.try_into()
@@ -114,6 +116,28 @@ impl Policy {
     }
 
     /// How far off two consecutive codes may be in a resynchronisation: by default 120 steps or counters.
+    ///
+    /// ```
+    /// use keyfob::guard::{Confirmation, Resynchronisation, Setup};
+    /// use keyfob::store::MemoryStore;
+    /// use keyfob::{Guard, Keyring, Policy, Verdict};
+    /// # futures_lite::future::block_on(async {
+    ///
+    /// let keyring = Keyring::parse(&Keyring::generate_entry("2026", &mut rand::rngs::SysRng)?)?;
+    /// let guard = Guard::new(MemoryStore::new(), keyring, "Example Inc")
+    ///     .with_policy(Policy::default().with_resync_within(50)?);
+    /// let enrolment = guard.enroll_with("user-17", "alice", &Setup::hotp(), None).await?;
+    /// let token = enrolment.uri().to_hotp().ok_or("not HOTP")?;
+    /// let shown = |counter| token.code(counter).to_string();
+    /// let Confirmation::Confirmed(_) = guard.confirm("user-17", &shown(0)).await? else { panic!() };
+    ///
+    /// // Pressed 29 times in a pocket.
+    /// assert!(matches!(guard.verify("user-17", &shown(30)).await?, Verdict::Refused(_)));
+    /// let found = guard.resync("user-17", &shown(30), &shown(31)).await?;
+    /// assert!(matches!(found, Resynchronisation::Done { offset: 30, .. }));
+    /// assert!(matches!(guard.verify("user-17", &shown(32)).await?, Verdict::Accepted(_)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///

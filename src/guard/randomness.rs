@@ -11,6 +11,25 @@ use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::secret::Secret;
 
 /// Randomness that can be shared between requests: by default the operating system's.
+///
+/// ```
+/// use keyfob::guard::{GuardErrorKind, Randomness};
+/// use keyfob::store::MemoryStore;
+/// use keyfob::{Guard, Keyring};
+/// use rand::TryRng;
+/// # futures_lite::future::block_on(async {
+///
+/// let device = Randomness::new(|buffer| rand::rngs::SysRng.try_fill_bytes(buffer).is_ok());
+/// let keyring = Keyring::parse(&Keyring::generate_entry("2026", &mut rand::rngs::SysRng)?)?;
+/// let guard = Guard::new(MemoryStore::new(), keyring, "Example Inc").with_randomness(device);
+/// guard.enroll("user-17", "alice@example.com").await?;
+///
+/// // Without randomness nothing is made.
+/// let guard = guard.with_randomness(Randomness::new(|_| false));
+/// let error = guard.enroll("user-18", "bob@example.com").await.unwrap_err();
+/// assert_eq!(error.kind(), GuardErrorKind::Randomness);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 pub struct Randomness(Box<Fill>);
 
 type Fill = dyn Fn(&mut [u8]) -> bool + Send + Sync;

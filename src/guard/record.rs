@@ -22,9 +22,11 @@ use crate::totp::Period;
 ///
 /// Nothing in here does I/O or reads a clock. [`Guard`](crate::Guard) runs it over a [`Store`](crate::store::Store); an
 /// application with a database layer of its own runs it itself, as [the module](crate::guard) shows. Each flow is a
-/// method that takes a [`Context`](crate::guard::Context) and gives a [`Transition`](crate::guard::Transition).
+/// method that takes a [`Context`](crate::guard::Context) and gives a [`Transition`](crate::guard::Transition). The
+/// example of [`Change`](crate::guard::Change) goes through four of them; the others go the same way.
 ///
-/// The record is JSON with a version. Secrets are in it only sealed, recovery codes only as keyed hashes.
+/// The record is JSON with a version. Secrets are in it only sealed, recovery codes only as keyed hashes. `docs/record.md`
+/// in the package has all fields.
 #[derive(Clone, Debug, Default)]
 pub struct SecondFactor {
     /// Changes with each change of the factors, and begins at random: bind trusted devices to it.
@@ -236,11 +238,20 @@ impl RecoverySet {
 }
 
 /// The name of an authenticator within its account: random letters and digits, to put into links and forms.
+///
+/// ```
+/// use keyfob::guard::AuthenticatorId;
+///
+/// let id = AuthenticatorId::new("hcpbmjdnoaeglkfi"); // from a form, as `Display` wrote it
+/// assert!(id.is_some());
+/// assert_eq!(AuthenticatorId::new("../admin"), None);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AuthenticatorId(pub(crate) String);
 
 impl AuthenticatorId {
-    /// From the text of one that was shown before.
+    /// From the text of one that was shown before: 1 to 32 small letters and digits. Whether the account has it is not
+    /// looked at.
     #[must_use]
     pub fn new(id: &str) -> Option<Self> {
         let valid = matches!(id.len(), 1..=32) && id.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9'));

@@ -17,7 +17,8 @@ use crate::guard::error::GuardError;
 use crate::guard::randomness::Randomness;
 use crate::guard::seal::hmac_sha256;
 
-/// New recovery codes, in the open: to be shown once. Wiped on drop.
+/// New recovery codes, in the open: to be shown once, by whoever [confirms](crate::Guard::confirm) the first authenticator
+/// or [replaces](crate::Guard::regenerate_recovery_codes) them. Wiped on drop.
 pub struct RecoveryCodes(Vec<Zeroizing<String>>);
 
 impl RecoveryCodes {

@@ -83,6 +83,49 @@ impl<T> fmt::Debug for Transition<T> {
 }
 
 /// What a [`Transition`] does to the stored record.
+///
+/// Every flow of [`SecondFactor`](crate::guard::SecondFactor) ends in one, here with a variable for a database:
+///
+/// ```
+/// use keyfob::guard::{Change, Confirmation, Context, GuardError, Randomness, SecondFactor, Setup, Transition};
+/// use keyfob::store::Swap;
+/// use keyfob::{Keyring, Policy, Verdict};
+///
+/// fn store<T>(database: &mut Option<Vec<u8>>, transition: Transition<T>) -> Result<T, GuardError> {
+///     match transition.change() {
+///         Change::None => {}
+///         Change::Remove => *database = None,
+///         Change::Write(record) => *database = Some(record.clone()),
+///     }
+///     Ok(transition.committed(Swap::Swapped)?.value) // nobody else has a hand on the variable
+/// }
+///
+/// let keyring = Keyring::parse(&Keyring::generate_entry("2026", &mut rand::rngs::SysRng)?)?;
+/// let (policy, random) = (Policy::default(), Randomness::default());
+/// let at = |unix_seconds| Context::new("user-17", unix_seconds, &policy, &keyring);
+/// let mut database = None;
+///
+/// let now = 1_900_000_000;
+/// let factor = SecondFactor::read(database.as_deref())?;
+/// let names = ("Example Inc", "alice@example.com");
+/// let enrolment = store(&mut database, factor.enroll(&at(now)?, &random, &Setup::totp(), names, None)?)?;
+/// let phone = enrolment.uri().to_totp().ok_or("not TOTP")?;
+///
+/// let factor = SecondFactor::read(database.as_deref())?;
+/// let typed = phone.code_at(now).to_string();
+/// let answer = store(&mut database, factor.confirm(&at(now)?, &random, &typed)?)?;
+/// assert!(matches!(answer, Confirmation::Confirmed(_)));
+///
+/// let (factor, later) = (SecondFactor::read(database.as_deref())?, now + 60);
+/// let typed = phone.code_at(later).to_string();
+/// let verdict = store(&mut database, factor.verify(&at(later)?, &typed)?)?;
+/// assert!(matches!(verdict, Verdict::Accepted(_)));
+///
+/// let factor = SecondFactor::read(database.as_deref())?;
+/// store(&mut database, factor.operator_remove(&at(later)?)?)?;
+/// assert!(database.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub enum Change {
     /// Nothing: the record stays as it is.

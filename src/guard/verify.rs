@@ -339,7 +339,7 @@ impl Hidden {
     }
 }
 
-/// The answer to an attempt.
+/// The answer to an attempt, as in the example of [the module](crate::guard).
 #[derive(Debug)]
 #[must_use]
 pub enum Verdict {
@@ -431,7 +431,7 @@ impl Refused {
 pub enum Refusal {
     /// The guess budget is used up, and nothing was compared. A recovery code still works, and lifts it.
     Exhausted {
-        /// When time alone gives one more attempt, if it will.
+        /// When time alone gives one more attempt, in Unix seconds, if it will.
         retry_at: Option<u64>,
     },
     /// What was typed is no code of any kind: a typing mistake, not a guess. Nothing was charged.
@@ -442,14 +442,14 @@ pub enum Refusal {
     Replayed,
     /// Too soon after too many failures, and nothing was compared.
     Throttled {
-        /// From when on an attempt counts.
+        /// From when on a code is compared, in Unix seconds.
         retry_at: u64,
     },
     /// The code is wrong.
     WrongCode,
 }
 
-/// What proved the second factor.
+/// What proved the second factor. After [`RecoveryCode`](Self::RecoveryCode), have the user enrol a new authenticator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Method {
@@ -461,7 +461,7 @@ pub enum Method {
     Totp,
 }
 
-/// The answer to a resynchronisation.
+/// The answer to a resynchronisation. [`Policy::with_resync_within`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Resynchronisation {

@@ -17,14 +17,46 @@ use crate::store::{Store, Swap, Version};
 /// Any number of processes on one machine may share the file. It is in WAL mode and every change is synced before it
 /// is acknowledged, which is checked when the store is opened: with less, a power cut makes used codes good again.
 ///
-/// This needs Rust 1.94, by way of `sqlx` 0.9, whose pool is in the interface, and the `tokio` runtime.
+/// This needs Rust 1.94, by way of `sqlx` 0.9, whose pool is in the interface, a C compiler, and the `tokio` runtime.
+///
+/// After a backup was restored, the used codes in it are good again. This goes through all accounts and ends that:
+///
+/// ```
+/// use keyfob::guard::GuardErrorKind;
+/// use keyfob::store::SqliteStore;
+/// use keyfob::{Guard, Keyring};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let keys = Keyring::generate_entry("2026", &mut rand::rngs::SysRng)?;
+/// # let database = std::env::temp_dir().join(format!("keyfob-sqlite-{}.db", std::process::id()));
+/// let guard = Guard::new(SqliteStore::open(&database).await?, Keyring::parse(&keys)?, "Example Inc");
+/// # guard.enroll("user-17", "alice@example.com").await?;
+/// let mut last = String::new();
+/// loop {
+///     let accounts = guard.store().accounts(&last, 1000).await?;
+///     let Some(end) = accounts.last() else { break };
+///     last.clone_from(end);
+///     for account in &accounts {
+///         match guard.operator_fence(account).await {
+///             Err(error) if error.kind() == GuardErrorKind::NotEnrolled => {} // an enrolment was begun, and no more
+///             fenced => fenced?,
+///         }
+///         guard.reseal(account).await?; // if the backup is from before a new key
+///     }
+/// }
+/// # assert_eq!(last, "user-17");
+/// guard.store().close().await;
+/// # std::fs::remove_file(database)?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     pool: SqlitePool,
 }
 
 impl SqliteStore {
-    /// Opens the database in a file, which is created if it is not there.
+    /// Opens the database in a file, which is created if it is not there, as in the example of the type.
     ///
     /// # Errors
     ///
@@ -56,6 +88,18 @@ impl SqliteStore {
     /// [`SqliteConnectOptions`] sets them. One of them is looked at, and each is set to `FULL` before it makes a change.
     /// On one that comes back to the pool within a transaction, changes fail.
     ///
+    /// ```no_run
+    /// use keyfob::store::SqliteStore;
+    /// use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+    ///
+    /// # async fn open() -> Result<(), sqlx::Error> {
+    /// let options = SqliteConnectOptions::new().filename("users.db");
+    /// let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+    /// let pool = SqlitePoolOptions::new().connect_with(options).await?;
+    /// let store = SqliteStore::from_pool(pool.clone()).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`sqlx::Error`] if the database fails, or does not sync.
@@ -77,8 +121,9 @@ impl SqliteStore {
         Ok(Self { pool })
     }
 
-    /// The accounts that have a record, in order, from the one after `after`: to go through all of them after a key was
-    /// rotated or a backup restored. An empty page is the end.
+    /// The accounts that have a record, in order, at most `limit`, from the one after `after`: to go through all of them
+    /// after a key was rotated or a backup restored, as in the example of the type. Begin with an empty text, go on with
+    /// the last account of the page before; an empty page is the end.
     ///
     /// # Errors
     ///

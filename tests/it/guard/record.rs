@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use futures_lite::future::block_on;
 use keyfob::guard::{Change, Context, GuardErrorKind, Purpose, Refusal, SecondFactor, Setup, Transition};
 use keyfob::store::Swap;
@@ -83,6 +85,35 @@ fn what_was_read_is_what_is_written() {
         assert_eq!(serde_json::from_slice::<Value>(&written).unwrap(), record);
         assert_eq!(again(&written), written);
     });
+}
+
+/// Beside each field the page says what it is, and it has no other: a field in the first column is written.
+#[test]
+fn the_page_on_the_record_names_every_field() {
+    let (world, ..) = full();
+    let mut written = BTreeSet::new();
+    leaves("", &world.record(), &mut written);
+    let page = include_str!("../../../docs/record.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let named: BTreeSet<_> = rows.map(String::from).collect();
+    assert_eq!(named, written);
+}
+
+fn leaves(path: &str, value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(name, field)| {
+            let place = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            // An authenticator that waits has the fields of one that is active.
+            leaves(if place == "pending.authenticator" { "active[]" } else { &place }, field, found);
+        }),
+        Value::Array(items) => items.iter().enumerate().for_each(|(place, item)| {
+            let place = if item.is_array() || item.is_object() { String::new() } else { place.to_string() };
+            leaves(&format!("{path}[{place}]"), item, found);
+        }),
+        _ => {
+            found.insert(path.into());
+        }
+    }
 }
 
 #[test]
