@@ -68,6 +68,7 @@ impl Error {
             | Cause::MigrationContradiction
             | Cause::MigrationMalformed
             | Cause::MigrationOther
+            | Cause::MigrationTooMany
             | Cause::MigrationType => ErrorKind::Migration,
             Cause::PskcCipher
             | Cause::PskcDerivation
@@ -170,6 +171,7 @@ impl fmt::Display for Error {
                 f.write_str("this is not an otpauth-migration URI, or a part of it is missing")
             }
             Cause::MigrationOther => f.write_str("the QR code belongs to another transfer"),
+            Cause::MigrationTooMany => f.write_str("a transfer has at most 1000 QR codes; export fewer accounts at a time"),
             Cause::MigrationType => f.write_str("the account is neither TOTP nor HOTP"),
             Cause::QrNoPng => f.write_str("this is not a PNG, or it is damaged"),
             Cause::QrNotFound => f.write_str("there is no QR code in the picture, or none that can be read"),
@@ -284,6 +286,7 @@ pub(crate) enum Cause {
     MigrationContradiction,
     MigrationMalformed,
     MigrationOther,
+    MigrationTooMany,
     MigrationType,
     QrNoPng,
     QrNotFound,

@@ -16,7 +16,7 @@ use qrcode::{Color, EcLevel, QrCode, QrResult, Version};
 use zeroize::Zeroizing;
 
 use crate::error::{Cause, Error};
-use crate::uri::KeyUri;
+use crate::uri::{KeyUri, QR_BYTES};
 
 pub use svg::Svg;
 pub use terminal::Terminal;
@@ -58,8 +58,8 @@ impl Qr {
     ///
     /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) if the text is longer than 2331 bytes.
     pub fn new(text: &str) -> Result<Self, Error> {
-        let too_long = || Error::new(Cause::QrTooLong { bytes: text.len(), limit: MAX_BYTES });
-        if text.len() > MAX_BYTES {
+        let too_long = || Error::new(Cause::QrTooLong { bytes: text.len(), limit: QR_BYTES });
+        if text.len() > QR_BYTES {
             return Err(too_long());
         }
         // As bytes throughout. Cutting the text into segments of letters and digits makes some codes one version
@@ -115,6 +115,3 @@ impl fmt::Debug for Qr {
 
 /// Light modules around the code. Without them, on a dark page or terminal, most readers find nothing.
 const QUIET_ZONE: usize = 4;
-
-/// What fits into the largest code, version 40, at error correction level M.
-const MAX_BYTES: usize = 2331;

@@ -423,3 +423,7 @@ impl fmt::Debug for KeyUri {
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
 
 const MAX_NAME_BYTES: usize = 1024;
+
+/// What fits into the largest QR code, version 40, at error correction level M.
+#[cfg(any(feature = "migration", feature = "qr"))]
+pub(crate) const QR_BYTES: usize = 2331;

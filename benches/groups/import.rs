@@ -44,8 +44,9 @@ fn file(text: &str) -> usize {
 }
 
 fn transfers(accounts: &[KeyUri]) -> String {
-    let codes = Migration::export(accounts, 1).expect("valid");
-    codes.iter().map(|code| format!("{}\n", **code)).collect()
+    // A transfer has at most 1000 codes.
+    let codes = accounts.chunks(5000).flat_map(|accounts| Migration::export(accounts, 1).expect("valid"));
+    codes.map(|code| format!("{}\n", *code)).collect()
 }
 
 fn uris(accounts: &[KeyUri]) -> String {

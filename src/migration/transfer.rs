@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::Migration;
+use super::{MAX_CODES, Migration};
 use crate::error::{Cause, Error};
 use crate::uri::KeyUri;
 
@@ -92,6 +92,3 @@ impl Transfer {
         self.parts.values().next()
     }
 }
-
-/// Some thousands of accounts. A damaged or hostile number must not make a list of four billion missing codes.
-const MAX_CODES: u32 = 1000;
