@@ -74,7 +74,8 @@ impl Error {
             | Cause::PskcDerivation
             | Cause::PskcMalformed
             | Cause::PskcResponse
-            | Cause::PskcSecret => ErrorKind::Pskc,
+            | Cause::PskcSecret
+            | Cause::PskcToken => ErrorKind::Pskc,
             Cause::QrNoPng
             | Cause::QrNotFound
             | Cause::QrScale
@@ -190,6 +191,7 @@ impl fmt::Display for Error {
             Cause::PskcMalformed => f.write_str("this is not a key file (PSKC, RFC 6030), or it is damaged"),
             Cause::PskcResponse => f.write_str("the codes of this token are not plain digits"),
             Cause::PskcSecret => f.write_str("the file has no secret for this token, or two"),
+            Cause::PskcToken => f.write_str("the token is damaged: a value is given twice, or is longer than 64 KiB"),
             Cause::QrScale => f.write_str("the side of a module is 1 to 40 pixels"),
             Cause::QrTooLong { bytes, limit } => {
                 write!(f, "a QR code holds at most {limit} bytes and this text has {bytes}; shorten issuer or account")
@@ -297,6 +299,7 @@ pub(crate) enum Cause {
     PskcMalformed,
     PskcResponse,
     PskcSecret,
+    PskcToken,
     QrScale,
     NoPeriod,
     QrTooLong { bytes: usize, limit: usize },
