@@ -61,12 +61,14 @@ impl Error {
             | Cause::ImportEntry
             | Cause::ImportField(_)
             | Cause::ImportMalformed
+            | Cause::ImportRow
             | Cause::ImportTooLarge
             | Cause::ImportUnknown
             | Cause::NotSupported(_) => ErrorKind::Import,
             Cause::MigrationCannot
             | Cause::MigrationContradiction
             | Cause::MigrationMalformed
+            | Cause::MigrationMissing { .. }
             | Cause::MigrationOther
             | Cause::MigrationTooMany
             | Cause::MigrationType => ErrorKind::Migration,
@@ -161,6 +163,9 @@ impl fmt::Display for Error {
             Cause::ImportEntry => f.write_str("the entry is damaged: it is not an object, or names a field twice"),
             Cause::ImportField(name) => write!(f, "the field {name} is missing, or not what it should be"),
             Cause::ImportMalformed => f.write_str("the file is damaged or cut off; export it again"),
+            Cause::ImportRow => {
+                f.write_str("the row is damaged: a quote is not closed, or there are more fields than the first row names")
+            }
             Cause::ImportTooLarge => f.write_str("a file has at most 16 MiB and 65536 accounts"),
             Cause::ImportUnknown => f.write_str("this is no backup of an app that keyfob knows"),
             Cause::NotSupported(kind) => write!(f, "accounts of the kind {kind} are not supported"),
@@ -171,6 +176,7 @@ impl fmt::Display for Error {
             Cause::MigrationMalformed => {
                 f.write_str("this is not an otpauth-migration URI, or a part of it is missing")
             }
+            Cause::MigrationMissing { code, of } => write!(f, "code {code} of the {of} codes of the transfer is missing"),
             Cause::MigrationOther => f.write_str("the QR code belongs to another transfer"),
             Cause::MigrationTooMany => f.write_str("a transfer has at most 1000 QR codes; export fewer accounts at a time"),
             Cause::MigrationType => f.write_str("the account is neither TOTP nor HOTP"),
@@ -281,12 +287,14 @@ pub(crate) enum Cause {
     ImportEntry,
     ImportField(&'static str),
     ImportMalformed,
+    ImportRow,
     ImportTooLarge,
     ImportUnknown,
     NotSupported(&'static str),
     MigrationCannot,
     MigrationContradiction,
     MigrationMalformed,
+    MigrationMissing { code: u32, of: u32 },
     MigrationOther,
     MigrationTooMany,
     MigrationType,

@@ -88,6 +88,16 @@ impl Transfer {
         Ok(self.parts.into_values().flat_map(Migration::into_entries).collect())
     }
 
+    /// The accounts of the codes that have come, and an error in the place of each that has not.
+    #[cfg(feature = "import")]
+    pub(crate) fn into_entries(mut self) -> impl Iterator<Item = Result<KeyUri, Error>> {
+        let size = self.first().map_or(0, Migration::batch_size);
+        (0..size).flat_map(move |index| match self.parts.remove(&index) {
+            Some(part) => part.into_entries(),
+            None => alloc::vec![Err(Error::new(Cause::MigrationMissing { code: index + 1, of: size }))],
+        })
+    }
+
     fn first(&self) -> Option<&Migration> {
         self.parts.values().next()
     }
