@@ -41,16 +41,21 @@ impl Algorithm {
             Self::Sha512 => Sha512::OUTPUT,
         }
     }
+
+    /// As `otpauth` URIs spell it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Sha1 => "SHA1",
+            Self::Sha256 => "SHA256",
+            Self::Sha512 => "SHA512",
+        }
+    }
 }
 
 /// The name as `otpauth` URIs spell it: `SHA1`, `SHA256`, `SHA512`.
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Sha1 => "SHA1",
-            Self::Sha256 => "SHA256",
-            Self::Sha512 => "SHA512",
-        })
+        f.pad(self.name())
     }
 }
 

@@ -49,8 +49,10 @@ impl Error {
             | Cause::NoSecret
             | Cause::NoUri
             | Cause::NotUtf8
+            | Cause::ParameterKnown
             | Cause::ParametersTooMany
             | Cause::PercentEncoding
+            | Cause::T0
             | Cause::Tolerated(_)
             | Cause::UriNotSupported(_)
             | Cause::UriTooLong => ErrorKind::Uri,
@@ -142,19 +144,21 @@ impl fmt::Display for Error {
             Cause::NameTooLong(part) => write!(f, "the {part} has more than 1024 bytes"),
             Cause::NoPeriod => f.write_str("a period belongs to TOTP: HOTP counts events, and Steam has its own"),
             Cause::AlgorithmUnknown => f.write_str("the algorithm is not SHA1, SHA256 or SHA512"),
-            Cause::Contradiction => f.write_str("a parameter stands there twice, with different values"),
+            Cause::Contradiction => f.write_str("a parameter is given twice, with different values"),
             Cause::Counter => f.write_str("the counter is not a number from 0 to 18446744073709551615"),
             Cause::NoLabel => f.write_str("the URI names no account"),
             Cause::NoSecret => f.write_str("the URI has no secret; some are for approval by a message, not for codes"),
             Cause::NoUri => f.write_str("this is not an otpauth URI: otpauth://totp/... or otpauth://hotp/..."),
             Cause::NotUtf8 => f.write_str("a part of the URI is not UTF-8 once it is decoded"),
+            Cause::ParameterKnown => f.write_str("the parameter has no name, or one that the URI gets from its account"),
             Cause::ParametersTooMany => {
                 f.write_str("a URI has at most 64 parameters beyond the usual ones, with 5120 bytes in all")
             }
             Cause::PercentEncoding => f.write_str("a % is not followed by two hexadecimal digits"),
+            Cause::T0 => f.write_str("apps count the steps of TOTP from 1970: T0 must be 0"),
             Cause::Tolerated(warning) => f.write_str(warning),
             Cause::UriNotSupported(name) => write!(f, "URIs of the kind {name} are not supported"),
-            Cause::UriTooLong => f.write_str("a URI has at most 16384 bytes, and 64 parameters beyond the known ones"),
+            Cause::UriTooLong => f.write_str("a URI has at most 16384 bytes"),
             Cause::AccountKind => f.write_str("the account is not TOTP, HOTP or Steam"),
             Cause::Encrypted { app, remedy } => write!(f, "this backup of {app} is encrypted; {remedy}"),
             Cause::ImportBinary => f.write_str(
@@ -235,11 +239,11 @@ pub enum ErrorKind {
     Policy,
     /// A key file of hardware tokens, or a token in it.
     Pskc,
-    /// The URI does not fit into a QR code, or the picture shows none.
+    /// A QR code: text too long, module size out of range, no PNG, too many pixels, or none found.
     Qr,
     /// The secret, or its base32 text.
     Secret,
-    /// The issuer, the account, or a parameter that does not belong to this kind of URI.
+    /// An `otpauth` URI, or an issuer or account for one.
     Uri,
     /// The window of TOTP.
     Window,
@@ -276,8 +280,10 @@ pub(crate) enum Cause {
     NoSecret,
     NoUri,
     NotUtf8,
+    ParameterKnown,
     ParametersTooMany,
     PercentEncoding,
+    T0,
     Tolerated(&'static str),
     UriNotSupported(&'static str),
     UriTooLong,

@@ -91,6 +91,11 @@ impl Totp {
         self.period
     }
 
+    #[cfg(feature = "uri")]
+    pub(crate) const fn t0(&self) -> u64 {
+        self.t0
+    }
+
     /// The step that a time lies in. Times before T0 count as step 0.
     #[must_use]
     pub const fn step(&self, at: u64) -> Step {
