@@ -83,6 +83,18 @@ pub fn parse(bytes: &[u8], unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, Erro
 }
 
 /// What opens an encrypted key file. It is ignored where nothing is encrypted.
+///
+/// ```
+/// use keyfob::ErrorKind;
+/// use keyfob::pskc::{self, Unlock};
+///
+/// # let file = b"<KeyContainer/>";
+/// match pskc::parse(file, Unlock::Password("the sender's password")) {
+///     Ok(tokens) => println!("{} tokens", tokens.len()),
+///     Err(error) if error.kind() == ErrorKind::Encrypted => println!("try again: {error}"),
+///     Err(error) => println!("no key file: {error}"),
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub enum Unlock<'a> {
     /// Nothing: the file is in the open.

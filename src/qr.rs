@@ -54,6 +54,18 @@ pub struct Qr {
 impl Qr {
     /// A QR code of another text than a [`KeyUri`], such as one of a transfer between apps, with error correction level M.
     ///
+    /// ```
+    /// # #[cfg(feature = "migration")] {
+    /// use keyfob::{KeyUri, Migration, Qr, Secret};
+    ///
+    /// let accounts = [KeyUri::totp("Example", "al", &Secret::generate())?];
+    /// for code in Migration::export(&accounts, 77)? {
+    ///     println!("{}", Qr::new(&code)?.terminal());
+    /// }
+    /// # }
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) if the text is longer than 2331 bytes.
@@ -99,6 +111,18 @@ impl Qr {
 
     /// Whether a module is dark, for a renderer of your own: rows from the top and columns from the left, the quiet zone
     /// included. Outside everything is light.
+    ///
+    /// ```
+    /// use keyfob::Qr;
+    ///
+    /// let qr = Qr::new("otpauth://...")?;
+    /// for row in 0..qr.side() {
+    ///     let line: String = (0..qr.side()).map(|column| if qr.is_dark(row, column) { "##" } else { "  " }).collect();
+    ///     println!("{line}");
+    /// }
+    /// assert!(qr.is_dark(4, 4) && !qr.is_dark(0, 0));
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
     #[must_use]
     pub fn is_dark(&self, row: usize, column: usize) -> bool {
         let inside = |place: usize| place.checked_sub(QUIET_ZONE).filter(|place| *place < self.width);

@@ -106,7 +106,7 @@ pub enum Warning {
     LeftOverBits,
     /// An algorithm in lower case, with a hyphen or with `HMAC`. Some apps read it as SHA-1 and show wrong codes.
     AlgorithmSpelling,
-    /// Digits, a period or a counter with zeros in front, which some programs read as octal.
+    /// Digits, a period or a counter with zeros in front.
     NumberSpelling,
     /// A period on HOTP, a counter on TOTP, or an algorithm or digits on Steam, which has its own. It was ignored.
     ForeignParameter,
