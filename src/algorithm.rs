@@ -20,6 +20,14 @@ use crate::truncation::truncate;
 ///
 /// SHA-1 is what every authenticator app supports, and no attack on it reaches HMAC. Several apps read a URI with
 /// another algorithm, ignore it, and show wrong codes.
+///
+/// ```
+/// use keyfob::{Algorithm, Secret, Totp};
+///
+/// let secret = Secret::generate_for(Algorithm::Sha256); // as long as the hash: 32 bytes
+/// let totp = Totp::with_algorithm(&secret, Algorithm::Sha256);
+/// assert_eq!(totp.algorithm().to_string(), "SHA256");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// HMAC-SHA-1, of RFC 4226.
@@ -41,16 +49,21 @@ impl Algorithm {
             Self::Sha512 => Sha512::OUTPUT,
         }
     }
+
+    /// As `otpauth` URIs spell it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Sha1 => "SHA1",
+            Self::Sha256 => "SHA256",
+            Self::Sha512 => "SHA512",
+        }
+    }
 }
 
 /// The name as `otpauth` URIs spell it: `SHA1`, `SHA256`, `SHA512`.
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Sha1 => "SHA1",
-            Self::Sha256 => "SHA256",
-            Self::Sha512 => "SHA512",
-        })
+        f.pad(self.name())
     }
 }
 

@@ -108,6 +108,15 @@ impl Drop for Code {
 /// How many digits a code has: 6, 7 or 8 (RFC 4226, section 5.3).
 ///
 /// Six is what every authenticator app supports.
+///
+/// ```
+/// use keyfob::{Digits, Hotp, Secret};
+///
+/// let hotp = Hotp::new(&Secret::generate()).with_digits(Digits::new(8)?);
+/// assert_eq!(hotp.code(0).to_string().len(), 8);
+/// assert!(Digits::new(5).is_err());
+/// # Ok::<(), keyfob::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Digits {
     /// One million codes.

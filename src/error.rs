@@ -49,8 +49,10 @@ impl Error {
             | Cause::NoSecret
             | Cause::NoUri
             | Cause::NotUtf8
+            | Cause::ParameterKnown
             | Cause::ParametersTooMany
             | Cause::PercentEncoding
+            | Cause::T0
             | Cause::Tolerated(_)
             | Cause::UriNotSupported(_)
             | Cause::UriTooLong => ErrorKind::Uri,
@@ -61,19 +63,23 @@ impl Error {
             | Cause::ImportEntry
             | Cause::ImportField(_)
             | Cause::ImportMalformed
+            | Cause::ImportRow
             | Cause::ImportTooLarge
             | Cause::ImportUnknown
             | Cause::NotSupported(_) => ErrorKind::Import,
             Cause::MigrationCannot
             | Cause::MigrationContradiction
             | Cause::MigrationMalformed
+            | Cause::MigrationMissing { .. }
             | Cause::MigrationOther
+            | Cause::MigrationTooMany
             | Cause::MigrationType => ErrorKind::Migration,
             Cause::PskcCipher
             | Cause::PskcDerivation
             | Cause::PskcMalformed
             | Cause::PskcResponse
-            | Cause::PskcSecret => ErrorKind::Pskc,
+            | Cause::PskcSecret
+            | Cause::PskcToken => ErrorKind::Pskc,
             Cause::QrNoPng
             | Cause::QrNotFound
             | Cause::QrScale
@@ -138,19 +144,21 @@ impl fmt::Display for Error {
             Cause::NameTooLong(part) => write!(f, "the {part} has more than 1024 bytes"),
             Cause::NoPeriod => f.write_str("a period belongs to TOTP: HOTP counts events, and Steam has its own"),
             Cause::AlgorithmUnknown => f.write_str("the algorithm is not SHA1, SHA256 or SHA512"),
-            Cause::Contradiction => f.write_str("a parameter stands there twice, with different values"),
+            Cause::Contradiction => f.write_str("a parameter is given twice, with different values"),
             Cause::Counter => f.write_str("the counter is not a number from 0 to 18446744073709551615"),
             Cause::NoLabel => f.write_str("the URI names no account"),
             Cause::NoSecret => f.write_str("the URI has no secret; some are for approval by a message, not for codes"),
             Cause::NoUri => f.write_str("this is not an otpauth URI: otpauth://totp/... or otpauth://hotp/..."),
             Cause::NotUtf8 => f.write_str("a part of the URI is not UTF-8 once it is decoded"),
+            Cause::ParameterKnown => f.write_str("the parameter has no name, or one that the URI gets from its account"),
             Cause::ParametersTooMany => {
                 f.write_str("a URI has at most 64 parameters beyond the usual ones, with 5120 bytes in all")
             }
             Cause::PercentEncoding => f.write_str("a % is not followed by two hexadecimal digits"),
+            Cause::T0 => f.write_str("apps count the steps of TOTP from 1970: T0 must be 0"),
             Cause::Tolerated(warning) => f.write_str(warning),
             Cause::UriNotSupported(name) => write!(f, "URIs of the kind {name} are not supported"),
-            Cause::UriTooLong => f.write_str("a URI has at most 16384 bytes, and 64 parameters beyond the known ones"),
+            Cause::UriTooLong => f.write_str("a URI has at most 16384 bytes"),
             Cause::AccountKind => f.write_str("the account is not TOTP, HOTP or Steam"),
             Cause::Encrypted { app, remedy } => write!(f, "this backup of {app} is encrypted; {remedy}"),
             Cause::ImportBinary => f.write_str(
@@ -159,6 +167,9 @@ impl fmt::Display for Error {
             Cause::ImportEntry => f.write_str("the entry is damaged: it is not an object, or names a field twice"),
             Cause::ImportField(name) => write!(f, "the field {name} is missing, or not what it should be"),
             Cause::ImportMalformed => f.write_str("the file is damaged or cut off; export it again"),
+            Cause::ImportRow => {
+                f.write_str("the row is damaged: a quote is not closed, or there are more fields than the first row names")
+            }
             Cause::ImportTooLarge => f.write_str("a file has at most 16 MiB and 65536 accounts"),
             Cause::ImportUnknown => f.write_str("this is no backup of an app that keyfob knows"),
             Cause::NotSupported(kind) => write!(f, "accounts of the kind {kind} are not supported"),
@@ -169,7 +180,9 @@ impl fmt::Display for Error {
             Cause::MigrationMalformed => {
                 f.write_str("this is not an otpauth-migration URI, or a part of it is missing")
             }
+            Cause::MigrationMissing { code, of } => write!(f, "code {code} of the {of} codes of the transfer is missing"),
             Cause::MigrationOther => f.write_str("the QR code belongs to another transfer"),
+            Cause::MigrationTooMany => f.write_str("a transfer has at most 1000 QR codes; export fewer accounts at a time"),
             Cause::MigrationType => f.write_str("the account is neither TOTP nor HOTP"),
             Cause::QrNoPng => f.write_str("this is not a PNG, or it is damaged"),
             Cause::QrNotFound => f.write_str("there is no QR code in the picture, or none that can be read"),
@@ -188,6 +201,7 @@ impl fmt::Display for Error {
             Cause::PskcMalformed => f.write_str("this is not a key file (PSKC, RFC 6030), or it is damaged"),
             Cause::PskcResponse => f.write_str("the codes of this token are not plain digits"),
             Cause::PskcSecret => f.write_str("the file has no secret for this token, or two"),
+            Cause::PskcToken => f.write_str("the token is damaged: a value is given twice, or is longer than 64 KiB"),
             Cause::QrScale => f.write_str("the side of a module is 1 to 40 pixels"),
             Cause::QrTooLong { bytes, limit } => {
                 write!(f, "a QR code holds at most {limit} bytes and this text has {bytes}; shorten issuer or account")
@@ -225,11 +239,11 @@ pub enum ErrorKind {
     Policy,
     /// A key file of hardware tokens, or a token in it.
     Pskc,
-    /// The URI does not fit into a QR code, or the picture shows none.
+    /// A QR code: text too long, module size out of range, no PNG, too many pixels, or none found.
     Qr,
     /// The secret, or its base32 text.
     Secret,
-    /// The issuer, the account, or a parameter that does not belong to this kind of URI.
+    /// An `otpauth` URI, or an issuer or account for one.
     Uri,
     /// The window of TOTP.
     Window,
@@ -266,8 +280,10 @@ pub(crate) enum Cause {
     NoSecret,
     NoUri,
     NotUtf8,
+    ParameterKnown,
     ParametersTooMany,
     PercentEncoding,
+    T0,
     Tolerated(&'static str),
     UriNotSupported(&'static str),
     UriTooLong,
@@ -277,13 +293,16 @@ pub(crate) enum Cause {
     ImportEntry,
     ImportField(&'static str),
     ImportMalformed,
+    ImportRow,
     ImportTooLarge,
     ImportUnknown,
     NotSupported(&'static str),
     MigrationCannot,
     MigrationContradiction,
     MigrationMalformed,
+    MigrationMissing { code: u32, of: u32 },
     MigrationOther,
+    MigrationTooMany,
     MigrationType,
     QrNoPng,
     QrNotFound,
@@ -294,6 +313,7 @@ pub(crate) enum Cause {
     PskcMalformed,
     PskcResponse,
     PskcSecret,
+    PskcToken,
     QrScale,
     NoPeriod,
     QrTooLong { bytes: usize, limit: usize },

@@ -133,6 +133,15 @@ impl fmt::Debug for Hotp {
 ///
 /// Each counter more is one more code that a guess can hit. Five forgive a button pressed by accident; a token further
 /// off is what [`Hotp::resync`] is for.
+///
+/// ```
+/// use keyfob::{Hotp, LookAhead, Secret};
+///
+/// let hotp = Hotp::new(&Secret::generate());
+/// assert_eq!(hotp.verify(&hotp.code(3), 1, LookAhead::new(2)?), Some(3));
+/// assert!(LookAhead::new(11).is_err());
+/// # Ok::<(), keyfob::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LookAhead(u8);
 

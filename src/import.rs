@@ -1,6 +1,6 @@
 //! The accounts in the backup of another app, whichever it is.
 //!
-//! Read are the unencrypted exports of 2FAS, Aegis, andOTP, Bitwarden (JSON and CSV), Ente Auth, FreeOTP+, Proton
+//! It reads the unencrypted exports of 2FAS, Aegis, andOTP, Bitwarden (JSON and CSV), Ente Auth, FreeOTP+, Proton
 //! Authenticator and Stratum, lists of `otpauth` URIs, and the transfers of Google Authenticator. Encrypted exports of
 //! the same apps are recognised and refused. Key files of hardware tokens are read if they are in the open; for encrypted
 //! ones [`pskc::parse`] takes the password.
@@ -11,11 +11,12 @@ mod apps;
 mod csv;
 mod json;
 
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 
 use crate::error::{Cause, Error};
-use crate::migration::Migration;
+use crate::migration::{Migration, Transfer};
 use crate::pskc::{self, Unlock};
 use crate::uri::KeyUri;
 
@@ -23,7 +24,14 @@ use crate::uri::KeyUri;
 ///
 /// An account that keyfob cannot take, such as one of mOTP or one with a damaged secret, is an error in its place; the
 /// others are kept. An account whose name or issuer is empty gets the other one for both, and a `steam://` link the
-/// names of the entry it stands in. Counters of HOTP are those of the next code, also where the app stores another.
+/// names of the entry it stands in.
+///
+/// Counters of HOTP are those of the next code, also where the app stores another. Without one, an account starts at 0; where
+/// that is not so, two of its codes find it: [`Hotp::resync`](crate::Hotp::resync). URIs are read leniently, and what
+/// [`parse_lenient`](KeyUri::parse_lenient) would warn of is not told.
+///
+/// The codes of a transfer, one text per line, may come in any order and more than once. Their accounts stand behind
+/// those of other lines, and each code that is missing is an error in the place of its accounts.
 ///
 /// ```
 /// use keyfob::import;
@@ -184,16 +192,16 @@ fn encrypted(app: App) -> Error {
 /// Bitwarden's CSV. Its columns have been added to, so they are found by their names.
 fn table(mut text: &str) -> Result<Import, Error> {
     let malformed = || Error::new(Cause::ImportMalformed);
-    let header = csv::record(&mut text).ok_or_else(malformed)?;
+    let header = csv::record(&mut text, MAX_COLUMNS).ok_or_else(malformed)?;
     let column = |name: &str| header.iter().position(|field| *csv::text(field) == *name);
     let totp = column("login_totp").ok_or_else(malformed)?;
     let (name, user) = (column("name"), column("login_username"));
     let mut entries = Vec::new();
     while !text.is_empty() {
-        // Where a quote is not closed, nobody knows where the next record begins.
-        let Some(record) = csv::record(&mut text) else {
-            entries.push(Err(malformed()));
-            break;
+        let Some(record) = csv::record(&mut text, header.len()) else {
+            entries.push(Err(Error::new(Cause::ImportRow)));
+            check_number(entries.len())?;
+            continue;
         };
         let field = |place: Option<usize>| place.and_then(|at| record.get(at)).map(|field| csv::text(field));
         let link = field(Some(totp)).unwrap_or_default();
@@ -201,7 +209,7 @@ fn table(mut text: &str) -> Result<Import, Error> {
             let (name, user) = (field(name).unwrap_or_default(), field(user).unwrap_or_default());
             entries.push(apps::login_totp(&link, &name, &user));
         }
-        check_number(&entries)?;
+        check_number(entries.len())?;
     }
     Ok(Import { app: App::Bitwarden, entries })
 }
@@ -217,18 +225,48 @@ fn lines(text: &str) -> Result<Import, Error> {
         _ => App::UriList,
     };
     let mut entries = Vec::new();
+    let (mut transfers, mut seen) = (Transfers::default(), BTreeSet::new());
     for line in text.lines().flat_map(uris).map(str::trim).filter(|line| !line.is_empty()) {
         if has_prefix(line, TRANSFER) {
-            match Migration::parse(line) {
-                Ok(part) => entries.extend(part.into_entries()),
-                Err(error) => entries.push(Err(error)),
+            if seen.insert(line)
+                && let Err(error) = Migration::parse(line).and_then(|part| transfers.add(part))
+            {
+                entries.push(Err(error));
             }
         } else {
             entries.push(KeyUri::parse_lenient(line).map(|(uri, _)| uri));
         }
-        check_number(&entries)?;
+        check_number(entries.len() + transfers.size)?;
+    }
+    for transfer in transfers.by_batch.into_values().flatten() {
+        entries.extend(transfer.into_entries());
+        check_number(entries.len())?;
     }
     Ok(Import { app, entries })
+}
+
+/// The transfers whose codes are in a list.
+#[derive(Default)]
+struct Transfers {
+    /// By the identifier of the batch and its size, as programs that leave both out have one code in each.
+    by_batch: BTreeMap<(i32, u32), Vec<Transfer>>,
+    /// Codes and accounts.
+    size: usize,
+}
+
+impl Transfers {
+    /// A code that contradicts the transfer before it belongs to another.
+    fn add(&mut self, part: Migration) -> Result<(), Error> {
+        self.size += 1 + part.entries().len();
+        let batch = self.by_batch.entry((part.batch_id(), part.batch_size())).or_default();
+        if batch.last_mut().is_some_and(|transfer| transfer.add(part.clone()).is_ok()) {
+            return Ok(());
+        }
+        let mut transfer = Transfer::new();
+        transfer.add(part)?;
+        batch.push(transfer);
+        Ok(())
+    }
 }
 
 /// Splits at the commas that a URI stands behind: others belong to a name.
@@ -250,8 +288,8 @@ fn has_prefix(text: &str, prefix: &str) -> bool {
     text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-fn check_number(entries: &[Result<KeyUri, Error>]) -> Result<(), Error> {
-    if entries.len() > MAX_ENTRIES { Err(Error::new(Cause::ImportTooLarge)) } else { Ok(()) }
+fn check_number(entries: usize) -> Result<(), Error> {
+    if entries > MAX_ENTRIES { Err(Error::new(Cause::ImportTooLarge)) } else { Ok(()) }
 }
 
 const TRANSFER: &str = "otpauth-migration://";
@@ -266,3 +304,5 @@ const JAVA_OBJECT: [u8; 4] = [0xac, 0xed, 0x00, 0x05];
 /// Aegis puts the pictures of all accounts into its backups. Still, none is as large as this.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 const MAX_ENTRIES: usize = 1 << 16;
+/// Of a table.
+const MAX_COLUMNS: usize = 256;

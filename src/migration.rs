@@ -21,7 +21,7 @@ use crate::code::Digits;
 use crate::error::{Cause, Error};
 use crate::secret::Secret;
 use crate::totp::Period;
-use crate::uri::{Factor, KeyUri, trim_name};
+use crate::uri::{Factor, KeyUri, QR_BYTES, trim_name};
 
 pub use transfer::Transfer;
 
@@ -120,17 +120,37 @@ impl Migration {
         self.batch_id
     }
 
-    /// Writes accounts as the texts of QR codes, five to a code, which a camera still reads.
+    /// Writes accounts as the texts of QR codes that a camera still reads: at most five accounts to a code, and fewer if
+    /// their names or secrets are long. [`Qr::new`](crate::Qr::new) draws all of them, at version 25 or below unless one
+    /// account alone needs more.
     ///
-    /// `batch_id` is a random number that tells transfers apart. The texts contain the secrets;
-    /// [`Qr::new`](crate::Qr::new) draws them.
+    /// `batch_id` is a random number that tells transfers apart. The texts contain the secrets. What the format has no
+    /// place for stays behind: the prefix of a label that is not the issuer, and parameters that keyfob does not know.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Migration`](crate::ErrorKind::Migration) for what the format cannot say, and an app would show wrong
-    /// codes for: a period other than 30, seven digits, Steam, a counter above 2^63 - 1.
+    /// * [`ErrorKind::Migration`](crate::ErrorKind::Migration) for what the format cannot say, and an app would show wrong
+    ///   codes for: a period other than 30, seven digits, Steam, a counter above 2^63 - 1. And for more than 1000 codes.
+    /// * [`ErrorKind::Qr`](crate::ErrorKind::Qr) if one account alone is too long for a QR code.
     pub fn export(accounts: &[KeyUri], batch_id: i32) -> Result<Vec<Zeroizing<String>>, Error> {
-        let batches = accounts.chunks(ACCOUNTS_PER_CODE);
+        let mut batches = Vec::new();
+        let mut rest = accounts;
+        while !rest.is_empty() {
+            let index = batches.len() as u64;
+            if index == u64::from(MAX_CODES) {
+                return Err(Error::new(Cause::MigrationTooMany));
+            }
+            let mut count = rest.len().min(ACCOUNTS_PER_CODE);
+            let (batch, others) = loop {
+                let (batch, others) = rest.split_at(count);
+                if count == 1 || write(batch, MAX_CODES.into(), index, batch_id)?.len() <= MAX_TEXT {
+                    break (batch, others);
+                }
+                count -= 1;
+            };
+            batches.push(batch);
+            rest = others;
+        }
         let size = batches.len() as u64;
         (0..).zip(batches).map(|(index, batch)| write(batch, size, index, batch_id)).collect()
     }
@@ -246,6 +266,9 @@ fn write(accounts: &[KeyUri], size: u64, index: u64, id: i32) -> Result<Zeroizin
             '=' => uri.push_str("%3D"),
             _ => uri.push(symbol),
         }
+    }
+    if uri.len() > QR_BYTES && accounts.len() == 1 {
+        return Err(Error::new(Cause::QrTooLong { bytes: uri.len(), limit: QR_BYTES }));
     }
     Ok(uri)
 }
@@ -365,6 +388,13 @@ const PREFIX: &str = "otpauth-migration://offline?data=";
 
 /// Ten, which Google Authenticator writes, make a code that many cameras fail on.
 const ACCOUNTS_PER_CODE: usize = 5;
+
+/// The 997 bytes of a code of version 25, less what the number of codes may add, which is known only at the end: it and
+/// all behind it take at most 24 symbols, of which each may turn into one that is escaped, of two characters more.
+const MAX_TEXT: usize = 997 - 48;
+
+/// Some thousands of accounts. A damaged or hostile number must not make a list of four billion missing codes.
+const MAX_CODES: u32 = 1000;
 
 /// More than a QR code holds by far.
 const MAX_BYTES: usize = 64 * 1024;

@@ -1,7 +1,7 @@
 //! Key files of hardware tokens: PSKC (RFC 6030), in the open or encrypted with a password or a pre-shared key.
 //!
-//! Manufacturers and some programs write them. Read are HOTP and TOTP tokens, in the open or encrypted with AES-CBC and a
-//! MAC of HMAC with SHA-1, SHA-256 or SHA-512; from a password, the key is derived by PBKDF2. A value without a MAC is
+//! Manufacturers and some programs write them. keyfob reads HOTP and TOTP tokens, in the open or encrypted with AES-CBC and
+//! a MAC of HMAC with SHA-1, SHA-256 or SHA-512; from a password, the key is derived by PBKDF2. A value without a MAC is
 //! refused, as section 6.1.1 has it: CBC alone would let anybody change the secret on its way.
 //!
 //! Signatures, policies and periods of validity are not looked at. A file has at most 16 MiB and 65536 tokens, and asks for
@@ -26,7 +26,8 @@ use cipher::Keys;
 /// Each token is a [`KeyUri`]: the issuer is the one of the key, the account is the serial number of the device, or where
 /// it has none the identifier of the key. Programs that write an account of a person there put `issuer:account` into
 /// the friendly name; that is taken apart again. Whatever keyfob cannot take, such as a PIN or a token whose secret is
-/// not in the file, is an error in its place.
+/// not in the file or stands there twice, is an error in its place. A HOTP token without a counter starts at 0; where that
+/// is not so, two of its codes find it: [`Hotp::resync`](crate::Hotp::resync).
 ///
 /// ```
 /// use keyfob::pskc::{self, Unlock};
@@ -82,6 +83,18 @@ pub fn parse(bytes: &[u8], unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, Erro
 }
 
 /// What opens an encrypted key file. It is ignored where nothing is encrypted.
+///
+/// ```
+/// use keyfob::ErrorKind;
+/// use keyfob::pskc::{self, Unlock};
+///
+/// # let file = b"<KeyContainer/>";
+/// match pskc::parse(file, Unlock::Password("the sender's password")) {
+///     Ok(tokens) => println!("{} tokens", tokens.len()),
+///     Err(error) if error.kind() == ErrorKind::Encrypted => println!("try again: {error}"),
+///     Err(error) => println!("no key file: {error}"),
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub enum Unlock<'a> {
     /// Nothing: the file is in the open.
@@ -118,6 +131,8 @@ struct Token {
     issuer: String,
     friendly_name: String,
     suite: String,
+    /// A value is given twice, of which nobody knows which counts, or is longer than any.
+    damaged: bool,
     digits: Option<String>,
     encoding: String,
     check_digit: bool,
@@ -149,6 +164,9 @@ impl Token {
     }
 
     fn key_uri(&self, keys: &Keys) -> Result<KeyUri, Error> {
+        if self.damaged {
+            return Err(Error::new(Cause::PskcToken));
+        }
         let kind = self.algorithm.rsplit([':', '#']).next().unwrap_or_default();
         // Section 4.3.4: hexadecimal codes, and codes with a check digit behind them, are none that keyfob makes.
         if self.check_digit || !["", "DECIMAL"].contains(&self.encoding.as_str()) {

@@ -16,7 +16,7 @@ use qrcode::{Color, EcLevel, QrCode, QrResult, Version};
 use zeroize::Zeroizing;
 
 use crate::error::{Cause, Error};
-use crate::uri::KeyUri;
+use crate::uri::{KeyUri, QR_BYTES};
 
 pub use svg::Svg;
 pub use terminal::Terminal;
@@ -54,12 +54,24 @@ pub struct Qr {
 impl Qr {
     /// A QR code of another text than a [`KeyUri`], such as one of a transfer between apps, with error correction level M.
     ///
+    /// ```
+    /// # #[cfg(feature = "migration")] {
+    /// use keyfob::{KeyUri, Migration, Qr, Secret};
+    ///
+    /// let accounts = [KeyUri::totp("Example", "al", &Secret::generate())?];
+    /// for code in Migration::export(&accounts, 77)? {
+    ///     println!("{}", Qr::new(&code)?.terminal());
+    /// }
+    /// # }
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) if the text is longer than 2331 bytes.
     pub fn new(text: &str) -> Result<Self, Error> {
-        let too_long = || Error::new(Cause::QrTooLong { bytes: text.len(), limit: MAX_BYTES });
-        if text.len() > MAX_BYTES {
+        let too_long = || Error::new(Cause::QrTooLong { bytes: text.len(), limit: QR_BYTES });
+        if text.len() > QR_BYTES {
             return Err(too_long());
         }
         // As bytes throughout. Cutting the text into segments of letters and digits makes some codes one version
@@ -99,6 +111,18 @@ impl Qr {
 
     /// Whether a module is dark, for a renderer of your own: rows from the top and columns from the left, the quiet zone
     /// included. Outside everything is light.
+    ///
+    /// ```
+    /// use keyfob::Qr;
+    ///
+    /// let qr = Qr::new("otpauth://...")?;
+    /// for row in 0..qr.side() {
+    ///     let line: String = (0..qr.side()).map(|column| if qr.is_dark(row, column) { "##" } else { "  " }).collect();
+    ///     println!("{line}");
+    /// }
+    /// assert!(qr.is_dark(4, 4) && !qr.is_dark(0, 0));
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
     #[must_use]
     pub fn is_dark(&self, row: usize, column: usize) -> bool {
         let inside = |place: usize| place.checked_sub(QUIET_ZONE).filter(|place| *place < self.width);
@@ -115,6 +139,3 @@ impl fmt::Debug for Qr {
 
 /// Light modules around the code. Without them, on a dark page or terminal, most readers find nothing.
 const QUIET_ZONE: usize = 4;
-
-/// What fits into the largest code, version 40, at error correction level M.
-const MAX_BYTES: usize = 2331;

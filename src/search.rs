@@ -38,6 +38,17 @@ use crate::totp::{Totp, Window};
 ///
 /// What is found is the counter of the last of them; all of them must lie within `counters`.
 ///
+/// ```
+/// use std::ops::ControlFlow;
+/// use keyfob::{Hotp, Secret, search};
+///
+/// let hotp = Hotp::new(&Secret::generate());
+/// let codes = [&hotp.code(70_000), &hotp.code(70_001)]; // a token that was a toy for years
+/// let found = search::counters(&hotp, codes, 0..=100_000, |_| ControlFlow::Continue(()))?;
+/// assert_eq!(found.last(), Some(70_001));
+/// # Ok::<(), search::Stopped>(())
+/// ```
+///
 /// # Errors
 ///
 /// [`Stopped`] if `progress` said so before the end.
@@ -65,8 +76,8 @@ pub fn counters<const N: usize>(
     Ok(Matches(newest))
 }
 
-/// Searches the steps of one TOTP authenticator, at most `within` before or after `at`, for `codes`, shown one after
-/// the other.
+/// Searches the steps of one TOTP authenticator for `codes`, shown one after the other: those at most `within` steps before
+/// or after the one of `at`, in Unix seconds.
 ///
 /// What is found is the step of the last of them. Before T0 there is nothing to find.
 ///
@@ -169,12 +180,24 @@ pub struct Candidate<'a> {
 
 impl<'a> Candidate<'a> {
     /// The counters from the next one expected.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use keyfob::{Hotp, LookAhead, Secret, search::{self, Candidate}};
+    ///
+    /// let drawer: Vec<_> = (0..50).map(|_| (Hotp::new(&Secret::generate()), 7)).collect(); // with its next counter
+    /// let codes = [&drawer[12].0.code(8), &drawer[12].0.code(9)];
+    /// let candidates = drawer.iter().map(|(hotp, next)| Candidate::hotp(hotp, *next, LookAhead::default()));
+    /// let found = search::authenticators(candidates, codes, |_| ControlFlow::Continue(()))?;
+    /// assert_eq!(found.last(), Some(12));
+    /// # Ok::<(), search::Stopped>(())
+    /// ```
     #[must_use]
     pub fn hotp(hotp: &'a Hotp, from: u64, look_ahead: LookAhead) -> Self {
         Self { hotp, counters: from..=from.saturating_add(look_ahead.get().into()) }
     }
 
-    /// The steps of a window. Before T0 there are none.
+    /// The steps of a window around `at`, in Unix seconds. Before T0 there are none.
     #[must_use]
     #[allow(clippy::reversed_empty_ranges, reason = "an empty range is meant")]
     pub fn totp(totp: &'a Totp, at: u64, window: Window) -> Self {

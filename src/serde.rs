@@ -131,6 +131,21 @@ pub mod expose_secret {
 
 /// `#[serde(with = "keyfob::expose_uri")]`, for a field that is to hold a [`KeyUri`](crate::KeyUri) in the open, as its
 /// URI. Every `KeyUri` is read back as it was written; anything else is read strictly.
+///
+/// ```
+/// use keyfob::KeyUri;
+///
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Backup {
+///     #[serde(with = "keyfob::expose_uri")]
+///     account: KeyUri,
+/// }
+///
+/// let text = r#"{"account":"otpauth://totp/ACME:al?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=ACME"}"#;
+/// let backup: Backup = serde_json::from_str(text)?;
+/// assert_eq!(serde_json::to_string(&backup)?, text);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[cfg(feature = "uri")]
 pub mod expose_uri {
     use super::{Deserializer, Error, Serialize, Serializer, text};

@@ -91,6 +91,11 @@ impl Totp {
         self.period
     }
 
+    #[cfg(feature = "uri")]
+    pub(crate) const fn t0(&self) -> u64 {
+        self.t0
+    }
+
     /// The step that a time lies in. Times before T0 count as step 0.
     #[must_use]
     pub const fn step(&self, at: u64) -> Step {
@@ -203,6 +208,18 @@ impl fmt::Debug for Totp {
 ///
 /// This is what to store after a code was accepted. It is public: it says when somebody logged in, nothing about the
 /// secret.
+///
+/// ```
+/// use keyfob::{Secret, Step, Totp, Window};
+///
+/// let totp = Totp::new(&Secret::generate());
+/// let now = 1_900_000_000;
+/// let stored = totp.verify(&totp.code_at(now), now, Window::default()).map(Step::get); // into the database
+///
+/// let last = stored.map(Step::new); // and back
+/// let again = totp.verify(&totp.code_at(now), now, Window::default());
+/// assert!(again <= last); // only a greater step is accepted
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Step(u64);
 
@@ -241,6 +258,15 @@ impl fmt::Display for Step {
 /// How long a code is shown: 1 to 86 400 seconds, by default 30 (RFC 6238, section 5.2).
 ///
 /// Several apps ignore any other value and show wrong codes.
+///
+/// ```
+/// use keyfob::{Period, Secret, Totp};
+///
+/// let totp = Totp::new(&Secret::generate()).with_period(Period::new(60)?);
+/// assert_eq!(totp.step(119).get(), 1);
+/// assert!(Period::new(0).is_err());
+/// # Ok::<(), keyfob::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Period(u32);
 
@@ -280,6 +306,16 @@ impl Default for Period {
 ///
 /// Behind covers the time it takes to read and type, and a slow clock; ahead covers a fast clock (RFC 6238, section
 /// 5.2). Every step is one more code that a guess can hit.
+///
+/// ```
+/// use keyfob::{Secret, Totp, Window};
+///
+/// let totp = Totp::new(&Secret::generate());
+/// let (now, late) = (1_900_000_000, Window::new(2, 0)?);
+/// assert_eq!(totp.verify(&totp.code_at(now - 60), now, late), Some(totp.step(now - 60)));
+/// assert!(Window::new(11, 0).is_err());
+/// # Ok::<(), keyfob::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     behind: u8,

@@ -13,10 +13,11 @@
 mod account;
 mod lint;
 mod parse;
+mod write;
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::{self, Write};
+use core::fmt;
 
 #[cfg(any(feature = "import", feature = "pskc"))]
 pub(crate) use account::Account;
@@ -27,7 +28,6 @@ pub use parse::Warning;
 #[cfg(any(feature = "import", feature = "pskc"))]
 pub(crate) use parse::algorithm;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use zeroize::Zeroizing;
 
 use crate::algorithm::Algorithm;
@@ -99,6 +99,14 @@ impl KeyUri {
 
     /// For an authenticator that counts presses of a button. `counter` is the one of its first code.
     ///
+    /// ```
+    /// use keyfob::{KeyUri, Secret};
+    ///
+    /// let uri = KeyUri::hotp("Example", "al", &Secret::generate(), 0)?;
+    /// assert!(uri.to_uri().ends_with("&issuer=Example&counter=0"));
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As for [`totp`](Self::totp).
@@ -108,11 +116,54 @@ impl KeyUri {
 
     /// For a Steam Guard authenticator. Most apps do not know it.
     ///
+    /// ```
+    /// use keyfob::{KeyUri, Secret};
+    ///
+    /// let uri = KeyUri::steam("Steam", "al", &Secret::generate())?;
+    /// assert!(uri.to_uri().starts_with("otpauth://steam/Steam:al?secret="));
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As for [`totp`](Self::totp).
     pub fn steam(issuer: &str, account: &str, secret: &Secret) -> Result<Self, Error> {
         Self::new(Factor::Steam, issuer, account, secret)
+    }
+
+    /// For the authenticator that `totp` checks, with all its settings. `secret` is the one that it was made of, and which
+    /// it no longer holds.
+    ///
+    /// ```
+    /// use keyfob::{Digits, KeyUri, Secret, Totp};
+    ///
+    /// let secret = Secret::generate();
+    /// let totp = Totp::new(&secret).with_digits(Digits::Eight);
+    /// let uri = KeyUri::from_totp("Example", "al", &secret, &totp)?;
+    /// assert!(uri.to_uri().ends_with("&digits=8"));
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`totp`](Self::totp), and for a T0 other than 0, which no app can be told.
+    pub fn from_totp(issuer: &str, account: &str, secret: &Secret, totp: &Totp) -> Result<Self, Error> {
+        if totp.t0() != 0 {
+            return Err(Error::new(Cause::T0));
+        }
+        let uri = Self::new(Factor::Period(totp.period()), issuer, account, secret)?;
+        Ok(uri.with_algorithm(totp.algorithm()).with_digits(totp.digits()))
+    }
+
+    /// For the authenticator that `hotp` checks, with all its settings: [`from_totp`](Self::from_totp). `counter` is the one
+    /// of its next code.
+    ///
+    /// # Errors
+    ///
+    /// As for [`totp`](Self::totp).
+    pub fn from_hotp(issuer: &str, account: &str, secret: &Secret, hotp: &Hotp, counter: u64) -> Result<Self, Error> {
+        let uri = Self::hotp(issuer, account, secret, counter)?;
+        Ok(uri.with_algorithm(hotp.algorithm()).with_digits(hotp.digits()))
     }
 
     /// Another hash function. Several apps ignore it and show wrong codes. Steam has its own: nothing changes.
@@ -149,6 +200,14 @@ impl KeyUri {
     /// Apple asks for this: the name of the service there, its domain as the issuer. Other apps show the one or the
     /// other.
     ///
+    /// ```
+    /// use keyfob::{KeyUri, Secret};
+    ///
+    /// let uri = KeyUri::totp("example.com", "al", &Secret::generate())?.with_label_issuer("Example Inc")?;
+    /// assert!(uri.to_uri().starts_with("otpauth://totp/Example%20Inc:al?"));
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As for the issuer of [`totp`](Self::totp), and for a `steam://` link, which has no label.
@@ -163,6 +222,34 @@ impl KeyUri {
         let differs = !prefix.is_empty() && self.issuer.as_deref() != Some(prefix);
         self.label_issuer = differs.then(|| prefix.into());
         Ok(self)
+    }
+
+    /// A parameter that means nothing to keyfob, and may to an app: an `image`, whose address is carried and never fetched,
+    /// or a `color`. It takes the place of one with this name, in capitals or not.
+    ///
+    /// ```
+    /// use keyfob::{KeyUri, Secret};
+    ///
+    /// let uri = KeyUri::totp("Example", "al", &Secret::generate())?.with_parameter("color", "3366CC")?;
+    /// assert!(uri.to_uri().ends_with("&issuer=Example&color=3366CC"));
+    /// assert!(uri.other_parameters().eq([("color", "3366CC")]));
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for an empty name and for one that keyfob knows, for more than 64 parameters
+    /// or 5120 bytes in all, and for a `steam://` link, which has none.
+    pub fn with_parameter(mut self, name: &str, value: &str) -> Result<Self, Error> {
+        if self.account.is_empty() {
+            return Err(Error::new(Cause::AccountEmpty));
+        }
+        if name.is_empty() || parse::KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            return Err(Error::new(Cause::ParameterKnown));
+        }
+        self.others.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+        self.others.push((name.into(), Zeroizing::new(value.into())));
+        if parse::is_too_much(&self.others) { Err(Error::new(Cause::ParametersTooMany)) } else { Ok(self) }
     }
 
     /// The issuer, if there is one.
@@ -220,6 +307,7 @@ impl KeyUri {
     }
 
     /// Parameters that mean nothing to keyfob: names and values, decoded. An `image` among them is never fetched.
+    /// [`with_parameter`](Self::with_parameter) has an example.
     pub fn other_parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         self.others.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -261,36 +349,6 @@ impl KeyUri {
         self
     }
 
-    /// The URI. It contains the secret.
-    #[must_use]
-    pub fn to_uri(&self) -> Zeroizing<String> {
-        let issuer = self.issuer.as_ref().map_or(0, String::len);
-        let prefix = self.label_issuer.as_ref().map_or(issuer, String::len);
-        let others: usize = self.others.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
-        let secret = self.secret.expose_base32();
-        // Room for the whole text, so that it never grows and leaves a copy of the secret behind: a percent-encoded
-        // byte takes three characters, and everything but names and secret takes at most 87.
-        let names = 3 * (issuer + prefix + self.account.len());
-        let mut uri = Zeroizing::new(String::with_capacity(names + others + secret.len() + 128));
-        // Writing to a `String` does not fail.
-        let _ = self.write(&mut uri, &secret);
-        uri
-    }
-
-    /// The secret for people who cannot scan: base32 in groups of four.
-    #[must_use]
-    pub fn manual_entry(&self) -> Zeroizing<String> {
-        let secret = self.secret.expose_base32();
-        let mut text = Zeroizing::new(String::with_capacity(secret.len() + (secret.len() >> 2)));
-        for (place, symbol) in secret.chars().enumerate() {
-            if place & 3 == 0 && place > 0 {
-                text.push(' ');
-            }
-            text.push(symbol);
-        }
-        text
-    }
-
     fn new(factor: Factor, issuer: &str, account: &str, secret: &Secret) -> Result<Self, Error> {
         let (issuer, account) = (check_name("issuer", issuer)?, check_name("account name", account)?);
         if account.is_empty() {
@@ -313,59 +371,6 @@ impl KeyUri {
             others: Vec::new(),
         }
     }
-
-    /// Whether prefix, colon and account begin with the issuer and a colon, so that a reader would cut there. A space
-    /// behind the prefix, which readers drop, keeps them apart.
-    fn reads_as_issuer(&self, prefix: &str) -> bool {
-        let rest = self.issuer.as_ref().and_then(|issuer| issuer.strip_prefix(prefix)?.strip_prefix(':'));
-        rest.is_some_and(|rest| self.account.strip_prefix(rest).is_some_and(|rest| rest.starts_with(':')))
-    }
-
-    fn write(&self, uri: &mut String, secret: &str) -> fmt::Result {
-        let kind = match self.factor {
-            Factor::Counter(_) => "hotp",
-            Factor::Period(_) => "totp",
-            Factor::Steam if self.account.is_empty() => return write!(uri, "steam://{secret}"),
-            // The other spelling, `totp` with `encoder=steam`, makes apps that do not know it show wrong codes.
-            Factor::Steam => "steam",
-        };
-        write!(uri, "otpauth://{kind}/")?;
-        // Some apps show only the prefix of the label, others prefer the parameter: both, alike.
-        if let Some(prefix) = self.label_issuer.as_ref().or(self.issuer.as_ref()) {
-            write!(uri, "{}:", encoded(prefix))?;
-            if self.label_issuer.is_some() && self.reads_as_issuer(prefix) {
-                uri.push_str("%20");
-            }
-        } else if self.account.contains(':') {
-            // An empty prefix: without it, readers take the beginning of the account for the issuer.
-            uri.push(':');
-        }
-        write!(uri, "{}?secret={secret}", encoded(&self.account))?;
-        if let Some(issuer) = &self.issuer {
-            write!(uri, "&issuer={}", encoded(issuer))?;
-        }
-        // Left out where it is the default: a smaller QR code, and apps that trip over a parameter do not.
-        if self.factor != Factor::Steam {
-            if self.defaults_written || self.algorithm != Algorithm::default() {
-                write!(uri, "&algorithm={}", self.algorithm)?;
-            }
-            if self.defaults_written || self.digits != Digits::default() {
-                write!(uri, "&digits={}", self.digits.get())?;
-            }
-        }
-        match self.factor {
-            Factor::Counter(counter) => write!(uri, "&counter={counter}")?,
-            Factor::Period(period) if self.defaults_written || period != Period::default() => {
-                write!(uri, "&period={}", period.seconds())?;
-            }
-            Factor::Period(_) | Factor::Steam => {}
-        }
-        self.others.iter().try_for_each(|(name, value)| write!(uri, "&{}={}", encoded(name), encoded(value)))
-    }
-}
-
-fn encoded(text: &str) -> PercentEncode<'_> {
-    utf8_percent_encode(text, ENCODED)
 }
 
 /// Apps cut names at a colon.
@@ -419,7 +424,8 @@ impl fmt::Debug for KeyUri {
     }
 }
 
-/// A space must be `%20` and a plus `%2B`: parsers disagree on whether `+` is a space.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
-
 const MAX_NAME_BYTES: usize = 1024;
+
+/// What fits into the largest QR code, version 40, at error correction level M.
+#[cfg(any(feature = "migration", feature = "qr"))]
+pub(crate) const QR_BYTES: usize = 2331;

@@ -17,8 +17,9 @@ fn main() {
         let secret = Secret::from_bytes(SECRET).expect("valid");
         let accounts: Vec<_> =
             (0..count).map(|n| KeyUri::totp("Example Inc", &format!("user{n}"), &secret).expect("valid")).collect();
-        let files: [(String, Read); 4] = [
+        let files: [(String, Read); 5] = [
             (transfers(&accounts), transfer),
+            (large_transfers(&accounts), transfer),
             (uris(&accounts), file),
             (aegis(&accounts), file),
             (table(&accounts), file),
@@ -44,8 +45,26 @@ fn file(text: &str) -> usize {
 }
 
 fn transfers(accounts: &[KeyUri]) -> String {
-    let codes = Migration::export(accounts, 1).expect("valid");
-    codes.iter().map(|code| format!("{}\n", **code)).collect()
+    // A transfer has at most 1000 codes.
+    let codes = accounts.chunks(5000).flat_map(|accounts| Migration::export(accounts, 1).expect("valid"));
+    codes.map(|code| format!("{}\n", *code)).collect()
+}
+
+/// As large as a payload may be, or nearly. keyfob writes none, and neither does a program that draws them.
+fn large_transfers(accounts: &[KeyUri]) -> String {
+    let field = |number: u8, bytes: &[u8]| {
+        let length = u8::try_from(bytes.len()).ok().filter(|length| *length < 128).expect("short");
+        [&[number << 3 | 2, length][..], bytes].concat()
+    };
+    let account = |account: &KeyUri| {
+        let [name, issuer] = [account.account(), "Example Inc"].map(str::as_bytes);
+        field(1, &[field(1, SECRET), field(2, name), field(3, issuer)].concat())
+    };
+    let code = |accounts: &[KeyUri]| {
+        let payload: Vec<u8> = accounts.iter().flat_map(account).collect();
+        format!("otpauth-migration://offline?data={}\n", data_encoding::BASE64.encode(&payload))
+    };
+    accounts.chunks(1000).map(code).collect()
 }
 
 fn uris(accounts: &[KeyUri]) -> String {

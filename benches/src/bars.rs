@@ -66,6 +66,12 @@ pub fn bars(results: &Results) -> Vec<Bar> {
         measured: decision.map_or("-".into(), |time| format!("{:.1} µs", time / 1e3)),
         met: decision.map(|time| time <= 10e3),
     });
+    for (what, group, base_name) in [
+        ("one URI, written", "URI, write", "`to_url` of totp-rs"),
+        ("one URI, read", "URI, read", "`from_url` of totp-rs"),
+    ] {
+        bars.push(ratio(what, base_name, keyfob(group), results.get(group, "totp-rs"), 2.00));
+    }
     bars.extend(comparison(results));
     bars
 }

@@ -23,4 +23,5 @@ pub const VALUE: u32 = 81_804;
 pub const MISS: &str = "000000";
 
 /// The kinds of files whose reading is timed.
-pub const FILES: [&str; 4] = ["transfer codes", "list of URIs", "Aegis", "Bitwarden, CSV"];
+pub const FILES: [&str; 5] =
+    ["transfer codes", "transfer codes of 1000 accounts", "list of URIs", "Aegis", "Bitwarden, CSV"];

@@ -10,7 +10,7 @@
     allow(dead_code, reason = "without a kernel nothing calls the rest")
 )]
 
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::Zeroize;
 
 use crate::truncation::truncate;
 
@@ -48,8 +48,6 @@ impl Drop for Keys {
         self.outer.zeroize();
     }
 }
-
-impl ZeroizeOnDrop for Keys {}
 
 /// The function for this processor's vectors.
 #[derive(Clone, Copy)]

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-use super::{App, Import, MAX_ENTRIES, encrypted, json};
+use super::{App, Import, encrypted, json};
 use crate::error::{Cause, Error};
 use crate::secret::Secret;
 use crate::uri::{Account, Factor, KeyUri, names};
@@ -81,7 +81,7 @@ pub(super) fn object(text: &str) -> Result<Import, Error> {
 }
 
 pub(super) fn array(text: &str) -> Result<Import, Error> {
-    let entries = json::elements(text, MAX_ENTRIES).ok_or(Error::new(Cause::ImportMalformed))?;
+    let entries = json::elements(text).map_err(Error::new)?;
     let own = |entry: &&str| matches!(json::fields(entry, ["secret", "label"]), Some([Some(_), Some(_)]));
     if !entries.iter().any(own) {
         return Err(Error::new(Cause::ImportUnknown));
@@ -91,8 +91,7 @@ pub(super) fn array(text: &str) -> Result<Import, Error> {
 
 /// Each element on its own: what is wrong with one is its error. `None` is what is no account.
 fn list(app: App, array: Option<&str>, entry: impl Fn(&str) -> Option<Entry>) -> Result<Import, Error> {
-    let elements =
-        array.and_then(|array| json::elements(array, MAX_ENTRIES)).ok_or(Error::new(Cause::ImportMalformed))?;
+    let elements = array.map_or(Err(Cause::ImportMalformed), json::elements).map_err(Error::new)?;
     Ok(Import { app, entries: elements.into_iter().filter_map(entry).collect() })
 }
 
@@ -185,9 +184,8 @@ fn free_otp_plus(entry: &str) -> Entry {
     let (kind, label) = (text("type", kind)?, text("label", label)?);
     let issuer = either(text("issuerInt", parameter)?, text("issuerExt", prefix)?);
     let algorithm = text("algo", algorithm)?;
-    let bytes = secret
-        .and_then(|secret| json::elements(secret, MAX_ENTRIES))
-        .ok_or(Error::new(Cause::ImportField("secret")))?;
+    let bytes =
+        secret.and_then(|secret| json::elements(secret).ok()).ok_or(Error::new(Cause::ImportField("secret")))?;
     let mut secret = Zeroizing::new(Vec::with_capacity(bytes.len()));
     for byte in bytes {
         // Bytes have a sign in Java.

@@ -5,43 +5,52 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-/// Takes the first record off the text: its fields as they stand there. `None` if a quote is not closed, or if there
-/// are more fields than any table has.
-pub(super) fn record<'a>(rest: &mut &'a str) -> Option<Vec<&'a str>> {
+/// Takes the first record off the text: its fields as they stand there. `None` if it has more than so many, or a quote
+/// in it is not closed.
+///
+/// A quote opens only at the start of a field: elsewhere it is a character. One that is not closed costs the record up to
+/// the end of its line, and the lines behind it are read as records. All quotes there stand in pairs, or one of them would
+/// have closed it, so that there is no second one, and no line is read more than twice.
+pub(super) fn record<'a>(rest: &mut &'a str, limit: usize) -> Option<Vec<&'a str>> {
     let text = *rest;
-    let mut fields = Vec::new();
-    let (mut quoted, mut start) = (false, 0);
+    let (mut fields, mut start, mut quoted, mut closed) = (Vec::new(), 0, false, None);
     for (at, byte) in text.bytes().enumerate() {
         match byte {
+            b'"' if quoted => (quoted, closed) = (false, Some(at + 1)),
             // A quote inside a quoted field is written twice, and leaves and enters it.
-            b'"' => quoted = !quoted,
+            b'"' => quoted = at == start || closed == Some(at),
             b',' | b'\n' if !quoted => {
-                fields.push(text.get(start..at)?);
+                // One more than the limit is known to be too many.
+                if fields.len() <= limit {
+                    fields.push(text.get(start..at)?);
+                }
                 start = at + 1;
                 if byte == b'\n' {
                     *rest = text.get(start..)?;
-                    return Some(fields);
-                }
-                if fields.len() == MAX_FIELDS {
-                    return None;
+                    return (fields.len() <= limit).then_some(fields);
                 }
             }
             _ => {}
         }
     }
     if quoted {
+        *rest = text.get(start..)?.split_once('\n').map_or("", |(_, behind)| behind);
         return None;
     }
     fields.push(text.get(start..)?);
     *rest = "";
-    Some(fields)
+    (fields.len() <= limit).then_some(fields)
 }
 
 /// What a field stands for.
 pub(super) fn text(field: &str) -> Zeroizing<String> {
     let field = field.trim();
-    let inner = field.strip_prefix('"').and_then(|field| field.strip_suffix('"')).unwrap_or(field);
-    let mut text = Zeroizing::new(String::with_capacity(inner.len()));
+    let inner = field.strip_prefix('"').and_then(|field| field.strip_suffix('"'));
+    let mut text = Zeroizing::new(String::with_capacity(field.len()));
+    let Some(inner) = inner else {
+        text.push_str(field);
+        return text;
+    };
     for (place, part) in inner.split("\"\"").enumerate() {
         if place > 0 {
             text.push('"');
@@ -50,5 +59,3 @@ pub(super) fn text(field: &str) -> Zeroizing<String> {
     }
     text
 }
-
-const MAX_FIELDS: usize = 256;

@@ -11,6 +11,9 @@ use serde_core::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
+use super::MAX_ENTRIES;
+use crate::error::Cause;
+
 /// The named fields of an object. One that is `null` counts as absent; one that stands there twice makes the object
 /// invalid, as apps disagree on which of the two counts.
 pub(super) fn fields<'a, const N: usize>(object: &'a str, names: [&str; N]) -> Option<[Option<&'a str>; N]> {
@@ -20,12 +23,12 @@ pub(super) fn fields<'a, const N: usize>(object: &'a str, names: [&str; N]) -> O
     Some(found.map(|value| value.filter(|value| *value != "null")))
 }
 
-/// The elements of an array, or `None` if it is none, or has more than so many.
-pub(super) fn elements(array: &str, limit: usize) -> Option<Vec<&str>> {
+/// The elements of an array. There are as many as accounts in a file at most.
+pub(super) fn elements(array: &str) -> Result<Vec<&str>, Cause> {
+    let mut too_many = false;
     let mut json = serde_json::Deserializer::from_str(array);
-    let found = json.deserialize_seq(Elements(limit)).ok()?;
-    json.end().ok()?;
-    Some(found)
+    let found = json.deserialize_seq(Elements(&mut too_many)).and_then(|found| json.end().map(|()| found));
+    found.map_err(|_| if too_many { Cause::ImportTooLarge } else { Cause::ImportMalformed })
 }
 
 /// The content of a string.
@@ -93,9 +96,9 @@ impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
     }
 }
 
-struct Elements(usize);
+struct Elements<'t>(&'t mut bool);
 
-impl<'de> Visitor<'de> for Elements {
+impl<'de> Visitor<'de> for Elements<'_> {
     type Value = Vec<&'de str>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,7 +108,8 @@ impl<'de> Visitor<'de> for Elements {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut found = Vec::new();
         while let Some(element) = seq.next_element::<&RawValue>()? {
-            if found.len() == self.0 {
+            if found.len() == MAX_ENTRIES {
+                *self.0 = true;
                 return Err(A::Error::custom("too many"));
             }
             found.push(element.get());

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::Migration;
+use super::{MAX_CODES, Migration};
 use crate::error::{Cause, Error};
 use crate::uri::KeyUri;
 
@@ -88,10 +88,17 @@ impl Transfer {
         Ok(self.parts.into_values().flat_map(Migration::into_entries).collect())
     }
 
+    /// The accounts of the codes that have come, and an error in the place of each that has not.
+    #[cfg(feature = "import")]
+    pub(crate) fn into_entries(mut self) -> impl Iterator<Item = Result<KeyUri, Error>> {
+        let size = self.first().map_or(0, Migration::batch_size);
+        (0..size).flat_map(move |index| match self.parts.remove(&index) {
+            Some(part) => part.into_entries(),
+            None => alloc::vec![Err(Error::new(Cause::MigrationMissing { code: index + 1, of: size }))],
+        })
+    }
+
     fn first(&self) -> Option<&Migration> {
         self.parts.values().next()
     }
 }
-
-/// Some thousands of accounts. A damaged or hostile number must not make a list of four billion missing codes.
-const MAX_CODES: u32 = 1000;

@@ -20,9 +20,11 @@ pub(super) fn read(text: &str) -> Result<File, Error> {
     let mut reader = Reader::from_str(text);
     reader.config_mut().expand_empty_elements = true;
     let mut file = File::default();
-    let mut device = String::new();
+    // The serial number, or nothing if it is damaged.
+    let mut device = Some(String::new());
     let mut path: Vec<&'static str> = Vec::new();
-    let mut content = Zeroizing::new(String::new());
+    // Nothing once it is longer than any value.
+    let mut content = Some(Zeroizing::new(String::new()));
     let mut closed = false;
     loop {
         // The parser's own error quotes the file.
@@ -33,19 +35,22 @@ pub(super) fn read(text: &str) -> Result<File, Error> {
                 }
                 path.push(known(tag.local_name().as_ref()));
                 if path[..] == ["KeyContainer", "KeyPackage"] {
-                    device.clear();
+                    device = Some(String::new());
                 }
-                open(&mut file, &path, &tag, &device)?;
-                content.clear();
+                open(&mut file, &path, &tag, device.as_deref())?;
+                content.get_or_insert_default().clear();
             }
             Event::End(_) => {
-                close(&mut file, &path, &content, &mut device)?;
-                content.clear();
+                match &content {
+                    Some(content) => close(&mut file, &path, content, &mut device)?,
+                    None => damaged(&mut file, &path, &mut device)?,
+                }
+                content.get_or_insert_default().clear();
                 path.pop();
                 closed = path.is_empty();
             }
-            Event::Text(text) => push(&mut content, &text, &path)?,
-            Event::CData(text) => push(&mut content, &text, &path)?,
+            Event::Text(text) => push(&mut content, &text, &path),
+            Event::CData(text) => push(&mut content, &text, &path),
             Event::GeneralRef(entity) => {
                 let character = match &*entity {
                     "amp" => '&',
@@ -55,7 +60,7 @@ pub(super) fn read(text: &str) -> Result<File, Error> {
                     "quot" => '"',
                     _ => entity.resolve_char_ref().ok().flatten().ok_or_else(malformed)?,
                 };
-                push(&mut content, character.encode_utf8(&mut [0; 4]), &path)?;
+                push(&mut content, character.encode_utf8(&mut [0; 4]), &path);
             }
             Event::DocType(_) => return Err(malformed()),
             Event::Eof if closed => return Ok(file),
@@ -66,7 +71,7 @@ pub(super) fn read(text: &str) -> Result<File, Error> {
 }
 
 /// What an element says by its attributes.
-fn open(file: &mut File, path: &[&str], tag: &BytesStart<'_>, device: &str) -> Result<(), Error> {
+fn open(file: &mut File, path: &[&str], tag: &BytesStart<'_>, device: Option<&str>) -> Result<(), Error> {
     let attribute = |name| {
         let found = tag.try_get_attribute(name).map_err(|_| Error::new(Cause::PskcMalformed))?;
         let value = found.map(|found| found.normalized_value(XmlVersion::Implicit1_0).map(String::from));
@@ -90,7 +95,8 @@ fn open(file: &mut File, path: &[&str], tag: &BytesStart<'_>, device: &str) -> R
                 return Err(Error::new(Cause::ImportTooLarge));
             }
             let (id, algorithm) = (uri("Id")?, uri("Algorithm")?);
-            file.tokens.push(Token { id, algorithm, serial: device.to_owned(), ..Token::default() });
+            let (serial, damaged) = (device.unwrap_or_default().to_owned(), device.is_none());
+            file.tokens.push(Token { id, algorithm, serial, damaged, ..Token::default() });
         }
         ["KeyContainer", "KeyPackage", "Key", rest @ ..] => {
             let Some(token) = file.tokens.last_mut() else { return Ok(()) };
@@ -115,7 +121,7 @@ fn open(file: &mut File, path: &[&str], tag: &BytesStart<'_>, device: &str) -> R
 }
 
 /// What an element says by its text.
-fn close(file: &mut File, path: &[&str], content: &str, device: &mut String) -> Result<(), Error> {
+fn close(file: &mut File, path: &[&str], content: &str, device: &mut Option<String>) -> Result<(), Error> {
     let encryption = &mut file.encryption;
     match path {
         [
@@ -134,9 +140,10 @@ fn close(file: &mut File, path: &[&str], content: &str, device: &mut String) -> 
             encryption.key_length = content.to_owned();
         }
         ["KeyContainer", "MACMethod", "MACKey", "CipherData", "CipherValue"] => {
-            put(&mut encryption.mac_key.data, content.to_owned())?;
+            let first = put(&mut encryption.mac_key.data, content.to_owned());
+            return if first { Ok(()) } else { Err(Error::new(Cause::PskcMalformed)) };
         }
-        ["KeyContainer", "KeyPackage", "DeviceInfo", "SerialNo"] => content.trim().clone_into(device),
+        ["KeyContainer", "KeyPackage", "DeviceInfo", "SerialNo"] => *device = Some(content.trim().to_owned()),
         ["KeyContainer", "KeyPackage", "Key", rest @ ..] => {
             let Some(token) = file.tokens.last_mut() else { return Ok(()) };
             match rest {
@@ -145,14 +152,15 @@ fn close(file: &mut File, path: &[&str], content: &str, device: &mut String) -> 
                 ["AlgorithmParameters", "Suite"] => content.trim().clone_into(&mut token.suite),
                 ["Data", name, inner @ ..] => {
                     let Some(value) = value(token, name) else { return Ok(()) };
-                    match inner {
-                        ["PlainValue"] => put(&mut value.plain, Zeroizing::new(content.to_owned()))?,
+                    let first = match inner {
+                        ["PlainValue"] => put(&mut value.plain, Zeroizing::new(content.to_owned())),
                         ["EncryptedValue", "CipherData", "CipherValue"] => {
-                            put(&mut value.cipher.data, content.to_owned())?;
+                            put(&mut value.cipher.data, content.to_owned())
                         }
-                        ["ValueMAC"] => put(&mut value.mac, content.to_owned())?,
-                        _ => {}
-                    }
+                        ["ValueMAC"] => put(&mut value.mac, content.to_owned()),
+                        _ => true,
+                    };
+                    token.damaged |= !first;
                 }
                 _ => {}
             }
@@ -171,22 +179,31 @@ fn value<'t>(token: &'t mut Token, name: &str) -> Option<&'t mut Value> {
     }
 }
 
-/// Of two secrets nobody knows which counts.
-fn put<T>(place: &mut Option<T>, value: T) -> Result<(), Error> {
-    match place.replace(value) {
-        Some(_) => Err(Error::new(Cause::PskcMalformed)),
-        None => Ok(()),
+/// An element whose text is too long. The other tokens of the file are as good as before.
+fn damaged(file: &mut File, path: &[&str], device: &mut Option<String>) -> Result<(), Error> {
+    match (path, file.tokens.last_mut()) {
+        (["KeyContainer", "KeyPackage", "Key", ..], Some(token)) => token.damaged = true,
+        (["KeyContainer", "KeyPackage", "DeviceInfo", ..], _) => *device = None,
+        _ => return Err(Error::new(Cause::PskcMalformed)),
     }
+    Ok(())
+}
+
+/// Whether it is the first value: of two secrets nobody knows which counts.
+fn put<T>(place: &mut Option<T>, value: T) -> bool {
+    place.replace(value).is_none()
 }
 
 /// The text of elements that mean something. It may be a secret, so what outgrows its buffer leaves no copy behind.
-fn push(content: &mut Zeroizing<String>, text: &str, path: &[&str]) -> Result<(), Error> {
+fn push(place: &mut Option<Zeroizing<String>>, text: &str, path: &[&str]) {
     if path.last().is_none_or(|name| name.is_empty()) {
-        return Ok(());
+        return;
     }
+    let Some(content) = place else { return };
     let length = content.len() + text.len();
     if length > MAX_TEXT {
-        return Err(Error::new(Cause::PskcMalformed));
+        *place = None;
+        return;
     }
     if length > content.capacity() {
         let mut larger = Zeroizing::new(String::with_capacity(2 * length));
@@ -194,7 +211,6 @@ fn push(content: &mut Zeroizing<String>, text: &str, path: &[&str]) -> Result<()
         *content = larger;
     }
     content.push_str(text);
-    Ok(())
 }
 
 /// An element by its name, if it means something here, and else empty.

@@ -54,6 +54,16 @@ impl Qr {
     /// The same PNG as a `data:` address, for the `src` of an image. A content security policy must allow
     /// `img-src data:`; [`svg`](Self::svg) needs no such hole.
     ///
+    /// ```
+    /// use keyfob::{KeyUri, Secret};
+    ///
+    /// let uri = KeyUri::totp("Example Inc", "alice@example.com", &Secret::generate())?;
+    /// let address = uri.qr()?.png_data_uri(6)?;
+    /// let image = format!(r#"<img alt="QR code for your authenticator app" src="{}">"#, *address);
+    /// assert!(image.contains("data:image/png;base64,iVBORw0KGgo"));
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As for [`png`](Self::png).

@@ -14,9 +14,11 @@ use super::locate::{self, Located, Picture};
 use crate::error::{Cause, Error};
 
 impl Qr {
-    /// The texts of all QR codes in a PNG, such as a screenshot that a user brings: from the top, one for each code.
+    /// The texts of all QR codes in a PNG, such as a screenshot that a user brings: from the top, one for each code. Codes in
+    /// pale or dark colours come behind those in black on white, and then inverted ones; a text that was found before is
+    /// not repeated there.
     ///
-    /// Any colour type and depth; what is transparent is white. Found are codes that stand upright, lie on a side or are
+    /// Any colour type and depth; what is transparent is white. It finds codes that stand upright, lie on a side or are
     /// mirrored, dark on light or the other way round, with a border, at one pixel to a module or two and more: what a
     /// screen shows. A code that a camera saw at an angle is not found. A text that is not UTF-8 is left out, and so is
     /// what comes after 32 codes.
@@ -45,17 +47,18 @@ impl Qr {
     /// the picture.
     pub fn read_png(file: &[u8]) -> Result<Vec<Zeroizing<String>>, Error> {
         let (grey, width) = decompress(file)?;
+        let mut found: Vec<Zeroizing<String>> = Vec::new();
         // Black on white first. Then paler and darker pairs of colours, and all of it on a dark page.
         for inverted in [false, true] {
             for threshold in [128, 64, 192] {
                 let picture = Picture { grey: &grey, width, threshold, inverted };
-                let texts = locate::codes(&picture, |code| read(&picture, code));
-                if !texts.is_empty() {
-                    return Ok(texts);
-                }
+                let mut texts = locate::codes(&picture, |code| read(&picture, code));
+                texts.retain(|text| !found.contains(text));
+                found.append(&mut texts);
             }
         }
-        Err(Error::new(Cause::QrNotFound))
+        found.truncate(MAX_CODES);
+        if found.is_empty() { Err(Error::new(Cause::QrNotFound)) } else { Ok(found) }
     }
 }
 
@@ -125,6 +128,9 @@ fn over_white<const N: usize>(pixels: &[[u8; N]], split: impl Fn([u8; N]) -> (u8
 fn luma(red: u8, green: u8, blue: u8) -> u8 {
     ((77 * u32::from(red) + 150 * u32::from(green) + 29 * u32::from(blue)) >> 8).to_le_bytes()[0]
 }
+
+/// More than a screen shows for people to scan.
+const MAX_CODES: usize = 32;
 
 /// 5120 x 2880, the largest common screen, has 14.7 million.
 const MAX_PIXELS: u64 = 1 << 24;

@@ -30,7 +30,7 @@ impl<'a> Svg<'a> {
         Self { qr, module_size: 5, label: "QR code to scan with an authenticator app" }
     }
 
-    /// The side of a module in CSS pixels, 5 unless told otherwise. Cameras want 4 or more.
+    /// The side of a module in CSS pixels: 1 to 65535, and 5 unless told otherwise. Cameras want 4 or more. 0 draws nothing.
     #[must_use]
     pub const fn with_module_size(mut self, pixels: u16) -> Self {
         self.module_size = pixels;

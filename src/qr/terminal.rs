@@ -28,6 +28,18 @@ impl Terminal<'_> {
     ///
     /// Where `NO_COLOR` is set, or the output is not a terminal. On the other kind of terminal the code comes out
     /// inverted: [`plain_on_light`](Self::plain_on_light).
+    ///
+    /// ```
+    /// use keyfob::{KeyUri, Secret};
+    ///
+    /// let qr = KeyUri::totp("Example", "al", &Secret::generate())?.qr()?;
+    /// if std::env::var_os("NO_COLOR").is_some() {
+    ///     println!("{}", qr.terminal().plain_on_dark());
+    /// } else {
+    ///     println!("{}", qr.terminal());
+    /// }
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
     #[must_use]
     pub const fn plain_on_dark(mut self) -> Self {
         self.ink = Ink::Blocks { dark: false };
@@ -35,6 +47,14 @@ impl Terminal<'_> {
     }
 
     /// Without colours, for a terminal with dark text on a light background: blocks of text are the dark modules.
+    ///
+    /// ```
+    /// use keyfob::Qr;
+    ///
+    /// let drawn = Qr::new("otpauth://...")?.terminal().plain_on_light().to_string();
+    /// assert!(drawn.starts_with(' ')); // the border is background
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
     #[must_use]
     pub const fn plain_on_light(mut self) -> Self {
         self.ink = Ink::Blocks { dark: true };

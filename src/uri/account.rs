@@ -30,6 +30,7 @@ impl Account<'_> {
         let factor = match kind.as_str() {
             "" | "totp" => Factor::Period(self.period()?),
             "hotp" => Factor::Counter(self.counter.unwrap_or(0)),
+            "steam" if self.period()? != Period::default() => return Err(Error::new(Cause::Period)),
             "steam" => Factor::Steam,
             _ => {
                 let name = NOT_SUPPORTED.iter().find(|name| name.eq_ignore_ascii_case(&kind));

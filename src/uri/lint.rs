@@ -100,7 +100,7 @@ const fn rule(
     Rule { applies, effect, apps, reason }
 }
 
-static TABLE: [Rule; 21] = [
+static TABLE: [Rule; 24] = [
     rule(
         |uri| uri.algorithm != Algorithm::Sha1,
         Effect::WrongCode,
@@ -143,6 +143,12 @@ static TABLE: [Rule; 21] = [
         &["Apple Passwords"],
         "counts in 30 seconds where the period is not 5 to 300",
     ),
+    rule(
+        |uri| uri.period().is_some_and(|period| period.seconds() < 5),
+        Effect::Refused,
+        &["FreeOTP for Android"],
+        "takes periods of 5 seconds and more",
+    ),
     rule(|uri| uri.counts(), Effect::WrongCode, &["Bitwarden"], "reads HOTP as TOTP"),
     rule(|uri| uri.counts(), Effect::Refused, &["Apple Passwords"], "knows TOTP only"),
     rule(
@@ -157,6 +163,12 @@ static TABLE: [Rule; 21] = [
         Effect::Refused,
         &["Apple Passwords", "Google Authenticator", "YubiKey"],
         "does not know Steam codes",
+    ),
+    rule(
+        |uri| uri.factor == Factor::Steam,
+        Effect::WrongCode,
+        &["FreeOTP for Android"],
+        "shows Steam codes in reverse",
     ),
     rule(
         |uri| uri.issuers().any(|issuer| issuer == "Steam") && uri.factor != Factor::Steam,
@@ -175,6 +187,12 @@ static TABLE: [Rule; 21] = [
         Effect::Refused,
         &["2FAS", "Google Authenticator for Android before 2024", "Stratum"],
         "keeps the counter in 31 bits",
+    ),
+    rule(
+        |uri| uri.counter() > Some(1 << 53),
+        Effect::WrongCode,
+        &["apps written in JavaScript"],
+        "keep the counter in a number that is exact up to 2^53",
     ),
     rule(|uri| uri.stored_name_bytes() > 64, Effect::Refused, &["YubiKey"], "stores names of at most 64 bytes"),
     rule(

@@ -8,7 +8,8 @@ use core::fmt;
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
-use super::{Factor, KeyUri, encoded, trim_name};
+use super::write::encoded;
+use super::{Factor, KeyUri, trim_name};
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
 use crate::error::{Cause, Error};
@@ -87,7 +88,7 @@ impl KeyUri {
 pub enum Warning {
     /// White space around the URI.
     WhiteSpace,
-    /// Scheme or type not in lower case. Many apps refuse it.
+    /// Scheme or type not in lower case, `encoder=Steam` among them. Many apps refuse it.
     SchemeSpelling,
     /// A `#`, a space, a control character or one beyond ASCII that is not percent-encoded.
     RawCharacter,
@@ -105,6 +106,8 @@ pub enum Warning {
     LeftOverBits,
     /// An algorithm in lower case, with a hyphen or with `HMAC`. Some apps read it as SHA-1 and show wrong codes.
     AlgorithmSpelling,
+    /// Digits, a period or a counter with zeros in front.
+    NumberSpelling,
     /// A period on HOTP, a counter on TOTP, or an algorithm or digits on Steam, which has its own. It was ignored.
     ForeignParameter,
     /// No counter on HOTP. It was taken to be 0.
@@ -120,12 +123,13 @@ impl Warning {
             Self::SchemeSpelling => "scheme or type is not in lower case",
             Self::RawCharacter => "a space, a #, a control character or one beyond ASCII is not percent-encoded",
             Self::ParameterSpelling => "the name of a parameter is not in lower case",
-            Self::RepeatedParameter => "a parameter stands there twice",
+            Self::RepeatedParameter => "a parameter is given twice",
             Self::Plus => "a + stands for a space, which is written %20",
             Self::Colon => "a name contains a colon",
             Self::SecretSpelling => "the secret is not written in capitals without spaces, hyphens and padding",
             Self::LeftOverBits => "the last character of the secret has bits that belong to no byte",
             Self::AlgorithmSpelling => "the algorithm is not written SHA1, SHA256 or SHA512",
+            Self::NumberSpelling => "a number has zeros in front",
             Self::ForeignParameter => "HOTP has no period, TOTP no counter, and Steam its own algorithm and digits",
             Self::NoCounter => "HOTP needs a counter",
             Self::SteamLink => "a steam link names no account",
@@ -156,21 +160,13 @@ struct Parameters {
     counter: Option<Zeroizing<String>>,
     encoder: Option<Zeroizing<String>>,
     others: Vec<(String, Zeroizing<String>)>,
-    /// What `others` take when they are written.
-    others_bytes: usize,
 }
 
-impl Parameters {
-    /// With the bounds, reading is linear, and what is written is never too long for the reader.
-    fn push_other(&mut self, name: String, value: Zeroizing<String>) -> Result<(), Error> {
-        let bytes: usize = [&name, &*value].iter().flat_map(|part| encoded(part)).map(str::len).sum();
-        self.others_bytes += bytes + "&=".len();
-        if self.others.len() == MAX_OTHERS || self.others_bytes > MAX_OTHERS_BYTES {
-            return Err(Error::new(Cause::ParametersTooMany));
-        }
-        self.others.push((name, value));
-        Ok(())
-    }
+/// With the bounds, reading is linear, and what is written is never too long for the reader.
+pub(super) fn is_too_much(others: &[(String, Zeroizing<String>)]) -> bool {
+    let parts = others.iter().flat_map(|(name, value)| [name, &**value]);
+    let bytes: usize = parts.map(|part| encoded(part).map(str::len).sum::<usize>() + 1).sum();
+    others.len() > MAX_OTHERS || bytes > MAX_OTHERS_BYTES
 }
 
 impl Reader {
@@ -228,7 +224,7 @@ impl Reader {
                 uri.algorithm = self.algorithm(name)?;
             }
             if let Some(digits) = &parameters.digits {
-                uri.digits = Digits::new(number(digits).ok_or(Error::new(Cause::Digits))?)?;
+                uri.digits = Digits::new(self.number(digits).ok_or(Error::new(Cause::Digits))?)?;
             }
         }
         uri.others = parameters.others;
@@ -275,7 +271,10 @@ impl Reader {
                     match parameters.others.iter().find(|(other, _)| other.eq_ignore_ascii_case(&name)) {
                         Some((_, other)) if *other != value => return Err(Error::new(Cause::Contradiction)),
                         Some(_) => self.warn(Warning::RepeatedParameter),
-                        None => parameters.push_other((*name).clone(), value)?,
+                        None if parameters.others.len() == MAX_OTHERS => {
+                            return Err(Error::new(Cause::ParametersTooMany));
+                        }
+                        None => parameters.others.push(((*name).clone(), value)),
                     }
                     continue;
                 }
@@ -324,9 +323,14 @@ impl Reader {
 
     fn factor(&mut self, kind: &str, parameters: &mut Parameters) -> Result<Factor, Error> {
         let encoder = parameters.encoder.take();
-        let steam = encoder.as_ref().is_some_and(|encoder| **encoder == "steam");
-        if let Some(encoder) = encoder.filter(|_| !steam) {
-            parameters.push_other("encoder".to_owned(), encoder)?;
+        let steam = encoder.as_ref().is_some_and(|encoder| encoder.eq_ignore_ascii_case("steam"));
+        match encoder {
+            Some(encoder) if !steam => parameters.others.push(("encoder".to_owned(), encoder)),
+            Some(encoder) if *encoder != "steam" => self.warn(Warning::SchemeSpelling),
+            _ => {}
+        }
+        if is_too_much(&parameters.others) {
+            return Err(Error::new(Cause::ParametersTooMany));
         }
         match kind.to_ascii_lowercase().as_str() {
             "hotp" if steam => Err(Error::new(Cause::UriNotSupported("hotp with encoder=steam"))),
@@ -336,12 +340,12 @@ impl Reader {
                     self.warn(Warning::NoCounter);
                     return Ok(Factor::Counter(0));
                 };
-                number(counter).map(Factor::Counter).ok_or(Error::new(Cause::Counter))
+                self.number(counter).map(Factor::Counter).ok_or(Error::new(Cause::Counter))
             }
             kind @ ("totp" | "steam") => {
                 self.foreign(parameters.counter.is_some());
                 let period = match &parameters.period {
-                    Some(period) => Period::new(number(period).ok_or(Error::new(Cause::Period))?)?,
+                    Some(period) => Period::new(self.number(period).ok_or(Error::new(Cause::Period))?)?,
                     None => Period::default(),
                 };
                 match steam || kind == "steam" {
@@ -393,27 +397,27 @@ impl Reader {
 
     fn algorithm(&mut self, name: &str) -> Result<Algorithm, Error> {
         let algorithm = algorithm(name)?;
-        if !["SHA1", "SHA256", "SHA512"].contains(&name) {
+        if algorithm.name() != name {
             self.warn(Warning::AlgorithmSpelling);
         }
         Ok(algorithm)
+    }
+
+    /// Digits and nothing else: no sign, no space.
+    fn number<T: core::str::FromStr>(&mut self, text: &str) -> Option<T> {
+        if text.len() > 1 && text.starts_with('0') {
+            self.warn(Warning::NumberSpelling);
+        }
+        text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
     }
 }
 
 /// By its name, in all the spellings that programs have for it.
 pub(crate) fn algorithm(name: &str) -> Result<Algorithm, Error> {
     let plain: String = name.chars().filter(|c| *c != '-').map(|c| c.to_ascii_uppercase()).collect();
-    match plain.strip_prefix("HMAC").unwrap_or(&plain) {
-        "SHA1" => Ok(Algorithm::Sha1),
-        "SHA256" => Ok(Algorithm::Sha256),
-        "SHA512" => Ok(Algorithm::Sha512),
-        _ => Err(Error::new(Cause::AlgorithmUnknown)),
-    }
-}
-
-/// Digits and nothing else: no sign, no space.
-fn number<T: core::str::FromStr>(text: &str) -> Option<T> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+    let plain = plain.strip_prefix("HMAC").unwrap_or(&plain);
+    let mut all = [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512].into_iter();
+    all.find(|algorithm| algorithm.name() == plain).ok_or(Error::new(Cause::AlgorithmUnknown))
 }
 
 fn text(raw: &str) -> Result<Zeroizing<String>, Error> {
@@ -431,6 +435,9 @@ fn bytes(raw: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     bytes.extend(percent_decode_str(raw));
     Ok(bytes)
 }
+
+/// The parameters that mean something here.
+pub(super) const KNOWN: [&str; 7] = ["secret", "issuer", "algorithm", "digits", "period", "counter", "encoder"];
 
 /// Of programs that keyfob knows of and does not read, so that the message can say so.
 const NOT_SUPPORTED: [&str; 3] = ["motp", "otpauth-migration", "phonefactor"];

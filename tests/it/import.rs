@@ -130,6 +130,70 @@ fn a_transfer_of_google_authenticator() {
 }
 
 #[test]
+fn a_transfer_in_any_order_with_gaps() {
+    let secret = Secret::generate();
+    let accounts: Vec<_> = (0..13).map(|n| KeyUri::totp("a", &n.to_string(), &secret).unwrap()).collect();
+    let texts = Migration::export(&accounts, -7).unwrap();
+    let other = Migration::export(&accounts[..1], 8).unwrap().remove(0);
+    let [one, two, three] = [0, 1, 2].map(|place: usize| texts[place].as_str());
+    let read = |lines: &[&str]| entries(&lines.join("\n")).into_iter().map(Result::ok).collect::<Vec<_>>();
+    let all: Vec<_> = accounts.iter().cloned().map(Some).collect();
+
+    // Any order, twice, and once more in another spelling.
+    let spelt = two.replace("%3D", "=").replace("data=", "x=&data=");
+    assert!(read(&[three, one, two, one, &spelt, three]) == all);
+    // Another transfer, and a URI, in between: each account once.
+    let uri = KeyUri::totp("b", "c", &secret).unwrap();
+    let expected: Vec<_> = [Some(uri.clone())].into_iter().chain(all.clone()).chain([all[0].clone()]).collect();
+    assert!(read(&[two, &other, &uri.to_uri(), three, one, &other]) == expected);
+    // What is missing has its place.
+    let gap = entries(&format!("{three}\n{one}"));
+    assert_eq!(
+        gap.iter().map(Result::is_ok).collect::<Vec<_>>(),
+        [[true; 5], [false, true, true, true, false]].concat()[..9]
+    );
+    let error = gap[5].as_ref().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Migration);
+    assert_eq!(error.to_string(), "code 2 of the 3 codes of the transfer is missing");
+    // Programs that leave the batch out have no way to say that codes belong together, and lose nothing.
+    let single = |n: usize| Migration::export(&accounts[n..=n], 0).unwrap().remove(0);
+    let singles = [single(0), single(1), single(0), single(2), single(1)];
+    assert!(read(&singles.each_ref().map(|text| text.as_str())) == all[..3]);
+    // A place that is not among the codes.
+    assert_eq!(one_error("otpauth-migration://offline?data=GAEgAg=="), ErrorKind::Migration);
+}
+
+#[track_caller]
+fn one_error(file: &str) -> ErrorKind {
+    one(file).unwrap_err().kind()
+}
+
+#[test]
+fn quotes_in_tables() {
+    const SECRET: &str = "GEZDGNBVGY3TQOJQ";
+    let read = |rows: &str| {
+        let table = format!("name,notes,login_totp\n{}", rows.replace('S', SECRET));
+        let names = entries(&table).into_iter().map(|entry| match entry {
+            Ok(uri) => uri.issuer().unwrap().to_owned(),
+            Err(error) => error.to_string().split(' ').nth(1).unwrap().to_owned(),
+        });
+        names.collect::<Vec<_>>().join(" ")
+    };
+    // In a field a quote is a character.
+    assert_eq!(read("a,5\" disk,S\nb,,S\nc,3\" disk,S"), "a b c");
+    assert_eq!(read("a\"\"b,\"\",S\n\"c\"\"\",\"x,\n\"\"y\",\"S\"\r\n"), "a\"\"b c\"");
+    // Behind a closing quote, too.
+    assert_eq!(read("a,\"5\" disk\",S\nb,,S"), "a b");
+    // Too many fields are one row's fault, and too few are none.
+    assert_eq!(read("a,,S\nb,c,d,S\nc,,S\nd,e\n"), "a row c");
+    assert_eq!(read(&format!("a{}\nb,,S", ",".repeat(1000))), "row b");
+    // A quote that is not closed costs its own row.
+    assert_eq!(read("a,,S\nb,\"5,S\nc,,S\nd,,S"), "a row c d");
+    assert_eq!(read("a,\"x\ny\",S\n\"b\nb\",\"5,S\nc,\"\",S"), "a row c");
+    assert_eq!(read("a,,\"S"), "row");
+}
+
+#[test]
 fn one_bad_entry_never_loses_the_others() {
     let bad = "GEZDGNBVGY3TQ0JQ";
     let good = "GEZDGNBVGY3TQOJQ";
@@ -167,7 +231,7 @@ fn one_bad_entry_never_loses_the_others() {
             "Proton Authenticator",
         ),
         (format!(r#"{{"tokens":[{},7,{},{}]}}"#, free_otp("-1"), free_otp("128"), free_otp("127")), "FreeOTP+"),
-        (format!("name,login_totp\na,{good}\na\"b\n,c\"x,{{}}\na,\"{bad}\"\n\"a\",\"{good}\"\n"), "Bitwarden"),
+        (format!("name,login_totp\na,{good}\na,b,c\na,\"{bad}\"\n\"a\",\"{good}\"\n"), "Bitwarden"),
         (format!("{}\n7\n{}\n\n{}", link(good), link(bad), link(good)), "list of URIs"),
     ];
     for (file, app) in files {
@@ -207,6 +271,9 @@ fn quirks() {
         (r#""period":-30"#, ErrorKind::Import),
         (r#""period":4294967326"#, ErrorKind::Period),
         (r#""algorithm":"MD5""#, ErrorKind::Uri),
+        // Steam has its own.
+        (r#""type":"STEAM","period":60"#, ErrorKind::Period),
+        (r#""type":"STEAM","period":0"#, ErrorKind::Period),
         (r#""type":"MOTP""#, ErrorKind::Import),
         (r#""type":"none""#, ErrorKind::Import),
     ] {
@@ -238,6 +305,19 @@ fn quirks() {
     // A table of Bitwarden with quotes, line breaks and another order of columns.
     let table = format!("\"login_totp\",notes,name\r\n{secret},\"a \"\"b\"\",\r\nc\",\"A, \"\"B\"\"\"\r\n,,x\r\n");
     assert_eq!(one(&table).unwrap().issuer(), Some("A, \"B\""));
+}
+
+#[test]
+fn as_many_accounts_as_there_may_be() {
+    for (count, message) in [(65_536, "this is no"), (65_537, "a file has at most 16 MiB and 65536 accounts")] {
+        let elements = ["0"; 65_537][..count].join(",");
+        for file in [format!("[{elements}]"), format!(r#"{{"items":[{elements}]}}"#)] {
+            match import::detect(file.as_bytes()) {
+                Ok(import) => assert_eq!((count, import.entries().len()), (65_536, 65_536)),
+                Err(error) => assert!(error.to_string().starts_with(message), "{error}"),
+            }
+        }
+    }
 }
 
 #[test]
@@ -279,6 +359,14 @@ fn bombs() {
     let repeat = |head: &str, middle: &str, tail: &str| {
         format!("{head}{}{tail}", middle.repeat((SIZE - head.len() - tail.len()) / middle.len()))
     };
+    // The identifier of each is a number of 21 bits.
+    let codes: String = (0..300_000u32).fold(String::new(), |mut text, n| {
+        use base64ct::Encoding;
+        let [a, b, c] = [n | 128, n >> 7 | 128, n >> 14].map(|part| part.to_le_bytes()[0]);
+        let _ =
+            writeln!(text, "otpauth-migration://offline?data={}", base64ct::Base64::encode_string(&[0x28, a, b, c]));
+        text
+    });
     let many: String = (0..3000).fold(String::new(), |mut text, n| {
         let _ = write!(text, "&{n}=");
         text
@@ -298,6 +386,8 @@ fn bombs() {
         ("URI commas", repeat("otpauth://\n", ", ", "")),
         ("parameters", repeat("", &format!("otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ{many}\n"), "")),
         ("transfers", repeat("", &format!("otpauth-migration://offline?data={}\n", "CgAK".repeat(21_000)), "")),
+        ("codes", codes),
+        ("unclosed", repeat("login_totp\n", "\"a\n\",", "\"")),
         ("too large", "x".repeat(SIZE + 128)),
     ] {
         let start = Instant::now();

@@ -17,6 +17,8 @@ thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
     static NEEDLE: Cell<([u8; 16], usize)> = const { Cell::new(([0; 16], 0)) };
     static LEAKS: Cell<usize> = const { Cell::new(0) };
+    /// Bytes that are allocated, and the most there have been. A block that another thread frees stays.
+    static HELD: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
 }
 
 // SAFETY: both calls go to the system's allocator as they are. A growing block is a new one and a freed one, since
@@ -24,12 +26,18 @@ thread_local! {
 unsafe impl GlobalAlloc for Watch {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        let _ = HELD.try_with(|held| {
+            let (now, most) = held.get();
+            let now = now + layout.size().cast_signed();
+            held.set((now, most.max(now)));
+        });
         let watching = NEEDLE.try_with(Cell::get).is_ok_and(|(_, length)| length > 0);
         // SAFETY: the caller's contract. What another test left in the block is not found again when it is freed.
         unsafe { if watching { System.alloc_zeroed(layout) } else { System.alloc(layout) } }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        let _ = HELD.try_with(|held| held.set((held.get().0 - layout.size().cast_signed(), held.get().1)));
         let (needle, length) = NEEDLE.try_with(Cell::get).unwrap_or_default();
         if length > 0 {
             // SAFETY: the block is still the caller's. Of a block from before the watch, bytes may be read here that were
@@ -48,6 +56,14 @@ fn allocations(work: impl FnOnce()) -> usize {
     let before = ALLOCATIONS.get();
     work();
     ALLOCATIONS.get() - before
+}
+
+/// How many bytes `work` holds at once.
+fn most_held<T>(work: impl FnOnce() -> T) -> usize {
+    let before = HELD.get().0;
+    HELD.set((before, before));
+    drop(black_box(work()));
+    (HELD.get().1 - before).cast_unsigned()
 }
 
 /// In how many freed blocks the first 16 bytes of `needle` stood while `work` ran.
@@ -119,6 +135,60 @@ fn no_freed_block_holds_a_secret() {
     // The states that were looked for are the ones that are kept.
     let totp = Box::new(Totp::new(Key::new(SECRET).unwrap()));
     assert!(states.iter().all(|state| holds(&*totp, state)));
+}
+
+/// Files of two megabytes, and texts and pictures as large as they may be, made to need much.
+#[test]
+fn hostile_files_take_bounded_memory() {
+    use keyfob::{Migration, Qr, import, pskc};
+
+    const MIB: usize = 1 << 20;
+    assert_eq!(most_held(|| drop((vec![0u8; 5], vec![0u8; 7]))), 12, "the counter works");
+    let repeat =
+        |head: &str, middle: &str, tail: &str| format!("{head}{}{tail}", middle.repeat(2 * MIB / middle.len()));
+    let base64 =
+        |payload: &[u8]| format!("otpauth-migration://offline?data={}\n", data_encoding::BASE64.encode(payload));
+    // Each is a transfer of its own.
+    let codes = (0..32_000u32).map(|n| [n | 128, n >> 7 | 128, n >> 14].map(|part| part.to_le_bytes()[0]));
+    let codes: String = codes.map(|[a, b, c]| base64(&[0x28, a, b, c])).collect();
+    for (file, limit) in [
+        (repeat("", "[", ""), 4),
+        (repeat(r#"{"items":[0"#, ",0", "]}"), 2),
+        (repeat("[{\"secret\":\"A\",\"label\":\"\"}", ",{}", "]"), 2),
+        (repeat(r#"[{"label":"a","secret":""#, "\\u0041", r#""}]"#), 4),
+        (repeat("login_totp\n", ",", ""), 1),
+        (repeat("login_totp\n", "x\n", ""), 32),
+        (repeat("otpauth://\n", "x\n", ""), 32),
+        (codes, 32),
+        (
+            repeat(
+                "<KeyContainer xmlns='urn:ietf:params:xml:ns:keyprov:pskc'>",
+                "<KeyPackage><Key/></KeyPackage>",
+                "</KeyContainer>",
+            ),
+            64,
+        ),
+    ] {
+        let held = most_held(|| import::detect(file.as_bytes()));
+        assert!(held <= limit * MIB, "{}: {held} bytes", &file[..20]);
+    }
+    let deep = repeat("<KeyContainer>", "<a>", "");
+    let held = most_held(|| pskc::parse(deep.as_bytes(), pskc::Unlock::None));
+    assert!(held <= MIB, "{held}");
+
+    let accounts = base64(&[0x0a, 0].repeat(32_768));
+    let held = most_held(|| Migration::parse(&accounts).unwrap());
+    assert!(held <= 8 * MIB, "{held}");
+
+    let side = 2048;
+    let mut picture = Vec::new();
+    let mut encoder = png::Encoder::new(&mut picture, side, side);
+    encoder.set_color(png::ColorType::Rgba);
+    encoder.set_compression(png::Compression::Fast);
+    encoder.write_header().unwrap().write_image_data(&[0x55, 0, 0xaa, 0xff].repeat(4 * MIB)).unwrap();
+    // Four bytes a pixel, one of grey, and what the decoder needs.
+    let held = most_held(|| Qr::read_png(&picture).unwrap_err());
+    assert!(held <= (5 * 4 + 1) * MIB, "{held}");
 }
 
 /// A code is four bytes and the number of its digits.

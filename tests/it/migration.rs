@@ -1,10 +1,11 @@
-use keyfob::{Algorithm, Digits, Error, ErrorKind, KeyUri, Migration, Period, Secret, Transfer};
+use keyfob::{Algorithm, Digits, Error, ErrorKind, KeyUri, Migration, Period, Qr, Secret, Transfer};
 use proptest::prelude::*;
 
 use crate::{data, number, rows, text};
 
 #[test]
 fn transfers_as_apps_write_them() {
+    let mut canonicals = 0;
     for case in rows(&data("otpauth_migration"), "cases") {
         let (name, expected) = (text(case, "name"), &case["expected"]);
         let parsed = Migration::parse(text(case, "uri"));
@@ -19,8 +20,9 @@ fn transfers_as_apps_write_them() {
         let accounts = rows(expected, "accounts");
         assert_eq!(migration.entries().len(), accounts.len(), "{name}");
         for (entry, account) in migration.entries().iter().zip(accounts) {
-            if account.get("error").is_some() {
-                assert!(entry.is_err(), "{name}");
+            if let Some(error) = account["error"].as_str() {
+                let kind = if error == "empty secret" { ErrorKind::Secret } else { ErrorKind::Uri };
+                assert_eq!(entry.as_ref().unwrap_err().kind(), kind, "{name}");
                 continue;
             }
             let uri = entry.as_ref().unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -34,7 +36,60 @@ fn transfers_as_apps_write_them() {
                 _ => assert_eq!(uri.counter(), Some(number(account, "counter")), "{name}"),
             }
         }
+        // What an exporter writes of it: standard base64, escaped, with all numbers of the batch.
+        if let Some(canonical) = case["canonical_uri"].as_str() {
+            let accounts: Vec<KeyUri> = migration.entries().iter().map(|entry| entry.clone().unwrap()).collect();
+            let written = Migration::export(&accounts, migration.batch_id()).unwrap();
+            assert!(written.len() == 1 && *written[0] == *canonical, "{name}");
+            canonicals += 1;
+        }
     }
+    assert_eq!(canonicals, 5);
+}
+
+/// Five accounts to a code or fewer, and a picture that a camera reads, however long the names and the secrets are.
+#[test]
+fn every_code_can_be_drawn() {
+    let limit = usize::try_from(number(&data("qr_byte_capacity")["M"], "25")).unwrap();
+    let account = |secret: &[u8], issuer: &str, account: &str| {
+        KeyUri::hotp(issuer, account, &Secret::from_bytes(secret).unwrap(), (1 << 63) - 1).unwrap()
+    };
+    let name = |bytes: usize| "e".repeat(bytes);
+    for (uri, fewest) in [
+        (account(&[7; 20], "Example Inc", "alice@example.com"), 5),
+        (account(&[7; 64], &name(20), &name(20)), 4),
+        // All of the secret is escaped.
+        (account(&[0xff; 64], "Example Inc", "alice@example.com"), 2),
+        (account(&[7; 20], &name(200), &name(200)), 1),
+        (account(&[7; 20], &name(300), &name(600)), 1),
+        (account(&[7; 64], &name(1024), &name(400)), 1),
+        (account(&[7; 1024], "a", "b"), 1),
+    ] {
+        for (count, id) in [(5, 0), (5, -1), (9, i32::MAX), (700, i32::MIN)] {
+            let accounts = vec![uri.clone(); count];
+            let codes = Migration::export(&accounts, id).unwrap();
+            assert!((count.div_ceil(5)..=count.div_ceil(fewest)).contains(&codes.len()), "{}", codes.len());
+            let mut transfer = Transfer::new();
+            for code in &codes {
+                let part = Migration::parse(code).unwrap();
+                assert!(part.entries().len() == 1 || code.len() <= limit);
+                transfer.add(part).unwrap();
+            }
+            for code in codes.iter().take(3) {
+                assert!(Qr::new(code).is_ok());
+            }
+            assert!(transfer.finish().unwrap().into_iter().map(Result::unwrap).eq(accounts));
+        }
+    }
+
+    let long = account(&[7; 1024], &name(1024), &name(1024));
+    let error = Migration::export(&[account(&[7; 20], "a", "b"), long], 1).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Qr);
+    assert!(error.to_string().contains("at most 2331 bytes"), "{error}");
+    // As many codes as `Transfer` takes, and one more.
+    let many = vec![account(&[7; 20], "a", "b"); 5001];
+    assert_eq!(Migration::export(&many[..5000], 1).unwrap().len(), 1000);
+    assert_eq!(Migration::export(&many, 1).unwrap_err().kind(), ErrorKind::Migration);
 }
 
 #[test]
@@ -249,10 +304,10 @@ proptest! {
             uri.unwrap().with_algorithm(algorithm).with_digits(if *eight { Digits::Eight } else { Digits::Six })
         }).collect();
         let codes = Migration::export(&accounts, id).unwrap();
-        prop_assert_eq!(codes.len(), accounts.len().div_ceil(5));
         let mut read = Vec::new();
         for (index, code) in codes.iter().enumerate() {
             let part = Migration::parse(code).unwrap();
+            prop_assert!(part.entries().len() == 1 || (part.entries().len() <= 5 && code.len() <= 997));
             prop_assert_eq!((part.batch_id(), part.batch_index() as usize, part.batch_size() as usize), (id, index, codes.len()));
             read.extend(part.into_entries().into_iter().map(Result::unwrap));
         }

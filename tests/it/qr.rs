@@ -80,7 +80,7 @@ pub fn colors(qr: &Qr) -> Vec<Vec<bool>> {
 }
 
 /// The modules as blocks of text show them, where a block is a module of this colour.
-fn blocks(drawn: &str, dark: bool) -> Vec<Vec<bool>> {
+pub fn blocks(drawn: &str, dark: bool) -> Vec<Vec<bool>> {
     let half = |filled: &'static str| move |c: char| filled.contains(c) == dark;
     let rows =
         drawn.lines().flat_map(|line| [line.chars().map(half("█▀")).collect(), line.chars().map(half("█▄")).collect()]);
@@ -150,7 +150,9 @@ fn png_has_one_bit_per_pixel_in_the_size_asked_for() {
             let white = rows[y * frame.line_size + x / 8] >> (7 - x % 8) & 1 == 1;
             assert_eq!(white, !qr.is_dark(y / usize::from(scale), x / usize::from(scale)));
         }
-        assert!(qr.png_data_uri(scale).unwrap().starts_with("data:image/png;base64,iVBORw0KGgo"));
+        let address = qr.png_data_uri(scale).unwrap();
+        let encoded = address.strip_prefix("data:image/png;base64,").unwrap().as_bytes();
+        assert_eq!(data_encoding::BASE64.decode(encoded).unwrap(), file[..]);
     }
     for scale in [0, 41, 255] {
         assert_eq!(qr.png(scale).unwrap_err().kind(), ErrorKind::Qr);

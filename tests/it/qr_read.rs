@@ -235,6 +235,24 @@ fn what_is_no_picture_of_a_code() {
     assert_nothing(&lies, "");
 }
 
+/// One in black on white does not hide those in other colours, nor the other way round.
+#[test]
+fn codes_in_several_colours() {
+    let mut page = Page::new(700, 600, [128, 128, 140]);
+    let codes: Vec<String> = (0..5).map(|n| format!("otpauth-migration://offline?data={n}")).collect();
+    for (n, colors) in
+        [BLACK_ON_WHITE, [BLACK, [100; 3]], [[160; 3], WHITE], [WHITE, BLACK], BLACK_ON_WHITE].into_iter().enumerate()
+    {
+        page.draw(&Qr::new(&codes[n]).unwrap(), 20 + 220 * (n % 3), 20 + 250 * (n / 3), 40, colors);
+    }
+    // Once more, what is there already.
+    page.draw(&Qr::new(&codes[0]).unwrap(), 460, 270, 40, [WHITE, BLACK]);
+    let mut found = texts(&page.png());
+    assert_eq!(found[0], codes[0]);
+    found.sort();
+    assert_eq!(found, codes);
+}
+
 /// A picture can be made of nothing but corners of codes.
 #[test]
 fn many_corners_and_no_code() {

@@ -5,8 +5,25 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
+use keyfob::{KeyUri, Migration, Qr};
+
 use super::{Limits, accounts, converse, program};
-use crate::qr::{colors, pgm};
+use crate::qr::{blocks, colors, pgm};
+
+/// URIs of all kinds, some with a parameter that keyfob does not know, and codes of transfers.
+fn texts() -> Vec<String> {
+    let accounts: Vec<KeyUri> = accounts(500, &Limits::default()).into_iter().map(|(uri, _)| uri).collect();
+    let told: Vec<_> =
+        accounts.iter().filter(|uri| Migration::export(&[(*uri).clone()], 0).is_ok()).take(100).cloned().collect();
+    assert_eq!(told.len(), 100);
+    let codes = Migration::export(&told, -1).unwrap();
+    let uris = accounts.into_iter().enumerate().map(|(number, uri)| match number % 8 {
+        0 => KeyUri::steam(uri.issuer().unwrap_or_default(), uri.account(), uri.secret()).unwrap().to_uri(),
+        1 => uri.with_parameter("image", "https://example.com/ä.png?a=1&b=2").unwrap().to_uri(),
+        _ => uri.to_uri(),
+    });
+    codes.iter().cloned().chain(uris).map(|text| text.to_string()).collect()
+}
 
 /// Each form of each URI: a file and the text that it shows. The texts are ASCII, so no reader has a character set to
 /// guess.
@@ -14,18 +31,23 @@ fn draw(folder: &Path, rsvg: &str) -> Vec<(PathBuf, String)> {
     let folder = folder.join("pictures");
     std::fs::create_dir_all(&folder).unwrap();
     let (mut pictures, mut markups) = (Vec::new(), Vec::new());
-    for (number, (uri, _)) in accounts(500, &Limits::default()).into_iter().enumerate() {
-        let (qr, text) = (uri.qr().unwrap(), uri.to_uri().to_string());
+    for (number, text) in texts().into_iter().enumerate() {
+        let qr = Qr::new(&text).unwrap();
         assert!(text.is_ascii());
         let scale = u8::try_from(2 + number % 3).unwrap();
         let path = |form: &str| folder.join(format!("{number}-{form}"));
 
         std::fs::write(path("terminal.pgm"), pgm(&colors(&qr), scale.into())).unwrap();
         pictures.push((path("terminal.pgm"), text.clone()));
-        {
-            std::fs::write(path("png.png"), qr.png(scale).unwrap()).unwrap();
-            pictures.push((path("png.png"), text.clone()));
-        }
+        // As terminals of both kinds show it: light blocks on dark, and dark blocks on light.
+        let plain = match number % 2 {
+            0 => blocks(&qr.terminal().plain_on_dark().to_string(), false),
+            _ => blocks(&qr.terminal().plain_on_light().to_string(), true),
+        };
+        std::fs::write(path("plain.pgm"), pgm(&plain, scale.into())).unwrap();
+        pictures.push((path("plain.pgm"), text.clone()));
+        std::fs::write(path("png.png"), qr.png(scale).unwrap()).unwrap();
+        pictures.push((path("png.png"), text.clone()));
         std::fs::write(path("markup.svg"), qr.svg().with_module_size(scale.into()).with_label("<&>").to_string())
             .unwrap();
         markups.push((path("markup.svg"), path("markup.png")));
@@ -55,7 +77,7 @@ fn every_form_is_read() {
         scope.spawn(|| python.inspect(|python| zxing_reads(python, &pictures)));
     });
     for (path, text) in pictures.iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "png")) {
-        let read = keyfob::Qr::read_png(&std::fs::read(path).unwrap()).unwrap();
+        let read = Qr::read_png(&std::fs::read(path).unwrap()).unwrap();
         assert!(read.len() == 1 && *read[0] == *text, "keyfob reads {}", path.display());
     }
 }

@@ -4,6 +4,7 @@ use keyfob::{Algorithm, KeyUri, Period};
 use serde_json::{Value, json};
 
 use super::{Limits, accounts, converse, program};
+use crate::{number, text};
 
 /// What a library reads is what was written; what it writes is read, strictly, as the same account; its code is ours.
 fn agree(peer: &str, limits: &Limits, program: &str, script: &str) {
@@ -19,19 +20,19 @@ fn agree(peer: &str, limits: &Limits, program: &str, script: &str) {
     for ((uri, moment), answer) in accounts.iter().zip(&answers) {
         let answer: Value = serde_json::from_str(answer).unwrap();
         assert_eq!(answer["read"], fields(uri), "{peer} reads {}", *uri.to_uri());
-        if let Some(written) = answer["uri"].as_str() {
+        // A key of Yubico's makes the codes, and nothing writes URIs there.
+        if peer != "yubikit" {
+            let written = text(&answer, "uri");
             let read = KeyUri::parse(written).unwrap_or_else(|error| panic!("{peer} writes {written}: {error}"));
             assert!(read == *uri, "{peer} writes {written} for {}", *uri.to_uri());
-        }
-        if let Some(code) = answer["code"].as_str() {
             let own = match (uri.to_totp(), uri.to_hotp()) {
                 (Some(totp), _) => totp.code_at(*moment),
                 (None, hotp) => hotp.unwrap().code(uri.counter().unwrap()),
             };
-            assert_eq!(code, own.to_string(), "{peer} at {moment} for {}", *uri.to_uri());
-        }
-        // What the lint says of a YubiKey is what Yubico's own code makes of it.
-        if let Some(stored) = answer["stored"].as_u64() {
+            assert_eq!(text(&answer, "code"), own.to_string(), "{peer} at {moment} for {}", *uri.to_uri());
+        } else {
+            // What the lint says of a YubiKey is what Yubico's own code makes of it.
+            let stored = number(&answer, "stored");
             let refused = |uri: &KeyUri| uri.lint().iter().any(|finding| finding.app() == "YubiKey");
             let uri = uri.clone().with_algorithm(Algorithm::Sha1);
             assert_eq!(refused(&uri), stored > 64, "{}", *uri.to_uri());
