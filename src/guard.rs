@@ -246,23 +246,21 @@ impl<S: Store> Guard<S> {
         Ok(verdict)
     }
 
-    /// Shows, for one purpose and some minutes, that a verification just succeeded.
-    ///
-    /// # Errors
-    ///
-    /// None at present.
-    pub fn prove(&self, accepted: &Accepted, purpose: &Purpose) -> Result<Proof, GuardError> {
-        Proof::new(accepted, purpose, &self.keyring, self.policy.proof_lifetime())
+    /// Shows, for one purpose and some minutes, that a verification just succeeded: [`Accepted::prove`].
+    #[must_use]
+    pub fn prove(&self, accepted: &Accepted, purpose: &Purpose) -> Proof {
+        let (account, now) = (accepted.account(), accepted.at);
+        accepted.prove(&Context { account, now, policy: &self.policy, keyring: &self.keyring }, purpose)
     }
 
-    /// Whether a proof is good now, for a purpose of the application. It stays good.
+    /// Whether a proof is good now, for a purpose of the application: [`SecondFactor::check`].
     ///
     /// # Errors
     ///
     /// [`GuardErrorKind::ProofRejected`] if it is not, and as for every method.
     pub async fn check(&self, account: &str, proof: &Proof, purpose: &Purpose) -> Result<(), GuardError> {
         self.transact(account, |factor, context| {
-            proof.check(context, factor.generation(), purpose)?;
+            factor.check(context, proof, purpose)?;
             Ok(Transition::of((), Vec::new()))
         })
         .await

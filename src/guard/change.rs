@@ -86,7 +86,7 @@ impl SecondFactor {
         authenticator: &AuthenticatorId,
         proof: &Proof,
     ) -> Result<Transition<()>, GuardError> {
-        proof.check(context, self.generation, &Purpose::REVOKE)?;
+        self.check(context, proof, &Purpose::REVOKE)?;
         let mut next = self.clone();
         next.active.retain(|one| one.id != *authenticator);
         if next.active.len() == self.active.len() {
@@ -116,7 +116,7 @@ impl SecondFactor {
         if self.active.is_empty() {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
-        proof.check(context, self.generation, &Purpose::REGENERATE)?;
+        self.check(context, proof, &Purpose::REGENERATE)?;
         let (codes, set) = RecoverySet::generate(context, random)?;
         let mut next = self.clone();
         next.recovery = Some(set);
@@ -134,7 +134,7 @@ impl SecondFactor {
         if self.active.is_empty() {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
-        proof.check(context, self.generation, &Purpose::DISABLE)?;
+        self.check(context, proof, &Purpose::DISABLE)?;
         self.operator_remove(context)
     }
 

@@ -240,7 +240,7 @@ impl SecondFactor {
         proof: Option<&Proof>,
     ) -> Result<Transition<Enrolment>, GuardError> {
         if !self.active.is_empty() {
-            proof.ok_or(GuardErrorKind::ProofRequired)?.check(context, self.generation, &Purpose::ADD)?;
+            self.check(context, proof.ok_or(GuardErrorKind::ProofRequired)?, &Purpose::ADD)?;
         }
         if setup.replaces.as_ref().is_some_and(|id| self.active.iter().all(|one| one.id != *id)) {
             return Err(GuardErrorKind::UnknownAuthenticator.into());

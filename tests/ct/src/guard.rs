@@ -260,7 +260,7 @@ impl Account {
         let Verdict::Accepted(accepted) = now(self.guard.verify(ACCOUNT, &typed)).unwrap() else {
             panic!("the code was refused")
         };
-        self.guard.prove(&accepted, purpose).unwrap()
+        self.guard.prove(&accepted, purpose)
     }
 
     fn accepted(&self, typed: &str) {

@@ -205,7 +205,7 @@ impl Run {
         if let (Some(accepted), Some(generation)) = (&seen.accepted, generation) {
             let purposes = [Purpose::ADD, Purpose::DISABLE, Purpose::REGENERATE, Purpose::REVOKE];
             for purpose in purposes {
-                let proof = self.guard.prove(accepted, &purpose).unwrap();
+                let proof = self.guard.prove(accepted, &purpose);
                 let expires = now.unwrap_or(0).saturating_add(300);
                 self.proofs.push_front((proof, Bound { account: at, purpose, generation, expires }));
             }
