@@ -335,7 +335,7 @@ impl<S: Store> Guard<S> {
         self.transact(account, SecondFactor::operator_remove).await
     }
 
-    /// Refills the guess budget: [`SecondFactor::operator_lift`].
+    /// Ends the waits, and an exhausted guess budget: [`SecondFactor::operator_lift`].
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ use crate::algorithm::Algorithm;
 use crate::code::Digits;
 use crate::error::{Cause, Error};
 use crate::guard::Context;
-use crate::guard::budget::{Budget, Gate};
+use crate::guard::budget::Gate;
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::event::EventKind;
 use crate::guard::proof::{Proof, Purpose};
@@ -152,7 +152,7 @@ impl SecondFactor {
         Ok(Transition::new(Change::Remove, move || Committed { value: (), events }))
     }
 
-    /// Refills the guess budget: for an operator who knows that the guessing has ended.
+    /// Ends the waits, and refills the guess budget if it is exhausted: for an operator who knows that the guessing has ended.
     ///
     /// # Errors
     ///
@@ -161,7 +161,8 @@ impl SecondFactor {
         if self.active.is_empty() {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
-        let next = Self { budget: Budget::default(), ..self.clone() };
+        let mut next = self.clone();
+        next.budget.lift(context.policy, context.now);
         Ok(next.changed(context, EventKind::Lifted, ()))
     }
 

@@ -318,16 +318,16 @@ impl SecondFactor {
                 next.active.retain(|one| Some(&one.id) != pending.replaces.as_ref());
                 next.active.push(authenticator);
                 next.generation = next.generation.wrapping_add(1).max(1);
-                // A new factor begins with a full budget: the re-binding of NIST SP 800-63B-4, section 3.2.2. It took
-                // a proof, so no guesser gets here.
-                next.budget = crate::guard::budget::Budget::default();
+                // The re-binding of NIST SP 800-63B-4, section 3.2.2. It took a proof, so no guesser gets here.
+                let lifted = next.budget.lift(context.policy, context.now);
                 let mut recovery_codes = None;
                 if next.recovery.is_none() {
                     let (codes, set) = RecoverySet::generate(context, random)?;
                     recovery_codes = Some(codes);
                     next.recovery = Some(set);
                 }
-                let events = context.events([EventKind::Confirmed { authenticator: id.clone() }]);
+                let confirmed = EventKind::Confirmed { authenticator: id.clone() };
+                let events = context.events([confirmed].into_iter().chain(lifted.then_some(EventKind::Lifted)));
                 let value = Confirmation::Confirmed(Confirmed { authenticator: id, recovery_codes });
                 Ok(Transition::new(Change::Write(next.write()), move || Committed { value, events }))
             }

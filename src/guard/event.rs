@@ -89,7 +89,7 @@ pub enum EventKind {
     Exhausted,
     /// An operator has had all codes up to now refused, after a backup was restored.
     Fenced,
-    /// An exhausted or strained guess budget was refilled: by a recovery code, or by an operator.
+    /// An exhausted guess budget was refilled, by a recovery code or a new authenticator; or an operator ended the waits.
     Lifted,
     /// A recovery code was used. Tell the user, and have them enrol a new authenticator.
     Recovered {

@@ -13,6 +13,9 @@ pub struct Limits {
     pub long_term: u64,
     pub per_day: u64,
     pub within: u64,
+    pub behind: u64,
+    pub ahead: u64,
+    pub look_ahead: u64,
 }
 
 /// What the user holds. `hotp` is unknown if the answer that told of it was lost.
@@ -123,10 +126,36 @@ pub type Prediction = (Result<Answer, GuardErrorKind>, Option<Option<State>>);
 
 pub const DAY: u64 = 86_400;
 
+impl Limits {
+    pub fn wait(self, failures: u64) -> u64 {
+        match failures {
+            failures if failures < self.free => 0,
+            failures => (self.first_wait << (failures - self.free).min(20)).min(self.longest_wait),
+        }
+    }
+}
+
 impl Budget {
+    /// Where the clock was set back by more than servers differ, what it counted ahead is as of now.
+    fn set_back(&mut self, now: u64) -> bool {
+        let (failed_at, level_at) = (self.failed_at, self.level_at);
+        if failed_at > now && failed_at - now > 3600 {
+            self.failed_at = now;
+        }
+        if level_at > now && level_at - now > DAY {
+            self.level_at = now;
+        }
+        (failed_at, level_at) != (self.failed_at, self.level_at)
+    }
+
+    fn drains_from(&self, now: u64) -> u64 {
+        let mut budget = self.clone();
+        budget.set_back(now);
+        if now < self.until { budget.level_at } else { self.until }
+    }
+
     fn level(&self, limits: Limits, now: u64) -> u64 {
-        let since = if now < self.until { self.level_at } else { self.until };
-        self.level.saturating_sub(now.saturating_sub(since).saturating_mul(limits.per_day))
+        self.level.saturating_sub(now.saturating_sub(self.drains_from(now)).saturating_mul(limits.per_day))
     }
 
     pub fn gate(&self, limits: Limits, now: u64) -> Gate {
@@ -134,38 +163,49 @@ impl Budget {
         if self.failures >= limits.consecutive {
             return Gate::Exhausted(None);
         }
-        let wait = match self.failures {
-            failures if failures < limits.free => 0,
-            failures => (limits.first_wait << (failures - limits.free).min(20)).min(limits.longest_wait),
-        };
-        let end = self.failed_at.min(now).saturating_add(wait);
+        let mut budget = self.clone();
+        budget.set_back(now);
+        let wait = limits.wait(self.failures);
+        let end = if wait > 0 { budget.failed_at.saturating_add(wait) } else { 0 };
         if level + DAY > limits.long_term * DAY {
             let wait = (level + DAY - limits.long_term * DAY).div_ceil(limits.per_day);
-            return Gate::Exhausted(Some(end.max(now.saturating_add(wait))));
+            return Gate::Exhausted(Some(end.max(self.drains_from(now).max(now).saturating_add(wait))));
         }
         if end > now { Gate::Throttled(end) } else { Gate::Open }
     }
 
+    fn lift(&mut self, limits: Limits, now: u64) {
+        if let Gate::Exhausted(_) = self.gate(limits, now) {
+            self.level = 0;
+        }
+        self.failures = 0;
+    }
+
     fn failed(&mut self, limits: Limits, now: u64) {
-        let level = self.level(limits, now) + DAY;
-        *self = Self { failures: self.failures + 1, failed_at: now, level, level_at: now, until: self.until.max(now) };
+        self.counted(limits, now);
+        (self.failures, self.failed_at, self.level) = (self.failures + 1, self.failed_at.max(now), self.level + DAY);
+    }
+
+    fn counted(&mut self, limits: Limits, now: u64) {
+        self.level = self.level(limits, now);
+        self.set_back(now);
+        (self.level_at, self.until) = (self.level_at.max(now), self.until.max(now));
     }
 
     fn succeeded(&mut self, limits: Limits, now: u64) {
-        let level = self.level(limits, now);
-        *self =
-            Self { failures: 0, failed_at: self.failed_at.min(now), level, level_at: now, until: self.until.max(now) };
+        self.counted(limits, now);
+        self.failures = 0;
     }
 }
 
 impl Authenticator {
-    fn window(&self, phone: &Phone, now: u64) -> (u64, u64) {
+    fn window(&self, limits: Limits, phone: &Phone, now: u64) -> (u64, u64) {
         match phone.period {
             Some(period) => {
                 let expected = (now / period).saturating_add_signed(self.offset);
-                (expected.saturating_sub(1), expected + 1)
+                (expected.saturating_sub(limits.behind), expected + limits.ahead)
             }
-            None => (self.next.saturating_sub(1), self.next + 5),
+            None => (self.next.saturating_sub(1), self.next + limits.look_ahead),
         }
     }
 
@@ -261,7 +301,6 @@ impl World<'_> {
         match typed {
             Typed::Malformed => refused(Refusal::Malformed),
             Typed::Recovery(text) => {
-                let exhausted = matches!(factor.budget.gate(self.limits, self.now), Gate::Exhausted(_));
                 let codes = factor.recovery.iter_mut().flat_map(|(codes, _)| codes);
                 let Some((_, used)) = codes.into_iter().find(|(code, _)| code.as_ref() == Some(text)) else {
                     return refused(Refusal::WrongCode);
@@ -269,12 +308,11 @@ impl World<'_> {
                 if std::mem::replace(used, true) {
                     return refused(Refusal::Replayed);
                 }
-                factor.budget.failures = 0;
-                factor.budget.level = if exhausted { 0 } else { factor.budget.level };
+                factor.budget.lift(self.limits, self.now);
                 (Ok(Answer::Recovered { left: factor.left() }), Some(Some(factor)))
             }
             Typed::Code(code) => self.attempt(factor, |one, phone| {
-                let (from, to) = one.window(phone, self.now);
+                let (from, to) = one.window(self.limits, phone, self.now);
                 phone.newest(&[code], from, to)
             }),
         }
@@ -320,10 +358,8 @@ impl World<'_> {
             Gate::Exhausted(retry_at) => Some(Refusal::Exhausted { retry_at }),
         };
         if let Some(reason) = barred {
-            let ahead = factor.budget.failed_at.max(factor.budget.level_at) > self.now;
-            factor.budget.failed_at = factor.budget.failed_at.min(self.now);
-            factor.budget.level_at = factor.budget.level_at.min(self.now);
-            return (Ok(Answer::Refused(reason)), ahead.then_some(Some(factor)));
+            let written = factor.budget.set_back(self.now);
+            return (Ok(Answer::Refused(reason)), written.then_some(Some(factor)));
         }
         let mut accepted = None;
         let mut replayed = false;
@@ -359,7 +395,7 @@ impl World<'_> {
             _ => return refused(Refusal::Malformed),
         };
         let phone = &self.phones[pending.one.phone];
-        let (from, to) = pending.one.window(phone, now);
+        let (from, to) = pending.one.window(self.limits, phone, now);
         let Some(counter) = phone.newest(&[code], from.max(pending.one.next), to) else {
             pending.tries += 1;
             factor.pending = Some(pending);
@@ -368,7 +404,7 @@ impl World<'_> {
         factor.active.retain(|one| Some(one.phone) != pending.replaces);
         factor.active.push(Authenticator { next: counter + 1, ..pending.one });
         factor.generation.1 += 1;
-        factor.budget = Budget::default();
+        factor.budget.lift(self.limits, self.now);
         let recovery_codes = factor.recovery.is_none();
         factor.recovery.get_or_insert((vec![(None, false); 10], self.primary));
         (Ok(Answer::Confirmed { recovery_codes }), Some(Some(factor)))
@@ -461,14 +497,14 @@ impl World<'_> {
             }
             Op::Lift => {
                 enrolled?;
-                factor.budget = Budget::default();
+                factor.budget.lift(self.limits, self.now);
             }
             Op::Fence => {
                 enrolled?;
                 for one in &mut factor.active {
                     let phone = &self.phones[one.phone];
                     if phone.period.is_some() {
-                        one.next = one.next.max(one.window(phone, self.now).1 + 1);
+                        one.next = one.next.max(one.window(self.limits, phone, self.now).1 + 1);
                     }
                 }
                 factor.generation.1 = factor.generation.1.wrapping_add(self.now).wrapping_add(1);
