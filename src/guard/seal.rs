@@ -90,7 +90,7 @@ impl Keyring {
     /// # Errors
     ///
     /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) if there is no entry, an id is used twice or not one, or a key
-    /// does not have 32 bytes.
+    /// is not base32 or does not have 32 bytes.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let mut keys: Vec<RingKey> = Vec::new();
         for entry in text.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty()) {
@@ -99,7 +99,8 @@ impl Keyring {
             if keys.iter().any(|key| key.id == id) {
                 return Err(Error::new(Cause::Keyring("two keys have one id")));
             }
-            let key = base32::decode(key)?;
+            // Where it is wrong, the error says by a position within the entry: of no use, and told of a key.
+            let key = base32::decode(key).map_err(|_| Error::new(Cause::Keyring("a key is not base32")))?;
             let key = <&[u8; 32]>::try_from(key.as_slice())
                 .map_err(|_| Error::new(Cause::Keyring("a key has 32 bytes, or 52 characters of base32")))?;
             keys.push(RingKey { id, seal: derive(key, b"keyfob 1 seal"), proof: derive(key, b"keyfob 1 proof") });
