@@ -202,7 +202,7 @@ impl Run {
             _ => Fault::None,
         };
         let faulted = match &fault {
-            Fault::Conflict(times) => (*times > ATTEMPTS).then_some(GuardErrorKind::Contended),
+            Fault::Conflict(times) => (*times >= ATTEMPTS).then_some(GuardErrorKind::Contended),
             Fault::Meanwhile(_) | Fault::None => None,
             _ => Some(GuardErrorKind::Store),
         };
