@@ -96,7 +96,7 @@ impl SecondFactor {
             return Err(GuardErrorKind::LastAuthenticator.into());
         }
         next.pending = None;
-        next.generation = next.generation.wrapping_add(1).max(1);
+        next.factors_changed();
         Ok(next.changed(context, EventKind::Revoked { authenticator: authenticator.clone() }, ()))
     }
 
@@ -121,7 +121,7 @@ impl SecondFactor {
         let mut next = self.clone();
         next.recovery = Some(set);
         next.pending = None;
-        next.generation = next.generation.wrapping_add(1).max(1);
+        next.factors_changed();
         Ok(next.changed(context, EventKind::RecoveryCodesRegenerated, codes))
     }
 
