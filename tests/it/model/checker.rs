@@ -322,11 +322,11 @@ impl Checker {
     fn adopt(&mut self, at: usize, call: &Call, mut next: Option<State>, seen: &mut Seen, record: Option<&[u8]>) {
         let lost = || record.map_or(Value::Null, |record| serde_json::from_slice::<Value>(record).unwrap());
         match (&call.op, &mut next) {
-            (Op::Enroll { hotp, .. }, Some(next)) => {
+            (Op::Enroll { hotp, odd, .. }, Some(next)) => {
                 // If the answer was lost, so is the secret.
                 let phone = seen.phone.take().unwrap_or_else(|| {
                     let id = lost()["pending"]["authenticator"]["id"].as_str().and_then(AuthenticatorId::new);
-                    let period = (!hotp).then_some(30);
+                    let period = (!hotp).then_some(if *odd { 60 } else { 30 });
                     Phone { id: id.unwrap(), hotp: None, period, counter: 0, ahead: 0 }
                 });
                 if let Some(pending) = &mut next.pending {
