@@ -35,37 +35,44 @@
 //!
 //! # Without a `Store`
 //!
-//! An application that keeps the record in a column of its own runs the same decisions itself:
+//! An application that keeps the record in a column of its own runs the same decisions itself. One function serves every
+//! flow:
 //!
 //! ```
-//! use keyfob::guard::{Change, Context, SecondFactor};
+//! use keyfob::guard::{Change, Context, GuardError, Proof, SecondFactor, Transition};
 //! use keyfob::store::Swap;
 //! use keyfob::{Keyring, Policy, Verdict};
-//! # struct Database(Option<(u64, Vec<u8>)>);
+//! # use std::error::Error;
+//! # #[derive(Default)]
+//! # struct Database { row: Option<(u64, Vec<u8>)>, last: u64 }
 //! # impl Database {
-//! #     fn select(&self) -> Option<(u64, Vec<u8>)> { self.0.clone() }
-//! #     fn update(&mut self, record: &[u8], version: Option<u64>) -> u64 {
-//! #         self.0 = Some((version.unwrap_or(0) + 1, record.to_vec())); 1
+//! #     fn select(&self) -> Option<(u64, Vec<u8>)> { self.row.clone() }
+//! #     fn change(&mut self, expected: Option<u64>, record: Option<&[u8]>) -> u64 {
+//! #         if self.row.as_ref().map(|(version, _)| *version) != expected { return 0 }
+//! #         self.last += 1;
+//! #         self.row = record.map(|record| (self.last, record.to_vec()));
+//! #         1
 //! #     }
-//! #     fn delete(&mut self, version: Option<u64>) -> u64 { self.0 = None; 1 }
+//! #     fn insert(&mut self, record: &[u8]) -> u64 { self.change(None, Some(record)) }
+//! #     fn update(&mut self, record: &[u8], version: u64) -> u64 { self.change(Some(version), Some(record)) }
+//! #     fn delete(&mut self, version: u64) -> u64 { self.change(Some(version), None) }
 //! # }
 //!
-//! fn verify(
-//!     database: &mut Database, keyring: &Keyring, policy: &Policy, typed: &str, now: u64,
-//! ) -> Result<Verdict, Box<dyn std::error::Error>> {
-//!     let context = Context::new("user-17", now, policy, keyring)?;
+//! fn transact<T>(
+//!     database: &mut Database, mut decide: impl FnMut(&SecondFactor) -> Result<Transition<T>, GuardError>,
+//! ) -> Result<T, Box<dyn Error>> {
 //!     for _ in 0..8 {
-//!         let row = database.select(); // SELECT version, record FROM second_factor WHERE account = 'user-17'
+//!         let row = database.select(); // SELECT version, record FROM second_factor WHERE account = ?
 //!         let version = row.as_ref().map(|(version, _)| *version);
-//!         let factor = SecondFactor::read(row.as_ref().map(|(_, record)| record.as_slice()))?;
-//!         let transition = factor.verify(&context, typed)?;
-//!         let changed = match transition.change() {
-//!             Change::None => 1,
-//!             Change::Write(record) => database.update(record, version), // ... WHERE account = 'user-17' AND version = ?
-//!             Change::Remove => database.delete(version),
+//!         let transition = decide(&SecondFactor::read(row.as_ref().map(|(_, record)| record.as_slice()))?)?;
+//!         let rows = match (transition.change(), version) {
+//!             (Change::None, _) | (Change::Remove, None) => 1,
+//!             (Change::Write(record), None) => database.insert(record), // INSERT ... ON CONFLICT DO NOTHING
+//!             (Change::Write(record), Some(version)) => database.update(record, version), // ... AND version = ?
+//!             (Change::Remove, Some(version)) => database.delete(version), // ... AND version = ?
 //!         };
-//!         let swap = if changed == 1 { Swap::Swapped } else { Swap::Conflict };
-//!         // database.commit()?;
+//!         // database.commit()?; only then:
+//!         let swap = if rows == 1 { Swap::Swapped } else { Swap::Conflict };
 //!         if let Ok(committed) = transition.committed(swap) {
 //!             committed.events.iter().for_each(|event| println!("{event}"));
 //!             return Ok(committed.value);
@@ -73,9 +80,39 @@
 //!     }
 //!     Err("too many at once".into())
 //! }
-//! # let keyring = Keyring::parse(&Keyring::generate_entry("2026", &mut rand::rngs::SysRng).unwrap()).unwrap();
-//! # let Verdict::Refused(_) = verify(&mut Database(None), &keyring, &Policy::default(), "123456", 0).unwrap() else { panic!() };
+//!
+//! fn verify(database: &mut Database, context: &Context<'_>, typed: &str) -> Result<Verdict, Box<dyn Error>> {
+//!     transact(database, |factor| factor.verify(context, typed))
+//! }
+//!
+//! fn disable(database: &mut Database, context: &Context<'_>, proof: &Proof) -> Result<(), Box<dyn Error>> {
+//!     transact(database, |factor| factor.disable(context, proof))
+//! }
+//! # use keyfob::guard::{Confirmation, Purpose, Randomness, Setup};
+//! # let keyring = Keyring::parse(&Keyring::generate_entry("2026", &mut rand::rngs::SysRng)?)?;
+//! # let (mut database, policy, random, t) = (Database::default(), Policy::default(), Randomness::default(), 1_900_000_000);
+//! # let context = Context::new("user-17", t, &policy, &keyring)?;
+//! # let enrolment = transact(&mut database, |factor| factor.enroll(&context, &random, &Setup::totp(), ("a", "b"), None))?;
+//! # let phone = |at| enrolment.uri().to_totp().unwrap().code_at(at).to_string();
+//! # let confirmation = transact(&mut database, |factor| factor.confirm(&context, &random, &phone(t)))?;
+//! # let Confirmation::Confirmed(_) = confirmation else { panic!() };
+//! # let context = Context::new("user-17", t + 30, &policy, &keyring)?;
+//! # let Verdict::Accepted(accepted) = verify(&mut database, &context, &phone(t + 30))? else { panic!() };
+//! # let Verdict::Refused(_) = verify(&mut database, &context, &phone(t + 30))? else { panic!() };
+//! # // A stale version is a conflict, before and after a removal.
+//! # let (stale, record) = database.select().unwrap();
+//! # assert_eq!((database.insert(&record), database.update(&record, stale - 1)), (0, 0));
+//! # disable(&mut database, &context, &accepted.prove(&context, &Purpose::DISABLE));
+//! # assert_eq!((database.select(), database.update(&record, stale)), (None, 0));
+//! # assert_eq!(database.insert(&record), 1);
+//! # assert!(database.select().unwrap().0 > stale);
+//! # Ok::<(), Box<dyn Error>>(())
 //! ```
+//!
+//! **A version is never given out twice**, not even after the row was removed: take it from a sequence or from a counter of
+//! all accounts, or keep the row and count on. An account that is enrolled anew must not meet the version of its former
+//! life, or a decision made then would be stored now. And **where there was no row, an insert that finds one has to change
+//! nothing**: one that replaces it (an upsert) overwrites what somebody else stored meanwhile.
 //!
 //! **The change must be committed in a transaction of its own, before the verdict is used, whatever the verdict is.** A
 //! refusal is a change, too: it counts a failure. Inside a transaction that a failed login rolls back, every guess is
@@ -144,7 +181,7 @@ use crate::store::{Store, Swap};
 ///
 /// // A second app. Each change takes a proof, made from a verification of its own.
 /// let Verdict::Accepted(accepted) = guard.verify("user-17", &shown(&first)).await? else { panic!() };
-/// let proof = guard.prove(&accepted, &Purpose::ADD)?;
+/// let proof = guard.prove(&accepted, &Purpose::ADD);
 /// let setup = Setup::totp().with_name("new phone")?;
 /// let second = guard.enroll_with("user-17", "alice@example.com", &setup, Some(&proof)).await?;
 /// let Confirmation::Confirmed(_) = guard.confirm("user-17", &shown(&second)).await? else { panic!() };
@@ -157,9 +194,9 @@ use crate::store::{Store, Swap};
 ///
 /// // The old phone goes, and in the end the second factor.
 /// let Verdict::Accepted(accepted) = guard.verify("user-17", &shown(&second)).await? else { panic!() };
-/// guard.revoke("user-17", first.authenticator(), &guard.prove(&accepted, &Purpose::REVOKE)?).await?;
+/// guard.revoke("user-17", first.authenticator(), &guard.prove(&accepted, &Purpose::REVOKE)).await?;
 /// let Verdict::Accepted(accepted) = guard.verify("user-17", &shown(&second)).await? else { panic!() };
-/// guard.disable("user-17", &guard.prove(&accepted, &Purpose::DISABLE)?).await?;
+/// guard.disable("user-17", &guard.prove(&accepted, &Purpose::DISABLE)).await?;
 /// assert!(!guard.status("user-17").await?.is_active());
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
@@ -169,7 +206,7 @@ use crate::store::{Store, Swap};
 /// All methods: [`GuardErrorKind::Account`] for a name that is not one, [`GuardErrorKind::Clock`] for a clock before 1970,
 /// [`GuardErrorKind::Store`] if the store failed, [`GuardErrorKind::Contended`] if eight swaps in a row were lost,
 /// [`GuardErrorKind::RecordInvalid`] and [`GuardErrorKind::RecordNewer`] for a record that cannot be used. An error
-/// lets nobody in.
+/// lets nobody in. Of an attempt (`verify`, `confirm`, `resync`) it is an event as well, [`EventKind::Failed`].
 pub struct Guard<S> {
     store: S,
     keyring: Keyring,
@@ -266,7 +303,7 @@ impl<S: Store> Guard<S> {
     ///
     /// As there, and as for every method.
     pub async fn confirm(&self, account: &str, typed: &str) -> Result<Confirmation, GuardError> {
-        self.transact(account, |factor, context| factor.confirm(context, &self.randomness, typed)).await
+        self.attempt(account, |factor, context| factor.confirm(context, &self.randomness, typed)).await
     }
 
     /// Decides on what the user typed, a code or a recovery code: [`SecondFactor::verify`].
@@ -279,52 +316,38 @@ impl<S: Store> Guard<S> {
     pub async fn verify(&self, account: &str, typed: &str) -> Result<Verdict, GuardError> {
         let mut old_key = false;
         let verdict = self
-            .transact(account, |factor, context| {
+            .attempt(account, |factor, context| {
                 old_key = factor.needs_resealing(context.keyring);
                 factor.verify(context, typed)
             })
             .await?;
-        if old_key && matches!(verdict, Verdict::Accepted(_)) {
+        if old_key
+            && matches!(verdict, Verdict::Accepted(_))
             // The user is in, and the next acceptance tries again.
-            let _ = self.reseal(account).await;
+            && let Err(error) = self.reseal(account).await
+        {
+            self.tell(account, EventKind::ResealFailed { kind: error.kind() });
         }
         Ok(verdict)
     }
 
-    /// Shows, for one purpose and some minutes, that a verification just succeeded. For a purpose of the application:
-    ///
-    /// ```
-    /// use keyfob::guard::{Accepted, GuardError, Proof, Purpose};
-    /// use keyfob::{Guard, store::Store};
-    ///
-    /// /// After a verification: text for the session.
-    /// fn allow(guard: &Guard<impl Store>, accepted: &Accepted, purpose: &Purpose) -> Result<String, GuardError> {
-    ///     Ok(guard.prove(accepted, purpose)?.token())
-    /// }
-    ///
-    /// /// Before the payment. `ProofRejected` means to ask for a code.
-    /// async fn pay(guard: &Guard<impl Store>, account: &str, token: &str) -> Result<(), GuardError> {
-    ///     let purpose = Purpose::application("transfer").expect("small letters");
-    ///     guard.check(account, &Proof::from_token(token)?, &purpose).await
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// None at present.
-    pub fn prove(&self, accepted: &Accepted, purpose: &Purpose) -> Result<Proof, GuardError> {
-        Proof::new(accepted, purpose, &self.keyring, self.policy.proof_lifetime())
+    /// Shows, for one purpose and some minutes, that a verification just succeeded: [`Accepted::prove`], with an example
+    /// at [`Proof`].
+    #[must_use]
+    pub fn prove(&self, accepted: &Accepted, purpose: &Purpose) -> Proof {
+        let (account, now) = (accepted.account(), accepted.at);
+        accepted.prove(&Context { account, now, policy: &self.policy, keyring: &self.keyring }, purpose)
     }
 
-    /// Whether a proof is good now, for a purpose of the application, as in the example of [`prove`](Self::prove). It
-    /// stays good.
+    /// Whether a proof is good now, for a purpose of the application: [`SecondFactor::check`], with an example at
+    /// [`Proof`]. It stays good.
     ///
     /// # Errors
     ///
     /// [`GuardErrorKind::ProofRejected`] if it is not, and as for every method.
     pub async fn check(&self, account: &str, proof: &Proof, purpose: &Purpose) -> Result<(), GuardError> {
         self.transact(account, |factor, context| {
-            proof.check(context, factor.generation(), purpose)?;
+            factor.check(context, proof, purpose)?;
             Ok(Transition::of((), Vec::new()))
         })
         .await
@@ -346,7 +369,7 @@ impl<S: Store> Guard<S> {
     ///
     /// As there, and as for every method.
     pub async fn resync(&self, account: &str, first: &str, second: &str) -> Result<Resynchronisation, GuardError> {
-        self.transact(account, |factor, context| factor.resync(context, first, second)).await
+        self.attempt(account, |factor, context| factor.resync(context, first, second)).await
     }
 
     /// Gives an authenticator another name: [`SecondFactor::rename`].
@@ -402,7 +425,7 @@ impl<S: Store> Guard<S> {
         self.transact(account, SecondFactor::operator_remove).await
     }
 
-    /// Refills the guess budget: [`SecondFactor::operator_lift`].
+    /// Ends the waits, and an exhausted guess budget: [`SecondFactor::operator_lift`].
     ///
     /// # Errors
     ///
@@ -429,6 +452,23 @@ impl<S: Store> Guard<S> {
         self.transact(account, |factor, context| factor.reseal(context, &self.randomness)).await
     }
 
+    /// One that is logged whatever comes of it.
+    async fn attempt<T>(
+        &self,
+        account: &str,
+        decide: impl FnMut(&SecondFactor, &Context<'_>) -> Result<Transition<T>, GuardError>,
+    ) -> Result<T, GuardError> {
+        let outcome = self.transact(account, decide).await;
+        if let Err(error) = &outcome {
+            self.tell(account, EventKind::Failed { kind: error.kind() });
+        }
+        outcome
+    }
+
+    fn tell(&self, account: &str, kind: EventKind) {
+        (self.events)(&Event::new(account, (self.clock)().unwrap_or(0), kind));
+    }
+
     /// Load, decide, swap; again if somebody else was faster, against what they left.
     async fn transact<T>(
         &self,
@@ -439,7 +479,7 @@ impl<S: Store> Guard<S> {
         // One moment for all rounds: waiting for a swap is no way into a later window.
         let context = Context::new(account, now, &self.policy, &self.keyring)?;
         let failed = |error: S::Error| GuardError::with_source(GuardErrorKind::Store, error);
-        for _ in 0..=RETRIES {
+        for _ in 0..ATTEMPTS {
             let loaded = self.store.load(account).await.map_err(failed)?;
             let (version, record) = loaded.unzip();
             let transition = decide(&SecondFactor::read(record.as_deref())?, &context)?;
@@ -496,6 +536,6 @@ impl<'a> Context<'a> {
     }
 }
 
-/// How many lost swaps are made up for. After the free failures every refusal is free of writes, so an attacker cannot
-/// keep this up.
-const RETRIES: u32 = 8;
+/// How many swaps may be lost. After the free failures every refusal is free of writes, so an attacker cannot keep this
+/// up.
+const ATTEMPTS: u32 = 8;

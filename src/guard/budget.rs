@@ -39,44 +39,74 @@ impl Budget {
         if self.failures >= policy.consecutive_failures() {
             return Gate::Exhausted { retry_at: None };
         }
-        // A failure in the future was made by a clock that ran ahead: it counts as made now, and waits stay bounded.
-        let retry_at = self.failed_at.min(now).saturating_add(policy.wait(self.failures));
+        let retry_at = match policy.wait(self.failures) {
+            0 => now,
+            wait => known(self.failed_at, now, SKEW).saturating_add(wait),
+        };
         let excess = (self.level_now(policy, now) + FAILURE).saturating_sub(policy.long_term_failures() * FAILURE);
         if excess > 0 {
-            let wait = excess.div_ceil(policy.forgiven_per_day());
-            return Gate::Exhausted { retry_at: Some(now.saturating_add(wait).max(retry_at)) };
+            let drained = self.drains_from(now).max(now).saturating_add(excess.div_ceil(policy.forgiven_per_day()));
+            return Gate::Exhausted { retry_at: Some(drained.max(retry_at)) };
         }
         if retry_at > now { Gate::Throttled { retry_at } } else { Gate::Open }
     }
 
-    /// The numbers as they are now, if some of them lie in the future. Stored, they make a wait end that would begin
-    /// anew with each look at the clock.
+    /// The numbers as they are now, if the clock was set back. Stored, they make a wait end that would begin anew with
+    /// each look at the clock.
     pub(crate) fn brought_back(&self, now: u64) -> Option<Self> {
-        (self.failed_at > now || self.level_at > now).then(|| Self {
-            failed_at: self.failed_at.min(now),
-            level_at: self.level_at.min(now),
-            ..*self
-        })
+        let (failed_at, level_at) = (known(self.failed_at, now, SKEW), known(self.level_at, now, DAY));
+        ((failed_at, level_at) != (self.failed_at, self.level_at)).then_some(Self { failed_at, level_at, ..*self })
+    }
+
+    /// By what no guesser has: a recovery code, a new authenticator, an operator. The waits end; the long-term count goes
+    /// on unless the budget is exhausted, or each such event would be as good as a hundred more guesses. Answers whether it
+    /// was.
+    pub(crate) fn lift(&mut self, policy: &Policy, now: u64) -> bool {
+        let exhausted = matches!(self.gate(policy, now), Gate::Exhausted { .. });
+        self.failures = 0;
+        if exhausted {
+            self.level = 0;
+        }
+        exhausted
     }
 
     /// After one more code was compared. `success` is a mask.
     pub(crate) fn charge(&mut self, policy: &Policy, now: u64, success: u64) {
         let level = self.level_now(policy, now);
+        let failed_at = known(self.failed_at, now, SKEW);
         self.failures = ct::select(success, 0, self.failures.saturating_add(1));
-        self.failed_at = ct::select(success, self.failed_at.min(now), now);
+        // Never back: the server whose clock is right would be open at once.
+        self.failed_at = ct::select(success, failed_at, failed_at.max(now));
         self.level = ct::select(success, level, level + FAILURE);
-        self.level_at = now;
+        self.level_at = known(self.level_at, now, DAY).max(now);
         self.until = self.until.max(now);
+    }
+
+    fn level_now(&self, policy: &Policy, now: u64) -> u64 {
+        let elapsed = now.saturating_sub(self.drains_from(now));
+        self.level.min(MAX_LEVEL).saturating_sub(elapsed.saturating_mul(policy.forgiven_per_day()))
     }
 
     /// No time passed between a moment in the future and now: nothing is forgiven for it. Nor is anything for the same
     /// time twice: of two servers, one with a clock that is far behind, the other would forgive the difference with each
-    /// failure that the first has counted.
-    fn level_now(&self, policy: &Policy, now: u64) -> u64 {
-        let elapsed = now.saturating_sub(if now >= self.until { self.until } else { self.level_at });
-        self.level.min(MAX_LEVEL).saturating_sub(elapsed.saturating_mul(policy.forgiven_per_day()))
+    /// failure that the first has counted. Once a clock has run far ahead, that is up to `level_at`, which for this does
+    /// not follow a server that lags by less than a day.
+    fn drains_from(&self, now: u64) -> u64 {
+        if now >= self.until { self.until } else { known(self.level_at, now, DAY) }
     }
 }
+
+/// A moment as it was stored. One that lies ahead by `most` or less was seen by a server whose clock is ahead of this
+/// one, and holds; if it lies further ahead, the clock was set back, and it counts as now, so that waits end.
+fn known(at: u64, now: u64, most: u64) -> u64 {
+    if at.saturating_sub(now) > most { now } else { at }
+}
+
+/// Seconds. A server that is further off than this refuses the codes of every app, and is noticed.
+const SKEW: u64 = 3600;
+/// Longer than for a wait: to pause the drain for so long costs a few failures of forgiveness, and keeps nobody out for
+/// good.
+const DAY: u64 = 86_400;
 
 /// One failure. A failure forgiven a day is one unit a second.
 pub(crate) const FAILURE: u64 = 86_400;

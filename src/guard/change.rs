@@ -9,7 +9,7 @@ use crate::algorithm::Algorithm;
 use crate::code::Digits;
 use crate::error::{Cause, Error};
 use crate::guard::Context;
-use crate::guard::budget::{Budget, Gate};
+use crate::guard::budget::Gate;
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::event::EventKind;
 use crate::guard::proof::{Proof, Purpose};
@@ -86,7 +86,7 @@ impl SecondFactor {
         authenticator: &AuthenticatorId,
         proof: &Proof,
     ) -> Result<Transition<()>, GuardError> {
-        proof.check(context, self.generation, &Purpose::REVOKE)?;
+        self.check(context, proof, &Purpose::REVOKE)?;
         let mut next = self.clone();
         next.active.retain(|one| one.id != *authenticator);
         if next.active.len() == self.active.len() {
@@ -96,7 +96,7 @@ impl SecondFactor {
             return Err(GuardErrorKind::LastAuthenticator.into());
         }
         next.pending = None;
-        next.generation = next.generation.wrapping_add(1).max(1);
+        next.factors_changed();
         Ok(next.changed(context, EventKind::Revoked { authenticator: authenticator.clone() }, ()))
     }
 
@@ -116,12 +116,12 @@ impl SecondFactor {
         if self.active.is_empty() {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
-        proof.check(context, self.generation, &Purpose::REGENERATE)?;
+        self.check(context, proof, &Purpose::REGENERATE)?;
         let (codes, set) = RecoverySet::generate(context, random)?;
         let mut next = self.clone();
         next.recovery = Some(set);
         next.pending = None;
-        next.generation = next.generation.wrapping_add(1).max(1);
+        next.factors_changed();
         Ok(next.changed(context, EventKind::RecoveryCodesRegenerated, codes))
     }
 
@@ -134,7 +134,7 @@ impl SecondFactor {
         if self.active.is_empty() {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
-        proof.check(context, self.generation, &Purpose::DISABLE)?;
+        self.check(context, proof, &Purpose::DISABLE)?;
         self.operator_remove(context)
     }
 
@@ -152,7 +152,7 @@ impl SecondFactor {
         Ok(Transition::new(Change::Remove, move || Committed { value: (), events }))
     }
 
-    /// Refills the guess budget: for an operator who knows that the guessing has ended.
+    /// Ends the waits, and refills the guess budget if it is exhausted: for an operator who knows that the guessing has ended.
     ///
     /// ```
     /// use keyfob::Guard;
@@ -180,7 +180,8 @@ impl SecondFactor {
         if self.active.is_empty() {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
-        let next = Self { budget: Budget::default(), ..self.clone() };
+        let mut next = self.clone();
+        next.budget.lift(context.policy, context.now);
         Ok(next.changed(context, EventKind::Lifted, ()))
     }
 

@@ -2,7 +2,6 @@
 
 use alloc::string::String;
 use alloc::vec;
-use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
@@ -265,7 +264,7 @@ impl SecondFactor {
         proof: Option<&Proof>,
     ) -> Result<Transition<Enrolment>, GuardError> {
         if !self.active.is_empty() {
-            proof.ok_or(GuardErrorKind::ProofRequired)?.check(context, self.generation, &Purpose::ADD)?;
+            self.check(context, proof.ok_or(GuardErrorKind::ProofRequired)?, &Purpose::ADD)?;
         }
         if setup.replaces.as_ref().is_some_and(|id| self.active.iter().all(|one| one.id != *id)) {
             return Err(GuardErrorKind::UnknownAuthenticator.into());
@@ -342,17 +341,17 @@ impl SecondFactor {
                 next.pending = None;
                 next.active.retain(|one| Some(&one.id) != pending.replaces.as_ref());
                 next.active.push(authenticator);
-                next.generation = next.generation.wrapping_add(1).max(1);
-                // A new factor begins with a full budget: the re-binding of NIST SP 800-63B-4, section 3.2.2. It took
-                // a proof, so no guesser gets here.
-                next.budget = crate::guard::budget::Budget::default();
+                next.factors_changed();
+                // The re-binding of NIST SP 800-63B-4, section 3.2.2. It took a proof, so no guesser gets here.
+                let lifted = next.budget.lift(context.policy, context.now);
                 let mut recovery_codes = None;
                 if next.recovery.is_none() {
                     let (codes, set) = RecoverySet::generate(context, random)?;
                     recovery_codes = Some(codes);
                     next.recovery = Some(set);
                 }
-                let events = context.events([EventKind::Confirmed { authenticator: id.clone() }]);
+                let confirmed = EventKind::Confirmed { authenticator: id.clone() };
+                let events = context.events([confirmed].into_iter().chain(lifted.then_some(EventKind::Lifted)));
                 let value = Confirmation::Confirmed(Confirmed { authenticator: id, recovery_codes });
                 Ok(Transition::new(Change::Write(next.write()), move || Committed { value, events }))
             }
@@ -436,24 +435,6 @@ impl Pending {
         let zone =
             zones.into_iter().find(|&zone| shows(one.algorithm, Some(period), context.now.saturating_add_signed(zone)));
         Ok(zone.map(Diagnosis::ClockOff))
-    }
-}
-
-impl RecoverySet {
-    pub(crate) fn generate(context: &Context<'_>, random: &Randomness) -> Result<(RecoveryCodes, Self), GuardError> {
-        let mut key = Zeroizing::new([0; 32]);
-        random.fill(&mut *key)?;
-        let (codes, hashes) = RecoveryCodes::generate(&key, random)?;
-        let id = AuthenticatorId::random(random)?;
-        let key = context.keyring.seal(&*key, &Owner::recovery(context.account, &id), random)?;
-        let codes_stored = hashes.into_iter().map(|hash| (hash, 0)).collect();
-        Ok((codes, Self { id, created: context.now, key, codes: codes_stored }))
-    }
-
-    pub(crate) fn open(&self, context: &Context<'_>) -> Result<Zeroizing<[u8; 32]>, GuardError> {
-        let opened: Zeroizing<Vec<u8>> = context.keyring.open(&self.key, &self.owner(context.account))?;
-        let key = <&[u8; 32]>::try_from(opened.as_slice()).map_err(|_| GuardErrorKind::SealBroken)?;
-        Ok(Zeroizing::new(*key))
     }
 }
 

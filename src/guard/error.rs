@@ -59,19 +59,20 @@ impl From<Error> for GuardError {
     }
 }
 
+/// What was refused, or the kind. What the store said is the source, and not repeated here.
 impl fmt::Display for GuardError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.kind.fmt(f)?;
         match &self.source {
-            Some(source) => write!(f, ": {source}"),
-            None => Ok(()),
+            Some(refused) if self.kind == GuardErrorKind::Invalid => refused.fmt(f),
+            _ => self.kind.fmt(f),
         }
     }
 }
 
 impl core::error::Error for GuardError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+        let source = self.source.as_deref()?;
+        if self.kind == GuardErrorKind::Invalid { source.source() } else { Some(source) }
     }
 }
 
@@ -81,11 +82,11 @@ impl core::error::Error for GuardError {
 pub enum GuardErrorKind {
     /// The name of the account is empty, longer than 255 bytes, or has control characters.
     Account,
-    /// The clock stands before 1970 or cannot be read.
+    /// The clock cannot be read or stands before 1970.
     Clock,
     /// Other requests changed the record each time before this one could. Try again later.
     Contended,
-    /// A name, a setting or an imported URI was refused; the source says which.
+    /// A name, a setting or an imported URI was refused; the message of the error says which.
     Invalid,
     /// The keyring has no key of the id that a secret was sealed under.
     KeyMissing,
@@ -101,7 +102,8 @@ pub enum GuardErrorKind {
     ProofRequired,
     /// There is no randomness to make a secret from.
     Randomness,
-    /// The record cannot be understood.
+    /// The record cannot be understood. Codes used since a backup are good again if it is restored:
+    /// [`SecondFactor::operator_fence`](crate::guard::SecondFactor::operator_fence) is for that.
     RecordInvalid,
     /// The record was written by a newer version of keyfob.
     RecordNewer,
@@ -121,27 +123,31 @@ impl fmt::Display for GuardErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Account => "the name of an account has 1 to 255 bytes and no control characters",
-            Self::Clock => "the clock stands before 1970; set it",
+            Self::Clock => "the clock cannot be read or stands before 1970; set it",
             Self::Contended => "other requests for this account came first each time; try again",
-            Self::Invalid => "a setting was refused",
+            Self::Invalid => "a name, a setting or an imported URI was refused; use another",
             Self::KeyMissing => {
                 "the keyring lacks the key that this secret was sealed under; add it back as an old key"
             }
             Self::LastAuthenticator => "this is the last authenticator; disable the second factor instead",
             Self::NoEnrolment => "no enrolment is waiting for its code; start one",
-            Self::NotEnrolled => "the account has no second factor",
+            Self::NotEnrolled => "the account has no second factor; enrol first",
             Self::ProofRejected => "the proof is of another account or purpose, is too old, or was used; verify again",
             Self::ProofRequired => "the account has a second factor; verify first and bring the proof",
-            Self::Randomness => "the source of randomness failed",
-            Self::RecordInvalid => "the stored record cannot be understood; restore it from a backup",
+            Self::Randomness => "the source of randomness failed; try again",
+            Self::RecordInvalid => {
+                "the stored record cannot be understood; restore it from a backup, then fence the account (operator_fence)"
+            }
             Self::RecordNewer => "the stored record is of a newer version of keyfob; update this server",
             Self::SealBroken => {
-                "a sealed secret does not open; the record or the key was changed, or is of another account"
+                "a sealed secret does not open; restore the key or the record, one was changed or is of another account"
             }
             Self::SecretInUse => "the account has an authenticator with this secret; revoke it first",
-            Self::Store => "the store failed, and whether the change took effect is unknown",
+            Self::Store => {
+                "the store failed; if this was a change, it may have taken effect: load again before telling anybody"
+            }
             Self::TooManyAuthenticators => "an account has at most eight authenticators; revoke one",
-            Self::UnknownAuthenticator => "the account has no authenticator of this id",
+            Self::UnknownAuthenticator => "the account has no authenticator of this id; see its status",
         })
     }
 }

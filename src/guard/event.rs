@@ -5,10 +5,11 @@ use alloc::string::String;
 use core::fmt;
 
 use crate::guard::enrolment::Diagnosis;
+use crate::guard::error::GuardErrorKind;
 use crate::guard::record::AuthenticatorId;
 use crate::guard::verify::{Method, Refusal};
 
-/// Something that happened to an account, after it was stored.
+/// Something that happened to an account, after it was stored; or an attempt that came to nothing.
 ///
 /// ```
 /// use keyfob::guard::{Event, EventKind};
@@ -51,7 +52,7 @@ impl Event {
         &self.account
     }
 
-    /// When, in Unix seconds.
+    /// When, in Unix seconds; 0 if the clock could not be read.
     #[must_use]
     pub const fn at(&self) -> u64 {
         self.at
@@ -111,9 +112,14 @@ pub enum EventKind {
     },
     /// The guess budget is used up. Somebody is guessing, and knows the password. Tell the user and an operator.
     Exhausted,
+    /// An attempt ended in an error. It let nobody in.
+    Failed {
+        /// Which. After [`GuardErrorKind::Store`] it may have been counted.
+        kind: GuardErrorKind,
+    },
     /// An operator has had all codes up to now refused, after a backup was restored.
     Fenced,
-    /// An exhausted or strained guess budget was refilled: by a recovery code, or by an operator.
+    /// An exhausted guess budget was refilled, by a recovery code or a new authenticator; or an operator ended the waits.
     Lifted,
     /// A recovery code was used. Tell the user, and have them enrol a new authenticator.
     Recovered {
@@ -134,6 +140,11 @@ pub enum EventKind {
     },
     /// What was sealed under an old key is sealed under the primary one now.
     Resealed,
+    /// What is sealed under an old key could not be sealed again after an acceptance. If it goes on, the old key has to stay.
+    ResealFailed {
+        /// Why.
+        kind: GuardErrorKind,
+    },
     /// An authenticator was resynchronised.
     Resynchronised {
         /// Which.

@@ -147,12 +147,13 @@ impl Policy {
         self.0.try_into()
     }
 
-    /// At most this is the probability that somebody who has everything but the secret guesses a code of one account
-    /// within this time, starting with a full budget: one TOTP authenticator with six digits.
+    /// An upper bound on the probability that somebody who has everything but the secret guesses a code of one account
+    /// within this time, starting with a full budget: one TOTP authenticator with six digits. What a recovery code, a new
+    /// authenticator or an operator refills when it is exhausted comes on top.
     ///
     /// It is the number of guesses the long-term budget lets through, times the codes that are right at one moment, in
     /// a million. [`Status::guess_probability`](crate::guard::Status::guess_probability) says it for the authenticators
-    /// that an account has. A recovery code that is used refills the budget.
+    /// that an account has.
     #[must_use]
     pub fn guess_probability(&self, within: Duration) -> f64 {
         self.probability(within, self.codes_of_totp() / 1e6)

@@ -3,14 +3,14 @@
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 
 use crate::base32;
 use crate::ct;
 use crate::guard::Context;
 use crate::guard::error::{GuardError, GuardErrorKind};
-use crate::guard::seal::{KeyId, Keyring};
+use crate::guard::record::SecondFactor;
+use crate::guard::seal::{KeyId, RingKey, message};
 use crate::guard::verify::Accepted;
 
 /// Shows that a second factor was verified a moment ago, for one purpose.
@@ -18,6 +18,57 @@ use crate::guard::verify::Accepted;
 /// It is bound to the account, the purpose, the state of the account's factors, and a short time; the change that it
 /// allows makes it void. [`token`](Self::token) is text for a form field or a session. Whoever holds the token and the
 /// user's session can use it, so keep it in the session, not in a link.
+///
+/// Without a [`Guard`](crate::Guard), [`Accepted::prove`] makes one, and the changes of [`SecondFactor`] take it:
+///
+/// ```
+/// use keyfob::guard::{Accepted, Change, Context, GuardError, Proof, Purpose, SecondFactor, Transition};
+///
+/// /// After the code: what the session keeps, as text.
+/// fn may_disable(context: &Context<'_>, accepted: &Accepted) -> String {
+///     accepted.prove(context, &Purpose::DISABLE).token()
+/// }
+///
+/// /// After the button. What it says is stored as after any decision.
+/// fn disable(context: &Context<'_>, factor: &SecondFactor, token: &str) -> Result<Transition<()>, GuardError> {
+///     factor.disable(context, &Proof::from_token(token)?)
+/// }
+///
+/// /// Something of your own that wants a fresh second factor.
+/// fn transfer(context: &Context<'_>, factor: &SecondFactor, token: &str) -> Result<(), GuardError> {
+///     let purpose = Purpose::application("transfer").expect("small letters");
+///     factor.check(context, &Proof::from_token(token)?, &purpose)
+/// }
+/// # use keyfob::guard::{Confirmation, Randomness, Setup};
+/// # use keyfob::{Keyring, Policy, Verdict, store::Swap};
+/// # fn swapped<T: 'static>(record: &mut Option<Vec<u8>>, transition: Transition<T>) -> T {
+/// #     match transition.change() {
+/// #         Change::None => {}
+/// #         Change::Write(bytes) => *record = Some(bytes.clone()),
+/// #         Change::Remove => *record = None,
+/// #     }
+/// #     transition.committed(Swap::Swapped).unwrap().value
+/// # }
+/// # let keyring = Keyring::parse(&Keyring::generate_entry("1", &mut rand::rngs::SysRng)?).unwrap();
+/// # let (policy, random) = (Policy::default(), Randomness::default());
+/// # let (mut record, mut context) = (None, Context::new("user-17", 1_900_000_000, &policy, &keyring)?);
+/// # let read = |record: &Option<Vec<u8>>| SecondFactor::read(record.as_deref());
+/// # let begun = read(&record)?.enroll(&context, &random, &Setup::totp(), ("Example", "al"), None)?;
+/// # let phone = swapped(&mut record, begun).uri().to_totp().unwrap();
+/// # let confirmed = read(&record)?.confirm(&context, &random, &phone.code_at(1_900_000_000).to_string())?;
+/// # let Confirmation::Confirmed(_) = swapped(&mut record, confirmed) else { panic!() };
+/// # context = Context::new("user-17", 1_900_000_030, &policy, &keyring)?;
+/// # let verified = read(&record)?.verify(&context, &phone.code_at(1_900_000_030).to_string())?;
+/// # let Verdict::Accepted(accepted) = swapped(&mut record, verified) else { panic!() };
+/// # let token = accepted.prove(&context, &Purpose::application("transfer").unwrap()).token();
+/// # transfer(&context, &read(&record)?, &token)?;
+/// # assert!(disable(&context, &read(&record)?, &token).is_err());
+/// # let token = may_disable(&context, &accepted);
+/// # let disabled = disable(&context, &read(&record)?, &token)?;
+/// # swapped(&mut record, disabled);
+/// # assert!(record.is_none());
+/// # Ok::<(), GuardError>(())
+/// ```
 #[derive(Clone)]
 pub struct Proof {
     purpose: String,
@@ -27,24 +78,48 @@ pub struct Proof {
     mac: [u8; 32],
 }
 
-impl Proof {
-    pub(crate) fn new(
-        accepted: &Accepted,
-        purpose: &Purpose,
-        keyring: &Keyring,
-        lifetime: u64,
-    ) -> Result<Self, GuardError> {
-        let mut proof = Self {
+impl Accepted {
+    /// Shows, for one purpose and for [`Policy::with_proof_lifetime`](crate::Policy::with_proof_lifetime), that this
+    /// verification just succeeded. Of the context, its policy and its primary key count.
+    #[must_use]
+    pub fn prove(&self, context: &Context<'_>, purpose: &Purpose) -> Proof {
+        let key = context.keyring.primary_key();
+        let mut proof = Proof {
             purpose: purpose.0.clone().into_owned(),
-            generation: accepted.generation,
-            expires: accepted.at.saturating_add(lifetime),
-            key: keyring.primary().clone(),
+            generation: self.generation,
+            expires: self.at.saturating_add(context.policy.proof_lifetime()),
+            key: key.id.clone(),
             mac: [0; 32],
         };
-        proof.mac = proof.expected(&accepted.account, keyring)?;
-        Ok(proof)
+        proof.mac = proof.expected(&self.account, key);
+        proof
     }
+}
 
+impl SecondFactor {
+    /// Whether a proof is good now, for a purpose of the application. It stays good. The changes of this type check
+    /// theirs themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`GuardErrorKind::ProofRejected`] if it is not.
+    pub fn check(&self, context: &Context<'_>, proof: &Proof, purpose: &Purpose) -> Result<(), GuardError> {
+        let left = proof.expires.saturating_sub(context.now);
+        // More time left than a proof has: the clock was set back since.
+        let timely = (1..=context.policy.proof_lifetime()).contains(&left);
+        // A key that is gone is no reason to alarm anybody about a token that somebody may have made up.
+        let key = context.keyring.key(&proof.key).ok_or(GuardErrorKind::ProofRejected)?;
+        let genuine = ct::mask(ct::eq(&proof.expected(context.account, key), &proof.mac).into());
+        // Whether a proof is one is the answer.
+        if ct::declassify(genuine) && timely && proof.generation == self.generation && proof.purpose == purpose.0 {
+            Ok(())
+        } else {
+            Err(GuardErrorKind::ProofRejected.into())
+        }
+    }
+}
+
+impl Proof {
     /// The proof as text.
     #[must_use]
     pub fn token(&self) -> String {
@@ -74,32 +149,8 @@ impl Proof {
         (proof.token() == token).then_some(proof)
     }
 
-    pub(crate) fn check(&self, context: &Context<'_>, generation: u64, purpose: &Purpose) -> Result<(), GuardError> {
-        let left = self.expires.saturating_sub(context.now);
-        // More time left than a proof has: the clock was set back since.
-        let timely = (1..=context.policy.proof_lifetime()).contains(&left);
-        let genuine = ct::mask(ct::eq(&self.expected(context.account, context.keyring)?, &self.mac).into());
-        // Whether a proof is one is the answer.
-        if ct::declassify(genuine) && timely && self.generation == generation && self.purpose == purpose.0 {
-            Ok(())
-        } else {
-            Err(GuardErrorKind::ProofRejected.into())
-        }
-    }
-
-    fn expected(&self, account: &str, keyring: &Keyring) -> Result<[u8; 32], GuardError> {
-        let mut message = Vec::with_capacity(128);
-        for part in [account, &self.purpose] {
-            message.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
-            message.extend_from_slice(part.as_bytes());
-        }
-        message.extend_from_slice(&self.generation.to_le_bytes());
-        message.extend_from_slice(&self.expires.to_le_bytes());
-        match keyring.proof_mac(&self.key, &message) {
-            // A key that is gone is no reason to alarm anybody about a token that somebody may have made up.
-            Err(error) if error.kind() == GuardErrorKind::KeyMissing => Err(GuardErrorKind::ProofRejected.into()),
-            other => other,
-        }
+    fn expected(&self, account: &str, key: &RingKey) -> [u8; 32] {
+        key.proof_mac(&message(&[account, &self.purpose], &[self.generation, self.expires]))
     }
 }
 

@@ -1,18 +1,19 @@
 //! One record per account: everything that a decision depends on and changes, so that one swap makes it atomic.
 
+mod json;
+mod stored;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
-use crate::ct;
-use crate::guard::budget::{Budget, MAX_FAILURES, MAX_LEVEL};
+use crate::guard::budget::Budget;
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::randomness::Randomness;
-use crate::guard::recovery::RecoveryCodes;
+use crate::guard::record::json::{Json, hex};
+use crate::guard::record::stored::{AnyVersion, Stored};
 use crate::guard::seal::{Keyring, Owner, Sealed};
 use crate::hotp::Hotp;
 use crate::key::Key;
@@ -69,6 +70,11 @@ impl SecondFactor {
     #[must_use]
     pub const fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// The factors are others from now on. Zero is for an account that has had none.
+    pub(crate) fn factors_changed(&mut self) {
+        self.generation = self.generation.wrapping_add(1).max(1);
     }
 
     /// The record as JSON. Every number that depends on a verdict has the same length whatever it is, and is written
@@ -277,238 +283,9 @@ impl fmt::Display for AuthenticatorId {
     }
 }
 
-/// The record as serde reads it, before its values are checked.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Stored<'a> {
-    v: u64,
-    generation: u64,
-    #[serde(borrow)]
-    active: Vec<StoredAuthenticator<'a>>,
-    #[serde(borrow)]
-    pending: Option<StoredPending<'a>>,
-    #[serde(borrow)]
-    recovery: Option<StoredRecovery<'a>>,
-    budget: StoredBudget,
-}
-
-#[derive(Deserialize)]
-struct AnyVersion {
-    v: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredAuthenticator<'a> {
-    id: &'a str,
-    // A name may have escapes, and is then not a part of the text.
-    name: String,
-    period: Option<Period>,
-    algorithm: Algorithm,
-    digits: Digits,
-    created: u64,
-    next: u64,
-    offset: i64,
-    lean: i64,
-    used: u64,
-    #[serde(borrow)]
-    secret: StoredSealed<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredSealed<'a> {
-    key: &'a str,
-    sealed: &'a str,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredPending<'a> {
-    #[serde(borrow)]
-    authenticator: StoredAuthenticator<'a>,
-    since: u64,
-    tries: u8,
-    replaces: Option<&'a str>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredRecovery<'a> {
-    id: &'a str,
-    created: u64,
-    #[serde(borrow)]
-    key: StoredSealed<'a>,
-    #[serde(borrow)]
-    codes: Vec<StoredCode<'a>>,
-}
-
-/// A pair, as ten objects would be most of the work of reading a record.
-#[derive(Deserialize)]
-struct StoredCode<'a>(&'a str, u64);
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredBudget {
-    failures: u64,
-    failed_at: u64,
-    level: u64,
-    level_at: u64,
-    until: u64,
-}
-
-impl Stored<'_> {
-    fn validated(self) -> Option<SecondFactor> {
-        let active = self.active.into_iter().map(StoredAuthenticator::validated).collect::<Option<Vec<_>>>()?;
-        let distinct =
-            active.iter().zip(1..).all(|(one, after)| active.iter().skip(after).all(|other| other.id != one.id));
-        let StoredBudget { failures, failed_at, level, level_at, until } = self.budget;
-        if active.len() > SecondFactor::MAX_AUTHENTICATORS || !distinct || failures > MAX_FAILURES || level > MAX_LEVEL
-        {
-            return None;
-        }
-        let pending = match self.pending {
-            Some(pending) => Some(pending.validated().filter(|pending| {
-                // Confirmed, it must leave a record that can be read.
-                let replaced = active.iter().any(|one| Some(&one.id) == pending.replaces.as_ref());
-                let room = replaced || active.len() < SecondFactor::MAX_AUTHENTICATORS;
-                room && active.iter().all(|one| one.id != pending.authenticator.id)
-            })?),
-            None => None,
-        };
-        let recovery = match self.recovery {
-            Some(recovery) => Some(recovery.validated()?),
-            None => None,
-        };
-        let budget = Budget { failures, failed_at, level, level_at, until };
-        Some(SecondFactor { generation: self.generation, active, pending, recovery, budget })
-    }
-}
-
-impl StoredAuthenticator<'_> {
-    fn validated(self) -> Option<Authenticator> {
-        let sane =
-            check_name(&self.name) && self.offset.unsigned_abs() <= MAX_OFFSET && self.lean.unsigned_abs() < LEANS;
-        // Counters have no clock to be off.
-        if !sane || (self.period.is_none() && (self.offset, self.lean) != (0, 0)) {
-            return None;
-        }
-        Some(Authenticator {
-            id: AuthenticatorId::new(self.id)?,
-            name: self.name,
-            period: self.period,
-            algorithm: self.algorithm,
-            digits: self.digits,
-            created: self.created,
-            next: self.next,
-            offset: self.offset,
-            lean: self.lean,
-            used: self.used,
-            secret: Sealed::new(self.secret.key, self.secret.sealed)?,
-        })
-    }
-}
-
-impl StoredPending<'_> {
-    fn validated(self) -> Option<Pending> {
-        let replaces = match self.replaces {
-            Some(id) => Some(AuthenticatorId::new(id)?),
-            None => None,
-        };
-        Some(Pending { authenticator: self.authenticator.validated()?, since: self.since, tries: self.tries, replaces })
-    }
-}
-
-impl StoredRecovery<'_> {
-    fn validated(self) -> Option<RecoverySet> {
-        let codes = self
-            .codes
-            .into_iter()
-            .map(|StoredCode(hash, used)| Some((unhex(hash)?, used)))
-            .collect::<Option<Vec<_>>>()?;
-        let set = RecoverySet {
-            id: AuthenticatorId::new(self.id)?,
-            created: self.created,
-            key: Sealed::new(self.key.key, self.key.sealed)?,
-            codes,
-        };
-        (set.codes.len() <= RecoveryCodes::COUNT).then_some(set)
-    }
-}
-
-/// Ten hashes are half of a record, so these two are loops that become vector instructions.
-fn hex(bytes: &[u8; 32]) -> [u8; 64] {
-    let mut text = [0; 64];
-    for ([high, low], byte) in text.as_chunks_mut().0.iter_mut().zip(bytes) {
-        (*high, *low) = (byte >> 4, byte & 15);
-    }
-    text.map(|nibble| nibble + if nibble < 10 { b'0' } else { b'a' - 10 })
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let text: &[u8; 64] = text.as_bytes().try_into().ok()?;
-    let valid = text.iter().fold(true, |all, digit| all & matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-    let nibbles = text.map(|digit| (digit & 15) + 9 * (digit >> 6));
-    let mut bytes = [0; 32];
-    for (byte, [high, low]) in bytes.iter_mut().zip(nibbles.as_chunks().0) {
-        *byte = (high << 4) | low;
-    }
-    valid.then_some(bytes)
-}
-
 /// Whether people can read it in a list.
 pub(crate) fn check_name(name: &str) -> bool {
     name.len() <= MAX_NAME && !name.contains(char::is_control)
-}
-
-/// JSON, written without looking at what the numbers are.
-struct Json(Vec<u8>);
-
-impl Json {
-    fn raw(&mut self, text: &str) {
-        self.0.extend_from_slice(text.as_bytes());
-    }
-
-    fn text(&mut self, text: &str) {
-        // Writing to a vector does not fail.
-        let _ = text.serialize(&mut serde_json::Serializer::new(&mut self.0));
-    }
-
-    /// A number that no verdict changes.
-    fn plain(&mut self, number: u64) {
-        let _ = number.serialize(&mut serde_json::Serializer::new(&mut self.0));
-    }
-
-    fn signed(&mut self, number: i64) {
-        self.fixed(ct::magnitude(number), ct::mask_negative(number));
-    }
-
-    /// A number in as many characters as the largest one, with white space before it, which JSON permits. `negative` is
-    /// a mask.
-    fn fixed(&mut self, number: u64, negative: u64) {
-        let mut text = [b' '; 21];
-        let mut rest = number;
-        // Masks: whether all digits are written, and the sign as well. A zero has one digit.
-        let mut written = 0;
-        let mut signed = 0;
-        for place in text.iter_mut().rev() {
-            let (quotient, digit) = ct::divide_by_ten(rest);
-            let sign = ct::select(negative & !signed, b'-'.into(), b' '.into());
-            *place = ct::select(written, sign, u64::from(b'0') | digit).to_le_bytes()[0];
-            signed |= written;
-            written |= ct::mask_same(quotient, 0);
-            rest = quotient;
-        }
-        self.0.extend_from_slice(&text);
-    }
-
-    fn sealed(&mut self, sealed: &Sealed) {
-        self.raw("{\"key\":");
-        self.text(sealed.key.as_str());
-        self.raw(",\"sealed\":\"");
-        self.raw(sealed.as_str());
-        self.raw("\"}");
-    }
 }
 
 const VERSION: u64 = 1;

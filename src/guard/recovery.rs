@@ -13,9 +13,11 @@ use core::fmt;
 use zeroize::Zeroizing;
 
 use crate::ct::{self, Piece};
-use crate::guard::error::GuardError;
+use crate::guard::Context;
+use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::randomness::Randomness;
-use crate::guard::seal::hmac_sha256;
+use crate::guard::record::{AuthenticatorId, RecoverySet};
+use crate::guard::seal::{Owner, hmac_sha256};
 
 /// New recovery codes, in the open: to be shown once, by whoever [confirms](crate::Guard::confirm) the first authenticator
 /// or [replaces](crate::Guard::regenerate_recovery_codes) them. Wiped on drop.
@@ -53,6 +55,24 @@ impl RecoveryCodes {
 impl fmt::Debug for RecoveryCodes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecoveryCodes").field("codes", &self.0.len()).finish_non_exhaustive()
+    }
+}
+
+impl RecoverySet {
+    pub(crate) fn generate(context: &Context<'_>, random: &Randomness) -> Result<(RecoveryCodes, Self), GuardError> {
+        let mut key = Zeroizing::new([0; 32]);
+        random.fill(&mut *key)?;
+        let (codes, hashes) = RecoveryCodes::generate(&key, random)?;
+        let id = AuthenticatorId::random(random)?;
+        let key = context.keyring.seal(&*key, &Owner::recovery(context.account, &id), random)?;
+        let codes_stored = hashes.into_iter().map(|hash| (hash, 0)).collect();
+        Ok((codes, Self { id, created: context.now, key, codes: codes_stored }))
+    }
+
+    pub(crate) fn open(&self, context: &Context<'_>) -> Result<Zeroizing<[u8; 32]>, GuardError> {
+        let opened: Zeroizing<Vec<u8>> = context.keyring.open(&self.key, &self.owner(context.account))?;
+        let key = <&[u8; 32]>::try_from(opened.as_slice()).map_err(|_| GuardErrorKind::SealBroken)?;
+        Ok(Zeroizing::new(*key))
     }
 }
 

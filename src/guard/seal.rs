@@ -54,15 +54,22 @@ use crate::totp::Period;
 /// server, never beside the database, its backups or its dumps.
 #[derive(Clone)]
 pub struct Keyring {
-    /// The primary key is the first.
-    keys: Vec<RingKey>,
+    primary: RingKey,
+    old: Vec<RingKey>,
 }
 
 #[derive(Clone)]
-struct RingKey {
-    id: KeyId,
+pub(crate) struct RingKey {
+    pub(crate) id: KeyId,
     seal: Zeroizing<[u8; 32]>,
     proof: Zeroizing<[u8; 32]>,
+}
+
+impl RingKey {
+    /// A MAC under a key of its own.
+    pub(crate) fn proof_mac(&self, message: &[u8]) -> [u8; 32] {
+        hmac_sha256(&self.proof, &[message])
+    }
 }
 
 impl Keyring {
@@ -83,7 +90,7 @@ impl Keyring {
     /// # Errors
     ///
     /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) if there is no entry, an id is used twice or not one, or a key
-    /// does not have 32 bytes.
+    /// is not base32 or does not have 32 bytes.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let mut keys: Vec<RingKey> = Vec::new();
         for entry in text.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty()) {
@@ -92,15 +99,15 @@ impl Keyring {
             if keys.iter().any(|key| key.id == id) {
                 return Err(Error::new(Cause::Keyring("two keys have one id")));
             }
-            let key = base32::decode(key)?;
+            // Where it is wrong, the error says by a position within the entry: of no use, and told of a key.
+            let key = base32::decode(key).map_err(|_| Error::new(Cause::Keyring("a key is not base32")))?;
             let key = <&[u8; 32]>::try_from(key.as_slice())
                 .map_err(|_| Error::new(Cause::Keyring("a key has 32 bytes, or 52 characters of base32")))?;
             keys.push(RingKey { id, seal: derive(key, b"keyfob 1 seal"), proof: derive(key, b"keyfob 1 proof") });
         }
-        if keys.is_empty() {
-            return Err(Error::new(Cause::Keyring("a keyring has at least one key")));
-        }
-        Ok(Self { keys })
+        let mut keys = keys.into_iter();
+        let primary = keys.next().ok_or(Error::new(Cause::Keyring("a keyring has at least one key")))?;
+        Ok(Self { primary, old: keys.collect() })
     }
 
     /// A new entry for [`parse`](Self::parse), with a random key. It is a secret.
@@ -123,13 +130,24 @@ impl Keyring {
 
     /// The id of the key under which everything new is sealed.
     #[must_use]
-    pub fn primary(&self) -> &KeyId {
-        // Never empty: `parse` sees to it.
-        self.keys.first().map_or(const { &KeyId(String::new()) }, |key| &key.id)
+    pub const fn primary(&self) -> &KeyId {
+        &self.primary.id
+    }
+
+    pub(crate) const fn primary_key(&self) -> &RingKey {
+        &self.primary
+    }
+
+    pub(crate) fn key(&self, id: &KeyId) -> Option<&RingKey> {
+        self.keys().find(|key| key.id == *id)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &RingKey> {
+        core::iter::once(&self.primary).chain(&self.old)
     }
 
     pub(crate) fn seal(&self, secret: &[u8], owner: &Owner<'_>, random: &Randomness) -> Result<Sealed, GuardError> {
-        let key = self.keys.first().ok_or(GuardErrorKind::KeyMissing)?;
+        let key = &self.primary;
         let mut bytes = vec![0; NONCE + secret.len() + TAG];
         let broken = || GuardError::new(GuardErrorKind::SealBroken);
         let (nonce, rest) = bytes.split_first_chunk_mut::<NONCE>().ok_or_else(broken)?;
@@ -145,7 +163,7 @@ impl Keyring {
     }
 
     pub(crate) fn open(&self, sealed: &Sealed, owner: &Owner<'_>) -> Result<Zeroizing<Vec<u8>>, GuardError> {
-        let key = self.key(&sealed.key)?;
+        let key = self.key(&sealed.key).ok_or(GuardErrorKind::KeyMissing)?;
         let broken = || GuardError::new(GuardErrorKind::SealBroken);
         let bytes = Base64Unpadded::decode_vec(&sealed.text).map_err(|_| broken())?;
         let (nonce, rest) = bytes.split_first_chunk::<NONCE>().ok_or_else(broken)?;
@@ -157,15 +175,6 @@ impl Keyring {
             return Err(broken());
         }
         Ok(secret)
-    }
-
-    /// A MAC under a key of its own, by the primary key or by the one that a proof names.
-    pub(crate) fn proof_mac(&self, id: &KeyId, message: &[u8]) -> Result<[u8; 32], GuardError> {
-        Ok(hmac_sha256(&self.key(id)?.proof, &[message]))
-    }
-
-    fn key(&self, id: &KeyId) -> Result<&RingKey, GuardError> {
-        self.keys.iter().find(|key| key.id == *id).ok_or(GuardErrorKind::KeyMissing.into())
     }
 }
 
@@ -180,7 +189,7 @@ fn unseal(key: &[u8; 32], nonce: &[u8; NONCE], associated: &[u8], content: &mut 
 /// The ids, the primary one first.
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.keys.iter().map(|key| &key.id)).finish()
+        f.debug_list().entries(self.keys().map(|key| &key.id)).finish()
     }
 }
 
@@ -234,18 +243,20 @@ impl<'a> Owner<'a> {
         Self { account, id: id.as_str(), purpose: "recovery", parameters: [0; 3] }
     }
 
-    /// Each part with its length before it, so that no two owners have one text.
     fn associated_data(&self, key: &KeyId) -> Vec<u8> {
-        let mut data = Vec::with_capacity(128);
-        for part in ["keyfob 1", self.account, self.id, self.purpose, key.as_str()] {
-            data.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
-            data.extend_from_slice(part.as_bytes());
-        }
-        for parameter in self.parameters {
-            data.extend_from_slice(&parameter.to_le_bytes());
-        }
-        data
+        message(&["keyfob 1", self.account, self.id, self.purpose, key.as_str()], &self.parameters)
     }
+}
+
+/// What is authenticated: each text with its length before it, so that no two lists of texts are one message.
+pub(crate) fn message(texts: &[&str], numbers: &[u64]) -> Vec<u8> {
+    let mut message = Vec::with_capacity(128);
+    for text in texts {
+        message.extend_from_slice(&u64::try_from(text.len()).unwrap_or(u64::MAX).to_le_bytes());
+        message.extend_from_slice(text.as_bytes());
+    }
+    numbers.iter().for_each(|number| message.extend_from_slice(&number.to_le_bytes()));
+    message
 }
 
 /// A nonce, a ciphertext and a tag in base64, and the key they need. A decision opens one of some, and writes all of them

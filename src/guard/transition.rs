@@ -17,9 +17,15 @@ use crate::store::Swap;
 /// Store what [`change`](Self::change) says, only if the record is still the one that the decision was made from, and
 /// hand the outcome to [`committed`](Self::committed). There is no other way to the answer:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0616
 /// # fn peek(transition: keyfob::guard::Transition<keyfob::Verdict>) {
 /// let verdict = transition.reveal; // private: a verdict that is read before it is stored can be had for free
+/// # }
+/// ```
+///
+/// ```
+/// # fn look(transition: keyfob::guard::Transition<keyfob::Verdict>, swap: keyfob::store::Swap) {
+/// let verdict = transition.committed(swap);
 /// # }
 /// ```
 ///

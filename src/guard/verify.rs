@@ -165,8 +165,7 @@ impl SecondFactor {
         }
         // Zero means unused.
         *used = context.now.max(1);
-        let lifted = matches!(self.budget.gate(context.policy, context.now), Gate::Exhausted { .. });
-        next.budget = Budget { failures: 0, level: if lifted { 0 } else { next.budget.level }, ..next.budget };
+        let lifted = next.budget.lift(context.policy, context.now);
         let left = next.recovery.as_ref().map_or(0, |recovery| recovery.left());
         let accepted = Accepted {
             account: context.account.into(),

@@ -139,7 +139,7 @@ impl World {
     pub fn prove(&self, phone: &mut Phone, purpose: &Purpose) -> Proof {
         self.pass(30);
         let accepted = self.verify(&phone.code(self.now())).unwrap();
-        self.guard.prove(&accepted, purpose).unwrap()
+        self.guard.prove(&accepted, purpose)
     }
 
     pub fn status(&self) -> Status {

@@ -3,12 +3,13 @@
 //! Scripted stores, one thread: every run is the same.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use futures_lite::future::{block_on, yield_now};
+use futures_lite::future::{block_on, or, yield_now};
 use keyfob::guard::{GuardErrorKind, Purpose, Refusal, Setup};
 use keyfob::store::{MemoryStore, Store, StoreError, Swap, Version};
 use keyfob::{KeyUri, Policy, Secret, Verdict};
@@ -43,7 +44,7 @@ fn after_lost_swaps_the_verdict_is_that_of_the_new_record() {
             assert_eq!(Answer::of(new.as_deref(), &policy, now, typed), expected, "{name}");
             let before = Answer::of(original.as_deref(), &policy, now, typed);
             assert_ne!(before, expected, "{name}: the record before would answer the same");
-            for lost in 1..=8 {
+            for lost in 1..8 {
                 // Changes that look like nothing, and then the one that counts.
                 let meddle = async |inner: &MemoryStore, swaps: usize| match swaps {
                     _ if swaps < lost => put(inner, original.as_deref()).await,
@@ -74,7 +75,7 @@ fn a_store_that_always_conflicts_gets_no_verdict() {
             let guarded = at(Script::new(copy(&store).await, meddle), now);
             assert_eq!(guarded.verify(&typed).await.unwrap_err().kind(), GuardErrorKind::Contended);
             let script = guarded.guard.store();
-            assert_eq!((script.loads.load(Ordering::SeqCst), script.swaps.load(Ordering::SeqCst)), (9, 9));
+            assert_eq!((script.loads.load(Ordering::SeqCst), script.swaps.load(Ordering::SeqCst)), (8, 8));
             assert_eq!(record(&script.inner).await, original);
         }
     });
@@ -100,6 +101,48 @@ fn an_unknown_outcome_is_no_verdict_and_no_second_try() {
             assert_eq!(guarded.verify(&guess).await.unwrap_err().kind(), GuardErrorKind::Store);
             let status = guarded.guard.status(ACCOUNT).await.unwrap();
             assert_eq!(status.consecutive_failures(), u64::from(commits), "commits: {commits}");
+        }
+    });
+}
+
+/// An application's time-out drops the future after any number of polls of a slow store: nothing is told, and the record is
+/// the one before or the one after. An answer is told only with the one after.
+#[test]
+fn an_attempt_that_is_given_up_was_made_or_not() {
+    block_on(async {
+        let (store, recovery_code, now) = enrolled().await;
+        let original = record(&store).await;
+        let guess = wrong(SEED, now).next().unwrap();
+        let refused = |reason| Answer::Refused(reason);
+        for (typed, first, again) in [
+            (code(SEED, now), Answer::Accepted, Refusal::Replayed),
+            (recovery_code, Answer::Accepted, Refusal::Replayed),
+            (guess, refused(Refusal::WrongCode), Refusal::WrongCode),
+        ] {
+            let (mut before, mut after) = (0, 0);
+            loop {
+                let slow = at(Slow(copy(&store).await), now);
+                let time_out = async {
+                    for _ in 0..before + after {
+                        yield_now().await;
+                    }
+                    None
+                };
+                let answer = or(async { Some(slow.verify(&typed).await.unwrap()) }, time_out).await;
+                let left = record(&slow.guard.store().0).await;
+                let then = Answer::of(left.as_deref(), &Policy::default(), now, &typed);
+                match (answer, left == original) {
+                    (None, true) => before += 1,
+                    (None, false) => after += 1,
+                    (Some(answer), false) => {
+                        assert_eq!((answer, then), (first, refused(again)));
+                        break;
+                    }
+                    (Some(answer), true) => panic!("{answer:?} was told, and nothing is stored"),
+                }
+                assert_eq!(then, if left == original { first } else { refused(again) });
+            }
+            assert!(before > PENDING && after >= PENDING, "{before} times before the swap, {after} after it");
         }
     });
 }
@@ -215,7 +258,7 @@ async fn becomes(store: &MemoryStore, now: u64, step: Step<'_>) -> Option<Vec<u8
                     let Verdict::Accepted(accepted) = guarded.guard.verify(ACCOUNT, &typed).await.unwrap() else {
                         panic!()
                     };
-                    guarded.guard.prove(&accepted, &purpose).unwrap()
+                    guarded.guard.prove(&accepted, &purpose)
                 }
             };
             let phone = guarded.guard.status(ACCOUNT).await.unwrap().authenticators()[0].id().clone();
@@ -289,6 +332,41 @@ impl<F: AsyncFn(&MemoryStore, usize) + Send + Sync> Store for Script<F> {
 
     async fn remove(&self, account: &str, expected: Version) -> Result<Swap, StoreError> {
         Ok(self.inner.remove(account, expected).await?)
+    }
+}
+
+/// A store that takes its time before and after whatever it does.
+struct Slow(MemoryStore);
+
+const PENDING: usize = 5;
+
+impl Slow {
+    async fn wait() {
+        for _ in 0..PENDING {
+            yield_now().await;
+        }
+    }
+}
+
+impl Store for Slow {
+    type Error = Infallible;
+
+    async fn load(&self, account: &str) -> Result<Option<(Version, Vec<u8>)>, Infallible> {
+        Self::wait().await;
+        let loaded = self.0.load(account).await;
+        Self::wait().await;
+        loaded
+    }
+
+    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, Infallible> {
+        Self::wait().await;
+        let swap = self.0.swap(account, expected, record).await;
+        Self::wait().await;
+        swap
+    }
+
+    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, Infallible> {
+        self.0.remove(account, expected).await
     }
 }
 

@@ -50,6 +50,7 @@ fn each_broken_store_is_caught() {
 #[test]
 fn racy_stores_are_caught() {
     if std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1) {
+        assert!(std::env::var_os("CI").is_none(), "on one processor threads meet too seldom; give the checks two");
         return report("skipped: on one processor threads meet too seldom");
     }
     let checks = 5;

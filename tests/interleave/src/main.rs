@@ -1,13 +1,13 @@
-//! Each lock of the store is a place where shuttle may go on with another thread: at random, or by priorities that
-//! change a few times (PCT), which meets a race of that depth with a known probability.
+//! Before and after each call of the store shuttle may go on with another thread: at random, or by priorities that change
+//! a few times (PCT), which meets a race of that depth with a known probability. Within a call `MemoryStore` has a lock
+//! of its own.
 //!
 //! What holds in all orders with a store that swaps must break in one with a store that looks first and writes then.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use keyfob::guard::{Confirmation, Refusal, Setup};
@@ -80,7 +80,7 @@ fn enrolled_anew(racy: bool) {
 }
 
 /// Why each was refused, if it was.
-fn at_once(guard: &Arc<Guard<Shelf>>, typed: [String; 3]) -> Vec<Option<Refusal>> {
+fn at_once(guard: &Arc<Guard<Scheduled>>, typed: [String; 3]) -> Vec<Option<Refusal>> {
     let attempts = typed.map(|typed| {
         let guard = guard.clone();
         thread::spawn(move || match block_on(guard.verify(ACCOUNT, &typed)).unwrap() {
@@ -92,7 +92,7 @@ fn at_once(guard: &Arc<Guard<Shelf>>, typed: [String; 3]) -> Vec<Option<Refusal>
 }
 
 /// Of an account whose phone has a fresh code.
-fn guard(racy: bool, policy: Policy) -> Arc<Guard<Shelf>> {
+fn guard(racy: bool, policy: Policy) -> Arc<Guard<Scheduled>> {
     // Made once, by threads that shuttle knows nothing of.
     static RECORD: LazyLock<Vec<u8>> = LazyLock::new(|| {
         futures_lite::future::block_on(async {
@@ -101,9 +101,9 @@ fn guard(racy: bool, policy: Policy) -> Arc<Guard<Shelf>> {
             guard.store().load(ACCOUNT).await.unwrap().unwrap().1
         })
     });
-    let records = Mutex::new(HashMap::from([(ACCOUNT.to_owned(), (0, RECORD.clone()))]));
-    let shelf = Shelf { racy, records, last: AtomicU64::new(0) };
-    Arc::new(Guard::new(shelf, keyring(), "Example Inc").with_policy(policy).with_clock(|| Some(NOW)))
+    let store = Scheduled { racy, gate: Mutex::new(()), inner: MemoryStore::new() };
+    assert_eq!(futures_lite::future::block_on(store.inner.swap(ACCOUNT, None, &RECORD)).unwrap(), Swap::Swapped);
+    Arc::new(Guard::new(store, keyring(), "Example Inc").with_policy(policy).with_clock(|| Some(NOW)))
 }
 
 async fn enrol(guard: &Guard<impl Store>, seed: u8, now: u64) {
@@ -121,46 +121,52 @@ fn keyring() -> Keyring {
     Keyring::parse("2026:GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZA").unwrap()
 }
 
-/// `MemoryStore`, with locks that shuttle sees.
-struct Shelf {
+/// `MemoryStore`, with a lock around its calls that shuttle sees.
+struct Scheduled {
     racy: bool,
-    records: Mutex<HashMap<String, (u64, Vec<u8>)>>,
-    last: AtomicU64,
+    gate: Mutex<()>,
+    inner: MemoryStore,
 }
 
-impl Shelf {
-    fn change(&self, account: &str, expected: Option<Version>, record: Option<&[u8]>) -> Swap {
-        let mut records = self.records.lock().unwrap();
-        if records.get(account).map(|(version, _)| Version::new(*version)) != expected {
-            return Swap::Conflict;
+impl Scheduled {
+    /// Others may come here.
+    fn pause(&self) {
+        drop(self.gate.lock().unwrap());
+    }
+
+    /// Under the version that is there by now, if the one that was there was expected.
+    async fn expected(&self, account: &str, expected: Option<Version>) -> Result<Option<Version>, Infallible> {
+        let version = async || Ok(self.inner.load(account).await?.map(|(version, _)| version));
+        self.pause();
+        if !self.racy || version().await? != expected {
+            return Ok(expected);
         }
-        if self.racy {
-            drop(records);
-            records = self.records.lock().unwrap();
-        }
-        let version = self.last.fetch_add(1, Ordering::SeqCst) + 1;
-        match record {
-            Some(record) => records.insert(account.to_owned(), (version, record.to_vec())),
-            None => records.remove(account),
-        };
-        Swap::Swapped
+        self.pause();
+        version().await
     }
 }
 
-impl Store for Shelf {
+impl Store for Scheduled {
     type Error = Infallible;
 
     async fn load(&self, account: &str) -> Result<Option<(Version, Vec<u8>)>, Infallible> {
-        let records = self.records.lock().unwrap();
-        Ok(records.get(account).map(|(version, record)| (Version::new(*version), record.clone())))
+        self.pause();
+        let loaded = self.inner.load(account).await;
+        self.pause();
+        loaded
     }
 
     async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, Infallible> {
-        Ok(self.change(account, expected, Some(record)))
+        let swap = self.inner.swap(account, self.expected(account, expected).await?, record).await;
+        self.pause();
+        swap
     }
 
     async fn remove(&self, account: &str, expected: Version) -> Result<Swap, Infallible> {
-        Ok(self.change(account, Some(expected), None))
+        match self.expected(account, Some(expected)).await? {
+            Some(version) => self.inner.remove(account, version).await,
+            None => Ok(Swap::Swapped),
+        }
     }
 }
 

@@ -80,8 +80,15 @@ fn a_hundred_in_a_row_are_the_end_until_it_is_lifted() {
     assert!(world.status().is_exhausted());
     block_on(world.guard.operator_lift(AL)).unwrap();
     assert!(!world.status().is_exhausted());
+    assert_eq!(world.record()["budget"]["level"], 0);
     world.pass(30);
     assert!(world.verify(&phone.code(world.now())).is_ok());
+
+    // One that is not exhausted is not refilled.
+    world.fail(&phone, 9);
+    let level = world.record()["budget"]["level"].clone();
+    block_on(world.guard.operator_lift(AL)).unwrap();
+    assert_eq!((world.status().consecutive_failures(), world.record()["budget"]["level"].clone()), (0, level));
 }
 
 #[test]
@@ -125,7 +132,8 @@ fn the_long_term_count_is_drained_by_time_alone() {
 
 #[test]
 fn a_clock_that_is_set_back_locks_nobody_out_and_gives_nothing_away() {
-    for back in [30, DAY, YEAR, 50 * YEAR] {
+    // A second more than an hour is no server that lags.
+    for back in [3601, DAY, YEAR, 50 * YEAR] {
         let (world, phone, _) = World::enrolled();
         world.fail(&phone, 8);
         let then = world.now();
@@ -140,8 +148,8 @@ fn a_clock_that_is_set_back_locks_nobody_out_and_gives_nothing_away() {
         world.pass(1);
         assert_eq!(world.verify(&phone.wrong(world.now())).unwrap_err(), Refusal::WrongCode);
         assert_eq!(world.status().consecutive_failures(), 9);
-        // Not for the time that was counted before.
-        let forgiven = 4 * if back < 240 { 240 - back } else { 240 };
+        // Not for the time that was counted before, nor for a day that may be another server's.
+        let forgiven = if back <= DAY { 0 } else { 4 * 240 };
         assert_eq!(level(&world), before - forgiven + DAY, "a leak was gained");
         // Codes of steps that are spent stay so, in the past and in the present.
         let spent = world.record()["active"][0]["next"].as_u64().unwrap() - 1;
@@ -197,6 +205,96 @@ fn clocks_that_are_far_apart_forgive_nothing_twice() {
         let _ = world.verify(&phone.wrong(world.now()));
     }
     assert!((100..=100 + 30 * 4).contains(&compared), "{compared}");
+}
+
+/// A wait is as long whichever server is asked, if they differ by an hour at most; further off, both counts still hold.
+#[test]
+fn a_server_that_lags_ends_no_wait() {
+    for lag in [1, 60, 1800, 3600, 7200] {
+        let (world, phone, _) = World::enrolled();
+        world.fail(&phone, 8);
+        let (now, before) = (world.now(), world.stored(AL));
+        let throttled = Refusal::Throttled { retry_at: now + 240 };
+        assert_eq!(world.verify(&phone.wrong(now)).unwrap_err(), throttled);
+        world.at(now - lag);
+        let there = world.verify(&phone.wrong(world.now())).unwrap_err();
+        world.at(now);
+        if lag > 3600 {
+            // As a clock that was set back: the wait begins anew there, and is over here.
+            assert_eq!(there, Refusal::Throttled { retry_at: now - lag + 240 });
+            assert_eq!(world.verify(&phone.wrong(now)).unwrap_err(), Refusal::WrongCode);
+            assert_eq!(world.status().consecutive_failures(), 9);
+            continue;
+        }
+        assert_eq!((there, world.stored(AL)), (throttled, before), "something was written for it");
+        assert_eq!(world.verify(&phone.wrong(now)).unwrap_err(), throttled);
+        // Nor does a failure that is counted there, once the wait is over, begin its wait earlier.
+        world.at(now + 240 + lag);
+        assert_eq!(world.verify(&phone.wrong(world.now())).unwrap_err(), Refusal::WrongCode);
+        let after = Refusal::Throttled { retry_at: now + 240 + lag + 480 };
+        world.at(now + 240);
+        assert_eq!(world.verify(&phone.wrong(world.now())).unwrap_err(), after);
+        world.edit(|record| record["budget"]["failures"] = 0.into());
+        assert_eq!(world.verify(&phone.wrong(world.now())).unwrap_err(), Refusal::WrongCode);
+        assert_eq!(world.record()["budget"]["failed_at"], now + 240 + lag);
+    }
+}
+
+/// Guesses at servers that lag, for thirty days, as many as are answered: all of them together stay within the total. In
+/// some of these lives a clock was ahead by a year, once.
+#[test]
+fn servers_whose_clocks_differ_share_one_total() {
+    for (lags, ahead) in [
+        (&[0, 60][..], false),
+        (&[0, 1800], false),
+        (&[0, 7200], false),
+        (&[0, DAY], false),
+        (&[0, 6 * 3600], true),
+        (&[6 * 3600, 0, 60], true),
+        (&[0, 6 * 3600, DAY], true),
+    ] {
+        let (world, phone, _) = World::enrolled();
+        let (begin, mut compared, mut former) = (world.now(), 0, Former::default());
+        let mut guess = |now: u64| {
+            world.at(now);
+            // The owner's logins end the waits.
+            world.edit(|record| record["budget"]["failures"] = 0.into());
+            former.guess(now);
+            let answer = world.verify(&phone.wrong(now));
+            compared += u32::from(answer.is_err_and(|reason| reason == Refusal::WrongCode));
+        };
+        if ahead {
+            guess(begin + YEAR);
+        }
+        for hour in 0..30 * 24 {
+            lags.iter().for_each(|lag| guess(begin + hour * 3600 - lag));
+        }
+        assert!((200..=100 + 30 * 4).contains(&compared), "{lags:?}: {compared}");
+        // The control: a count that goes back to the clock of whoever counts.
+        assert!(!ahead || former.compared > 300, "{lags:?}: {}", former.compared);
+    }
+}
+
+/// The long-term count, had a server that lags moved `level_at` back.
+#[derive(Default)]
+struct Former {
+    level: u64,
+    level_at: u64,
+    until: u64,
+    compared: u32,
+}
+
+impl Former {
+    fn guess(&mut self, now: u64) {
+        let since = if now >= self.until { self.until } else { self.level_at };
+        let level = self.level.saturating_sub(now.saturating_sub(since) * 4);
+        if level <= 99 * DAY {
+            (self.level, self.level_at, self.until) = (level + DAY, now, self.until.max(now));
+            self.compared += 1;
+        } else {
+            self.level_at = self.level_at.min(now);
+        }
+    }
 }
 
 #[test]
@@ -266,15 +364,16 @@ fn waits_are_bounded_and_end_whatever_was_counted_when() {
                 assert_eq!(world.status().retry_at(), None, "I10");
                 return Ok(());
             }
-            Refusal::Exhausted { .. } => (100 * DAY / u64::from(drain) + 1).max(a.max(b).into()),
-            Refusal::Throttled { .. } => a.max(b).into(),
+            // What another server has counted may lie ahead by a day, or an hour.
+            Refusal::Exhausted { .. } => DAY + (100 * DAY / u64::from(drain) + 1).max(a.max(b).into()),
+            Refusal::Throttled { .. } => 3600 + u64::from(a.max(b)),
             Refusal::WrongCode => return Ok(()),
             other => panic!("{other:?}"),
         };
         // By as many refusals as there are, each at the moment that the last one named, a code is compared. One more comes
         // where a clock gets to a moment that another has counted at before: nothing is forgiven twice.
         let mut begin = now;
-        for last in [longest, longest, a.max(b).into(), 0] {
+        for last in [longest, longest, 3600 + u64::from(a.max(b)), 0] {
             let Some(retry_at) = world.status().retry_at() else { break };
             assert!(last > 0 && retry_at > begin && retry_at - begin <= last, "I9: {retry_at} at {begin}");
             world.at(retry_at);

@@ -2,7 +2,7 @@ use futures_lite::future::block_on;
 use keyfob::guard::{Confirmation, Diagnosis, EventKind, GuardErrorKind, Method, Purpose, Refusal, Setup};
 use keyfob::{Algorithm, Digits, ErrorKind, Hotp, KeyUri, Period, Policy, Secret};
 
-use super::{AL, Phone, T, World, kind};
+use super::{AL, DAY, Phone, T, World, kind};
 
 #[test]
 fn a_new_authenticator_stands_beside_what_works() {
@@ -199,14 +199,24 @@ fn names_that_no_account_or_uri_can_have_are_refused() {
 }
 
 #[test]
-fn a_new_factor_begins_with_a_full_budget() {
-    // The re-binding of NIST SP 800-63B-4, section 3.2.2: it takes a proof, so no guesser gets here.
-    let (world, mut first, _) = World::enrolled();
-    world.fail(&first, 4);
-    let proof = world.prove(&mut first, &Purpose::ADD);
-    assert_ne!(world.record()["budget"]["level"], 0);
-    world.add(AL, &Setup::totp(), Some(&proof));
-    assert_eq!(world.record()["budget"]["level"], 0);
+fn a_new_factor_refills_the_budget_only_when_it_is_exhausted() {
+    // The re-binding of NIST SP 800-63B-4, section 3.2.2: it takes a proof, so no guesser gets here. But were each of
+    // them a hundred guesses more, somebody who changes phones would be guessed sooner than the policy says.
+    for exhausted in [false, true] {
+        let (world, mut first, _) = World::enrolled();
+        let proof = world.prove(&mut first, &Purpose::ADD);
+        let level = if exhausted { 100 * DAY } else { 99 * DAY };
+        world.edit(|record| record["budget"]["level"] = level.into());
+        world.edit(|record| record["budget"]["failures"] = 7.into());
+        assert_eq!(world.status().is_exhausted(), exhausted);
+        let mut second = Phone::of(&world.enroll(AL, &Setup::totp(), Some(&proof)).unwrap());
+        world.heard();
+        world.confirm(AL, &second.code(world.now()));
+        let kept = if exhausted { 0 } else { level };
+        assert_eq!(world.record()["budget"]["level"], kept, "guesses were refilled");
+        assert_eq!(world.heard().contains(&EventKind::Lifted), exhausted);
+        assert_eq!((world.status().consecutive_failures(), world.status().is_exhausted()), (0, false));
+    }
 }
 
 #[test]

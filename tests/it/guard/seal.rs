@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use base64ct::{Base64Unpadded, Encoding};
 use futures_lite::future::block_on;
 use keyfob::guard::{EventKind, GuardErrorKind, Purpose, Setup};
-use keyfob::{KeyUri, Keyring, Policy, Secret};
+use keyfob::{ErrorKind, KeyUri, Keyring, Policy, Secret};
 use serde_json::Value;
 
 use super::{AL, DAY, Phone, World, entry, keyring, kind};
@@ -254,10 +254,22 @@ fn a_keyring_is_read_strictly() {
     let short = a.strip_suffix(char::is_alphanumeric).unwrap();
     let long = "x".repeat(33);
     let key = a.split_once(':').unwrap().1;
-    for text in
-        ["", " , ", key, &format!("{a},{a}"), short, &format!("{a}AAAAAAAA"), &format!("{long}:{key}"), "a:", ":"]
-    {
+    let (symbol, padding) = (format!("{a}1"), a.replacen("A", "=", 1));
+    for text in [
+        "",
+        " , ",
+        key,
+        &format!("{a},{a}"),
+        short,
+        &format!("{a}AAAAAAAA"),
+        &format!("{long}:{key}"),
+        "a:",
+        ":",
+        &symbol,
+        &padding,
+    ] {
         let error = Keyring::parse(text).unwrap_err();
+        assert_eq!((error.kind(), error.position()), (ErrorKind::Keyring, None));
         assert!(!error.to_string().contains(&key[..20]));
     }
     for id in ["", " ", "a b", "ä", "a:b", "a~b", "a,b", &long] {

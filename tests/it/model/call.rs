@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_lite::future::block_on;
 use keyfob::guard::{AuthenticatorId, Confirmation, Proof, Randomness, Resynchronisation, Setup};
-use keyfob::{Guard, Hotp, Keyring, Policy, Verdict};
+use keyfob::{Algorithm, Digits, Guard, Hotp, KeyUri, Keyring, Period, Policy, Secret, Verdict};
 
 use super::checker::{Call, Seen};
 use super::oracle::{Answer, Op, Phone};
@@ -30,6 +30,16 @@ pub fn guard(
     });
     let guard = Guard::new(store.clone(), keyring, "Example").with_policy(policy.clone());
     Arc::new(guard.with_randomness(randomness).with_clock(move || *lock(&time)))
+}
+
+/// An authenticator of another system. No two have one secret.
+fn odd_one(hotp: bool, place: usize) -> KeyUri {
+    let secret = Secret::from_bytes(&[place as u64, 1, 2, 3].map(u64::to_be_bytes).concat()).unwrap();
+    let uri = match hotp {
+        true => KeyUri::hotp("Example", "al", &secret, 0).unwrap(),
+        false => KeyUri::totp("Example", "al", &secret).unwrap().with_period(Period::new(60).unwrap()).unwrap(),
+    };
+    uri.with_algorithm(Algorithm::Sha256).with_digits(Digits::Eight)
 }
 
 /// Carries a call out, and puts the answer into the words of the oracle.
@@ -69,12 +79,17 @@ pub fn run(guard: &Shared, name: &str, ids: &[AuthenticatorId], call: &Call, pro
             }
             Confirmation::Refused { refused, .. } => Answer::Refused(refused.reason()),
         }),
-        Op::Enroll { replaces, hotp, .. } => {
-            let setup = if *hotp { Setup::hotp() } else { Setup::totp() };
+        Op::Enroll { replaces, hotp, odd, .. } => {
+            let setup = match (odd, hotp) {
+                (true, _) => Setup::import(&odd_one(*hotp, ids.len())).unwrap(),
+                (_, true) => Setup::hotp(),
+                _ => Setup::totp(),
+            };
             let setup = replaces.map_or(setup.clone(), |phone| setup.replacing(id(phone)));
             block_on(guard.enroll_with(name, "al@example.com", &setup, proof)).map(|enrolment| {
                 let uri = enrolment.uri();
-                let hotp = Some(Hotp::new(uri.secret()));
+                let hotp = Hotp::with_algorithm(uri.secret(), uri.algorithm()).with_digits(uri.digits());
+                let hotp = Some(hotp);
                 let period = uri.period().map(|period| period.seconds().into());
                 let id = enrolment.authenticator().clone();
                 seen.phone = Some(Phone { id, hotp, period, counter: 0, ahead: 0 });

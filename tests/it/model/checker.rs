@@ -26,11 +26,11 @@ pub struct Seen {
     pub accepted: Option<Accepted>,
 }
 
-/// How the store took part: how many changes took effect, whether it was made to fail, and the record afterwards, if
+/// How the store took part: how many changes took effect, how it may make an answer fail, and the record afterwards, if
 /// nobody else has written since.
 pub struct Stored<'a> {
     pub applied: u32,
-    pub faulted: bool,
+    pub faulted: Option<GuardErrorKind>,
     pub record: Option<Option<&'a [u8]>>,
 }
 
@@ -42,9 +42,20 @@ pub struct Account {
     pub last: Option<Call>,
     /// Failures told of since the last success.
     failures: u64,
-    /// All of them, each a day's worth of seconds, less what the clock has forgiven since.
+    /// The latest of them by any clock that was not set back since.
+    failed_at: u64,
+    /// All of them, each a day's worth of seconds, less what the right clock has forgiven since.
     total: u64,
     clock: u64,
+}
+
+/// When something happened: by the clock of the server that was asked, and by the right one.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    pub server: Option<u64>,
+    pub right: u64,
+    /// By how much a second server lags.
+    pub lag: u64,
 }
 
 pub struct Checker {
@@ -90,12 +101,12 @@ impl Checker {
         &mut self,
         at: usize,
         call: &Call,
-        now: Option<u64>,
+        moment: Moment,
         seen: &mut Seen,
         stored: &Stored<'_>,
     ) -> Result<(), Violation> {
         self.count(call, &seen.outcome);
-        let Some(now) = now else {
+        let Some(now) = moment.server else {
             let right = seen.outcome == Err(GuardErrorKind::Clock) && stored.applied == 0;
             return if right { Ok(()) } else { Err(Violation("I6", format!("without a clock: {:?}", seen.outcome))) };
         };
@@ -110,10 +121,10 @@ impl Checker {
         };
         let (expected, next) = world.predict(self.accounts[at].state.as_ref(), &call.op);
         let old_key = self.accounts[at].state.as_ref().is_some_and(|state| state.old_key(self.primary));
-        let silent = stored.faulted && matches!(seen.outcome, Err(GuardErrorKind::Store | GuardErrorKind::Contended));
+        let silent = stored.faulted.is_some_and(|kind| seen.outcome == Err(kind));
         // Written, and nobody heard: as good as told, the same code must not be right once more.
         let outcome = if silent && stored.applied > 0 { &expected } else { &seen.outcome };
-        self.invariants(at, call, now, outcome)?;
+        self.invariants(at, call, (now, moment), outcome)?;
         self.writes(call, &seen.outcome, stored, old_key, next.is_some())?;
         if let Ok(answer) = &seen.outcome
             && let Some(record) = stored.record
@@ -130,7 +141,7 @@ impl Checker {
             if let Some(next) = next.as_mut().filter(|_| old_key && resealed && accepting(&seen.outcome)) {
                 next.reseal(self.primary, now);
             }
-            self.adopt(at, call, &expected, next, seen, record);
+            self.adopt(at, call, next, seen, record);
         }
         match stored.record {
             Some(record) if self.strict => self.same(at, record),
@@ -142,27 +153,38 @@ impl Checker {
         &mut self,
         at: usize,
         call: &Call,
-        now: u64,
+        (now, Moment { right, lag, .. }): (u64, Moment),
         outcome: &Result<Answer, GuardErrorKind>,
     ) -> Result<(), Violation> {
         let gate = self.gate(at, now);
         let account = &mut self.accounts[at];
-        let forward = now.saturating_sub(account.clock);
-        account.clock = now;
+        // Where the right clock was set back, a server that lags may be the first to see it.
+        let forward = right.checked_sub(account.clock).unwrap_or_else(|| {
+            account.failed_at = account.failed_at.min(right.saturating_sub(lag));
+            lag
+        });
+        account.clock = right;
         account.total = account.total.saturating_sub(forward.saturating_mul(self.limits.per_day));
         let Ok(answer) = outcome else { return Ok(()) };
 
         let guess = matches!(call.op, Op::Verify(Typed::Code(_)) | Op::Resync(..));
         let missed = guess && matches!(answer, Answer::Refused(Refusal::WrongCode | Refusal::Replayed));
+        let hit = matches!(answer, Answer::Accepted { .. } | Answer::Resynchronised { .. });
+        let wait = self.limits.wait(account.failures);
+        if (hit || missed) && wait > 0 && now < account.failed_at.saturating_add(wait) {
+            return Err(Violation("I4", format!("compared less than {wait} s after {}", account.failed_at)));
+        }
         if missed {
             account.failures += 1;
+            account.failed_at = account.failed_at.max(now);
             account.total += DAY;
-            if account.failures > self.limits.consecutive || account.total > self.limits.long_term * DAY {
+            // Where the server that lags counts first after all was forgiven, the other forgives its lag as well.
+            let most = self.limits.long_term * DAY + lag * self.limits.per_day;
+            if account.failures > self.limits.consecutive || account.total > most {
                 let text = format!("{} in a row, {} s in all", account.failures, account.total);
                 return Err(Violation("I3", text));
             }
         }
-        let hit = matches!(answer, Answer::Accepted { .. } | Answer::Resynchronised { .. });
         if hit || missed {
             match gate {
                 Gate::Open => {}
@@ -176,9 +198,16 @@ impl Checker {
                 }
             }
         }
+        let lifted = matches!(answer, Answer::Confirmed { .. } | Answer::Recovered { .. })
+            || (*answer == Answer::Done && matches!(call.op, Op::Lift));
+        if hit || lifted {
+            account.failures = 0;
+        }
+        if lifted && matches!(gate, Gate::Exhausted(_)) {
+            account.total = 0;
+        }
         match *answer {
             Answer::Accepted { phone, offset, .. } | Answer::Resynchronised { phone, offset } => {
-                account.failures = 0;
                 if self.gone.contains(&phone) {
                     return Err(Violation("I10", format!("authenticator {phone} is revoked")));
                 }
@@ -188,30 +217,24 @@ impl Checker {
                 }
                 self.spend(phone, counter)
             }
-            Answer::Confirmed { .. } => {
-                (account.failures, account.total) = (0, 0);
-                call.source.map_or(Ok(()), |(phone, counter)| self.spend(phone, counter))
-            }
+            Answer::Confirmed { .. } => call.source.map_or(Ok(()), |(phone, counter)| self.spend(phone, counter)),
             Answer::Recovered { .. } => {
-                account.failures = 0;
-                if let Gate::Exhausted(_) = gate {
-                    account.total = 0;
-                }
                 let Op::Verify(Typed::Recovery(code)) = &call.op else { return Ok(()) };
                 let fresh = self.spent.insert(code.clone());
                 if fresh { Ok(()) } else { Err(Violation("I7", "a recovery code was accepted again".into())) }
             }
-            Answer::Refused(Refusal::Throttled { retry_at }) => self.bounded(now, retry_at),
+            // Another server, whose clock is ahead by so much, may have counted.
+            Answer::Refused(Refusal::Throttled { retry_at }) => self.bounded(now, retry_at, 3600),
             Answer::Refused(Refusal::Exhausted { retry_at }) | Answer::Status { retry_at, .. } => {
-                self.bounded(now, retry_at.unwrap_or(now))
+                self.bounded(now, retry_at.unwrap_or(now), DAY)
             }
             _ => Ok(()),
         }
     }
 
-    fn bounded(&self, now: u64, retry_at: u64) -> Result<(), Violation> {
+    fn bounded(&self, now: u64, retry_at: u64, ahead: u64) -> Result<(), Violation> {
         let longest = self.limits.longest_wait.max(DAY.div_ceil(self.limits.per_day));
-        let bounded = retry_at >= now && retry_at - now <= longest;
+        let bounded = retry_at >= now && retry_at - now <= longest + ahead;
         if bounded { Ok(()) } else { Err(Violation("I9", format!("at {now}, wait until {retry_at}"))) }
     }
 
@@ -296,22 +319,14 @@ impl Checker {
         if carried { Ok(()) } else { Err(Violation("I5", format!("the record does not carry {answer:?}"))) }
     }
 
-    fn adopt(
-        &mut self,
-        at: usize,
-        call: &Call,
-        expected: &Result<Answer, GuardErrorKind>,
-        mut next: Option<State>,
-        seen: &mut Seen,
-        record: Option<&[u8]>,
-    ) {
+    fn adopt(&mut self, at: usize, call: &Call, mut next: Option<State>, seen: &mut Seen, record: Option<&[u8]>) {
         let lost = || record.map_or(Value::Null, |record| serde_json::from_slice::<Value>(record).unwrap());
         match (&call.op, &mut next) {
-            (Op::Enroll { hotp, .. }, Some(next)) => {
+            (Op::Enroll { hotp, odd, .. }, Some(next)) => {
                 // If the answer was lost, so is the secret.
                 let phone = seen.phone.take().unwrap_or_else(|| {
                     let id = lost()["pending"]["authenticator"]["id"].as_str().and_then(AuthenticatorId::new);
-                    let period = (!hotp).then_some(30);
+                    let period = (!hotp).then_some(if *odd { 60 } else { 30 });
                     Phone { id: id.unwrap(), hotp: None, period, counter: 0, ahead: 0 }
                 });
                 if let Some(pending) = &mut next.pending {
@@ -328,8 +343,7 @@ impl Checker {
             _ => {}
         }
         let account = &mut self.accounts[at];
-        let refills = next.is_none() || matches!(call.op, Op::Lift | Op::Confirm(_));
-        if refills && !matches!(expected, Ok(Answer::Refused(_))) {
+        if next.is_none() {
             (account.failures, account.total) = (0, 0);
         }
         let before = std::mem::replace(&mut account.state, next);

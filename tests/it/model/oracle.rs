@@ -1,19 +1,10 @@
 //! What the guard should answer, said a second time: with branches, early exits and no regard for time.
 
+mod budget;
+
+pub use budget::{Budget, DAY, Gate, Limits};
 use keyfob::Hotp;
 use keyfob::guard::{AuthenticatorId, GuardErrorKind, Purpose, Refusal};
-
-/// The limits, as numbers of their own.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    pub free: u64,
-    pub first_wait: u64,
-    pub longest_wait: u64,
-    pub consecutive: u64,
-    pub long_term: u64,
-    pub per_day: u64,
-    pub within: u64,
-}
 
 /// What the user holds. `hotp` is unknown if the answer that told of it was lost.
 pub struct Phone {
@@ -40,15 +31,6 @@ pub struct Pending {
     pub since: u64,
     pub tries: u8,
     pub replaces: Option<usize>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Budget {
-    pub failures: u64,
-    pub failed_at: u64,
-    pub level: u64,
-    pub level_at: u64,
-    pub until: u64,
 }
 
 /// Unless its answer was lost, and whether it was used.
@@ -85,7 +67,13 @@ pub struct Bound {
 pub enum Op {
     Confirm(Typed),
     Disable(Option<Bound>),
-    Enroll { replaces: Option<usize>, hotp: bool, proof: Option<Bound> },
+    /// `odd` is one that has its secret already, with another algorithm, length and period than most.
+    Enroll {
+        replaces: Option<usize>,
+        hotp: bool,
+        odd: bool,
+        proof: Option<Bound>,
+    },
     Fence,
     Lift,
     Regenerate(Option<Bound>),
@@ -111,61 +99,17 @@ pub enum Answer {
     Status { failures: u64, left: usize, active: usize, exhausted: bool, retry_at: Option<u64> },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Gate {
-    Exhausted(Option<u64>),
-    Open,
-    Throttled(u64),
-}
-
 /// The answer, and the record afterwards if it is written: `Some(None)` removes it.
 pub type Prediction = (Result<Answer, GuardErrorKind>, Option<Option<State>>);
 
-pub const DAY: u64 = 86_400;
-
-impl Budget {
-    fn level(&self, limits: Limits, now: u64) -> u64 {
-        let since = if now < self.until { self.level_at } else { self.until };
-        self.level.saturating_sub(now.saturating_sub(since).saturating_mul(limits.per_day))
-    }
-
-    pub fn gate(&self, limits: Limits, now: u64) -> Gate {
-        let level = self.level(limits, now);
-        if self.failures >= limits.consecutive {
-            return Gate::Exhausted(None);
-        }
-        let wait = match self.failures {
-            failures if failures < limits.free => 0,
-            failures => (limits.first_wait << (failures - limits.free).min(20)).min(limits.longest_wait),
-        };
-        let end = self.failed_at.min(now).saturating_add(wait);
-        if level + DAY > limits.long_term * DAY {
-            let wait = (level + DAY - limits.long_term * DAY).div_ceil(limits.per_day);
-            return Gate::Exhausted(Some(end.max(now.saturating_add(wait))));
-        }
-        if end > now { Gate::Throttled(end) } else { Gate::Open }
-    }
-
-    fn failed(&mut self, limits: Limits, now: u64) {
-        let level = self.level(limits, now) + DAY;
-        *self = Self { failures: self.failures + 1, failed_at: now, level, level_at: now, until: self.until.max(now) };
-    }
-
-    fn succeeded(&mut self, limits: Limits, now: u64) {
-        let level = self.level(limits, now);
-        *self =
-            Self { failures: 0, failed_at: self.failed_at.min(now), level, level_at: now, until: self.until.max(now) };
-    }
-}
-
 impl Authenticator {
-    fn window(&self, phone: &Phone, now: u64) -> (u64, u64) {
+    fn window(&self, limits: Limits, phone: &Phone, now: u64) -> (u64, u64) {
         match phone.period {
             Some(period) => {
                 let expected = (now / period).saturating_add_signed(self.offset);
-                (expected.saturating_sub(1), expected + 1)
+                (expected.saturating_sub(limits.behind), expected + limits.ahead)
             }
-            None => (self.next.saturating_sub(1), self.next + 5),
+            None => (self.next.saturating_sub(1), self.next + limits.look_ahead),
         }
     }
 
@@ -261,7 +205,6 @@ impl World<'_> {
         match typed {
             Typed::Malformed => refused(Refusal::Malformed),
             Typed::Recovery(text) => {
-                let exhausted = matches!(factor.budget.gate(self.limits, self.now), Gate::Exhausted(_));
                 let codes = factor.recovery.iter_mut().flat_map(|(codes, _)| codes);
                 let Some((_, used)) = codes.into_iter().find(|(code, _)| code.as_ref() == Some(text)) else {
                     return refused(Refusal::WrongCode);
@@ -269,12 +212,11 @@ impl World<'_> {
                 if std::mem::replace(used, true) {
                     return refused(Refusal::Replayed);
                 }
-                factor.budget.failures = 0;
-                factor.budget.level = if exhausted { 0 } else { factor.budget.level };
+                factor.budget.lift(self.limits, self.now);
                 (Ok(Answer::Recovered { left: factor.left() }), Some(Some(factor)))
             }
             Typed::Code(code) => self.attempt(factor, |one, phone| {
-                let (from, to) = one.window(phone, self.now);
+                let (from, to) = one.window(self.limits, phone, self.now);
                 phone.newest(&[code], from, to)
             }),
         }
@@ -320,10 +262,8 @@ impl World<'_> {
             Gate::Exhausted(retry_at) => Some(Refusal::Exhausted { retry_at }),
         };
         if let Some(reason) = barred {
-            let ahead = factor.budget.failed_at.max(factor.budget.level_at) > self.now;
-            factor.budget.failed_at = factor.budget.failed_at.min(self.now);
-            factor.budget.level_at = factor.budget.level_at.min(self.now);
-            return (Ok(Answer::Refused(reason)), ahead.then_some(Some(factor)));
+            let written = factor.budget.set_back(self.now);
+            return (Ok(Answer::Refused(reason)), written.then_some(Some(factor)));
         }
         let mut accepted = None;
         let mut replayed = false;
@@ -359,7 +299,7 @@ impl World<'_> {
             _ => return refused(Refusal::Malformed),
         };
         let phone = &self.phones[pending.one.phone];
-        let (from, to) = pending.one.window(phone, now);
+        let (from, to) = pending.one.window(self.limits, phone, now);
         let Some(counter) = phone.newest(&[code], from.max(pending.one.next), to) else {
             pending.tries += 1;
             factor.pending = Some(pending);
@@ -368,7 +308,7 @@ impl World<'_> {
         factor.active.retain(|one| Some(one.phone) != pending.replaces);
         factor.active.push(Authenticator { next: counter + 1, ..pending.one });
         factor.generation.1 += 1;
-        factor.budget = Budget::default();
+        factor.budget.lift(self.limits, self.now);
         let recovery_codes = factor.recovery.is_none();
         factor.recovery.get_or_insert((vec![(None, false); 10], self.primary));
         (Ok(Answer::Confirmed { recovery_codes }), Some(Some(factor)))
@@ -390,7 +330,7 @@ impl World<'_> {
         let enrolled = if factor.active.is_empty() { Err(GuardErrorKind::NotEnrolled) } else { Ok(()) };
         let has = |factor: &State, phone| factor.active.iter().any(|one| one.phone == phone);
         match op {
-            Op::Enroll { replaces, hotp: _, proof } => {
+            Op::Enroll { replaces, proof, .. } => {
                 if enrolled.is_ok() {
                     proof.as_ref().ok_or(GuardErrorKind::ProofRequired)?;
                     self.proved(&factor, &Purpose::ADD, proof.as_ref())?;
@@ -461,14 +401,14 @@ impl World<'_> {
             }
             Op::Lift => {
                 enrolled?;
-                factor.budget = Budget::default();
+                factor.budget.lift(self.limits, self.now);
             }
             Op::Fence => {
                 enrolled?;
                 for one in &mut factor.active {
                     let phone = &self.phones[one.phone];
                     if phone.period.is_some() {
-                        one.next = one.next.max(one.window(phone, self.now).1 + 1);
+                        one.next = one.next.max(one.window(self.limits, phone, self.now).1 + 1);
                     }
                 }
                 factor.generation.1 = factor.generation.1.wrapping_add(self.now).wrapping_add(1);

@@ -1,14 +1,16 @@
 //! Random lives of three accounts: users, guessers, operators, and whatever happens to servers.
 
+mod database;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use keyfob::Policy;
 use keyfob::guard::{GuardErrorKind, Proof, Purpose};
+use keyfob::{LookAhead, Policy, Window};
 
 use super::call::{Shared, guard, run};
-use super::checker::{Call, Checker, Stored, Violation};
-use super::oracle::{Answer, Bound, Gate, Limits, Op, Typed};
+use super::checker::{Call, Checker, Moment, Stored, Violation};
+use super::oracle::{Answer, Bound, DAY, Gate, Limits, Op, Typed};
 use super::store::{Broken, Fault, Faulty, lock};
 use crate::random::{Choices, Random};
 
@@ -20,6 +22,8 @@ pub struct Run {
     policy: Policy,
     randomness: Arc<Mutex<Random>>,
     check: Checker,
+    /// By how many seconds the clock of a second server lags.
+    lag: u64,
     proofs: VecDeque<(Proof, Bound)>,
     /// Where the clock returns to, and after how many steps.
     detour: Option<(u64, u64)>,
@@ -52,6 +56,9 @@ impl Run {
                 long_term: 100,
                 per_day: 4,
                 within: 20,
+                behind: 1,
+                ahead: 1,
+                look_ahead: 5,
             },
             1 => Limits {
                 free: 2,
@@ -61,6 +68,9 @@ impl Run {
                 long_term: 40,
                 per_day: 24,
                 within: 9,
+                behind: 0,
+                ahead: 0,
+                look_ahead: 0,
             },
             _ => Limits {
                 free: 3,
@@ -70,10 +80,19 @@ impl Run {
                 long_term: 12,
                 per_day: 3,
                 within: 45,
+                behind: 3,
+                ahead: 2,
+                look_ahead: 10,
             },
         };
+        let (first, longest) = match broken {
+            Some(Broken::Impatient) => (DAY, DAY),
+            _ => (limits.first_wait, limits.longest_wait),
+        };
         let policy = Policy::default()
-            .with_waits(limits.free as u8, limits.first_wait as u32, limits.longest_wait as u32)
+            .with_waits(limits.free as u8, first as u32, longest as u32)
+            .map(|policy| policy.with_window(Window::new(limits.behind as u8, limits.ahead as u8).unwrap()))
+            .map(|policy| policy.with_look_ahead(LookAhead::new(limits.look_ahead as u8).unwrap()))
             .and_then(|policy| policy.with_consecutive_failures(limits.consecutive as u8))
             .and_then(|policy| policy.with_long_term(limits.long_term as u8, limits.per_day as u8))
             .and_then(|policy| policy.with_resync_within(limits.within as u16))
@@ -83,8 +102,9 @@ impl Run {
         let store = Faulty::new(broken);
         let guard = guard(&store, &clock, &randomness, &policy, 0);
         let check = Checker::new(limits, broken.is_none(), &["al", "bo", "cy"]);
+        let lag = [0, 1, 60, 1800, 3600][random.below(5) as usize];
         let (proofs, trace) = (VecDeque::new(), VecDeque::new());
-        Self { random, clock, store, guard, policy, randomness, check, proofs, detour: None, trace }
+        Self { random, clock, store, guard, policy, randomness, check, lag, proofs, detour: None, trace }
     }
 
     pub fn counts(&self) -> &BTreeMap<String, u64> {
@@ -100,7 +120,7 @@ impl Run {
         self.tick(at);
         match self.random.below(100) {
             0 => self.rotate(),
-            1 | 2 if self.check.strict => return self.damage(at),
+            1 | 2 if self.check.strict || self.store.broken == Some(Broken::Heals) => return self.damage(at),
             3 | 4 => {
                 let account = &mut self.check.accounts[at];
                 account.snapshot = Some((self.store.bytes(&account.name), account.state.clone()));
@@ -183,29 +203,38 @@ impl Run {
             }
             _ => Fault::None,
         };
-        let faulted = !matches!(fault, Fault::None);
-        let now = *lock(&self.clock);
+        let faulted = match &fault {
+            Fault::Conflict(times) => (*times >= ATTEMPTS).then_some(GuardErrorKind::Contended),
+            Fault::Meanwhile(_) | Fault::None => None,
+            _ => Some(GuardErrorKind::Store),
+        };
+        let right = *lock(&self.clock);
+        // The second server.
+        let now = if self.random.below(4) == 0 { right.map(|right| right.saturating_sub(self.lag)) } else { right };
+        let moment = Moment { server: now, right: right.unwrap_or(0), lag: self.lag };
+        *lock(&self.clock) = now;
         *lock(&self.store.fault) = fault;
         *lock(&self.store.applied) = 0;
         let name = self.check.accounts[at].name.clone();
         let proof = self.token(&call.op);
         let mut seen = run(&self.guard, &name, &self.check.ids, &call, proof.as_ref());
+        *lock(&self.clock) = right;
         *lock(&self.store.fault) = Fault::None;
         let bytes = self.store.bytes(&name);
         if let (Some((mut seen, applied)), Some(other)) = (lock(&meanwhile).take(), others) {
             self.note(format!("{now:?} {name} meanwhile {other:?}: {:?}", seen.outcome));
             // It came first.
-            self.check.check(at, &other, now, &mut seen, &Stored { applied, faulted: false, record: None })?;
+            self.check.check(at, &other, moment, &mut seen, &Stored { applied, faulted: None, record: None })?;
         }
         let applied = *lock(&self.store.applied);
         self.note(format!("{now:?} {name} {call:?}: {:?}, {applied} written", seen.outcome));
         let generation = self.check.accounts[at].state.as_ref().map(|state| state.generation);
         let stored = Stored { applied, faulted, record: Some(bytes.as_deref()) };
-        self.check.check(at, &call, now, &mut seen, &stored)?;
+        self.check.check(at, &call, moment, &mut seen, &stored)?;
         if let (Some(accepted), Some(generation)) = (&seen.accepted, generation) {
             let purposes = [Purpose::ADD, Purpose::DISABLE, Purpose::REGENERATE, Purpose::REVOKE];
             for purpose in purposes {
-                let proof = self.guard.prove(accepted, &purpose).unwrap();
+                let proof = self.guard.prove(accepted, &purpose);
                 let expires = now.unwrap_or(0).saturating_add(300);
                 self.proofs.push_front((proof, Bound { account: at, purpose, generation, expires }));
             }
@@ -269,7 +298,8 @@ impl Run {
             78..=84 => {
                 let proof = self.proof(at, &Purpose::ADD)?;
                 let replaces = (self.random.below(4) == 0).then(|| self.phone(at));
-                simple(Op::Enroll { replaces, hotp: self.random.below(3) == 0, proof })
+                let (hotp, odd) = (self.random.below(3) == 0, self.random.below(3) == 0);
+                simple(Op::Enroll { replaces, hotp, odd, proof })
             }
             85..=92 => self.confirm(at),
             93 => simple(Op::Revoke(self.phone(at), self.proof(at, &Purpose::REVOKE)?)),
@@ -409,75 +439,10 @@ impl Run {
             _ => simple(Op::Rename(self.phone(at))),
         }
     }
-
-    /// Somebody writes to the database: what does not belong there does not open, and nothing is written over it.
-    fn damage(&mut self, at: usize) -> Result<(), Violation> {
-        let now = *lock(&self.clock);
-        let account = &self.check.accounts[at];
-        let name = account.name.clone();
-        let Some(bytes) = self.store.bytes(&name).filter(|_| now.is_some()) else { return Ok(()) };
-        let text = String::from_utf8(bytes.clone()).unwrap();
-        let active = account.state.as_ref().is_some_and(|state| !state.active.is_empty());
-        let other = (at + 1) % 3;
-        let open = |at| self.check.gate(at, now.unwrap()) == Gate::Open;
-        let mine = open(at);
-        let (damaged, kind) = match self.random.below(8) {
-            0 => (text[..self.random.below(text.len() as u64) as usize].into(), GuardErrorKind::RecordInvalid),
-            1 => (text.replacen("\"v\":1", "\"v\":2", 1), GuardErrorKind::RecordNewer),
-            2 => (text.replacen("\"v\":1", "\"w\":0,\"v\":1", 1), GuardErrorKind::RecordInvalid),
-            3 if mine => (text.replacen("\"digits\":6", "\"digits\":7", 1), GuardErrorKind::SealBroken),
-            4 if mine => (text.replacen("\"SHA1\"", "\"SHA256\"", 1), GuardErrorKind::SealBroken),
-            5 if mine && active => {
-                let place = text.find("\"sealed\":\"").unwrap() + 10 + self.random.below(50) as usize;
-                let letter = if text.as_bytes()[place] == b'A' { "B" } else { "A" };
-                let mut text = text;
-                text.replace_range(place..=place, letter);
-                (text, GuardErrorKind::SealBroken)
-            }
-            6 if mine => (text.replacen("\"id\":\"", "\"id\":\"z", 1), GuardErrorKind::SealBroken),
-            _ => {
-                let theirs = self.check.accounts[other].state.as_ref().is_some_and(|state| !state.active.is_empty());
-                if !theirs || !open(other) {
-                    return Ok(());
-                }
-                let moved = self.store.bytes(&self.check.accounts[other].name).unwrap();
-                (String::from_utf8(moved).unwrap(), GuardErrorKind::SealBroken)
-            }
-        };
-        if !active && kind == GuardErrorKind::SealBroken {
-            return Ok(());
-        }
-        let whose = if self.random.below(2) == 0 { at } else { other };
-        let call = self.right(whose);
-        self.store.put(&name, Some(damaged.as_bytes()));
-        *lock(&self.store.applied) = 0;
-        let seen = run(&self.guard, &name, &self.check.ids, &call, None);
-        let applied = *lock(&self.store.applied);
-        self.store.put(&name, Some(&bytes));
-        *self.check.counts.entry(format!("{kind:?}")).or_default() += 1;
-        if (&seen.outcome, applied) == (&Err(kind), 0) {
-            return Ok(());
-        }
-        Err(Violation("I8", format!("{:?} and {applied} written, not {kind:?}, from {damaged}", seen.outcome)))
-    }
-
-    /// A backup is restored, and the operator fences it.
-    fn restore(&mut self, at: usize) -> Result<(), Violation> {
-        let account = &mut self.check.accounts[at];
-        let Some((bytes, state)) = account.snapshot.clone() else { return Ok(()) };
-        if lock(&self.clock).is_none() {
-            return Ok(());
-        }
-        // Proofs of the time that is undone could be of the same generation as what comes.
-        account.state = state;
-        let name = account.name.clone();
-        self.store.put(&name, bytes.as_deref());
-        self.note(format!("{name} restored"));
-        self.perform(at, simple(Op::Fence), false)?;
-        self.check.restored(at);
-        Ok(())
-    }
 }
+
+/// So many swaps are lost before an attempt gives up.
+const ATTEMPTS: u8 = 8;
 
 fn simple(op: Op) -> Call {
     Call { op, typed: Default::default(), source: None }

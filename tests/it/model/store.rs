@@ -22,7 +22,7 @@ pub enum Fault {
     Then(Box<Fault>),
 }
 
-/// How a store is wrong.
+/// How a store is wrong, or another part of the world.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Broken {
     /// The version is not looked at.
@@ -33,8 +33,14 @@ pub enum Broken {
     ForgetsTotal,
     /// Recovery codes come back.
     ForgetsUse,
+    /// What somebody writes to the database has no effect, so what is damaged opens.
+    Heals,
+    /// The waits are longer than they were set to.
+    Impatient,
     /// Now and then nothing is written.
     Lost,
+    /// Counters and steps are as they were a little earlier.
+    Rewinds,
     /// A replica that is behind: what was revoked is there again.
     Stale,
     /// What was written is reported as a conflict.
@@ -70,6 +76,9 @@ impl Faulty {
 
     /// As nobody but an attacker or a backup does.
     pub fn put(&self, account: &str, record: Option<&[u8]>) {
+        if self.broken == Some(Broken::Heals) {
+            return;
+        }
         let version = block_on(self.inner.load(account)).unwrap().map(|(version, _)| version);
         let swap = match (record, version) {
             (Some(record), _) => block_on(self.inner.swap(account, version, record)),
@@ -148,6 +157,11 @@ impl Faulty {
                 let codes = value.pointer_mut("/recovery/codes").and_then(Value::as_array_mut);
                 for code in codes.into_iter().flatten() {
                     code[1] = json!(0);
+                }
+            }),
+            Some(Broken::Rewinds) => edit(|value| {
+                for one in value["active"].as_array_mut().into_iter().flatten() {
+                    one["next"] = json!(one["next"].as_u64().unwrap().saturating_sub(2));
                 }
             }),
             Some(Broken::Stale) => {

@@ -5,13 +5,14 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Mutex;
 
+use keyfob::guard::Refusal;
 use keyfob::store::{SqliteStore, Store, StoreError, Swap, Version};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous};
 
 use super::processes::{MARK, Worker, at, enroll};
 use crate::Random;
-use crate::guarded::{Answer, Guarded, Scratch, code, patient, record, report, scaled};
+use crate::guarded::{Answer, Guarded, Scratch, code, patient, record, report, scaled, wrong};
 
 #[test]
 fn no_acknowledged_acceptance_is_lost_by_a_kill() {
@@ -22,15 +23,17 @@ fn no_acknowledged_acceptance_is_lost_by_a_kill() {
     accepted.dedup();
     assert_eq!(accepted.len(), lives.acknowledged.len(), "a code was accepted twice");
     assert_eq!(lives.forgotten, [0; 0], "acknowledged codes are good again");
+    assert!(lives.refused > 0 && lives.uncharged == 0, "refusals were told and not charged");
     // What a kill takes away is the answer, of each of the two at most.
     let last = accepted.last().unwrap() + 1;
     assert!(last - accepted.len() <= 2 * kills, "{} of {last} codes were accepted", accepted.len());
-    report(&format!("{kills} kills: all of {} acceptances kept", accepted.len()));
+    report(&format!("{kills} kills: all of {} acceptances kept, and of {} refusals", accepted.len(), lives.refused));
 }
 
 #[test]
 fn a_store_that_writes_behind_loses_some() {
     let lives = lives("behind", "behind", 1, 10);
+    assert!(lives.uncharged > 0);
     let (lost, of) = (lives.forgotten.len(), lives.acknowledged.len());
     let mut different = lives.acknowledged;
     different.sort_unstable();
@@ -46,6 +49,9 @@ struct Lives {
     acknowledged: Vec<usize>,
     /// Those that the last record would accept again.
     forgotten: Vec<usize>,
+    /// How many refusals of wrong codes are in the logs, and after how many kills the last one was not in the record.
+    refused: usize,
+    uncharged: usize,
 }
 
 /// Workers that verify until they are killed at a random moment, again and again.
@@ -54,7 +60,9 @@ fn lives(name: &str, store: &str, workers: usize, kills: usize) -> Lives {
     let file = scratch.file("db");
     let first = enroll(&file).0;
     let mut random = Random(11);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut acknowledged: Vec<usize> = Vec::new();
+    let (mut refused, mut uncharged, mut latest) = (0, 0, 0);
     for life in 0..kills {
         // Back to where codes are spent, so that one whose acceptance was lost would be accepted again.
         let from = acknowledged.iter().max().map_or(0, |last| last.saturating_sub(2));
@@ -75,27 +83,38 @@ fn lives(name: &str, store: &str, workers: usize, kills: usize) -> Lives {
         for number in 0..workers {
             let log = std::fs::read_to_string(log(number)).unwrap_or_default();
             // A line that has no end was not synced.
-            acknowledged
-                .extend(log.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')?.parse::<usize>().ok()));
+            for line in log.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+                match line.strip_prefix("refused ") {
+                    None => acknowledged.push(line.parse::<usize>().unwrap()),
+                    Some(round) => (refused, latest) = (refused + 1, latest.max(round.parse::<usize>().unwrap())),
+                }
+            }
         }
+        // The latest moment at which anything was counted; the codes that are right come before the wrong ones.
+        let record: serde_json::Value = runtime.block_on(async {
+            let store = SqliteStore::open(&file).await.unwrap();
+            serde_json::from_slice(&record(&store).await.unwrap()).unwrap()
+        });
+        uncharged +=
+            usize::from(record["budget"]["until"].as_u64().unwrap() < at(first, latest) + LATER && refused > 0);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let record = runtime.block_on(async {
         let store = SqliteStore::open(&file).await.unwrap();
         let guarded = Guarded::new(store, patient());
         guarded.guard.operator_lift(crate::guarded::ACCOUNT).await.unwrap();
         record(guarded.guard.store()).await
     });
-    let replayed = Answer::Refused(keyfob::guard::Refusal::Replayed);
+    let replayed = Answer::Refused(Refusal::Replayed);
     let kept = |round: &usize| {
         let now = at(first, *round);
         Answer::of(record.as_deref(), &patient(), now, &code(1, now)) == replayed
     };
     let forgotten = acknowledged.iter().copied().filter(|round| !kept(round)).collect();
-    Lives { acknowledged, forgotten }
+    Lives { acknowledged, forgotten, refused, uncharged }
 }
 
-/// Verifies one code after the other, and writes each acceptance to a log before it tells of it. Until it is killed.
+/// Verifies one code after the other, a right one and a wrong one, and writes each answer to a log before it tells of it.
+/// Until it is killed.
 pub async fn run(guarded: &Guarded<impl Store>, settings: &str) {
     let mut settings = settings.splitn(3, ' ');
     let mut number = || settings.next().unwrap().parse::<u64>().unwrap();
@@ -107,9 +126,18 @@ pub async fn run(guarded: &Guarded<impl Store>, settings: &str) {
             log.write_all(format!("{round}\n").as_bytes()).unwrap();
             log.sync_data().unwrap();
         }
+        guarded.set(guarded.now() + LATER);
+        let guess = wrong(1, guarded.now()).next().unwrap();
+        if guarded.verify(&guess).await.is_ok_and(|answer| answer == Answer::Refused(Refusal::WrongCode)) {
+            log.write_all(format!("refused {round}\n").as_bytes()).unwrap();
+            log.sync_data().unwrap();
+        }
         println!("{MARK}{round}");
     }
 }
+
+/// From the right code of a round to the wrong one.
+const LATER: u64 = 3600;
 
 /// Acknowledges, and writes every eighth change: what a cache in front of a database does.
 pub struct Behind {

@@ -29,7 +29,7 @@ pub fn poison(rows: &mut Vec<Row>) {
             *errors.entry(name).or_default() += count.parse::<u64>().expect("a number");
         }
         let verdicts = errors.iter().map(|(name, count)| (*name, *count > 0));
-        rows.push(row("secrets as undefined memory (memcheck)", level.name, verdicts, 5, ""));
+        rows.push(row("secrets as undefined memory (memcheck)", level.name, verdicts, &[], ""));
     }
 }
 
@@ -62,7 +62,7 @@ pub fn trace(rows: &mut Vec<Row>) {
         "equal traces of instructions and addresses (lackey)",
         RELEASE.name,
         different.into_iter(),
-        4,
+        &[],
         ", 16 secrets",
     ));
 }
@@ -130,32 +130,34 @@ pub fn step(rows: &mut Vec<Row>) {
             "equal traces of the processor (single step)",
             level.name,
             different.into_iter(),
-            2,
+            &["control slice ==", "control indexed truncation", "control table base32"],
             ", 16 secrets",
         ));
     }
 }
 
-/// No cases but the controls may differ, and at least so many controls must.
+/// No cases but the controls may differ, and all controls must but for those that the method cannot see.
 fn row<'a>(
     how: &'static str,
     level: &str,
     verdicts: impl Iterator<Item = (&'a str, bool)>,
-    controls: usize,
+    unseen: &[&str],
     note: &str,
 ) -> Row {
-    let (mut cases, mut leaks, mut caught) = (0, Vec::new(), 0);
+    let (mut cases, mut leaks, mut caught, mut missed) = (0, Vec::new(), 0, Vec::new());
     for (name, leaky) in verdicts {
         match (name.starts_with("control"), leaky) {
-            (true, caught_it) => caught += usize::from(caught_it),
+            (true, true) => caught += 1,
+            (true, false) if unseen.contains(&name) => {}
+            (true, false) => missed.push(name),
             (false, true) => leaks.push(name),
             (false, false) => cases += 1,
         }
     }
     let result = if !leaks.is_empty() {
         Err(format!("leaks: {}", leaks.join("; ")))
-    } else if caught < controls {
-        Err(format!("caught only {caught} of its controls"))
+    } else if caught == 0 || !missed.is_empty() {
+        Err(format!("{caught} controls were caught, and not {}", missed.join("; ")))
     } else {
         Ok(format!("no trace of a secret; {caught} leaky controls caught"))
     };
@@ -183,7 +185,7 @@ pub fn code(rows: &mut Vec<Row>) {
         }
         assert_eq!(forbidden.len(), 8, "the functions are in the program: {forbidden:?}");
         let verdicts = forbidden.iter().map(|(name, found)| (*name, !found.is_empty()));
-        rows.push(row("no jump, call or division (objdump)", level.name, verdicts, 3, ""));
+        rows.push(row("no jump, call or division (objdump)", level.name, verdicts, &[], ""));
     }
 }
 
@@ -259,7 +261,7 @@ pub fn targets(rows: &mut Vec<Row>) {
             }
         }
         assert_eq!(found.len(), 7, "{target}: the functions are there: {found:?}");
-        rows.push(row("no conditional jump or division (LLVM)", target, found.into_iter(), 2, ""));
+        rows.push(row("no conditional jump or division (LLVM)", target, found.into_iter(), &[], ""));
     }
 }
 

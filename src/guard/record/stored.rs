@@ -1,0 +1,187 @@
+//! From JSON to a record: nothing is filled in by a default, and nothing is taken that a decision could not stand.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::Deserialize;
+
+use crate::algorithm::Algorithm;
+use crate::code::Digits;
+use crate::guard::budget::{Budget, MAX_FAILURES, MAX_LEVEL};
+use crate::guard::record::{
+    Authenticator, AuthenticatorId, LEANS, MAX_OFFSET, Pending, RecoverySet, SecondFactor, check_name,
+};
+use crate::guard::recovery::RecoveryCodes;
+use crate::guard::seal::Sealed;
+use crate::totp::Period;
+
+/// The record as serde reads it, before its values are checked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stored<'a> {
+    pub(super) v: u64,
+    generation: u64,
+    #[serde(borrow)]
+    active: Vec<StoredAuthenticator<'a>>,
+    #[serde(borrow)]
+    pending: Option<StoredPending<'a>>,
+    #[serde(borrow)]
+    recovery: Option<StoredRecovery<'a>>,
+    budget: StoredBudget,
+}
+
+#[derive(Deserialize)]
+pub(super) struct AnyVersion {
+    pub(super) v: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredAuthenticator<'a> {
+    id: &'a str,
+    // A name may have escapes, and is then not a part of the text.
+    name: String,
+    period: Option<Period>,
+    algorithm: Algorithm,
+    digits: Digits,
+    created: u64,
+    next: u64,
+    offset: i64,
+    lean: i64,
+    used: u64,
+    #[serde(borrow)]
+    secret: StoredSealed<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredSealed<'a> {
+    key: &'a str,
+    sealed: &'a str,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredPending<'a> {
+    #[serde(borrow)]
+    authenticator: StoredAuthenticator<'a>,
+    since: u64,
+    tries: u8,
+    replaces: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredRecovery<'a> {
+    id: &'a str,
+    created: u64,
+    #[serde(borrow)]
+    key: StoredSealed<'a>,
+    #[serde(borrow)]
+    codes: Vec<StoredCode<'a>>,
+}
+
+/// A pair, as ten objects would be most of the work of reading a record.
+#[derive(Deserialize)]
+struct StoredCode<'a>(&'a str, u64);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredBudget {
+    failures: u64,
+    failed_at: u64,
+    level: u64,
+    level_at: u64,
+    until: u64,
+}
+
+impl Stored<'_> {
+    pub(super) fn validated(self) -> Option<SecondFactor> {
+        let active = self.active.into_iter().map(StoredAuthenticator::validated).collect::<Option<Vec<_>>>()?;
+        let distinct =
+            active.iter().zip(1..).all(|(one, after)| active.iter().skip(after).all(|other| other.id != one.id));
+        let StoredBudget { failures, failed_at, level, level_at, until } = self.budget;
+        if active.len() > SecondFactor::MAX_AUTHENTICATORS || !distinct || failures > MAX_FAILURES || level > MAX_LEVEL
+        {
+            return None;
+        }
+        let pending = match self.pending {
+            Some(pending) => Some(pending.validated().filter(|pending| {
+                // Confirmed, it must leave a record that can be read.
+                let replaced = active.iter().any(|one| Some(&one.id) == pending.replaces.as_ref());
+                let room = replaced || active.len() < SecondFactor::MAX_AUTHENTICATORS;
+                room && active.iter().all(|one| one.id != pending.authenticator.id)
+            })?),
+            None => None,
+        };
+        let recovery = match self.recovery {
+            Some(recovery) => Some(recovery.validated()?),
+            None => None,
+        };
+        let budget = Budget { failures, failed_at, level, level_at, until };
+        Some(SecondFactor { generation: self.generation, active, pending, recovery, budget })
+    }
+}
+
+impl StoredAuthenticator<'_> {
+    fn validated(self) -> Option<Authenticator> {
+        let sane =
+            check_name(&self.name) && self.offset.unsigned_abs() <= MAX_OFFSET && self.lean.unsigned_abs() < LEANS;
+        // Counters have no clock to be off.
+        if !sane || (self.period.is_none() && (self.offset, self.lean) != (0, 0)) {
+            return None;
+        }
+        Some(Authenticator {
+            id: AuthenticatorId::new(self.id)?,
+            name: self.name,
+            period: self.period,
+            algorithm: self.algorithm,
+            digits: self.digits,
+            created: self.created,
+            next: self.next,
+            offset: self.offset,
+            lean: self.lean,
+            used: self.used,
+            secret: Sealed::new(self.secret.key, self.secret.sealed)?,
+        })
+    }
+}
+
+impl StoredPending<'_> {
+    fn validated(self) -> Option<Pending> {
+        let replaces = match self.replaces {
+            Some(id) => Some(AuthenticatorId::new(id)?),
+            None => None,
+        };
+        Some(Pending { authenticator: self.authenticator.validated()?, since: self.since, tries: self.tries, replaces })
+    }
+}
+
+impl StoredRecovery<'_> {
+    fn validated(self) -> Option<RecoverySet> {
+        let codes = self
+            .codes
+            .into_iter()
+            .map(|StoredCode(hash, used)| Some((unhex(hash)?, used)))
+            .collect::<Option<Vec<_>>>()?;
+        let set = RecoverySet {
+            id: AuthenticatorId::new(self.id)?,
+            created: self.created,
+            key: Sealed::new(self.key.key, self.key.sealed)?,
+            codes,
+        };
+        (set.codes.len() <= RecoveryCodes::COUNT).then_some(set)
+    }
+}
+
+/// As `hex` of `json.rs`.
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let text: &[u8; 64] = text.as_bytes().try_into().ok()?;
+    let valid = text.iter().fold(true, |all, digit| all & matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    let nibbles = text.map(|digit| (digit & 15) + 9 * (digit >> 6));
+    let mut bytes = [0; 32];
+    for (byte, [high, low]) in bytes.iter_mut().zip(nibbles.as_chunks().0) {
+        *byte = (high << 4) | low;
+    }
+    valid.then_some(bytes)
+}
