@@ -1,5 +1,7 @@
 //! Random lives of three accounts: users, guessers, operators, and whatever happens to servers.
 
+// `fuzz` includes this file by its path, and then would look elsewhere.
+#[path = "script/database.rs"]
 mod database;
 
 use std::collections::{BTreeMap, VecDeque};
