@@ -268,15 +268,15 @@ impl<S: Store> Guard<S> {
         &self.store
     }
 
-    /// Begins the enrolment of the account's first authenticator, an app: [`SecondFactor::enroll`]. `label` is what the
-    /// app shows beside the issuer, often the mail address.
+    /// Begins the enrolment of the account's first authenticator, an app: [`SecondFactor::enroll`]. `account_name` is
+    /// what the app shows beside the issuer, often the mail address.
     ///
     /// # Errors
     ///
     /// [`GuardErrorKind::ProofRequired`] if the account has a second factor, [`GuardErrorKind::Invalid`] for a name that
     /// no URI can carry, and as for every method.
-    pub async fn enroll(&self, account: &str, label: &str) -> Result<Enrolment, GuardError> {
-        self.enroll_with(account, label, &Setup::totp(), None).await
+    pub async fn enroll(&self, account: &str, account_name: &str) -> Result<Enrolment, GuardError> {
+        self.enroll_with(account, account_name, &Setup::totp(), None).await
     }
 
     /// Begins the enrolment of any authenticator: [`SecondFactor::enroll`].
@@ -287,12 +287,12 @@ impl<S: Store> Guard<S> {
     pub async fn enroll_with(
         &self,
         account: &str,
-        label: &str,
+        account_name: &str,
         setup: &Setup,
         proof: Option<&Proof>,
     ) -> Result<Enrolment, GuardError> {
         self.transact(account, |factor, context| {
-            factor.enroll(context, &self.randomness, setup, (&self.issuer, label), proof)
+            factor.enroll(context, &self.randomness, setup, (&self.issuer, account_name), proof)
         })
         .await
     }

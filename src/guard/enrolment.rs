@@ -246,7 +246,7 @@ impl SecondFactor {
     /// Shows a new authenticator, pending until [`confirm`](Self::confirm). What worked before works on; an enrolment that
     /// was waiting is dropped.
     ///
-    /// `issuer` is the name of your service, `label` what tells the user's accounts with you apart, often the mail
+    /// `issuer` is the name of your service, `account_name` what tells the user's accounts with you apart, often the mail
     /// address. The proof is for [`Purpose::ADD`], and needed once the account has an active authenticator.
     ///
     /// # Errors
@@ -260,7 +260,7 @@ impl SecondFactor {
         context: &Context<'_>,
         random: &Randomness,
         setup: &Setup,
-        (issuer, label): (&str, &str),
+        (issuer, account_name): (&str, &str),
         proof: Option<&Proof>,
     ) -> Result<Transition<Enrolment>, GuardError> {
         if !self.active.is_empty() {
@@ -279,8 +279,8 @@ impl SecondFactor {
             None => random.secret(setup.algorithm)?,
         };
         let uri = match setup.period {
-            Some(period) => KeyUri::totp(issuer, label, &secret)?.with_period(period)?,
-            None => KeyUri::hotp(issuer, label, &secret, setup.counter)?,
+            Some(period) => KeyUri::totp(issuer, account_name, &secret)?.with_period(period)?,
+            None => KeyUri::hotp(issuer, account_name, &secret, setup.counter)?,
         };
         let uri = uri.with_algorithm(setup.algorithm).with_digits(setup.digits);
 
