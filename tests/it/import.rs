@@ -193,6 +193,22 @@ fn quotes_in_tables() {
     assert_eq!(read("a,,\"S"), "row");
 }
 
+/// Names as JSON may spell them, in a backup of 2FAS.
+#[test]
+fn escapes_in_json() {
+    let name = |text: &str| {
+        let service = format!(r#"{{"secret":"GEZDGNBVGY3TQOJQ","name":"{text}","otp":{{"tokenType":"TOTP"}}}}"#);
+        let uri = one(&format!(r#"{{"services":[{service}],"schemaVersion":4}}"#))?;
+        Ok::<_, Error>(uri.issuer().unwrap_or_default().to_owned())
+    };
+    assert_eq!(name(r#"a \"b\" \\ \/ c"#).unwrap(), r#"a "b" \ / c"#);
+    assert_eq!(name(r"\u00e9\u20AC\ud83d\ude00 x").unwrap(), "é€😀 x");
+    // Halves of a character, and control characters, which no name has.
+    for text in [r"a\ud83d", r"a\ud83dx", r"a\ud83d\u0041", r"a\ude00", r"a\b", r"a\fb", r"a\nb", r"a\rb", r"a\tb"] {
+        assert!(name(text).is_err(), "{text}");
+    }
+}
+
 #[test]
 fn one_bad_entry_never_loses_the_others() {
     let bad = "GEZDGNBVGY3TQ0JQ";

@@ -1,5 +1,7 @@
 //! `Debug` of every public type and the text of every error, searched for what must not be there.
 
+use std::ops::ControlFlow;
+
 use keyfob::*;
 
 use crate::oracle;
@@ -35,7 +37,9 @@ fn nothing_printed_holds_a_secret_or_a_code() {
     show(&qr.terminal());
     show(&qr.svg());
     show(&KeyUri::parse_lenient(&uri.to_uri().to_uppercase()));
-    show(&uri.lint());
+    show(&uri.clone().with_algorithm(Algorithm::Sha256).lint());
+    let found = search::counters(&Hotp::new(&secret), [&totp.code_at(59)], 0..=2, |_| ControlFlow::Continue(()));
+    show(&(&found.unwrap(), search::Stopped));
     show(&(Algorithm::Sha1, Digits::Six, Period::default(), Window::default(), LookAhead::default()));
     show(&(Step::new(1), Strength::Weak, ErrorKind::Code));
 

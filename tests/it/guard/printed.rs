@@ -5,8 +5,8 @@ use std::fmt::{Debug, Display};
 use base64ct::{Base64, Base64Unpadded, Base64UrlUnpadded, Encoding};
 use futures_lite::future::block_on;
 use keyfob::guard::{
-    Accepted, Confirmation, Context, Enrolment, Event, GuardError, GuardErrorKind, Method, Proof, Purpose, Randomness,
-    RecoveryCodes, SecondFactor, Setup, Status, Transition,
+    Accepted, Change, Confirmation, Context, Enrolment, Event, GuardError, GuardErrorKind, Method, Proof, Purpose,
+    Randomness, RecoveryCodes, SecondFactor, Setup, Status, Transition,
 };
 use keyfob::store::{MemoryStore, Swap, Version};
 use keyfob::{Code, Guard, Keyring, Policy, Verdict};
@@ -53,7 +53,10 @@ fn nothing_printed_holds_a_secret_a_code_or_a_key() {
     let enrolment = world.enroll(AL, &Setup::totp().with_name("phone").unwrap(), None).unwrap();
     let mut phone = Phone::of(&enrolment);
     hidden.bytes(phone.uri.secret().expose_bytes());
-    let mut show = |value: &dyn Debug| lines.push(format!("{value:?}\n{value:#?}"));
+    let mut show = |value: &dyn Debug| {
+        assert_ne!(format!("{value:?}"), "");
+        lines.push(format!("{value:?}\n{value:#?}"));
+    };
     show(&enrolment);
     show(&enrolment.uri());
     show(&enrolment.qr());
@@ -113,8 +116,12 @@ fn nothing_printed_holds_a_secret_a_code_or_a_key() {
     show(&Keyring::parse(&entry("2026")[5..]).unwrap_err());
     show(&Keyring::parse(&format!("{}1", entry("2026"))).unwrap_err());
     show(&Keyring::parse(&entry("2026")[..40]).unwrap_err());
-    show(&(Version::new(1), Swap::Swapped, MemoryStore::new()));
+    show(&(Version::new(1), Swap::Swapped, MemoryStore::new(), Change::None, Change::Remove));
     show(&Code::parse(&codes[2]));
+    for event in world.events.lock().unwrap().iter() {
+        assert_eq!(event.account(), AL);
+        assert!((T..=world.now()).contains(&event.at()), "{event}");
+    }
     lines.push(world.heard_as_text());
     lines.push(serde_json::to_string(&Policy::default()).unwrap());
     lines.push(String::from_utf8(record).unwrap());
