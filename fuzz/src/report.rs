@@ -32,7 +32,7 @@ pub fn write(home: &Path, targets: &[&str]) -> io::Result<()> {
         panels.push_str(&panel(name, &points, drawn));
         drawn += 1;
     }
-    let _ = writeln!(table, "\n{} executions in {} minutes of one core.\n", grouped(runs), seconds / 60);
+    let _ = writeln!(table, "\n{} executions; the times add up to {} minutes.\n", grouped(runs), seconds / 60);
     table.push_str("![Edges over time, by target](coverage.svg)\n");
     let height = drawn.div_ceil(COLUMNS) * HEIGHT;
     let width = COLUMNS * WIDTH;
@@ -80,7 +80,7 @@ fn grouped(number: u64) -> String {
 
 const HEAD: &str = "# The last campaign\n\n\
     Written by `cargo run --release --manifest-path fuzz/Cargo.toml`. Edges and features are libFuzzer's, of the whole \
-    program of a target, dependencies included.\n\n\
+    program of a target, dependencies included. A rate is also one of what else the machine was doing.\n\n\
     | target | executions | each second | edges | features | corpus | crashes | seconds |\n\
     |---|---:|---:|---:|---:|---:|---:|---:|\n";
 const COLUMNS: usize = 3;
