@@ -284,6 +284,31 @@ fn from_verifiers_and_back() {
     assert_eq!(KeyUri::from_hotp("a:", "b", &secret, &hotp, 9).unwrap_err().kind(), ErrorKind::Uri);
 }
 
+/// Each part counts, and the way it is spelt does not.
+#[test]
+fn equality() {
+    let secret = Secret::from_bytes(&[1; 20]).unwrap();
+    let uri = || KeyUri::totp("Example", "al", &secret).unwrap();
+    assert_eq!(uri(), uri().with_defaults_written());
+    let others = [
+        KeyUri::totp("Other", "al", &secret).unwrap(),
+        KeyUri::totp("Example", "bo", &secret).unwrap(),
+        KeyUri::totp("Example", "al", &Secret::from_bytes(&[7; 20]).unwrap()).unwrap(),
+        KeyUri::hotp("Example", "al", &secret, 0).unwrap(),
+        KeyUri::hotp("Example", "al", &secret, 1).unwrap(),
+        KeyUri::steam("Example", "al", &secret).unwrap(),
+        uri().with_algorithm(Algorithm::Sha256),
+        uri().with_digits(Digits::Eight),
+        uri().with_period(Period::new(60).unwrap()).unwrap(),
+        uri().with_label_issuer("Prefix").unwrap(),
+        uri().with_parameter("color", "red").unwrap(),
+    ];
+    for (place, other) in others.iter().enumerate() {
+        assert_ne!(*other, uri(), "{place}");
+        assert_eq!(others.iter().filter(|one| *one == other).count(), 1, "{place}");
+    }
+}
+
 #[test]
 fn parameters_for_apps() {
     let uri = KeyUri::totp("a", "b", &Secret::generate()).unwrap();
