@@ -1,6 +1,7 @@
 mod lint;
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 
 use keyfob::{Algorithm, Digits, Error, ErrorKind, Hotp, KeyUri, Period, Secret, Totp, Warning};
 use proptest::prelude::{ProptestConfig, prop_assert, prop_assert_eq};
@@ -207,6 +208,7 @@ fn rule(warning: Warning) -> &'static str {
 #[test]
 fn one_warning_each() {
     const SECRET: &str = "secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+    let mut texts = BTreeSet::new();
     for (uri, warning) in [
         (format!(" otpauth://totp/a?{SECRET}\n"), Warning::WhiteSpace),
         (format!("Otpauth://totp/a?{SECRET}"), Warning::SchemeSpelling),
@@ -246,7 +248,22 @@ fn one_warning_each() {
         let error = KeyUri::parse(&uri).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Uri);
         assert_eq!(error.to_string(), warning.to_string());
+        texts.insert(warning.to_string());
     }
+    assert_eq!(texts.len(), 13, "{texts:?}");
+}
+
+/// At the edge of what is looked at, and an encoder that is none.
+#[test]
+fn limits_and_what_is_kept() {
+    const URI: &str = "otpauth://totp/a?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+    let padded = |length: usize| KeyUri::parse_lenient(&format!("{URI}{}", " ".repeat(length - URI.len()))).err();
+    assert_eq!(padded(16384), None);
+    for length in [16385, 16386, 20000] {
+        assert_eq!(padded(length).unwrap().to_string(), "a URI has at most 16384 bytes");
+    }
+    let uri = KeyUri::parse(&format!("{URI}&encoder=other")).unwrap();
+    assert!(uri.other_parameters().eq([("encoder", "other")]) && uri.to_totp().is_some());
 }
 
 #[test]
