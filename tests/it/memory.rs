@@ -326,6 +326,7 @@ fn use_secrets() {
 
     let uri = KeyUri::totp("Example Inc", "alice@example.com", &secret).unwrap();
     drop(uri.clone().to_uri());
+    drop(uri.clone().with_parameter("image", &"é".repeat(300)).unwrap().to_uri());
     drop(uri.manual_entry());
     black_box(format!("{uri:?}"));
     // So much before and after the secret that a buffer of any smaller capacity would have to grow.
