@@ -262,6 +262,8 @@ fn limits_and_what_is_kept() {
     for length in [16385, 16386, 20000] {
         assert_eq!(padded(length).unwrap().to_string(), "a URI has at most 16384 bytes");
     }
+    let prefixed = KeyUri::parse(URI).unwrap().with_label_issuer("b").unwrap();
+    assert!(prefixed.to_uri().starts_with("otpauth://totp/b:a?"));
     let uri = KeyUri::parse(&format!("{URI}&encoder=other")).unwrap();
     assert!(uri.other_parameters().eq([("encoder", "other")]) && uri.to_totp().is_some());
 }
