@@ -10,7 +10,7 @@ use axum::extract::{Form, State};
 use axum::http::StatusCode;
 use axum::response::Html;
 use axum::routing::{get, post};
-use keyfob::guard::Confirmation;
+use keyfob::guard::{Confirmation, GuardError};
 use keyfob::store::SqliteStore;
 use keyfob::{Guard, Keyring, Verdict};
 
@@ -44,7 +44,7 @@ async fn enroll(State(guard): App) -> Answer {
 }
 
 async fn confirm(State(guard): App, Form(fields): Form<Vec<(String, String)>>) -> Answer {
-    page(match guard.confirm(ACCOUNT, code(&fields)).await.map_err(failed)? {
+    page(match finished(async move { guard.confirm(ACCOUNT, code(&fields)).await }).await? {
         Confirmation::Confirmed(confirmed) => {
             let codes: Vec<_> = confirmed.recovery_codes().into_iter().flat_map(|codes| codes.iter()).collect();
             format!("<p>Keep these on paper:</p><pre>{}</pre><a href=/>Log in", codes.join("\n"))
@@ -54,10 +54,18 @@ async fn confirm(State(guard): App, Form(fields): Form<Vec<(String, String)>>) -
 }
 
 async fn login(State(guard): App, Form(fields): Form<Vec<(String, String)>>) -> Answer {
-    page(match guard.verify(ACCOUNT, code(&fields)).await.map_err(failed)? {
+    page(match finished(async move { guard.verify(ACCOUNT, code(&fields)).await }).await? {
         Verdict::Accepted(accepted) => format!("<p>Welcome, by {:?}.", accepted.method()), // here the session begins
         Verdict::Refused(_) => format!("<p>That code did not work.</p>{}", form("/login")),
     })
+}
+
+/// In a task of its own, which goes on when the browser hangs up: or codes are used, and recovery codes made, that nobody
+/// has heard of.
+async fn finished<T: Send + 'static>(
+    request: impl Future<Output = Result<T, GuardError>> + Send + 'static,
+) -> Result<T, StatusCode> {
+    tokio::spawn(request).await.map_err(failed)?.map_err(failed)
 }
 
 fn page(body: String) -> Answer {

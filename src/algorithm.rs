@@ -119,6 +119,21 @@ impl Hmac {
     }
 }
 
+/// Whether two secrets are the same key to HMAC with any of the hash functions, and so show the same codes: HMAC fills a
+/// short key up with zeros and hashes a long one (RFC 2104, section 2).
+#[cfg(feature = "guard")]
+pub(crate) fn same_hmac_key(a: Key<'_>, b: Key<'_>) -> bool {
+    fn same<H: Hash>(a: Key<'_>, b: Key<'_>) -> bool {
+        let [mut a, mut b] = [a, b].map(|key| {
+            let mut padded = Zeroizing::new(H::ZEROS);
+            H::absorb(key.bytes(), &mut padded);
+            padded
+        });
+        crate::ct::eq(a.as_mut(), b.as_mut())
+    }
+    same::<Sha1>(a, b) | same::<Sha256>(a, b) | same::<Sha512>(a, b)
+}
+
 /// Computes codes of many keys, sixteen at once where that is faster.
 pub(crate) struct Batch<T> {
     kernel: Option<Kernel>,

@@ -94,7 +94,7 @@
 //! # let context = Context::new("user-17", t, &policy, &keyring)?;
 //! # let enrolment = transact(&mut database, |factor| factor.enroll(&context, &random, &Setup::totp(), ("a", "b"), None))?;
 //! # let phone = |at| enrolment.uri().to_totp().unwrap().code_at(at).to_string();
-//! # let confirmation = transact(&mut database, |factor| factor.confirm(&context, &random, &phone(t)))?;
+//! # let confirmation = transact(&mut database, |factor| factor.confirm(&context, &phone(t)))?;
 //! # let Confirmation::Confirmed(_) = confirmation else { panic!() };
 //! # let context = Context::new("user-17", t + 30, &policy, &keyring)?;
 //! # let Verdict::Accepted(accepted) = verify(&mut database, &context, &phone(t + 30))? else { panic!() };
@@ -118,6 +118,31 @@
 //! refusal is a change, too: it counts a failure. Inside a transaction that a failed login rolls back, every guess is
 //! free; that has been a vulnerability of its own in more than one product.
 
+//! # Callers that give up
+//!
+//! A web server drops the future of a request when the client hangs up, and so does a timeout. A dropped request may have
+//! been stored all the same: a guess was counted, a code is used, recovery codes were replaced by ones that nobody has seen.
+//! The guard reports it as [`EventKind::Dropped`]. Whoever wants each request to come to its end runs it in a task of its
+//! own, which lives on when the handler is dropped:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use keyfob::guard::GuardError;
+//! use keyfob::store::MemoryStore;
+//! use keyfob::{Guard, Verdict};
+//!
+//! async fn login(
+//!     guard: Arc<Guard<MemoryStore>>,
+//!     user: String,
+//!     typed: String,
+//! ) -> Result<Verdict, GuardError> {
+//!     let request = tokio::spawn(async move { guard.verify(&user, &typed).await });
+//!     request.await.expect("the guard does not panic")
+//! }
+//! ```
+//!
+//! A listener that panics takes no answer with it: the panic ends at the guard, and the other events are sent.
+
 mod budget;
 mod change;
 mod enrolment;
@@ -136,11 +161,13 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::pin::Pin;
+use core::time::Duration;
 
 pub use change::{AuthenticatorStatus, Status};
 pub use enrolment::{Confirmation, Confirmed, Diagnosis, Enrolment, Setup};
 pub use error::{GuardError, GuardErrorKind};
-pub use event::{Event, EventKind};
+pub use event::{Event, EventKind, Flow};
 pub use policy::Policy;
 pub use proof::{Proof, Purpose};
 pub use randomness::Randomness;
@@ -187,7 +214,9 @@ use crate::store::{Store, Swap};
 /// let Confirmation::Confirmed(_) = guard.confirm("user-17", &shown(&second)).await? else { panic!() };
 ///
 /// // The security page.
-/// guard.rename("user-17", first.authenticator(), "old phone").await?;
+/// let Verdict::Accepted(accepted) = guard.verify("user-17", &shown(&first)).await? else { panic!() };
+/// let proof = guard.prove(&accepted, &Purpose::RENAME);
+/// guard.rename("user-17", first.authenticator(), "old phone", &proof).await?;
 /// let status = guard.status("user-17").await?;
 /// let names: Vec<_> = status.authenticators().iter().map(|one| one.name()).collect();
 /// assert_eq!((names, status.recovery_codes_left()), (vec!["old phone", "new phone"], 10));
@@ -215,7 +244,10 @@ pub struct Guard<S> {
     clock: Box<dyn Fn() -> Option<u64> + Send + Sync>,
     randomness: Randomness,
     events: Box<dyn Fn(&Event) + Send + Sync>,
+    sleep: Option<Box<Sleep>>,
 }
+
+type Sleep = dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
 
 impl<S: Store> Guard<S> {
     /// With the default policy, the system's clock and randomness, and nobody listening to events. `issuer` is the name
@@ -230,6 +262,7 @@ impl<S: Store> Guard<S> {
             clock: Box::new(crate::totp::now),
             randomness: Randomness::default(),
             events: Box::new(|_| {}),
+            sleep: None,
         }
     }
 
@@ -262,6 +295,27 @@ impl<S: Store> Guard<S> {
         self
     }
 
+    /// A way to wait, such as `tokio::time::sleep`: where several requests change one account at the same moment, those that
+    /// came too late try again after a random moment, a few milliseconds long, and not all at once. The guard has no timer of
+    /// its own, and without one they try again immediately, up to eight times.
+    ///
+    /// ```
+    /// # use keyfob::store::MemoryStore;
+    /// # use keyfob::{Guard, Keyring};
+    /// # let keyring = Keyring::parse(&Keyring::generate_entry("2026", &mut rand::rngs::SysRng)?)?;
+    /// let guard = Guard::new(MemoryStore::new(), keyring, "Example Inc");
+    /// let guard = guard.with_sleep(tokio::time::sleep);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_sleep<F>(mut self, sleep: impl Fn(Duration) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.sleep = Some(Box::new(move |duration| Box::pin(sleep(duration))));
+        self
+    }
+
     /// The store.
     #[must_use]
     pub const fn store(&self) -> &S {
@@ -291,44 +345,61 @@ impl<S: Store> Guard<S> {
         setup: &Setup,
         proof: Option<&Proof>,
     ) -> Result<Enrolment, GuardError> {
-        self.transact(account, |factor, context| {
+        self.transact(Flow::Enroll, account, |factor, context| {
             factor.enroll(context, &self.randomness, setup, (&self.issuer, account_name), proof)
         })
         .await
     }
 
-    /// Activates the authenticator that is waiting: [`SecondFactor::confirm`].
+    /// Activates the authenticator that is waiting: [`SecondFactor::confirm`]. The first of an account brings recovery codes.
+    ///
+    /// If the recovery codes cannot be stored, the authenticator is active without them, and an event says why:
+    /// [`Confirmed::recovery_codes`] is `None`, and [`Status::recovery_codes_left`] is 0. Have the user make some then, by
+    /// [`regenerate_recovery_codes`](Self::regenerate_recovery_codes).
     ///
     /// # Errors
     ///
     /// As there, and as for every method.
     pub async fn confirm(&self, account: &str, typed: &str) -> Result<Confirmation, GuardError> {
-        self.attempt(account, |factor, context| factor.confirm(context, &self.randomness, typed)).await
+        let mut confirmation =
+            self.transact(Flow::Confirm, account, |factor, context| factor.confirm(context, typed)).await?;
+        if let Confirmation::Confirmed(confirmed) = &mut confirmation {
+            let first = |factor: &SecondFactor, context: &Context<'_>| {
+                factor.first_recovery_codes(context, &self.randomness, confirmed)
+            };
+            // What went wrong is an event. The authenticator is active all the same, and its owner has to hear of that.
+            let codes = self.transact(Flow::RecoveryCodes, account, first).await;
+            confirmed.recovery_codes = codes.ok().flatten();
+        }
+        Ok(confirmation)
     }
 
     /// Decides on what the user typed, a code or a recovery code: [`SecondFactor::verify`].
     ///
-    /// After an acceptance, what is sealed under an old key is sealed again.
+    /// What is sealed under an old key is sealed again with it, so that nothing follows on the verdict that could delay it.
     ///
     /// # Errors
     ///
     /// As there, and as for every method.
     pub async fn verify(&self, account: &str, typed: &str) -> Result<Verdict, GuardError> {
-        let mut old_key = false;
-        let verdict = self
-            .attempt(account, |factor, context| {
-                old_key = factor.needs_resealing(context.keyring);
-                factor.verify(context, typed)
-            })
-            .await?;
-        if old_key
-            && matches!(verdict, Verdict::Accepted(_))
-            // The user is in, and the next acceptance tries again.
-            && let Err(error) = self.reseal(account).await
-        {
-            self.tell(account, EventKind::ResealFailed { kind: error.kind() });
-        }
-        Ok(verdict)
+        self.transact(Flow::Verify, account, |factor, context| {
+            if !factor.needs_resealing(context.keyring) {
+                return factor.verify(context, typed);
+            }
+            let (factor, kind) = match factor.resealed(context, &self.randomness) {
+                Ok(resealed) => (&resealed.unwrap_or_else(|| factor.clone()), EventKind::Resealed),
+                Err(error) => (factor, EventKind::ResealFailed { kind: error.kind() }),
+            };
+            let transition = factor.verify(context, typed)?;
+            let written = matches!(transition.change(), Change::Write(_));
+            let events = context.events([kind]);
+            let failed = matches!(events.first().map(Event::kind), Some(EventKind::ResealFailed { .. }));
+            Ok(transition.with_events(move |verdict| {
+                let accepted = matches!(verdict, Verdict::Accepted(_));
+                if written && (accepted || !failed) { events } else { Vec::new() }
+            }))
+        })
+        .await
     }
 
     /// Shows, for one purpose and some minutes, that a verification just succeeded: [`Accepted::prove`], with an example
@@ -346,7 +417,7 @@ impl<S: Store> Guard<S> {
     ///
     /// [`GuardErrorKind::ProofRejected`] if it is not, and as for every method.
     pub async fn check(&self, account: &str, proof: &Proof, purpose: &Purpose) -> Result<(), GuardError> {
-        self.transact(account, |factor, context| {
+        self.transact(Flow::Check, account, |factor, context| {
             factor.check(context, proof, purpose)?;
             Ok(Transition::of((), Vec::new()))
         })
@@ -359,7 +430,7 @@ impl<S: Store> Guard<S> {
     ///
     /// As for every method.
     pub async fn status(&self, account: &str) -> Result<Status, GuardError> {
-        self.transact(account, |factor, context| Ok(Transition::of(factor.status(context), Vec::new()))).await
+        self.transact(None, account, |factor, context| Ok(Transition::of(factor.status(context), Vec::new()))).await
     }
 
     /// Finds an authenticator that ran off, by two codes in a row: [`SecondFactor::resync`], with an example at
@@ -369,16 +440,22 @@ impl<S: Store> Guard<S> {
     ///
     /// As there, and as for every method.
     pub async fn resync(&self, account: &str, first: &str, second: &str) -> Result<Resynchronisation, GuardError> {
-        self.attempt(account, |factor, context| factor.resync(context, first, second)).await
+        self.transact(Flow::Resync, account, |factor, context| factor.resync(context, first, second)).await
     }
 
-    /// Gives an authenticator another name: [`SecondFactor::rename`].
+    /// Gives an authenticator another name, by a proof as for [`revoke`](Self::revoke): [`SecondFactor::rename`].
     ///
     /// # Errors
     ///
     /// As there, and as for every method.
-    pub async fn rename(&self, account: &str, authenticator: &AuthenticatorId, name: &str) -> Result<(), GuardError> {
-        self.transact(account, |factor, context| factor.rename(context, authenticator, name)).await
+    pub async fn rename(
+        &self,
+        account: &str,
+        authenticator: &AuthenticatorId,
+        name: &str,
+        proof: &Proof,
+    ) -> Result<(), GuardError> {
+        self.transact(Flow::Rename, account, |factor, context| factor.rename(context, authenticator, name, proof)).await
     }
 
     /// Removes an authenticator: [`SecondFactor::revoke`].
@@ -392,7 +469,7 @@ impl<S: Store> Guard<S> {
         authenticator: &AuthenticatorId,
         proof: &Proof,
     ) -> Result<(), GuardError> {
-        self.transact(account, |factor, context| factor.revoke(context, authenticator, proof)).await
+        self.transact(Flow::Revoke, account, |factor, context| factor.revoke(context, authenticator, proof)).await
     }
 
     /// Replaces the recovery codes, by a proof as for [`revoke`](Self::revoke):
@@ -402,8 +479,10 @@ impl<S: Store> Guard<S> {
     ///
     /// As there, and as for every method.
     pub async fn regenerate_recovery_codes(&self, account: &str, proof: &Proof) -> Result<RecoveryCodes, GuardError> {
-        self.transact(account, |factor, context| factor.regenerate_recovery_codes(context, &self.randomness, proof))
-            .await
+        self.transact(Flow::RegenerateRecoveryCodes, account, |factor, context| {
+            factor.regenerate_recovery_codes(context, &self.randomness, proof)
+        })
+        .await
     }
 
     /// Switches the second factor off: [`SecondFactor::disable`].
@@ -412,7 +491,7 @@ impl<S: Store> Guard<S> {
     ///
     /// As there, and as for every method.
     pub async fn disable(&self, account: &str, proof: &Proof) -> Result<(), GuardError> {
-        self.transact(account, |factor, context| factor.disable(context, proof)).await
+        self.transact(Flow::Disable, account, |factor, context| factor.disable(context, proof)).await
     }
 
     /// Removes the second factor without a proof: [`SecondFactor::operator_remove`]. The example of the operator's
@@ -422,7 +501,7 @@ impl<S: Store> Guard<S> {
     ///
     /// As there, and as for every method.
     pub async fn operator_remove(&self, account: &str) -> Result<(), GuardError> {
-        self.transact(account, SecondFactor::operator_remove).await
+        self.transact(Flow::OperatorRemove, account, SecondFactor::operator_remove).await
     }
 
     /// Ends the waits, and an exhausted guess budget: [`SecondFactor::operator_lift`].
@@ -431,7 +510,7 @@ impl<S: Store> Guard<S> {
     ///
     /// As there, and as for every method.
     pub async fn operator_lift(&self, account: &str) -> Result<(), GuardError> {
-        self.transact(account, SecondFactor::operator_lift).await
+        self.transact(Flow::OperatorLift, account, SecondFactor::operator_lift).await
     }
 
     /// Refuses all codes up to now, after a backup was restored: [`SecondFactor::operator_fence`].
@@ -440,7 +519,17 @@ impl<S: Store> Guard<S> {
     ///
     /// As there, and as for every method.
     pub async fn operator_fence(&self, account: &str) -> Result<(), GuardError> {
-        self.transact(account, SecondFactor::operator_fence).await
+        self.transact(Flow::OperatorFence, account, SecondFactor::operator_fence).await
+    }
+
+    /// The same for accounts whose clocks are right, so that nobody is locked out: [`SecondFactor::operator_fence_clocks`],
+    /// which says what that gives up.
+    ///
+    /// # Errors
+    ///
+    /// As there, and as for every method.
+    pub async fn operator_fence_clocks(&self, account: &str) -> Result<(), GuardError> {
+        self.transact(Flow::OperatorFence, account, SecondFactor::operator_fence_clocks).await
     }
 
     /// Seals everything of the account under the primary key: [`SecondFactor::reseal`].
@@ -449,52 +538,110 @@ impl<S: Store> Guard<S> {
     ///
     /// As there, and as for every method.
     pub async fn reseal(&self, account: &str) -> Result<bool, GuardError> {
-        self.transact(account, |factor, context| factor.reseal(context, &self.randomness)).await
+        self.transact(Flow::Reseal, account, |factor, context| factor.reseal(context, &self.randomness)).await
     }
 
-    /// One that is logged whatever comes of it.
-    async fn attempt<T>(
+    /// Load, decide, swap; again if somebody else was faster, against what they left. A flow that is given is reported
+    /// whatever comes of it.
+    async fn transact<T>(
         &self,
+        flow: impl Into<Option<Flow>>,
         account: &str,
         decide: impl FnMut(&SecondFactor, &Context<'_>) -> Result<Transition<T>, GuardError>,
     ) -> Result<T, GuardError> {
-        let outcome = self.transact(account, decide).await;
-        if let Err(error) = &outcome {
-            self.tell(account, EventKind::Failed { kind: error.kind() });
-        }
+        let mut report = Report { guard: self, account, flow: flow.into(), swapping: false, exhausts: false };
+        let outcome = self.rounds(&mut report, decide).await;
+        report.ended(outcome.as_ref().err().map(GuardError::kind));
         outcome
     }
 
-    fn tell(&self, account: &str, kind: EventKind) {
-        (self.events)(&Event::new(account, (self.clock)().unwrap_or(0), kind));
-    }
-
-    /// Load, decide, swap; again if somebody else was faster, against what they left.
-    async fn transact<T>(
+    async fn rounds<T>(
         &self,
-        account: &str,
+        report: &mut Report<'_, S>,
         mut decide: impl FnMut(&SecondFactor, &Context<'_>) -> Result<Transition<T>, GuardError>,
     ) -> Result<T, GuardError> {
+        let account = report.account;
         let now = (self.clock)().ok_or(GuardErrorKind::Clock)?;
         // One moment for all rounds: waiting for a swap is no way into a later window.
         let context = Context::new(account, now, &self.policy, &self.keyring)?;
         let failed = |error: S::Error| GuardError::with_source(GuardErrorKind::Store, error);
-        for _ in 0..ATTEMPTS {
+        for round in 0..ATTEMPTS {
+            if round > 0 {
+                self.pause(round).await?;
+            }
             let loaded = self.store.load(account).await.map_err(failed)?;
             let (version, record) = loaded.unzip();
-            let transition = decide(&SecondFactor::read(record.as_deref())?, &context)?;
+            let factor = SecondFactor::read(record.as_deref())?;
+            let transition = decide(&factor, &context)?;
+            report.exhausts = report.flow.is_some_and(|flow| factor.exhausted_by(flow, &context));
+            report.swapping = !matches!(transition.change(), Change::None);
             let swap = match (transition.change(), version) {
                 (Change::None, _) => Swap::Swapped,
                 (Change::Write(record), _) => self.store.swap(account, version, record).await.map_err(failed)?,
                 (Change::Remove, Some(version)) => self.store.remove(account, version).await.map_err(failed)?,
                 (Change::Remove, None) => Swap::Swapped,
             };
+            report.swapping = false;
             if let Ok(Committed { value, events }) = transition.committed(swap) {
-                events.iter().for_each(|event| (self.events)(event));
+                events.iter().for_each(|event| self.tell(event));
                 return Ok(value);
             }
         }
         Err(GuardErrorKind::Contended.into())
+    }
+
+    /// A random moment, up to a millisecond that doubles with each round, if there is somebody to wait with.
+    async fn pause(&self, round: u32) -> Result<(), GuardError> {
+        if let Some(sleep) = &self.sleep {
+            let longest = 1u64 << (10 + round.min(ATTEMPTS));
+            let mut random = [0; 8];
+            self.randomness.fill(&mut random)?;
+            sleep(Duration::from_micros(u64::from_le_bytes(random) & (longest - 1))).await;
+        }
+        Ok(())
+    }
+
+    /// The change is stored by now: a listener that panics must not take the answer with it, nor the other events.
+    fn tell(&self, event: &Event) {
+        let told = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| (self.events)(event)));
+        // The panic hook has reported it.
+        drop(told);
+    }
+}
+
+/// Sees to it that no request ends without an event, whether it fails or is dropped.
+struct Report<'a, S: Store> {
+    guard: &'a Guard<S>,
+    account: &'a str,
+    /// `None` if there is nothing to report any more.
+    flow: Option<Flow>,
+    /// A change is on its way to the store.
+    swapping: bool,
+    /// A failure, if this is one, uses up the guess budget.
+    exhausts: bool,
+}
+
+impl<S: Store> Report<'_, S> {
+    fn ended(&mut self, error: Option<GuardErrorKind>) {
+        if let (Some(flow), Some(kind)) = (self.flow.take(), error) {
+            self.without_an_answer(EventKind::Failed { flow, kind });
+        }
+    }
+
+    fn without_an_answer(&self, kind: EventKind) {
+        let at = (self.guard.clock)().unwrap_or(0);
+        let exhausted = (self.swapping && self.exhausts).then_some(EventKind::Exhausted);
+        for kind in [kind].into_iter().chain(exhausted) {
+            self.guard.tell(&Event::new(self.account, at, kind));
+        }
+    }
+}
+
+impl<S: Store> Drop for Report<'_, S> {
+    fn drop(&mut self) {
+        if let Some(flow) = self.flow.take() {
+            self.without_an_answer(EventKind::Dropped { flow, may_have_changed: self.swapping });
+        }
     }
 }
 

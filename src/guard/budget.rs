@@ -19,6 +19,8 @@ pub(crate) struct Budget {
     pub(crate) level_at: u64,
     /// The latest moment at which anything was counted, by whichever clock.
     pub(crate) until: u64,
+    /// When a refusal last reported that the budget is exhausted; 0 if none has since it was lifted.
+    pub(crate) reported_at: u64,
 }
 
 /// Whether a code may be compared at all.
@@ -58,14 +60,30 @@ impl Budget {
         ((failed_at, level_at) != (self.failed_at, self.level_at)).then_some(Self { failed_at, level_at, ..*self })
     }
 
+    /// What to store before a refusal reports once more that the budget is exhausted, if it is time to. The attempt that
+    /// exhausted it may have been dropped before anybody heard of it, so the next refusal reports it again, and while it
+    /// stays exhausted, one refusal a day does.
+    pub(crate) fn reported(&self, now: u64) -> Option<Self> {
+        let due = self.reported_at == 0 || now.abs_diff(self.reported_at) >= DAY;
+        due.then_some(Self { reported_at: now.max(1), ..*self })
+    }
+
+    /// Whether one more failure, counted now, would leave it exhausted.
+    pub(crate) fn ends_with_a_failure(&self, policy: &Policy, now: u64) -> bool {
+        let mut budget = self.clone();
+        budget.charge(policy, now, 0);
+        matches!(budget.gate(policy, now), Gate::Exhausted { .. })
+    }
+
     /// By what no guesser has: a recovery code, a new authenticator, an operator. The waits end; the long-term count goes
     /// on unless the budget is exhausted, or each such event would be as good as a hundred more guesses. Answers whether it
-    /// was.
-    pub(crate) fn lift(&mut self, policy: &Policy, now: u64) -> bool {
+    /// was. Nothing happens unless `granted`, a mask, says so.
+    pub(crate) fn lift(&mut self, policy: &Policy, now: u64, granted: u64) -> bool {
         let exhausted = matches!(self.gate(policy, now), Gate::Exhausted { .. });
-        self.failures = 0;
+        self.failures = ct::select(granted, 0, self.failures);
+        self.reported_at = ct::select(granted, 0, self.reported_at);
         if exhausted {
-            self.level = 0;
+            self.level = ct::select(granted, 0, self.level);
         }
         exhausted
     }

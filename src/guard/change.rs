@@ -18,7 +18,7 @@ use crate::guard::record::{Authenticator, AuthenticatorId, Pending, RecoverySet,
 use crate::guard::recovery::RecoveryCodes;
 use crate::guard::seal::{KeyId, Keyring, Owner, Sealed};
 use crate::guard::transition::{Change, Committed, Transition};
-use crate::guard::verify::Method;
+use crate::guard::verify::{MAX_LEARNED, Method};
 use crate::totp::Period;
 
 impl SecondFactor {
@@ -33,6 +33,7 @@ impl SecondFactor {
             codes / 10f64.powi(one.digits.get().into())
         };
         let pending = self.pending.as_ref().filter(|pending| pending.is_waiting(context));
+        let imported = pending.filter(|pending| pending.imported).map(|pending| &pending.authenticator);
         let secrets = self.active.iter().chain(pending.map(|pending| &pending.authenticator)).map(|one| &one.secret);
         let sealed = secrets.chain(self.recovery.as_ref().map(|set| &set.key));
         let mut keys: Vec<KeyId> = sealed.map(|sealed| sealed.key.clone()).collect();
@@ -46,30 +47,38 @@ impl SecondFactor {
             failures: self.budget.failures,
             gate: self.budget.gate(context.policy, context.now),
             keys,
-            share: self.active.iter().map(share).sum(),
+            // A guess is for a login or for the enrolment, and never for both.
+            share: self.active.iter().map(share).sum::<f64>().max(imported.map_or(0.0, share)),
             policy: context.policy.clone(),
         }
     }
 
-    /// Gives an authenticator another name.
+    /// Gives an authenticator another name. The proof is for [`Purpose::RENAME`]: by the names the owner chooses what to
+    /// revoke, so somebody who has taken over a session must not be able to swap them.
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::UnknownAuthenticator`], and [`GuardErrorKind::Invalid`] for more than 256 bytes and for control
-    /// characters.
+    /// [`GuardErrorKind::ProofRejected`], [`GuardErrorKind::UnknownAuthenticator`], and [`GuardErrorKind::Invalid`] for more
+    /// than 256 bytes and for control characters.
     pub fn rename(
         &self,
         context: &Context<'_>,
         authenticator: &AuthenticatorId,
         name: &str,
+        proof: &Proof,
     ) -> Result<Transition<()>, GuardError> {
         if !check_name(name) {
             return Err(Error::new(Cause::Name).into());
         }
+        self.check(context, proof, &Purpose::RENAME)?;
         let mut next = self.clone();
-        let one = next.active.iter_mut().find(|one| one.id == *authenticator);
-        one.ok_or(GuardErrorKind::UnknownAuthenticator)?.name = name.into();
-        Ok(next.changed(context, EventKind::Renamed { authenticator: authenticator.clone() }, ()))
+        let renamed = next.active.iter_mut().find(|one| one.id == *authenticator);
+        let renamed = renamed.ok_or(GuardErrorKind::UnknownAuthenticator)?;
+        if renamed.name == name {
+            return Ok(Transition::of((), vec![]));
+        }
+        renamed.name = name.into();
+        Ok(next.changed(context, [EventKind::Renamed { authenticator: authenticator.clone() }], ()))
     }
 
     /// Removes an authenticator for good. The proof is for [`Purpose::REVOKE`].
@@ -95,9 +104,10 @@ impl SecondFactor {
         if next.active.is_empty() {
             return Err(GuardErrorKind::LastAuthenticator.into());
         }
-        next.pending = None;
+        let canceled = next.cancel_enrolment(context);
         next.factors_changed();
-        Ok(next.changed(context, EventKind::Revoked { authenticator: authenticator.clone() }, ()))
+        let revoked = EventKind::Revoked { authenticator: authenticator.clone() };
+        Ok(next.changed(context, [revoked].into_iter().chain(canceled), ()))
     }
 
     /// Replaces the recovery codes; the old ones are dead. The proof is for [`Purpose::REGENERATE`].
@@ -120,9 +130,9 @@ impl SecondFactor {
         let (codes, set) = RecoverySet::generate(context, random)?;
         let mut next = self.clone();
         next.recovery = Some(set);
-        next.pending = None;
+        let canceled = next.cancel_enrolment(context);
         next.factors_changed();
-        Ok(next.changed(context, EventKind::RecoveryCodesRegenerated, codes))
+        Ok(next.changed(context, [EventKind::RecoveryCodesRegenerated].into_iter().chain(canceled), codes))
     }
 
     /// Switches the second factor off, and forgets everything about it. The proof is for [`Purpose::DISABLE`].
@@ -148,7 +158,9 @@ impl SecondFactor {
         if self.active.is_empty() && self.pending.is_none() {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
-        let events = context.events([EventKind::Disabled]);
+        let canceled = self.clone().cancel_enrolment(context);
+        let disabled = (!self.active.is_empty()).then_some(EventKind::Disabled);
+        let events = context.events(disabled.into_iter().chain(canceled));
         Ok(Transition::new(Change::Remove, move || Committed { value: (), events }))
     }
 
@@ -181,35 +193,71 @@ impl SecondFactor {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
         let mut next = self.clone();
-        next.budget.lift(context.policy, context.now);
-        Ok(next.changed(context, EventKind::Lifted, ()))
+        next.budget.lift(context.policy, context.now, u64::MAX);
+        Ok(next.changed(context, [EventKind::Lifted], ()))
     }
 
-    /// Refuses all codes up to this moment: for an operator who has restored the store from a backup, in which codes
-    /// used since then are not spent. The generation changes to one that the account never had, so proofs and trusted
-    /// devices from before are void.
+    /// Refuses every code that can have been used up to this moment: for an operator who has restored the store from a
+    /// backup, in which what was used since then is unused again. An enrolment that waits is dropped. The generation changes
+    /// to one that the account never had, so proofs and trusted devices from before are void.
     ///
-    /// Counters cannot be fenced; tokens that have one are best enrolled anew. Nor can recovery codes: those used since
-    /// the backup are good again until they are replaced, and an authenticator revoked since then is back.
+    /// This is strict, and it costs the owners something:
     ///
-    /// The example of `SqliteStore` fences all accounts.
+    /// * An authenticator with a clock may have been [resynchronised](Self::resync) since the backup, by up to
+    ///   [`Policy::with_resync_within`](crate::Policy::with_resync_within) steps, and have drifted further by the ten that are
+    ///   learned. So all codes up to there are refused: by default for 66 minutes.
+    /// * What an authenticator that counts has used since the backup nobody knows. It is refused from now on. Have its owner
+    ///   replace it.
+    ///
+    /// Recovery codes work meanwhile, those that were used since the backup included, and authenticators that were revoked
+    /// since are back: replace the codes, and look at the list. [`operator_fence_clocks`](Self::operator_fence_clocks) locks
+    /// nobody out and covers less.
+    ///
+    /// The example of `SqliteStore` goes through all accounts.
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::NotEnrolled`], also for an account that has a record only because an enrolment was begun.
+    /// [`GuardErrorKind::NotEnrolled`] for an account that has neither an authenticator nor an enrolment.
     pub fn operator_fence(&self, context: &Context<'_>) -> Result<Transition<()>, GuardError> {
-        if self.active.is_empty() {
+        self.fenced(context, true)
+    }
+
+    /// As [`operator_fence`](Self::operator_fence), for apps and tokens whose clocks are right: refuses the codes up to the
+    /// end of the present window, so that everybody is in again within two minutes.
+    ///
+    /// What it gives up: an authenticator that was resynchronised to a clock ahead since the backup accepts its used codes
+    /// again when the server's clock gets there, and one that counts accepts those used since the backup.
+    ///
+    /// # Errors
+    ///
+    /// As for [`operator_fence`](Self::operator_fence).
+    pub fn operator_fence_clocks(&self, context: &Context<'_>) -> Result<Transition<()>, GuardError> {
+        self.fenced(context, false)
+    }
+
+    fn fenced(&self, context: &Context<'_>, strict: bool) -> Result<Transition<()>, GuardError> {
+        if self.active.is_empty() && self.pending.is_none() {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
         let mut next = self.clone();
+        let canceled = next.cancel_enrolment(context);
         for one in &mut next.active {
-            if one.period.is_some() {
-                one.next = one.next.max(one.window(context.policy, context.now).1.saturating_add(1));
+            let Some(period) = one.period else {
+                one.next = if strict { u64::MAX } else { one.next };
+                continue;
+            };
+            let mut end = one.window(context.policy, context.now).1;
+            if strict {
+                let now = period.steps(context.now);
+                let window = u64::from(context.policy.window().ahead());
+                let ahead = context.policy.resync_within().saturating_add(MAX_LEARNED).saturating_add(window);
+                end = end.max(now.saturating_add(ahead));
             }
+            one.next = one.next.max(end.saturating_add(1));
         }
         // By more than anybody has counted since the backup: the next changes must not meet what they had made of it.
         next.generation = next.generation.wrapping_add(context.now).wrapping_add(1).max(1);
-        Ok(next.changed(context, EventKind::Fenced, ()))
+        Ok(next.changed(context, [EventKind::Fenced].into_iter().chain(canceled), ()))
     }
 
     /// Seals everything of the account under the primary key, if it is not. Answers whether there was something to do.
@@ -221,6 +269,14 @@ impl SecondFactor {
     ///
     /// [`GuardErrorKind::KeyMissing`], [`GuardErrorKind::SealBroken`], [`GuardErrorKind::Randomness`].
     pub fn reseal(&self, context: &Context<'_>, random: &Randomness) -> Result<Transition<bool>, GuardError> {
+        Ok(match self.resealed(context, random)? {
+            Some(next) => next.changed(context, [EventKind::Resealed], true),
+            None => Transition::of(false, vec![]),
+        })
+    }
+
+    /// With everything sealed under the primary key, if something is not.
+    pub(crate) fn resealed(&self, context: &Context<'_>, random: &Randomness) -> Result<Option<Self>, GuardError> {
         let mut next = self.clone();
         // Its key may have left the keyring since, which must not keep the rest from being sealed again.
         let over = |pending: &mut Pending| {
@@ -239,10 +295,7 @@ impl SecondFactor {
             set.key = key;
             resealed = true;
         }
-        if !resealed {
-            return Ok(Transition::of(false, vec![]));
-        }
-        Ok(next.changed(context, EventKind::Resealed, true))
+        Ok(resealed.then_some(next))
     }
 
     /// Whether something of the account is sealed under an old key.
@@ -256,8 +309,19 @@ impl SecondFactor {
         authenticators.map(|one| &one.secret).chain(self.recovery.as_ref().map(|set| &set.key))
     }
 
-    fn changed<T: Send + 'static>(self, context: &Context<'_>, kind: EventKind, value: T) -> Transition<T> {
-        let events = context.events([kind]);
+    /// Drops the enrolment, and answers with what to report if it was still waiting.
+    pub(crate) fn cancel_enrolment(&mut self, context: &Context<'_>) -> Option<EventKind> {
+        let pending = self.pending.take().filter(|pending| pending.is_waiting(context))?;
+        Some(EventKind::EnrolmentCanceled { authenticator: pending.authenticator.id })
+    }
+
+    pub(crate) fn changed<T: Send + 'static>(
+        self,
+        context: &Context<'_>,
+        kinds: impl IntoIterator<Item = EventKind>,
+        value: T,
+    ) -> Transition<T> {
+        let events = context.events(kinds);
         Transition::new(Change::Write(self.write()), move || Committed { value, events })
     }
 }

@@ -2,19 +2,22 @@
 
 use alloc::string::String;
 use alloc::vec;
+use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-use crate::algorithm::Algorithm;
+use crate::algorithm::{Algorithm, same_hmac_key};
 use crate::code::{Code, Digits};
 use crate::ct;
 use crate::error::{Cause, Error};
 use crate::guard::Context;
 use crate::guard::error::{GuardError, GuardErrorKind};
-use crate::guard::event::EventKind;
+use crate::guard::event::{Event, EventKind};
 use crate::guard::proof::{Proof, Purpose};
 use crate::guard::randomness::Randomness;
-use crate::guard::record::{Authenticator, AuthenticatorId, Pending, RecoverySet, SecondFactor, check_name};
+use crate::guard::record::{
+    Authenticator, AuthenticatorId, Pending, RecoverySet, SecondFactor, check_name, generation_after,
+};
 use crate::guard::recovery::RecoveryCodes;
 use crate::guard::seal::Owner;
 use crate::guard::transition::{Change, Committed, Transition};
@@ -195,8 +198,11 @@ pub enum Confirmation {
 /// An authenticator that has proved itself.
 #[derive(Debug)]
 pub struct Confirmed {
+    account: String,
+    /// After the confirmation.
+    generation: u64,
     authenticator: AuthenticatorId,
-    recovery_codes: Option<RecoveryCodes>,
+    pub(crate) recovery_codes: Option<RecoveryCodes>,
 }
 
 impl Confirmed {
@@ -296,8 +302,10 @@ impl SecondFactor {
             digits,
             created: context.now,
             next: setup.counter,
+            disclosed: 0,
             offset: 0,
             lean: 0,
+            resynced: 0,
             used: 0,
         };
 
@@ -305,64 +313,129 @@ impl SecondFactor {
         if next.generation == 0 {
             next.generation = random.generation()?;
         }
-        next.pending = Some(Pending { authenticator, since: context.now, tries: 0, replaces: setup.replaces.clone() });
-        let events = context.events([EventKind::EnrolmentStarted { authenticator: id.clone() }]);
+        let canceled = next.cancel_enrolment(context);
+        next.pending = Some(Pending {
+            authenticator,
+            since: context.now,
+            imported: setup.secret.is_some(),
+            tries: 0,
+            confirmed: 0,
+            replaces: setup.replaces.clone(),
+        });
+        let started = EventKind::EnrolmentStarted { authenticator: id.clone() };
+        let events = context.events(canceled.into_iter().chain([started]));
         let expires_at = context.now.saturating_add(context.policy.enrolment_lifetime());
         let enrolment = Enrolment { authenticator: id, uri, expires_at };
         Ok(Transition::new(Change::Write(next.write()), move || Committed { value: enrolment, events }))
     }
 
-    /// Activates the pending authenticator by its code, and spends the code. The first of an account brings recovery
-    /// codes.
+    /// Activates the pending authenticator by its code, which counts as used from then on.
+    ///
+    /// Where the secret was made by [`enroll`](Self::enroll), the user who is asked has just been shown it: a wrong code is
+    /// one of the twenty that an enrolment forgives, and comes with a [`Diagnosis`]. Where it was imported, a wrong code is a
+    /// guess. It is charged to the guess budget of the account as a wrong code of a login is, it waits as that does, and there
+    /// is no diagnosis.
+    ///
+    /// The first authenticator of an account needs recovery codes beside it:
+    /// [`first_recovery_codes`](Self::first_recovery_codes) makes them, in a transition of its own.
     ///
     /// # Errors
     ///
     /// [`GuardErrorKind::NoEnrolment`] if none is waiting, it waited too long, or too many codes were wrong.
-    pub fn confirm(
+    /// [`GuardErrorKind::KeyMissing`] and [`GuardErrorKind::SealBroken`] if its secret does not open.
+    pub fn confirm(&self, context: &Context<'_>, typed: &str) -> Result<Transition<Confirmation>, GuardError> {
+        let waiting = self.pending.as_ref().filter(|pending| pending.is_waiting(context));
+        let pending = waiting.ok_or(GuardErrorKind::NoEnrolment)?;
+        let refused = |reason, change, exhausted: Option<EventKind>| {
+            let refused = EventKind::EnrolmentRefused { reason, diagnosis: None };
+            let events = context.events([refused].into_iter().chain(exhausted));
+            let value = Confirmation::Refused { refused: Refused::new(reason), diagnosis: None };
+            Transition::new(change, move || Committed { value, events })
+        };
+        let Ok(code) = Code::parse(typed) else { return Ok(refused(Refusal::Malformed, Change::None, None)) };
+        if pending.imported
+            && let Some((reason, change, exhausted)) = self.barred(context)
+        {
+            return Ok(refused(reason, change, exhausted));
+        }
+
+        // Up to the swap, a right code and a wrong one do the same work, and write records of the same length: an answer
+        // that lost its swap is decided again, and its time must not tell what it was.
+        let authenticator = &pending.authenticator;
+        let (from, to) = authenticator.window(context.policy, context.now);
+        let hotp = authenticator.hotp(context.account, context.keyring)?;
+        let (hit, counter) = hotp.scan([&code], from.max(authenticator.next), to).hidden();
+        let hit = hit & !authenticator.was_disclosed(counter);
+        let diagnosis =
+            if pending.imported { HiddenDiagnosis::none() } else { pending.diagnose(context, &code, to)? };
+
+        let mut next = self.clone();
+        let mut lifted = false;
+        if pending.imported {
+            next.budget.charge(context.policy, context.now, hit);
+        } else if !self.active.is_empty() {
+            // The re-binding of NIST SP 800-63B-4, section 3.2.2. It took a proof, so no guesser gets here. The first
+            // authenticator of an account takes none, and so lifts nothing.
+            lifted = next.budget.lift(context.policy, context.now, hit);
+        }
+        next.pending = Some(Pending {
+            tries: ct::select(hit, pending.tries, pending.tries.saturating_add(1)),
+            confirmed: hit & 1,
+            authenticator: Authenticator {
+                next: ct::select(hit, counter.wrapping_add(1), authenticator.next),
+                disclosed: ct::select(!hit & diagnosis.future, diagnosis.step.wrapping_add(1), authenticator.disclosed),
+                ..authenticator.clone()
+            },
+            ..pending.clone()
+        });
+        let record = next.write();
+
+        let (id, replaced) = (authenticator.id.clone(), pending.replaces.clone());
+        let exhausts = pending.imported && self.budget.ends_with_a_failure(context.policy, context.now);
+        let generation = generation_after(self.generation);
+        let (account, now) = (String::from(context.account), context.now);
+        Ok(Transition::new(Change::Write(record), move || {
+            let event = |kind| Event::new(&account, now, kind);
+            // Public: the record that carries the consequence is stored.
+            if ct::declassify(hit) {
+                let mut events = vec![event(EventKind::Confirmed { authenticator: id.clone() })];
+                events.extend(replaced.map(|authenticator| event(EventKind::Revoked { authenticator })));
+                events.extend(lifted.then(|| event(EventKind::Lifted)));
+                let account = account.clone();
+                let confirmed = Confirmed { account, generation, authenticator: id, recovery_codes: None };
+                return Committed { value: Confirmation::Confirmed(confirmed), events };
+            }
+            let (reason, diagnosis) = (Refusal::WrongCode, diagnosis.reveal());
+            let mut events = vec![event(EventKind::EnrolmentRefused { reason, diagnosis })];
+            events.extend(exhausts.then(|| event(EventKind::Exhausted)));
+            Committed { value: Confirmation::Refused { refused: Refused::new(reason), diagnosis }, events }
+        }))
+    }
+
+    /// Makes the recovery codes that belong to the first authenticator of an account, right after it was confirmed: `None`
+    /// if the account has recovery codes.
+    ///
+    /// If the answer is lost, [`regenerate_recovery_codes`](Self::regenerate_recovery_codes) makes others.
+    ///
+    /// # Errors
+    ///
+    /// [`GuardErrorKind::ProofRejected`] if the confirmation is of another account, or if the factors have changed since.
+    /// [`GuardErrorKind::Randomness`].
+    pub fn first_recovery_codes(
         &self,
         context: &Context<'_>,
         random: &Randomness,
-        typed: &str,
-    ) -> Result<Transition<Confirmation>, GuardError> {
-        let waiting = self.pending.as_ref().filter(|pending| pending.is_waiting(context));
-        let pending = waiting.ok_or(GuardErrorKind::NoEnrolment)?;
-        let Ok(code) = Code::parse(typed) else {
-            let refused = Refused::new(Refusal::Malformed);
-            return Ok(Transition::of(Confirmation::Refused { refused, diagnosis: None }, vec![]));
-        };
-        let mut next = self.clone();
-        // Nothing is protected by this authenticator yet, and whoever asks has just been shown its secret: what follows
-        // may take its time. It is read after the swap all the same.
-        match pending.matching(context, &code)? {
-            Some(counter) => {
-                let mut authenticator = pending.authenticator.clone();
-                authenticator.next = counter.saturating_add(1);
-                let id = authenticator.id.clone();
-                next.pending = None;
-                next.active.retain(|one| Some(&one.id) != pending.replaces.as_ref());
-                next.active.push(authenticator);
-                next.factors_changed();
-                // The re-binding of NIST SP 800-63B-4, section 3.2.2. It took a proof, so no guesser gets here.
-                let lifted = next.budget.lift(context.policy, context.now);
-                let mut recovery_codes = None;
-                if next.recovery.is_none() {
-                    let (codes, set) = RecoverySet::generate(context, random)?;
-                    recovery_codes = Some(codes);
-                    next.recovery = Some(set);
-                }
-                let confirmed = EventKind::Confirmed { authenticator: id.clone() };
-                let events = context.events([confirmed].into_iter().chain(lifted.then_some(EventKind::Lifted)));
-                let value = Confirmation::Confirmed(Confirmed { authenticator: id, recovery_codes });
-                Ok(Transition::new(Change::Write(next.write()), move || Committed { value, events }))
-            }
-            None => {
-                let diagnosis = pending.diagnose(context, &code)?;
-                next.pending = Some(Pending { tries: pending.tries.saturating_add(1), ..pending.clone() });
-                let events = context.events([EventKind::EnrolmentRefused { diagnosis }]);
-                let value = Confirmation::Refused { refused: Refused::new(Refusal::WrongCode), diagnosis };
-                Ok(Transition::new(Change::Write(next.write()), move || Committed { value, events }))
-            }
+        confirmed: &Confirmed,
+    ) -> Result<Transition<Option<RecoveryCodes>>, GuardError> {
+        if confirmed.account != context.account || confirmed.generation != self.generation {
+            return Err(GuardErrorKind::ProofRejected.into());
         }
+        if self.recovery.is_some() {
+            return Ok(Transition::of(None, vec![]));
+        }
+        let (codes, set) = RecoverySet::generate(context, random)?;
+        let next = Self { recovery: Some(set), ..self.clone() };
+        Ok(next.changed(context, [EventKind::RecoveryCodesIssued], Some(codes)))
     }
 }
 
@@ -370,7 +443,10 @@ impl SecondFactor {
     fn has_secret(&self, context: &Context<'_>, secret: &Secret) -> bool {
         // One that does not open now is no reason not to enrol another.
         let opened = |one: &Authenticator| context.keyring.open(&one.secret, &one.owner(context.account)).ok();
-        self.active.iter().filter_map(opened).any(|opened| ct::eq(&opened, secret.expose_bytes()))
+        self.active.iter().filter_map(opened).any(|opened| match Key::new(&opened) {
+            Ok(key) => same_hmac_key(key, secret.into()),
+            Err(_) => false,
+        })
     }
 }
 
@@ -381,62 +457,100 @@ impl Pending {
         context.now.abs_diff(self.since) < context.policy.enrolment_lifetime() && self.tries < MAX_TRIES
     }
 
-    fn matching(&self, context: &Context<'_>, code: &Code) -> Result<Option<u64>, GuardError> {
-        let one = &self.authenticator;
-        let hotp = one.hotp(context.account, context.keyring)?;
-        let (from, to) = one.window(context.policy, context.now);
-        Ok(hotp.newest([code], from.max(one.next), to))
-    }
-
-    /// Tries what apps are known to get wrong, the likeliest first.
-    fn diagnose(&self, context: &Context<'_>, code: &Code) -> Result<Option<Diagnosis>, GuardError> {
+    /// Tries what apps are known to get wrong, the likeliest first. All of it is computed, always: the time must not tell.
+    /// `end` is the last step of the window in which a code confirms.
+    fn diagnose(&self, context: &Context<'_>, code: &Code, end: u64) -> Result<HiddenDiagnosis, GuardError> {
         let one = &self.authenticator;
         let secret = context.keyring.open(&one.secret, &one.owner(context.account))?;
         let key = Key::new(&secret).map_err(|_| GuardErrorKind::SealBroken)?;
-        let shows = |algorithm, period: Option<Period>, at: u64| {
-            let hotp = Hotp::with_algorithm(key, algorithm).with_digits(code.digits());
-            let (from, to) = match period {
-                Some(period) => {
-                    let step = period.steps(at);
-                    (step.saturating_sub(1), step.saturating_add(1))
-                }
-                None => (one.next, one.next.saturating_add(context.policy.look_ahead().get().into())),
-            };
-            hotp.newest([code], from, to).is_some()
+        let hotp = |algorithm| Hotp::with_algorithm(key, algorithm).with_digits(code.digits());
+        let around = |period: Period, at: u64| {
+            let step = period.steps(at);
+            (step.saturating_sub(1), step.saturating_add(1))
         };
+        let now = |period: Option<Period>| match period {
+            Some(period) => around(period, context.now),
+            None => (one.next, one.next.saturating_add(context.policy.look_ahead().get().into())),
+        };
+        let shows = |algorithm, (from, to)| hotp(algorithm).scan([code], from, to).hidden();
         let algorithms = [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512];
+        let mut found = HiddenDiagnosis::none();
         if code.digits() != one.digits {
-            let same = algorithms.into_iter().any(|algorithm| shows(algorithm, one.period, context.now));
-            return Ok(same.then_some(Diagnosis::DigitsIgnored(code.digits())));
+            let ignored = |algorithm| shows(algorithm, now(one.period)).0;
+            let any = algorithms.map(ignored).into_iter().fold(0, |any, mask| any | mask);
+            found.consider(any, Diagnosis::DigitsIgnored(code.digits()));
+            return Ok(found);
         }
-        let other = |algorithm: &Algorithm| *algorithm != one.algorithm;
-        if let Some(algorithm) =
-            algorithms.into_iter().filter(other).find(|&algorithm| shows(algorithm, one.period, context.now))
-        {
-            return Ok(Some(Diagnosis::AlgorithmIgnored(algorithm)));
+        for algorithm in algorithms.into_iter().filter(|algorithm| *algorithm != one.algorithm) {
+            found.consider(shows(algorithm, now(one.period)).0, Diagnosis::AlgorithmIgnored(algorithm));
         }
-        let Some(period) = one.period else { return Ok(None) };
-        let periods = [30, 60].into_iter().filter_map(|seconds| Period::new(seconds).ok());
-        if let Some(period) =
-            periods.filter(|other| *other != period).find(|&period| shows(one.algorithm, Some(period), context.now))
-        {
-            return Ok(Some(Diagnosis::PeriodIgnored(period)));
+        let Some(period) = one.period else { return Ok(found) };
+        for other in [30, 60].into_iter().filter_map(|seconds| Period::new(seconds).ok()) {
+            if other != period {
+                let (ignored, _) = shows(one.algorithm, now(Some(other)));
+                found.consider(ignored, Diagnosis::PeriodIgnored(other));
+            }
         }
         // An hour on either side; then a wrong time zone, which is off by whole quarters of an hour up to fourteen hours.
-        let hotp = Hotp::with_algorithm(key, one.algorithm).with_digits(one.digits);
-        let now = period.steps(context.now);
-        let seconds = i64::from(period.seconds());
-        let hour = period.steps(3600);
-        if let Some(step) = hotp.newest([code], now.saturating_sub(hour), now.saturating_add(hour)) {
-            let steps = step.wrapping_sub(now).cast_signed();
-            return Ok(Some(Diagnosis::ClockOff(steps.saturating_mul(seconds))));
+        let hotp = hotp(one.algorithm);
+        let (step, hour) = (period.steps(context.now), period.steps(3600));
+        let near = hotp.scan([code], step.saturating_sub(hour), step.saturating_add(hour)).hidden();
+        let ahead = near.1.wrapping_sub(step).wrapping_mul(period.seconds().into()).cast_signed();
+        found.consider_clock(near, ahead, (end, one.disclosed));
+        for zone in (5..=56).flat_map(|quarters: i64| [quarters * 900, quarters * -900]) {
+            let (from, to) = around(period, context.now.saturating_add_signed(zone));
+            found.consider_clock(hotp.scan([code], from, to).hidden(), zone, (end, one.disclosed));
         }
-        let zones = (5..=56).flat_map(|quarters: i64| [quarters * 900, quarters * -900]);
-        let zone =
-            zones.into_iter().find(|&zone| shows(one.algorithm, Some(period), context.now.saturating_add_signed(zone)));
-        Ok(zone.map(Diagnosis::ClockOff))
+        Ok(found)
+    }
+}
+
+/// What was found out about a wrong code, and must not show before the swap.
+struct HiddenDiagnosis {
+    candidates: Vec<Diagnosis>,
+    /// Which of them it is, counted from 1, or 0.
+    found: u64,
+    /// By how many seconds the clock is ahead, for [`Diagnosis::ClockOff`].
+    seconds: u64,
+    step: u64,
+    /// All ones if the code is that of a step which has yet to come.
+    future: u64,
+}
+
+impl HiddenDiagnosis {
+    const fn none() -> Self {
+        Self { candidates: Vec::new(), found: 0, seconds: 0, step: 0, future: 0 }
+    }
+
+    /// Takes this one if `mask` says so and none before it was taken.
+    fn consider(&mut self, mask: u64, diagnosis: Diagnosis) -> u64 {
+        self.candidates.push(diagnosis);
+        let taken = mask & ct::mask_same(self.found, 0);
+        let number = self.candidates.len().try_into().unwrap_or(u64::MAX);
+        self.found = ct::select(taken, number, self.found);
+        taken
+    }
+
+    /// To say that a code is that of a later moment is to say which code will be right then, to somebody who may have
+    /// guessed it. So it is said of one step for each enrolment, whose code is used from then on.
+    fn consider_clock(&mut self, (hit, step): (u64, u64), seconds: i64, (end, disclosed): (u64, u64)) {
+        let future = ct::mask_less(end, step);
+        let withheld = future & !ct::mask_same(disclosed, 0) & !ct::mask_same(disclosed, step.wrapping_add(1));
+        let taken = self.consider(hit & !withheld, Diagnosis::ClockOff(0));
+        self.seconds = ct::select(taken, seconds.cast_unsigned(), self.seconds);
+        self.step = ct::select(taken, step, self.step);
+        self.future = ct::select(taken, future, self.future);
+    }
+
+    /// Public: it is told, and a step that it discloses is stored.
+    fn reveal(self) -> Option<Diagnosis> {
+        let found = |(_, number): &(Diagnosis, u64)| ct::declassify(ct::mask_same(self.found, *number));
+        match self.candidates.into_iter().zip(1..).find(found)?.0 {
+            Diagnosis::ClockOff(_) => Some(Diagnosis::ClockOff(self.seconds.cast_signed())),
+            diagnosis => Some(diagnosis),
+        }
     }
 }
 
 /// Wrong codes that an enrolment forgives.
-const MAX_TRIES: u8 = 20;
+const MAX_TRIES: u64 = 20;

@@ -72,6 +72,40 @@ impl fmt::Display for Event {
     }
 }
 
+/// What was asked of the guard, in an event about a request without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Flow {
+    /// [`Guard::check`](crate::Guard::check).
+    Check,
+    /// [`Guard::confirm`](crate::Guard::confirm).
+    Confirm,
+    /// [`Guard::disable`](crate::Guard::disable).
+    Disable,
+    /// [`Guard::enroll`](crate::Guard::enroll) and [`Guard::enroll_with`](crate::Guard::enroll_with).
+    Enroll,
+    /// [`Guard::operator_fence`](crate::Guard::operator_fence).
+    OperatorFence,
+    /// [`Guard::operator_lift`](crate::Guard::operator_lift).
+    OperatorLift,
+    /// [`Guard::operator_remove`](crate::Guard::operator_remove).
+    OperatorRemove,
+    /// The first recovery codes, which [`Guard::confirm`](crate::Guard::confirm) makes.
+    RecoveryCodes,
+    /// [`Guard::regenerate_recovery_codes`](crate::Guard::regenerate_recovery_codes).
+    RegenerateRecoveryCodes,
+    /// [`Guard::rename`](crate::Guard::rename).
+    Rename,
+    /// [`Guard::reseal`](crate::Guard::reseal).
+    Reseal,
+    /// [`Guard::resync`](crate::Guard::resync).
+    Resync,
+    /// [`Guard::revoke`](crate::Guard::revoke).
+    Revoke,
+    /// [`Guard::verify`](crate::Guard::verify).
+    Verify,
+}
+
 /// What happened. New kinds may come. The example of [`Event`] has those that the user should hear of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -100,6 +134,20 @@ pub enum EventKind {
     },
     /// The second factor was switched off. Tell the user.
     Disabled,
+    /// The caller gave up before there was an answer: a client hung up, or a timeout fired. Nobody was told anything.
+    Dropped {
+        /// What was asked.
+        flow: Flow,
+        /// Whether a change was on its way to the store, which may have stored it. If so, a guess may have been counted, a
+        /// code used, an authenticator confirmed or removed, or recovery codes replaced by ones that nobody has seen.
+        may_have_changed: bool,
+    },
+    /// An enrolment that was waiting for its code ended without one: another began, an operator removed it, or the factors
+    /// changed.
+    EnrolmentCanceled {
+        /// Which authenticator.
+        authenticator: AuthenticatorId,
+    },
     /// An enrolment began.
     EnrolmentStarted {
         /// For which authenticator.
@@ -107,20 +155,29 @@ pub enum EventKind {
     },
     /// A code did not confirm an enrolment.
     EnrolmentRefused {
+        /// Why.
+        reason: Refusal,
         /// What the authenticator seems to do differently, if that is known.
         diagnosis: Option<Diagnosis>,
     },
     /// The guess budget is used up. Somebody is guessing, and knows the password. Tell the user and an operator.
+    ///
+    /// Sent with the failure that used it up, with the next refusal after that, and with one refusal a day for as long as
+    /// it lasts: whoever guesses can see to it that the first of these is never sent, by hanging up.
     Exhausted,
-    /// An attempt ended in an error. It let nobody in.
+    /// A request ended in an error. It let nobody in.
     Failed {
-        /// Which. After [`GuardErrorKind::Store`] it may have been counted.
+        /// What was asked.
+        flow: Flow,
+        /// The error. After [`GuardErrorKind::Store`] a change may have taken effect.
         kind: GuardErrorKind,
     },
     /// An operator has had all codes up to now refused, after a backup was restored.
     Fenced,
     /// An exhausted guess budget was refilled, by a recovery code or a new authenticator; or an operator ended the waits.
     Lifted,
+    /// The first recovery codes were made, for an authenticator that was just confirmed.
+    RecoveryCodesIssued,
     /// A recovery code was used. Tell the user, and have them enrol a new authenticator.
     Recovered {
         /// How many codes are left.
@@ -140,7 +197,8 @@ pub enum EventKind {
     },
     /// What was sealed under an old key is sealed under the primary one now.
     Resealed,
-    /// What is sealed under an old key could not be sealed again after an acceptance. If it goes on, the old key has to stay.
+    /// What is sealed under an old key could not be sealed again along with an acceptance. If it goes on, the old key has to
+    /// stay.
     ResealFailed {
         /// Why.
         kind: GuardErrorKind,

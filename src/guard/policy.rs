@@ -82,9 +82,11 @@ impl Policy {
     /// So many failures in all exhaust it as well, whatever succeeds in between; `forgiven_per_day` of them are forgotten
     /// each day. By default 100 and 4.
     ///
-    /// This is what stops an attacker who guesses a little between the logins of the owner, for years. Such an attacker
-    /// takes the attempts that time gives back before the owner can: with one forgiven a day the owner gets in by a code
-    /// on about every second day, with four on every one. A recovery code always gets past.
+    /// This is what stops an attacker who guesses a little between the logins of the owner, for years.
+    ///
+    /// It does not keep the owner's app working meanwhile. Somebody who knows the password and asks again and again takes
+    /// each attempt that time gives back before the owner can: asked once a minute, the account refused the owner's codes
+    /// on all of 60 simulated days. A recovery code always gets past, and ends the waits.
     ///
     /// # Errors
     ///

@@ -55,7 +55,7 @@ use crate::guard::verify::Accepted;
 /// # let read = |record: &Option<Vec<u8>>| SecondFactor::read(record.as_deref());
 /// # let begun = read(&record)?.enroll(&context, &random, &Setup::totp(), ("Example", "al"), None)?;
 /// # let phone = swapped(&mut record, begun).uri().to_totp().unwrap();
-/// # let confirmed = read(&record)?.confirm(&context, &random, &phone.code_at(1_900_000_000).to_string())?;
+/// # let confirmed = read(&record)?.confirm(&context, &phone.code_at(1_900_000_000).to_string())?;
 /// # let Confirmation::Confirmed(_) = swapped(&mut record, confirmed) else { panic!() };
 /// # context = Context::new("user-17", 1_900_000_030, &policy, &keyring)?;
 /// # let verified = read(&record)?.verify(&context, &phone.code_at(1_900_000_030).to_string())?;
@@ -73,6 +73,7 @@ use crate::guard::verify::Accepted;
 pub struct Proof {
     purpose: String,
     generation: u64,
+    made: u64,
     expires: u64,
     key: KeyId,
     mac: [u8; 32],
@@ -87,6 +88,7 @@ impl Accepted {
         let mut proof = Proof {
             purpose: purpose.0.clone().into_owned(),
             generation: self.generation,
+            made: self.at,
             expires: self.at.saturating_add(context.policy.proof_lifetime()),
             key: key.id.clone(),
             mac: [0; 32],
@@ -104,9 +106,10 @@ impl SecondFactor {
     ///
     /// [`GuardErrorKind::ProofRejected`] if it is not.
     pub fn check(&self, context: &Context<'_>, proof: &Proof, purpose: &Purpose) -> Result<(), GuardError> {
-        let left = proof.expires.saturating_sub(context.now);
-        // More time left than a proof has: the clock was set back since.
-        let timely = (1..=context.policy.proof_lifetime()).contains(&left);
+        // A proof made in the future means that the clock was set back since. The lifetime is the shorter one of two: what
+        // the guard that made the proof allowed, and what the guard that checks it allows.
+        let age = context.now.checked_sub(proof.made);
+        let timely = age.is_some_and(|age| age < context.policy.proof_lifetime()) && context.now < proof.expires;
         // A key that is gone is no reason to alarm anybody about a token that somebody may have made up.
         let key = context.keyring.key(&proof.key).ok_or(GuardErrorKind::ProofRejected)?;
         let genuine = ct::mask(ct::eq(&proof.expected(context.account, key), &proof.mac).into());
@@ -124,7 +127,8 @@ impl Proof {
     #[must_use]
     pub fn token(&self) -> String {
         let mac = base32::encode(&self.mac);
-        format!("{}~{}~{}~{}~{}", self.purpose, self.generation, self.expires, self.key, *mac)
+        let Self { purpose, generation, made, expires, key, .. } = self;
+        format!("{purpose}~{generation}~{made}~{expires}~{key}~{}", *mac)
     }
 
     /// Reads a token. Whether it is good for anything turns out when it is used.
@@ -141,6 +145,7 @@ impl Proof {
         let proof = Self {
             purpose: parts.next().filter(|purpose| Purpose::is_valid(purpose))?.into(),
             generation: parts.next()?.parse().ok()?,
+            made: parts.next()?.parse().ok()?,
             expires: parts.next()?.parse().ok()?,
             key: KeyId::new(parts.next()?)?,
             mac: base32::decode(parts.next()?).ok()?.as_slice().try_into().ok()?,
@@ -150,13 +155,17 @@ impl Proof {
     }
 
     fn expected(&self, account: &str, key: &RingKey) -> [u8; 32] {
-        key.proof_mac(&message(&[account, &self.purpose], &[self.generation, self.expires]))
+        key.proof_mac(&message(&[account, &self.purpose], &[self.generation, self.made, self.expires]))
     }
 }
 
 impl fmt::Debug for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Proof").field("purpose", &self.purpose).field("expires", &self.expires).finish_non_exhaustive()
+        f.debug_struct("Proof")
+            .field("purpose", &self.purpose)
+            .field("made", &self.made)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
     }
 }
 
@@ -185,6 +194,8 @@ impl Purpose {
     pub const DISABLE: Self = Self(Cow::Borrowed("disable"));
     /// To replace the recovery codes.
     pub const REGENERATE: Self = Self(Cow::Borrowed("regenerate"));
+    /// To rename an authenticator. Such a proof is good any number of times until it expires.
+    pub const RENAME: Self = Self(Cow::Borrowed("rename"));
     /// To remove an authenticator.
     pub const REVOKE: Self = Self(Cow::Borrowed("revoke"));
 

@@ -9,6 +9,7 @@ use core::fmt;
 
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
+use crate::ct;
 use crate::guard::budget::Budget;
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::randomness::Randomness;
@@ -74,7 +75,7 @@ impl SecondFactor {
 
     /// The factors are others from now on. Zero is for an account that has had none.
     pub(crate) fn factors_changed(&mut self) {
-        self.generation = self.generation.wrapping_add(1).max(1);
+        self.generation = generation_after(self.generation);
     }
 
     /// The record as JSON. Every number that depends on a verdict has the same length whatever it is, and is written
@@ -94,8 +95,12 @@ impl SecondFactor {
             pending.authenticator.write(&mut json);
             json.raw(",\"since\":");
             json.plain(pending.since);
+            json.raw(",\"imported\":");
+            json.raw(if pending.imported { "true" } else { "false" });
             json.raw(",\"tries\":");
-            json.plain(pending.tries.into());
+            json.fixed(pending.tries, 0);
+            json.raw(",\"confirmed\":");
+            json.fixed(pending.confirmed, 0);
             if let Some(id) = &pending.replaces {
                 json.raw(",\"replaces\":");
                 json.text(&id.0);
@@ -105,13 +110,14 @@ impl SecondFactor {
         if let Some(recovery) = &self.recovery {
             recovery.write(&mut json);
         }
-        let Budget { failures, failed_at, level, level_at, until } = self.budget;
+        let Budget { failures, failed_at, level, level_at, until, reported_at } = self.budget;
         for (name, number) in [
             (",\"budget\":{\"failures\":", failures),
             (",\"failed_at\":", failed_at),
             (",\"level\":", level),
             (",\"level_at\":", level_at),
             (",\"until\":", until),
+            (",\"reported_at\":", reported_at),
         ] {
             json.raw(name);
             json.fixed(number, 0);
@@ -133,10 +139,15 @@ pub(crate) struct Authenticator {
     pub(crate) created: u64,
     /// The first step or counter that is still good. All below are spent.
     pub(crate) next: u64,
+    /// One more than a step of the future whose code was typed during enrolment, and was said to be right then: it counts as
+    /// used. 0 if there is none.
+    pub(crate) disclosed: u64,
     /// How many steps its clock is ahead of ours.
     pub(crate) offset: i64,
     /// How many times in a row it was off to the same side.
     pub(crate) lean: i64,
+    /// 1 once its owner has resynchronised it: this clock is known to be poor, so what is learned has no limit.
+    pub(crate) resynced: u64,
     /// When it was used last; 0 for never.
     pub(crate) used: u64,
     pub(crate) secret: Sealed,
@@ -152,6 +163,11 @@ impl Authenticator {
 
     pub(crate) fn owner<'a>(&'a self, account: &'a str) -> Owner<'a> {
         Owner::authenticator(account, &self.id, self.algorithm, self.digits, self.period)
+    }
+
+    /// A mask: whether the code of this step was disclosed by a diagnosis.
+    pub(crate) fn was_disclosed(&self, step: u64) -> u64 {
+        ct::mask_same(self.disclosed, step.wrapping_add(1))
     }
 
     /// The step that this authenticator's clock should show.
@@ -180,10 +196,14 @@ impl Authenticator {
         json.plain(self.created);
         json.raw(",\"next\":");
         json.fixed(self.next, 0);
+        json.raw(",\"disclosed\":");
+        json.fixed(self.disclosed, 0);
         json.raw(",\"offset\":");
         json.signed(self.offset);
         json.raw(",\"lean\":");
         json.signed(self.lean);
+        json.raw(",\"resynced\":");
+        json.fixed(self.resynced, 0);
         json.raw(",\"used\":");
         json.fixed(self.used, 0);
         json.raw(",\"secret\":");
@@ -197,8 +217,13 @@ impl Authenticator {
 pub(crate) struct Pending {
     pub(crate) authenticator: Authenticator,
     pub(crate) since: u64,
+    /// Its secret comes from elsewhere, so whoever asks need not know it: codes for it are guesses, and are charged.
+    pub(crate) imported: bool,
     /// Codes that did not confirm it.
-    pub(crate) tries: u8,
+    pub(crate) tries: u64,
+    /// 1 once a code has confirmed it. Until the swap this tells the verdict, so it is a number in a field that is always
+    /// there; [`SecondFactor::read`] turns such an enrollment into an active authenticator.
+    pub(crate) confirmed: u64,
     /// The one that goes when this one comes.
     pub(crate) replaces: Option<AuthenticatorId>,
 }
@@ -286,6 +311,14 @@ impl fmt::Display for AuthenticatorId {
 /// Whether people can read it in a list.
 pub(crate) fn check_name(name: &str) -> bool {
     name.len() <= MAX_NAME && !name.contains(char::is_control)
+}
+
+/// The generation that follows on this one.
+pub(crate) const fn generation_after(generation: u64) -> u64 {
+    match generation.wrapping_add(1) {
+        0 => 1,
+        next => next,
+    }
 }
 
 const VERSION: u64 = 1;

@@ -60,6 +60,19 @@ impl<T> Transition<T> {
         })
     }
 
+    /// Further events, which may depend on the answer.
+    pub(crate) fn with_events(self, more: impl FnOnce(&T) -> Vec<Event> + Send + 'static) -> Self
+    where
+        T: 'static,
+    {
+        let reveal = self.reveal;
+        Self::new(self.change, move || {
+            let Committed { value, mut events } = reveal();
+            events.extend(more(&value));
+            Committed { value, events }
+        })
+    }
+
     /// What has to be done to the stored record, in one atomic step, if it is still the one that was loaded.
     #[must_use]
     pub const fn change(&self) -> &Change {
@@ -119,7 +132,7 @@ impl<T> fmt::Debug for Transition<T> {
 ///
 /// let factor = SecondFactor::read(database.as_deref())?;
 /// let typed = phone.code_at(now).to_string();
-/// let answer = store(&mut database, factor.confirm(&at(now)?, &random, &typed)?)?;
+/// let answer = store(&mut database, factor.confirm(&at(now)?, &typed)?)?;
 /// assert!(matches!(answer, Confirmation::Confirmed(_)));
 ///
 /// let (factor, later) = (SecondFactor::read(database.as_deref())?, now + 60);

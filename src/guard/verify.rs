@@ -12,7 +12,7 @@ use crate::code::Code;
 use crate::ct;
 use crate::guard::budget::{Budget, Gate};
 use crate::guard::error::GuardError;
-use crate::guard::event::{Event, EventKind};
+use crate::guard::event::{Event, EventKind, Flow};
 use crate::guard::record::{Authenticator, AuthenticatorId, LEANS, MAX_OFFSET, SecondFactor};
 use crate::guard::recovery::RecoveryCode;
 use crate::guard::transition::{Change, Committed, Transition};
@@ -60,15 +60,17 @@ impl SecondFactor {
         first: &str,
         second: &str,
     ) -> Result<Transition<Resynchronisation>, GuardError> {
-        let refused = |reason, change| self.refusal(context, reason, change).map(Resynchronisation::Refused);
+        let refused = |reason, change, exhausted| {
+            self.refusal(context, reason, change, exhausted).map(Resynchronisation::Refused)
+        };
         if self.active.is_empty() {
-            return Ok(refused(Refusal::NotEnrolled, Change::None));
+            return Ok(refused(Refusal::NotEnrolled, Change::None, None));
         }
         let (Ok(first), Ok(second)) = (Code::parse(first), Code::parse(second)) else {
-            return Ok(refused(Refusal::Malformed, Change::None));
+            return Ok(refused(Refusal::Malformed, Change::None, None));
         };
-        if let Some((reason, change)) = self.barred(context) {
-            return Ok(refused(reason, change));
+        if let Some((reason, change, exhausted)) = self.barred(context) {
+            return Ok(refused(reason, change, exhausted));
         }
         let (next, hidden) = self.attempt(
             context,
@@ -83,8 +85,10 @@ impl SecondFactor {
                     None => (spent, spent.saturating_add(within)),
                 };
                 let (hit, counter) = hotp.scan([&first, &second], from, to.min(LAST)).hidden();
-                // The first of the two may not have been spent either.
-                Ok((hit & ct::mask_less(spent, counter), 0, counter))
+                // The first of the two may not have been used either.
+                let disclosed =
+                    authenticator.was_disclosed(counter) | authenticator.was_disclosed(counter.wrapping_sub(1));
+                Ok((hit & ct::mask_less(spent, counter) & !disclosed, 0, counter))
             },
             |authenticator, fresh, context, counter| {
                 if let Some(period) = authenticator.period {
@@ -92,6 +96,7 @@ impl SecondFactor {
                     authenticator.offset =
                         ct::select(fresh, offset, authenticator.offset.cast_unsigned()).cast_signed();
                     authenticator.lean = ct::select(fresh, 0, authenticator.lean.cast_unsigned()).cast_signed();
+                    authenticator.resynced = ct::select(fresh, 1, authenticator.resynced);
                 }
             },
         )?;
@@ -110,8 +115,8 @@ impl SecondFactor {
     }
 
     fn verify_code(&self, context: &Context<'_>, code: &Code) -> Result<Transition<Verdict>, GuardError> {
-        if let Some((reason, change)) = self.barred(context) {
-            return Ok(self.refused(context, reason, change));
+        if let Some((reason, change, exhausted)) = self.barred(context) {
+            return Ok(self.refusal(context, reason, change, exhausted).map(Verdict::Refused));
         }
         let (next, hidden) = self.attempt(
             context,
@@ -119,7 +124,7 @@ impl SecondFactor {
                 let (from, to) = authenticator.window(context.policy, context.now);
                 let hotp = authenticator.hotp(context.account, context.keyring)?;
                 let (hit, counter) = hotp.scan([code], from, to).hidden();
-                let replayed = ct::mask_less(counter, spent);
+                let replayed = ct::mask_less(counter, spent) | authenticator.was_disclosed(counter);
                 Ok((hit & !replayed, hit & replayed, counter))
             },
             |authenticator, fresh, context, counter| authenticator.learn(fresh, context.now, counter),
@@ -165,7 +170,7 @@ impl SecondFactor {
         }
         // Zero means unused.
         *used = context.now.max(1);
-        let lifted = next.budget.lift(context.policy, context.now);
+        let lifted = next.budget.lift(context.policy, context.now, u64::MAX);
         let left = next.recovery.as_ref().map_or(0, |recovery| recovery.left());
         let accepted = Accepted {
             account: context.account.into(),
@@ -186,19 +191,35 @@ impl SecondFactor {
         }))
     }
 
-    /// Why no code may be compared now, if so, and what has to be stored for it.
-    fn barred(&self, context: &Context<'_>) -> Option<(Refusal, Change)> {
+    /// Why no code may be compared now, if so, what has to be stored for it, and what to report besides the refusal.
+    pub(crate) fn barred(&self, context: &Context<'_>) -> Option<(Refusal, Change, Option<EventKind>)> {
         let reason = match self.budget.gate(context.policy, context.now) {
             Gate::Open => return None,
             Gate::Throttled { retry_at } => Refusal::Throttled { retry_at },
             Gate::Exhausted { retry_at } => Refusal::Exhausted { retry_at },
         };
-        // Refusals write nothing, or they would be a way to keep the record busy; but for a clock that was set back.
-        let change = self
-            .budget
-            .brought_back(context.now)
-            .map_or(Change::None, |budget| Change::Write(Self { budget, ..self.clone() }.write()));
-        Some((reason, change))
+        // Refusals write nothing, or they would be a way to keep the record busy. The exceptions are a clock that was set
+        // back, and an exhausted budget that is reported again.
+        let mut budget = self.budget.brought_back(context.now);
+        let mut report = None;
+        if matches!(reason, Refusal::Exhausted { .. })
+            && let Some(reported) = budget.as_ref().unwrap_or(&self.budget).reported(context.now)
+        {
+            budget = Some(reported);
+            report = Some(EventKind::Exhausted);
+        }
+        let written = |budget| Change::Write(Self { budget, ..self.clone() }.write());
+        Some((reason, budget.map_or(Change::None, written), report))
+    }
+
+    /// Whether a failure in this flow, counted now, would use up the guess budget.
+    pub(crate) fn exhausted_by(&self, flow: Flow, context: &Context<'_>) -> bool {
+        let charged = match flow {
+            Flow::Resync | Flow::Verify => !self.active.is_empty(),
+            Flow::Confirm => self.pending.as_ref().is_some_and(|pending| pending.imported),
+            _ => false,
+        };
+        charged && self.budget.ends_with_a_failure(context.policy, context.now)
     }
 
     /// Compares with every active authenticator, and charges the budget. `compare` gives two masks, accepted and
@@ -240,11 +261,17 @@ impl SecondFactor {
     }
 
     fn refused(&self, context: &Context<'_>, reason: Refusal, change: Change) -> Transition<Verdict> {
-        self.refusal(context, reason, change).map(Verdict::Refused)
+        self.refusal(context, reason, change, None).map(Verdict::Refused)
     }
 
-    fn refusal(&self, context: &Context<'_>, reason: Refusal, change: Change) -> Transition<Refused> {
-        let events = context.events([EventKind::Refused { reason }]);
+    fn refusal(
+        &self,
+        context: &Context<'_>,
+        reason: Refusal,
+        change: Change,
+        exhausted: Option<EventKind>,
+    ) -> Transition<Refused> {
+        let events = context.events([EventKind::Refused { reason }].into_iter().chain(exhausted));
         Transition::new(change, move || Committed { value: Refused { reason }, events })
     }
 }
@@ -265,7 +292,8 @@ impl Authenticator {
     }
 
     /// Moves the offset by one step after some acceptances in a row on one side of it. A single one may be a user who
-    /// types slowly. What is learnt stays small: a clock that is far off is for [`SecondFactor::resync`].
+    /// types slowly. What is learned stays small until the owner has resynchronised: a clock that is far off is for
+    /// [`SecondFactor::resync`], and learning goes on from there.
     fn learn(&mut self, fresh: u64, now: u64, counter: u64) {
         let Some(period) = self.period else { return };
         let (offset, lean) = (self.offset, self.lean);
@@ -277,8 +305,8 @@ impl Authenticator {
         let leaning = ct::select(none, 0, kept.wrapping_add(side).cast_unsigned()).cast_signed();
         let full = ct::mask_same(ct::magnitude(leaning), LEANS);
         let moved = offset.wrapping_add(side);
-        let small = ct::mask_less(ct::magnitude(moved), MAX_LEARNT + 1)
-            | ct::mask_less(ct::magnitude(moved), ct::magnitude(offset));
+        let most = ct::select(ct::mask_same(self.resynced, 0), MAX_LEARNED, MAX_OFFSET);
+        let small = ct::mask_less(ct::magnitude(moved), most + 1);
         let leaning = ct::select(full, 0, leaning.cast_unsigned());
         self.lean = ct::select(fresh, leaning, lean.cast_unsigned()).cast_signed();
         self.offset = ct::select(fresh & full & small, moved.cast_unsigned(), offset.cast_unsigned()).cast_signed();
@@ -328,10 +356,8 @@ impl Hidden {
         }
         let reason = if ct::declassify(self.replayed) { Refusal::Replayed } else { Refusal::WrongCode };
         let mut events = vec![Event::new(&account, now, EventKind::Refused { reason })];
-        // What the record says by now, from numbers that nothing was hidden in.
-        let mut budget = self.budget;
-        budget.charge(&policy, now, 0);
-        if matches!(budget.gate(&policy, now), Gate::Exhausted { .. }) {
+        // From the budget before the attempt, which is public.
+        if self.budget.ends_with_a_failure(&policy, now) {
             events.push(Event::new(&account, now, EventKind::Exhausted));
         }
         Err((Refused { reason }, events))
@@ -478,5 +504,5 @@ pub enum Resynchronisation {
 /// The last counter that has a next one.
 const LAST: u64 = u64::MAX - 1;
 /// Steps: five minutes of the usual period.
-const MAX_LEARNT: u64 = 10;
-const _: () = assert!(MAX_LEARNT < MAX_OFFSET);
+pub(crate) const MAX_LEARNED: u64 = 10;
+const _: () = assert!(MAX_LEARNED < MAX_OFFSET);

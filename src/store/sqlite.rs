@@ -85,8 +85,9 @@ impl SqliteStore {
     /// Uses a pool that the application has already, and makes the table in its database.
     ///
     /// All connections of the pool must have `synchronous` `FULL` or `EXTRA`, and WAL as their journal, as
-    /// [`SqliteConnectOptions`] sets them. One of them is looked at, and each is set to `FULL` before it makes a change.
-    /// On one that comes back to the pool within a transaction, changes fail.
+    /// [`SqliteConnectOptions`] sets them. One of them is looked at, and each is set to `FULL` before it is used. On one
+    /// that comes back to the pool within a transaction, everything fails: it would read what was there when the
+    /// transaction began.
     ///
     /// ```no_run
     /// use keyfob::store::SqliteStore;
@@ -129,12 +130,14 @@ impl SqliteStore {
     ///
     /// [`sqlx::Error`] if the database fails.
     pub async fn accounts(&self, after: &str, limit: u32) -> Result<Vec<String>, sqlx::Error> {
+        let mut connection = self.connection().await?;
         let query = "SELECT account FROM keyfob_second_factor WHERE account > ? ORDER BY account LIMIT ?";
-        sqlx::query_scalar(query).bind(after).bind(limit).fetch_all(&self.pool).await
+        sqlx::query_scalar(query).bind(after).bind(limit).fetch_all(&mut *connection).await
     }
 
     /// A connection whose next statement is synced, and a transaction of its own: SQLite refuses this setting within a
-    /// transaction, such as one that the application left open.
+    /// transaction, such as one that the application left open. A statement in there would not be stored yet, and would
+    /// read what the database held when the transaction began: for an account enrolled since, that is no second factor.
     async fn connection(&self) -> Result<PoolConnection<Sqlite>, sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
         sqlx::raw_sql("PRAGMA synchronous = FULL").execute(&mut *connection).await?;
@@ -153,7 +156,9 @@ impl Store for SqliteStore {
 
     async fn load(&self, account: &str) -> Result<Option<(Version, Vec<u8>)>, Self::Error> {
         let query = "SELECT version, record FROM keyfob_second_factor WHERE account = ?";
-        let Some(row) = sqlx::query(query).bind(account).fetch_optional(&self.pool).await? else { return Ok(None) };
+        let mut connection = self.connection().await?;
+        let row = sqlx::query(query).bind(account).fetch_optional(&mut *connection).await?;
+        let Some(row) = row else { return Ok(None) };
         Ok(Some((Version::new(row.try_get::<i64, _>(0)?.cast_unsigned()), row.try_get(1)?)))
     }
 

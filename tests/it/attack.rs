@@ -7,10 +7,10 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use keyfob::guard::{Change, Confirmation, Context, Randomness, Refusal, SecondFactor, Setup};
+use keyfob::guard::{Change, Confirmation, Context, Randomness, Refusal, Resynchronisation, SecondFactor, Setup};
 use keyfob::search::{self, Candidate};
 use keyfob::store::Swap;
-use keyfob::{Code, Key, Keyring, Policy, Totp, Verdict, Window};
+use keyfob::{Code, Key, KeyUri, Keyring, Policy, Secret, Totp, Verdict, Window};
 use serde_json::{Value, json};
 
 use crate::Random;
@@ -83,6 +83,94 @@ fn the_odds_hold_for_real_codes() {
     }
 }
 
+/// Every path on which a code is compared with a secret that the attacker was not shown, in turn: the login, the
+/// confirmation of an old secret that is taken over, begun anew each time, and the resynchronization.
+#[test]
+fn all_paths_together_are_counted() {
+    let policy = Policy::default();
+    let bound = 100 + 365 * 4;
+    for charged in [true, false] {
+        let mut life = Life::new(&policy, false);
+        let login = life.phone.code_at(START - 1800).to_string();
+        let context = Context::new("al", START - 1800, &policy, &life.keyring).unwrap();
+        let verified = SecondFactor::read(Some(&life.record)).unwrap().verify(&context, &login).unwrap();
+        life.record = written(verified.change()).unwrap();
+        assert!(matches!(verified.committed(Swap::Swapped).unwrap().value, Verdict::Accepted(_)));
+
+        let keyring = life.keyring.clone();
+        let old = Secret::from_bytes(&[9; 20]).unwrap();
+        let setup = Setup::import(&KeyUri::totp("Old", "al", &old).unwrap()).unwrap();
+        let (mut answered, mut now, mut record) = (0, START, life.record.clone());
+        for turn in 0.. {
+            let (policy, random) = (Policy::default(), Randomness::default());
+            let context = Context::new("al", now, &policy, &keyring).unwrap();
+            let guess = format!("{:06}", life.random.below(1_000_000));
+            let mut store = |change: &Change| record = written(change).unwrap_or_else(|| record.clone());
+            let refusal = match turn % 3 {
+                0 => {
+                    let factor = SecondFactor::read(Some(&life.record)).unwrap();
+                    let transition = factor.verify(&context, &guess).unwrap();
+                    store(transition.change());
+                    match transition.committed(Swap::Swapped).unwrap().value {
+                        Verdict::Accepted(_) => break,
+                        Verdict::Refused(refused) => refused.reason(),
+                    }
+                }
+                1 => {
+                    // It takes a proof where there is an authenticator, so this attacker has the old secret's account only.
+                    let mut only: Value = serde_json::from_slice(&life.record).unwrap();
+                    only["active"] = json!([]);
+                    let factor = SecondFactor::read(Some(&serde_json::to_vec(&only).unwrap())).unwrap();
+                    let begun = factor.enroll(&context, &random, &setup, ("Old", "al"), None).unwrap();
+                    let factor = SecondFactor::read(written(begun.change()).as_deref()).unwrap();
+                    let transition = factor.confirm(&context, &guess).unwrap();
+                    if let Some(written) = written(transition.change()) {
+                        let written: Value = serde_json::from_slice(&written).unwrap();
+                        let mut next: Value = serde_json::from_slice(&life.record).unwrap();
+                        if charged {
+                            next["budget"] = written["budget"].clone();
+                        }
+                        store(&Change::Write(serde_json::to_vec(&next).unwrap()));
+                    }
+                    match transition.committed(Swap::Swapped).unwrap().value {
+                        Confirmation::Confirmed(_) => break,
+                        Confirmation::Refused { refused, .. } => refused.reason(),
+                    }
+                }
+                _ => {
+                    let factor = SecondFactor::read(Some(&life.record)).unwrap();
+                    let transition = factor.resync(&context, &guess, &guess).unwrap();
+                    store(transition.change());
+                    match transition.committed(Swap::Swapped).unwrap().value {
+                        Resynchronisation::Done { .. } => break,
+                        Resynchronisation::Refused(refused) => refused.reason(),
+                    }
+                }
+            };
+            life.record = record.clone();
+            now = match refusal {
+                Refusal::Throttled { retry_at } | Refusal::Exhausted { retry_at: Some(retry_at) } => retry_at,
+                Refusal::Exhausted { retry_at: None } => {
+                    // Its owner has logged in: the count of failures in a row begins anew.
+                    let mut value: Value = serde_json::from_slice(&life.record).unwrap();
+                    value["budget"]["failures"] = json!(0);
+                    life.record = serde_json::to_vec(&value).unwrap();
+                    now
+                }
+                _ => {
+                    answered += 1;
+                    now
+                }
+            };
+            if now >= START + YEAR || answered > 2 * bound {
+                break;
+            }
+        }
+        println!("charged on all paths: {charged}; {answered} guesses of {bound}");
+        assert_eq!(answered <= bound, charged, "{answered} guesses, where one path without a charge is the control");
+    }
+}
+
 fn attackers() -> usize {
     std::env::var("KEYFOB_ATTACKERS").map_or(20, |number| number.parse().unwrap())
 }
@@ -133,7 +221,7 @@ impl Life {
         let phone = begun.committed(Swap::Swapped).unwrap().value.uri().to_totp().unwrap();
         let factor = SecondFactor::read(Some(&record)).unwrap();
         let typed = phone.code_at(START - 3600).to_string();
-        let confirmed = factor.confirm(&context, &randomness, &typed).unwrap();
+        let confirmed = factor.confirm(&context, &typed).unwrap();
         let record = written(confirmed.change()).unwrap();
         assert!(matches!(confirmed.committed(Swap::Swapped).unwrap().value, Confirmation::Confirmed(_)));
         Self { policy: policy.clone(), keyring, record, phone, random: Random(3), refilled }

@@ -2,7 +2,9 @@
 
 mod budget;
 mod change;
+mod dropped;
 mod enrolment;
+mod imported;
 mod limits;
 mod policy;
 mod printed;

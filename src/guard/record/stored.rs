@@ -46,8 +46,10 @@ struct StoredAuthenticator<'a> {
     digits: Digits,
     created: u64,
     next: u64,
+    disclosed: u64,
     offset: i64,
     lean: i64,
+    resynced: u64,
     used: u64,
     #[serde(borrow)]
     secret: StoredSealed<'a>,
@@ -66,7 +68,9 @@ struct StoredPending<'a> {
     #[serde(borrow)]
     authenticator: StoredAuthenticator<'a>,
     since: u64,
-    tries: u8,
+    imported: bool,
+    tries: u64,
+    confirmed: u64,
     replaces: Option<&'a str>,
 }
 
@@ -93,6 +97,7 @@ struct StoredBudget {
     level: u64,
     level_at: u64,
     until: u64,
+    reported_at: u64,
 }
 
 impl Stored<'_> {
@@ -100,7 +105,7 @@ impl Stored<'_> {
         let active = self.active.into_iter().map(StoredAuthenticator::validated).collect::<Option<Vec<_>>>()?;
         let distinct =
             active.iter().zip(1..).all(|(one, after)| active.iter().skip(after).all(|other| other.id != one.id));
-        let StoredBudget { failures, failed_at, level, level_at, until } = self.budget;
+        let StoredBudget { failures, failed_at, level, level_at, until, reported_at } = self.budget;
         if active.len() > SecondFactor::MAX_AUTHENTICATORS || !distinct || failures > MAX_FAILURES || level > MAX_LEVEL
         {
             return None;
@@ -118,8 +123,21 @@ impl Stored<'_> {
             Some(recovery) => Some(recovery.validated()?),
             None => None,
         };
-        let budget = Budget { failures, failed_at, level, level_at, until };
-        Some(SecondFactor { generation: self.generation, active, pending, recovery, budget })
+        let budget = Budget { failures, failed_at, level, level_at, until, reported_at };
+        Some(SecondFactor { generation: self.generation, active, pending, recovery, budget }.activated())
+    }
+}
+
+impl SecondFactor {
+    /// A confirmed enrollment is an active authenticator. The transition that confirmed it could not say so by moving it,
+    /// as the length of the record would have told the verdict before the swap.
+    fn activated(mut self) -> Self {
+        if let Some(pending) = self.pending.take_if(|pending| pending.confirmed == 1) {
+            self.active.retain(|authenticator| Some(&authenticator.id) != pending.replaces.as_ref());
+            self.active.push(pending.authenticator);
+            self.factors_changed();
+        }
+        self
     }
 }
 
@@ -128,7 +146,7 @@ impl StoredAuthenticator<'_> {
         let sane =
             check_name(&self.name) && self.offset.unsigned_abs() <= MAX_OFFSET && self.lean.unsigned_abs() < LEANS;
         // Counters have no clock to be off.
-        if !sane || (self.period.is_none() && (self.offset, self.lean) != (0, 0)) {
+        if !sane || self.resynced > 1 || (self.period.is_none() && (self.offset, self.lean) != (0, 0)) {
             return None;
         }
         Some(Authenticator {
@@ -139,8 +157,10 @@ impl StoredAuthenticator<'_> {
             digits: self.digits,
             created: self.created,
             next: self.next,
+            disclosed: self.disclosed,
             offset: self.offset,
             lean: self.lean,
+            resynced: self.resynced,
             used: self.used,
             secret: Sealed::new(self.secret.key, self.secret.sealed)?,
         })
@@ -153,7 +173,9 @@ impl StoredPending<'_> {
             Some(id) => Some(AuthenticatorId::new(id)?),
             None => None,
         };
-        Some(Pending { authenticator: self.authenticator.validated()?, since: self.since, tries: self.tries, replaces })
+        let Self { since, imported, tries, confirmed, .. } = self;
+        let authenticator = self.authenticator.validated()?;
+        (confirmed <= 1).then_some(Pending { authenticator, since, imported, tries, confirmed, replaces })
     }
 }
 

@@ -90,6 +90,24 @@ pub fn cases(case: &mut impl FnMut(&str, Box<dyn Fn(&mut Inputs) -> Run>)) {
             })
         }),
     );
+    for (imported, name) in [(true, "imported"), (false, "shown")] {
+        // Hit, miss, and the code of a clock that is off: none of it shows before the swap.
+        case(
+            &format!("SecondFactor::confirm to the swap, {name}"),
+            Box::new(move |inputs| {
+                let mut account = Account::new(inputs, &[TOTP]);
+                let typed = account.waiting(inputs, imported);
+                let decide = account.decide();
+                Box::new(move || {
+                    decide(&mut |factor, context| {
+                        let transition = factor.confirm(context, secret(&typed)).unwrap();
+                        assert!(matches!(transition.change(), Change::Write(_)), "no outcome without a write");
+                        drop(black_box(transition));
+                    });
+                })
+            }),
+        );
+    }
     for (outcome, name) in [(Outcome::Hit, "hit"), (Outcome::Miss, "miss"), (Outcome::Replay, "used")] {
         case(
             &format!("SecondFactor::verify, recovery code, {name}"),
@@ -261,6 +279,21 @@ impl Account {
         if let Some(codes) = confirmed.recovery_codes() {
             self.recovery_codes = codes.iter().map(str::to_owned).collect();
         }
+    }
+
+    /// Begins one more enrollment, and gives a code for it: right, wrong, or that of a phone that is ten minutes ahead.
+    fn waiting(&mut self, inputs: &mut Inputs, imported: bool) -> Vec<u8> {
+        let secret = Secret::from_bytes(&public::<20>(inputs)).unwrap();
+        let uri = KeyUri::totp("Example Inc", "alice", &secret).unwrap();
+        let setup = if imported { Setup::import(&uri).unwrap() } else { Setup::totp() };
+        let proof = self.proof(&Purpose::ADD);
+        let enrolment = now(self.guard.enroll_with(ACCOUNT, "alice", &setup, Some(&proof))).unwrap();
+        let (outcome, ..) = self.any_outcome(inputs);
+        let other = Hotp::new(&Secret::from_bytes(&public::<20>(inputs)).unwrap());
+        let token = Hotp::new(enrolment.uri().secret());
+        let step = self.clock.load(Ordering::Relaxed) / 30;
+        let codes = [token.code(step), other.code(step), token.code(step + 20)];
+        hidden(codes[outcome as usize].to_string())
     }
 
     /// By the first authenticator.

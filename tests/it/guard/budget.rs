@@ -303,8 +303,10 @@ fn an_attempt_that_is_barred_compares_nothing_and_writes_nothing() {
         let (world, mut phone, _) = World::enrolled();
         let now = world.now();
         world.edit(|record| {
-            record["budget"] =
-                json!({ "failures": failures, "failed_at": now, "level": level, "level_at": now, "until": now });
+            record["budget"] = json!({
+                "failures": failures, "failed_at": now, "level": level, "level_at": now, "until": now,
+                "reported_at": now,
+            });
             // Whoever opens the secret, which comes before all comparing, finds it broken.
             record["active"][0]["digits"] = 7.into();
         });
@@ -354,7 +356,7 @@ fn waits_are_bounded_and_end_whatever_was_counted_when() {
         let world = world.again(policy, &keyring(&["2026"]));
         let mut record = original.clone();
         record["budget"] =
-            json!({ "failures": failures, "failed_at": failed_at, "level": level, "level_at": level_at, "until": until });
+            json!({ "failures": failures, "failed_at": failed_at, "level": level, "level_at": level_at, "until": until, "reported_at": 0 });
         world.put(AL, &serde_json::to_vec(&record).unwrap());
         world.at(now);
         let longest = match world.verify(&phone.wrong(now)).unwrap_err() {

@@ -48,11 +48,16 @@ fn the_status_says_what_the_account_has() {
 
 #[test]
 fn a_name_is_changed_and_nothing_else() {
-    let (world, app, mut token) = two();
+    let (world, mut app, mut token) = two();
+    let proof = world.prove(&mut app, &Purpose::RENAME);
     let before = world.record();
     world.heard();
-    block_on(world.guard.rename(AL, &token.id, "der \"grüne\" \\")).unwrap();
+    block_on(world.guard.rename(AL, &token.id, "der \"grüne\" \\", &proof)).unwrap();
     assert_eq!(world.heard(), [EventKind::Renamed { authenticator: token.id.clone() }]);
+    // The same name again is no change, and is not written.
+    let stored = world.stored(AL);
+    block_on(world.guard.rename(AL, &token.id, "der \"grüne\" \\", &proof)).unwrap();
+    assert!(world.heard().is_empty() && world.stored(AL) == stored);
     let mut expected = before.clone();
     expected["active"][1]["name"] = "der \"grüne\" \\".into();
     assert_eq!(world.record(), expected);
@@ -64,8 +69,12 @@ fn a_name_is_changed_and_nothing_else() {
         (&app.id, "a\nb", GuardErrorKind::Invalid),
         (&app.id, &*"x".repeat(257), GuardErrorKind::Invalid),
     ] {
-        assert_eq!(kind(block_on(world.guard.rename(AL, id, name))), expected);
+        assert_eq!(kind(block_on(world.guard.rename(AL, id, name, &proof))), expected);
     }
+    // Somebody who has taken over a session has no proof, and a proof for something else is none.
+    let other = world.prove(&mut app, &Purpose::REVOKE);
+    let before = (before, world.stored(AL)).1;
+    assert_eq!(kind(block_on(world.guard.rename(AL, &app.id, "x", &other))), GuardErrorKind::ProofRejected);
     assert_eq!(world.stored(AL), before);
 }
 
@@ -83,7 +92,9 @@ fn what_is_revoked_never_comes_back() {
     let codes = [token.code(T), token.code(T)];
     let answer = block_on(world.guard.resync(AL, &codes[0], &codes[1])).unwrap();
     assert!(matches!(answer, keyfob::guard::Resynchronisation::Refused(_)), "I10");
-    assert_eq!(kind(block_on(world.guard.rename(AL, &token.id, "x"))), GuardErrorKind::UnknownAuthenticator);
+    let rename = world.prove(&mut app, &Purpose::RENAME);
+    let renamed = block_on(world.guard.rename(AL, &token.id, "x", &rename));
+    assert_eq!(kind(renamed), GuardErrorKind::UnknownAuthenticator);
 
     // The proof is void, and the last one stays.
     assert_eq!(kind(block_on(world.guard.revoke(AL, &app.id, &proof))), GuardErrorKind::ProofRejected);
@@ -140,18 +151,18 @@ fn without_a_second_factor_there_is_nothing_to_change() {
     let guard = &world.guard;
     let kinds = |account: &str| {
         [
-            kind(block_on(guard.rename(account, &phone.id, "x"))),
+            kind(block_on(guard.rename(account, &phone.id, "x", &proof))),
             kind(block_on(guard.regenerate_recovery_codes(account, &proof))),
             kind(block_on(guard.disable(account, &proof))),
             kind(block_on(guard.operator_lift(account))),
-            kind(block_on(guard.operator_fence(account))),
         ]
     };
-    use GuardErrorKind::{NoEnrolment, NotEnrolled, UnknownAuthenticator};
-    let expected = [UnknownAuthenticator, NotEnrolled, NotEnrolled, NotEnrolled, NotEnrolled];
+    use GuardErrorKind::{NoEnrolment, NotEnrolled, ProofRejected};
+    let expected = [ProofRejected, NotEnrolled, NotEnrolled, NotEnrolled];
     assert_eq!(kinds("bo"), expected);
     assert_eq!(kind(block_on(guard.confirm("bo", "123456"))), NoEnrolment);
     assert_eq!(kind(block_on(guard.operator_remove("bo"))), NotEnrolled);
+    assert_eq!(kind(block_on(guard.operator_fence("bo"))), NotEnrolled);
     assert!(!block_on(guard.reseal("bo")).unwrap());
     assert!(world.bytes("bo").is_none());
     // An enrolment that waits is no second factor yet, but can be removed.
@@ -159,8 +170,11 @@ fn without_a_second_factor_there_is_nothing_to_change() {
     let before = world.stored("bo");
     assert_eq!(kinds("bo"), expected);
     assert_eq!(world.stored("bo"), before);
+    world.heard();
     block_on(guard.operator_remove("bo")).unwrap();
     assert!(world.bytes("bo").is_none());
+    // Nothing was switched off.
+    assert!(matches!(&*world.heard(), [EventKind::EnrolmentCanceled { .. }]));
 }
 
 #[test]
@@ -189,7 +203,7 @@ fn a_fence_refuses_what_a_backup_forgot() {
         // Control: without a fence a used code is good again.
         assert!(world.verify(&typed).is_ok());
         world.put(AL, &backup);
-        block_on(world.guard.operator_fence(AL)).unwrap();
+        block_on(world.guard.operator_fence_clocks(AL)).unwrap();
         let ahead = i64::from(window.ahead());
         for later in -2..=ahead {
             let step = phone.step(world.now()).saturating_add_signed(later);
@@ -201,15 +215,114 @@ fn a_fence_refuses_what_a_backup_forgot() {
         // It moves nothing back.
         let next = world.record()["active"][0]["next"].clone();
         world.at(T);
-        block_on(world.guard.operator_fence(AL)).unwrap();
-        assert_eq!(world.record()["active"][0]["next"], next);
+        for fence in [true, false] {
+            match fence {
+                true => block_on(world.guard.operator_fence(AL)).unwrap(),
+                false => block_on(world.guard.operator_fence_clocks(AL)).unwrap(),
+            }
+            assert_eq!(world.record()["active"][0]["next"], next);
+        }
+    }
+}
+
+/// The promise of the strict kind, for every authenticator and whatever waits.
+#[test]
+fn a_fence_holds_for_what_was_resynchronised_counted_or_begun() {
+    // An app that was found to be ahead since the backup: its used codes are those of the future.
+    let (world, phone, _) = World::enrolled();
+    let backup = world.bytes(AL).unwrap();
+    world.pass(DAY);
+    let step = phone.step(world.now());
+    let code = |at: u64| phone.hotp.code(at).to_string();
+    for ahead in [90, 119] {
+        let answer = block_on(world.guard.resync(AL, &code(step + ahead - 1), &code(step + ahead))).unwrap();
+        assert!(matches!(answer, keyfob::guard::Resynchronisation::Done { .. }));
+    }
+    world.pass(30);
+    let used = [code(step + 119), code(step + 120), code(step + 121)];
+    assert!(world.verify(&used[2]).is_ok());
+    let fence = |strict| {
+        world.put(AL, &backup);
+        world.at((step + 1) * 30);
+        match strict {
+            true => block_on(world.guard.operator_fence(AL)).unwrap(),
+            false => block_on(world.guard.operator_fence_clocks(AL)).unwrap(),
+        }
+    };
+    // The kind that is not strict is the control.
+    for strict in [true, false] {
+        fence(strict);
+        let resynchronised = block_on(world.guard.resync(AL, &used[0], &used[1])).unwrap();
+        assert_eq!(matches!(resynchronised, keyfob::guard::Resynchronisation::Refused(_)), strict);
+        fence(strict);
+        for ahead in 119..=123 {
+            world.at((step + ahead) * 30);
+            assert_eq!(world.verify(&used[2]).is_err(), strict || ahead != 120, "{ahead}");
+            block_on(world.guard.operator_lift(AL)).unwrap();
+        }
+    }
+    // Its owner is back after the hour.
+    world.put(AL, &backup);
+    world.at((step + 1) * 30);
+    block_on(world.guard.operator_fence(AL)).unwrap();
+    world.pass(66 * 60 + 30);
+    assert!(world.verify(&code(phone.step(world.now()))).is_ok());
+
+    // A token that counts: nobody knows how far it has come.
+    let (world, mut token, codes) = World::enrolled_with(Policy::default(), &Setup::hotp());
+    let backup = world.bytes(AL).unwrap();
+    let typed = token.code(T);
+    assert!(world.verify(&typed).is_ok());
+    for strict in [true, false] {
+        world.put(AL, &backup);
+        match strict {
+            true => block_on(world.guard.operator_fence(AL)).unwrap(),
+            false => block_on(world.guard.operator_fence_clocks(AL)).unwrap(),
+        }
+        assert_eq!(world.verify(&typed).is_err(), strict, "the other kind is the control");
+    }
+    // It can be replaced.
+    world.put(AL, &backup);
+    block_on(world.guard.operator_fence(AL)).unwrap();
+    let accepted = world.verify(&codes[0]).unwrap();
+    let proof = world.guard.prove(&accepted, &Purpose::ADD);
+    let (mut new, _) = world.add(AL, &Setup::hotp().replacing(token.id), Some(&proof));
+    assert!(world.verify(&new.code(T)).is_ok());
+
+    // A thief's enrolment that the owner ended since: it must not come back, with an authenticator beside it or without.
+    for first in [true, false] {
+        let (world, mut thief) = if first {
+            let world = World::new();
+            let thief = Phone::of(&world.enroll(AL, &Setup::totp(), None).unwrap());
+            (world, thief)
+        } else {
+            let (world, mut phone, _) = World::enrolled();
+            let proof = world.prove(&mut phone, &Purpose::ADD);
+            let thief = Phone::of(&world.enroll(AL, &Setup::totp(), Some(&proof)).unwrap());
+            (world, thief)
+        };
+        for strict in [true, false] {
+            world.heard();
+            let before = world.bytes(AL).unwrap();
+            match strict {
+                true => block_on(world.guard.operator_fence(AL)).unwrap(),
+                false => block_on(world.guard.operator_fence_clocks(AL)).unwrap(),
+            }
+            let canceled = EventKind::EnrolmentCanceled { authenticator: thief.id.clone() };
+            assert_eq!(world.heard(), [EventKind::Fenced, canceled]);
+            let typed = thief.code(world.now());
+            assert_eq!(kind(block_on(world.guard.confirm(AL, &typed))), GuardErrorKind::NoEnrolment);
+            world.put(AL, &before);
+        }
+        let typed = thief.code(world.now());
+        let _ = world.confirm(AL, &typed);
     }
 }
 
 /// Or proofs and devices from before the backup would be trusted again, once as much had changed as then.
 #[test]
 fn a_fence_brings_a_generation_that_was_never_there() {
-    let (world, mut phone, _) = World::enrolled();
+    let (world, mut phone, codes) = World::enrolled();
     let backup = world.bytes(AL).unwrap();
     let transfer = Purpose::application("transfer").unwrap();
     let regenerate = |world: &World, phone: &mut Phone| {
@@ -225,6 +338,10 @@ fn a_fence_brings_a_generation_that_was_never_there() {
     block_on(world.guard.operator_fence(AL)).unwrap();
     assert_eq!(world.heard(), [EventKind::Fenced]);
     world.pass(30);
-    assert_ne!(regenerate(&world, &mut phone), generation);
+    // By a recovery code: the fence refuses the app for an hour.
+    let accepted = world.verify(&codes[0]).unwrap();
+    let again = world.guard.prove(&accepted, &Purpose::REGENERATE);
+    block_on(world.guard.regenerate_recovery_codes(AL, &again)).unwrap();
+    assert_ne!(world.status().generation(), generation);
     assert!(block_on(world.guard.check(AL, &proof, &transfer)).is_err());
 }

@@ -48,7 +48,10 @@ fn an_enrolment_expires_and_is_replaced() {
     }
     let world = World::new();
     let mut dropped = Phone::of(&world.enroll(AL, &Setup::totp(), None).unwrap());
+    world.heard();
     let mut kept = Phone::of(&world.enroll(AL, &Setup::totp(), None).unwrap());
+    let canceled = EventKind::EnrolmentCanceled { authenticator: dropped.id.clone() };
+    assert_eq!(world.heard()[0], canceled, "an enrolment ended, and nobody heard of it");
     let Confirmation::Refused { refused, .. } = block_on(world.guard.confirm(AL, &dropped.code(T))).unwrap() else {
         panic!("an enrolment that was replaced was confirmed")
     };
@@ -95,8 +98,14 @@ fn one_takes_the_place_of_another() {
     let setup = Setup::totp().replacing(nobody);
     assert_eq!(kind(world.enroll(AL, &setup, Some(&proof))), GuardErrorKind::UnknownAuthenticator);
     let setup = Setup::totp().replacing(old.id.clone()).with_name("new").unwrap();
-    let (mut new, codes) = world.add(AL, &setup, Some(&proof));
-    assert!(codes.is_empty());
+    let mut new = Phone::of(&world.enroll(AL, &setup, Some(&proof)).unwrap());
+    world.heard();
+    assert!(world.confirm(AL, &new.code(world.now())).recovery_codes().is_none());
+    // The owner hears of both: of the one that came and of the one that went.
+    let (confirmed, revoked) = (new.id.clone(), old.id.clone());
+    let expected = [EventKind::Confirmed { authenticator: confirmed }, EventKind::Revoked { authenticator: revoked }];
+    assert_eq!(world.heard(), expected);
+    world.pass(60);
     let status = world.status();
     assert!(status.authenticators().len() == 1 && status.authenticators()[0].name() == "new");
     assert_eq!(world.verify(&old.code(world.now())).unwrap_err(), Refusal::WrongCode);
@@ -176,7 +185,7 @@ fn what_an_app_does_differently_is_said() {
             panic!("confirmed: {expected:?}")
         };
         assert_eq!((refused.reason(), diagnosis), (Refusal::WrongCode, expected));
-        assert_eq!(world.heard()[1], EventKind::EnrolmentRefused { diagnosis });
+        assert_eq!(world.heard()[1], EventKind::EnrolmentRefused { reason: Refusal::WrongCode, diagnosis });
         let _ = world.confirm(AL, &Phone::of(&enrolment).code(NOW));
     }
     let world = World::new();

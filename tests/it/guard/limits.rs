@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use futures_lite::future::block_on;
-use keyfob::guard::{EventKind, GuardError, GuardErrorKind, Purpose, Randomness, Refusal, Setup};
+use keyfob::guard::{Confirmation, EventKind, Flow, GuardError, GuardErrorKind, Purpose, Randomness, Refusal, Setup};
 use keyfob::store::{MemoryStore, Store, Swap, Version};
 use keyfob::{Guard, Policy, Verdict, Window};
 
@@ -94,15 +94,26 @@ fn without_randomness_nothing_is_made_and_nothing_is_lost() {
     // Secret, id, nonce, generation.
     assert_eq!(failures(&|world| world.enroll(AL, &Setup::totp(), None).map(drop), &World::new), 4);
 
-    let enrolling = || {
-        let world = World::new();
-        world.enroll(AL, &Setup::totp(), None).unwrap();
-        world
-    };
-    let typed = Phone::of(&World::new().enroll(AL, &Setup::totp(), None).unwrap()).code(T);
-    // The key of the recovery codes, ten codes, id, nonce.
-    let confirm = |world: &mut World| block_on(world.guard.confirm(AL, &typed)).map(drop);
-    assert_eq!(failures(&confirm, &enrolling), 13);
+    // To confirm takes none. The recovery codes do: their key, ten codes, id, nonce.
+    for at in 0..=13 {
+        let mut world = World::new();
+        let mut phone = Phone::of(&world.enroll(AL, &Setup::totp(), None).unwrap());
+        world.guard = world.guard.with_randomness(failing(at));
+        let typed = phone.code(T);
+        let confirmed = match block_on(world.guard.confirm(AL, &typed)).unwrap() {
+            Confirmation::Confirmed(confirmed) => confirmed,
+            Confirmation::Refused { refused, .. } => panic!("{refused:?}"),
+        };
+        let (codes, kind) = (confirmed.recovery_codes().is_some(), GuardErrorKind::Randomness);
+        assert_eq!((codes, world.status().recovery_codes_left()), if at < 13 { (false, 0) } else { (true, 10) });
+        let failed = EventKind::Failed { flow: Flow::RecoveryCodes, kind };
+        assert_eq!(world.heard().contains(&failed), at < 13);
+        // There is a way to them.
+        world.guard = world.guard.with_randomness(super::randomness(at as u64));
+        let proof = world.prove(&mut phone, &Purpose::REGENERATE);
+        assert!(block_on(world.guard.regenerate_recovery_codes(AL, &proof)).is_ok());
+        assert_eq!(world.status().recovery_codes_left(), 10);
+    }
 
     let enrolled = || World::enrolled().0;
     let proof = {
@@ -198,7 +209,8 @@ fn eight_swaps_may_be_lost() {
         } else {
             assert_eq!(kind(verdict), GuardErrorKind::Contended);
             assert_eq!(world.stored(AL), before, "I6");
-            assert_eq!(world.heard(), [EventKind::Failed { kind: GuardErrorKind::Contended }]);
+            let (flow, kind) = (Flow::Verify, GuardErrorKind::Contended);
+            assert_eq!(world.heard(), [EventKind::Failed { flow, kind }]);
         }
     }
 }
@@ -215,7 +227,8 @@ fn an_unknown_outcome_is_no_verdict() {
             assert_eq!(error.kind(), GuardErrorKind::Store);
             let said = std::error::Error::source(&error).unwrap().to_string();
             assert!(!error.to_string().contains(&said), "{error}: {said}");
-            assert_eq!(world.heard(), [EventKind::Failed { kind: GuardErrorKind::Store }], "I5");
+            let (flow, kind) = (Flow::Verify, GuardErrorKind::Store);
+            assert_eq!(world.heard(), [EventKind::Failed { flow, kind }], "I5");
             // What took effect is used up, and what did not is not.
             match world.verify(typed) {
                 Ok(_) => assert!(again, "G5: {typed}"),

@@ -53,32 +53,35 @@ fn full() -> (World, Phone, Phone, Vec<String>) {
 
 #[test]
 fn what_was_read_is_what_is_written() {
-    let (world, app, ..) = full();
+    let (world, ..) = full();
     let original = world.record();
     let (policy, keyring) = (Policy::default(), keyring(&["2026"]));
     let context = Context::new(AL, T, &policy, &keyring).unwrap();
-    // The same name again: a change that changes nothing.
-    let again = |record: &[u8]| written(&read(record).unwrap().rename(&context, &app.id, "x").unwrap()).unwrap();
+    // An operator who ends waits where there are none: a change that changes nothing.
+    let again = |record: &[u8]| written(&read(record).unwrap().operator_lift(&context).unwrap()).unwrap();
     let big = || sample::select(vec![0, 1, 9, 10, 99, 100, T, (1 << 53) - 1, 1 << 53, 1 << 63, u64::MAX - 1, u64::MAX]);
     let number = move || proptest::prop_oneof![big(), any::<u64>()];
-    let numbers = proptest::collection::vec(number(), 13);
-    let rest = (-3000..=3000i64, -2..=2i64, 0..=100u64, 0..=8_640_000u64, any::<u8>(), 0..=10usize);
+    let numbers = proptest::collection::vec(number(), 15);
+    let rest = (-3000..=3000i64, -2..=2i64, 0..=8_553_600u64, any::<bool>(), 0..=10usize);
     let name = option::of("[^\\p{Cc}]{0,60}");
-    proptest!(|(n in numbers, (offset, lean, failures, level, tries, codes) in rest, name in name)| {
+    proptest!(|(n in numbers, (offset, lean, level, imported, codes) in rest, name in name)| {
         let mut record = original.clone();
         record["generation"] = n[0].into();
         for (place, created, next, used) in [(0, n[1], n[2], n[3]), (1, n[4], n[5], n[6])] {
             let one = &mut record["active"][place];
             (one["created"], one["next"], one["used"]) = (created.into(), next.into(), used.into());
+            one["disclosed"] = n[13].into();
         }
         let one = &mut record["active"][0];
         (one["offset"], one["lean"], one["name"]) = (offset.into(), lean.into(), "x".into());
         if let Some(name) = name {
             record["active"][1]["name"] = name.into();
         }
-        record["budget"] =
-            json!({ "failures": failures, "failed_at": n[7], "level": level, "level_at": n[8], "until": n[12] });
-        (record["pending"]["since"], record["pending"]["tries"]) = (n[9].into(), tries.into());
+        record["budget"] = json!({
+            "failures": 0, "failed_at": n[7], "level": level, "level_at": n[8], "until": n[12], "reported_at": 0,
+        });
+        (record["pending"]["since"], record["pending"]["tries"]) = (n[9].into(), n[14].into());
+        record["pending"]["imported"] = imported.into();
         (record["recovery"]["created"], record["recovery"]["codes"][1][1]) = (n[10].into(), n[11].into());
         record["recovery"]["codes"].as_array_mut().unwrap().truncate(codes);
         let written = again(&bytes(&record));
@@ -129,8 +132,7 @@ fn the_size_of_a_record_does_not_tell_the_verdict() {
             phone.counter = next;
             let mut record = world.record();
             record["active"][0]["next"] = next.into();
-            record["budget"] =
-                json!({ "failures": failures, "failed_at": 0, "level": level, "level_at": now, "until": now });
+            record["budget"] = json!({ "failures": failures, "failed_at": 0, "level": level, "level_at": now, "until": now, "reported_at": 0 });
             let record = bytes(&record);
             let typed = [phone.hotp.code(next).to_string(), phone.wrong(now), phone.hotp.code(next - 1).to_string()];
             let (records, verdicts): (Vec<_>, Vec<_>) = typed.iter().map(|typed| decide(&record, now, typed)).unzip();
@@ -258,7 +260,7 @@ fn what_no_version_wrote_is_not_read() {
     let (world, ..) = full();
     let record = world.record();
     type Edit = fn(&mut Value);
-    let edits: [Edit; 34] = [
+    let edits: [Edit; 37] = [
         |r| r["v"] = 0.into(),
         |r| r["v"] = (-1).into(),
         |r| r["v"] = "1".into(),
@@ -279,11 +281,14 @@ fn what_no_version_wrote_is_not_read() {
         |r| r["active"][0]["offset"] = 3001.into(),
         |r| r["active"][0]["offset"] = i64::MIN.into(),
         |r| r["active"][0]["lean"] = 3.into(),
+        |r| r["active"][0]["resynced"] = 2.into(),
         |r| r["active"][0]["secret"]["sealed"] = "!".into(),
         |r| r["active"][0]["secret"]["key"] = "".into(),
         |r| r["active"][1]["offset"] = 1.into(),
         |r| r["pending"]["authenticator"]["id"] = r["active"][0]["id"].clone(),
-        |r| r["pending"]["tries"] = 256.into(),
+        |r| r["pending"]["tries"] = (-1).into(),
+        |r| r["pending"]["confirmed"] = 2.into(),
+        |r| r["pending"]["imported"] = 1.into(),
         |r| r["pending"]["replaces"] = "-".into(),
         |r| r["recovery"]["codes"] = vec![r["recovery"]["codes"][0].clone(); 11].into(),
         |r| r["recovery"]["codes"][0][0] = "A".repeat(42).into(),

@@ -186,6 +186,30 @@ fn drift_is_learnt_after_three_acceptances_and_bounded() {
     }
 }
 
+/// A token within its maker's limits, whose clock loses 90 seconds a year, and an owner who logs in each day and has it
+/// resynchronized when it is refused.
+#[test]
+fn a_clock_that_drifts_for_years_is_resynchronised_once() {
+    for side in [-1, 1] {
+        let (world, mut phone, _) = World::enrolled();
+        let (begin, mut resynchronised) = (world.now(), 0);
+        for day in 1..=16 * 365 {
+            world.at(begin + day * DAY);
+            phone.ahead = side * i64::try_from(day * 90 / 365).unwrap();
+            if world.verify(&phone.code(world.now())).is_ok() {
+                continue;
+            }
+            resynchronised += 1;
+            let step = phone.step(world.now());
+            let codes = [step, step + 1].map(|at| phone.hotp.code(at).to_string());
+            let answer = block_on(world.guard.resync(AL, &codes[0], &codes[1])).unwrap();
+            assert!(matches!(answer, Resynchronisation::Done { .. }), "day {day}");
+        }
+        assert_eq!(resynchronised, 1, "{side}");
+        assert_eq!(world.status().authenticators()[0].offset().abs(), 48);
+    }
+}
+
 #[test]
 fn an_app_that_ran_off_is_found_by_two_codes() {
     for off in [-120, -50, -2, 0, 2, 119, 120] {

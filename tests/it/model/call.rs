@@ -1,9 +1,13 @@
 //! Calls of the guard, with the answers in the words of the oracle.
 
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 
-use futures_lite::future::block_on;
-use keyfob::guard::{AuthenticatorId, Confirmation, Proof, Randomness, Resynchronisation, Setup};
+use keyfob::guard::{
+    AuthenticatorId, Confirmation, EventKind, GuardError, GuardErrorKind, Proof, Randomness, Resynchronisation, Setup,
+};
 use keyfob::{Algorithm, Digits, Guard, Hotp, KeyUri, Keyring, Period, Policy, Secret, Verdict};
 
 use super::checker::{Call, Seen};
@@ -13,10 +17,14 @@ use crate::Random;
 
 pub type Shared = Guard<Arc<Faulty>>;
 
+/// What a guard reported.
+pub type Heard = Arc<Mutex<Vec<EventKind>>>;
+
 pub fn guard(
     store: &Arc<Faulty>,
     clock: &Arc<Mutex<Option<u64>>>,
     randomness: &Arc<Mutex<Random>>,
+    heard: &Heard,
     policy: &Policy,
     primary: usize,
 ) -> Arc<Shared> {
@@ -29,6 +37,8 @@ pub fn guard(
         true
     });
     let guard = Guard::new(store.clone(), keyring, "Example").with_policy(policy.clone());
+    let heard = heard.clone();
+    let guard = guard.with_events(move |event| lock(&heard).push(event.kind().clone()));
     Arc::new(guard.with_randomness(randomness).with_clock(move || *lock(&time)))
 }
 
@@ -44,16 +54,16 @@ fn odd_one(hotp: bool, place: usize) -> KeyUri {
 
 /// Carries a call out, and puts the answer into the words of the oracle.
 pub fn run(guard: &Shared, name: &str, ids: &[AuthenticatorId], call: &Call, proof: Option<&Proof>) -> Seen {
-    let mut seen = Seen { outcome: Ok(Answer::Done), phone: None, codes: None, accepted: None };
+    let mut seen = Seen { outcome: Ok(Answer::Done), dropped: false, phone: None, codes: None, accepted: None };
     let nobody = || AuthenticatorId::new("nobody").unwrap();
     let id = |phone: usize| ids.get(phone).cloned().unwrap_or_else(nobody);
     let place = |id: &AuthenticatorId| ids.iter().position(|other| other == id).unwrap();
     // One that an account cannot have made.
-    let none = Proof::from_token(&format!("add~1~1~k0~{}", *keyfob::base32::encode(&[0; 32]))).unwrap();
+    let none = Proof::from_token(&format!("add~1~1~1~k0~{}", *keyfob::base32::encode(&[0; 32]))).unwrap();
     let proved = proof.unwrap_or(&none);
     let done = |()| Answer::Done;
     let outcome = match &call.op {
-        Op::Verify(_) => block_on(guard.verify(name, &call.typed[0])).map(|verdict| match verdict {
+        Op::Verify(_) => now(guard.verify(name, &call.typed[0])).map(|verdict| match verdict {
             Verdict::Refused(refused) => Answer::Refused(refused.reason()),
             Verdict::Accepted(accepted) => {
                 let left = accepted.recovery_codes_left().into();
@@ -65,13 +75,13 @@ pub fn run(guard: &Shared, name: &str, ids: &[AuthenticatorId], call: &Call, pro
                 answer
             }
         }),
-        Op::Resync(..) => block_on(guard.resync(name, &call.typed[0], &call.typed[1])).map(|answer| match answer {
+        Op::Resync(..) => now(guard.resync(name, &call.typed[0], &call.typed[1])).map(|answer| match answer {
             Resynchronisation::Done { authenticator, offset } => {
                 Answer::Resynchronised { phone: place(&authenticator), offset }
             }
             Resynchronisation::Refused(refused) => Answer::Refused(refused.reason()),
         }),
-        Op::Confirm(_) => block_on(guard.confirm(name, &call.typed[0])).map(|answer| match answer {
+        Op::Confirm(_) => now(guard.confirm(name, &call.typed[0])).map(|answer| match answer {
             Confirmation::Confirmed(confirmed) => {
                 let told = confirmed.recovery_codes();
                 seen.codes = told.map(|codes| codes.iter().map(Into::into).collect());
@@ -86,7 +96,7 @@ pub fn run(guard: &Shared, name: &str, ids: &[AuthenticatorId], call: &Call, pro
                 _ => Setup::totp(),
             };
             let setup = replaces.map_or(setup.clone(), |phone| setup.replacing(id(phone)));
-            block_on(guard.enroll_with(name, "al@example.com", &setup, proof)).map(|enrolment| {
+            now(guard.enroll_with(name, "al@example.com", &setup, proof)).map(|enrolment| {
                 let uri = enrolment.uri();
                 let hotp = Hotp::with_algorithm(uri.secret(), uri.algorithm()).with_digits(uri.digits());
                 let hotp = Some(hotp);
@@ -96,25 +106,50 @@ pub fn run(guard: &Shared, name: &str, ids: &[AuthenticatorId], call: &Call, pro
                 Answer::Enrolled
             })
         }
-        Op::Regenerate(_) => block_on(guard.regenerate_recovery_codes(name, proved)).map(|codes| {
+        Op::Regenerate(_) => now(guard.regenerate_recovery_codes(name, proved)).map(|codes| {
             seen.codes = Some(codes.iter().map(Into::into).collect());
             Answer::Done
         }),
-        Op::Status => block_on(guard.status(name)).map(|status| Answer::Status {
+        Op::Status => now(guard.status(name)).map(|status| Answer::Status {
             failures: status.consecutive_failures(),
             left: status.recovery_codes_left().into(),
             active: status.authenticators().len(),
             exhausted: status.is_exhausted(),
             retry_at: status.retry_at(),
         }),
-        Op::Reseal => block_on(guard.reseal(name)).map(Answer::Resealed),
-        Op::Disable(_) => block_on(guard.disable(name, proved)).map(done),
-        Op::Revoke(phone, _) => block_on(guard.revoke(name, &id(*phone), proved)).map(done),
-        Op::Rename(phone) => block_on(guard.rename(name, &id(*phone), "phone")).map(done),
-        Op::Fence => block_on(guard.operator_fence(name)).map(done),
-        Op::Lift => block_on(guard.operator_lift(name)).map(done),
-        Op::Remove => block_on(guard.operator_remove(name)).map(done),
+        Op::Reseal => now(guard.reseal(name)).map(Answer::Resealed),
+        Op::Disable(_) => now(guard.disable(name, proved)).map(done),
+        Op::Revoke(phone, _) => now(guard.revoke(name, &id(*phone), proved)).map(done),
+        Op::Rename(phone, _) => {
+            // Another name each time: the same one again would change nothing.
+            let new = format!("phone {}", NAMES.fetch_add(1, Ordering::Relaxed));
+            now(guard.rename(name, &id(*phone), &new, proved)).map(done)
+        }
+        Op::Fence(true) => now(guard.operator_fence(name)).map(done),
+        Op::Fence(false) => now(guard.operator_fence_clocks(name)).map(done),
+        Op::Lift => now(guard.operator_lift(name)).map(done),
+        Op::Remove => now(guard.operator_remove(name)).map(done),
     };
-    seen.outcome = outcome.map_err(|error| error.kind());
+    match outcome {
+        Ok(answer) => seen.outcome = Ok(answer),
+        Err(Unanswered::Failed(kind)) => seen.outcome = Err(kind),
+        // As after an error of the store, nobody knows whether there was a change.
+        Err(Unanswered::Dropped) => (seen.outcome, seen.dropped) = (Err(GuardErrorKind::Store), true),
+    }
     seen
 }
+
+enum Unanswered {
+    Dropped,
+    Failed(GuardErrorKind),
+}
+
+/// The store answers at once, or never: then the caller gives up.
+fn now<T>(request: impl Future<Output = Result<T, GuardError>>) -> Result<T, Unanswered> {
+    match pin!(request).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer.map_err(|error| Unanswered::Failed(error.kind())),
+        Poll::Pending => Err(Unanswered::Dropped),
+    }
+}
+
+static NAMES: AtomicU64 = AtomicU64::new(0);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use keyfob::guard::{Accepted, AuthenticatorId, GuardErrorKind, Refusal};
+use keyfob::guard::{Accepted, AuthenticatorId, EventKind, GuardErrorKind, Refusal};
 use serde_json::Value;
 
 use super::oracle::{Answer, DAY, Gate, Limits, Op, Phone, State, Typed, World};
@@ -21,6 +21,8 @@ pub struct Call {
 
 pub struct Seen {
     pub outcome: Result<Answer, GuardErrorKind>,
+    /// The caller gave up.
+    pub dropped: bool,
     pub phone: Option<Phone>,
     pub codes: Option<Vec<String>>,
     pub accepted: Option<Accepted>,
@@ -127,21 +129,30 @@ impl Checker {
         // Written, and nobody heard: as good as told, the same code must not be right once more.
         let outcome = if silent && stored.applied > 0 { &expected } else { &seen.outcome };
         self.invariants(at, call, (now, moment), outcome)?;
-        self.writes(call, &seen.outcome, stored, old_key, next.is_some())?;
+        self.writes(call, &seen.outcome, stored, next.is_some())?;
         if let Ok(answer) = &seen.outcome
             && let Some(record) = stored.record
         {
             self.carried(at, now, call, answer, record)?;
         }
 
-        if self.strict && !silent && expected != seen.outcome {
+        // The authenticator is active, and its recovery codes could not be stored.
+        let short = stored.faulted.is_some() && seen.outcome == Ok(Answer::Confirmed { recovery_codes: false });
+        let agreed = expected == seen.outcome || (short && expected == Ok(Answer::Confirmed { recovery_codes: true }));
+        if self.strict && !silent && !agreed {
             return Err(Violation("model", format!("expected {expected:?}, saw {:?}", seen.outcome)));
         }
         if let Some(mut next) = next.filter(|_| !silent || stored.applied > 0) {
             let record = stored.record.flatten();
-            let resealed = stored.applied > 1;
-            if let Some(next) = next.as_mut().filter(|_| old_key && resealed && accepting(&seen.outcome)) {
-                next.reseal(self.primary, now);
+            if let Some(next) = next.as_mut() {
+                if old_key && matches!(call.op, Op::Verify(_)) {
+                    next.reseal(self.primary, now);
+                }
+                // They are stored by a second change.
+                let had = self.accounts[at].state.as_ref().is_some_and(|state| state.recovery.is_some());
+                if matches!(expected, Ok(Answer::Confirmed { .. })) && !had && stored.applied < 2 {
+                    next.recovery = None;
+                }
             }
             self.adopt(at, call, next, seen, record);
         }
@@ -149,6 +160,20 @@ impl Checker {
             Some(record) if self.strict => self.same(at, record),
             _ => Ok(()),
         }
+    }
+
+    /// I11: a request without an answer is reported.
+    pub fn heard(&self, call: &Call, seen: &Seen, heard: &[EventKind]) -> Result<(), Violation> {
+        let reported = match (&seen.outcome, seen.dropped) {
+            (_, true) => heard.iter().any(|kind| matches!(kind, EventKind::Dropped { may_have_changed: true, .. })),
+            (Err(kind), _) => {
+                let told = |event: &EventKind| matches!(event, EventKind::Failed { kind: told, .. } if told == kind);
+                matches!(call.op, Op::Status) || heard.iter().any(told)
+            }
+            _ => true,
+        };
+        let text = || format!("nobody heard of {:?}: {:?}", call.op, seen.outcome);
+        if reported { Ok(()) } else { Err(Violation("I11", text())) }
     }
 
     fn invariants(
@@ -174,9 +199,14 @@ impl Checker {
         account.total = account.total.saturating_sub(forward.saturating_mul(self.limits.per_day));
         let Ok(answer) = outcome else { return Ok(()) };
 
-        let guess = matches!(call.op, Op::Verify(Typed::Code(_)) | Op::Resync(..));
+        let waiting = account.state.as_ref().and_then(|state| state.pending.as_ref());
+        let imported = waiting.is_some_and(|pending| pending.imported);
+        let first = account.state.as_ref().is_none_or(|state| state.active.is_empty());
+        let confirms = imported && matches!(call.op, Op::Confirm(Typed::Code(_)));
+        let guess = confirms || matches!(call.op, Op::Verify(Typed::Code(_)) | Op::Resync(..));
         let missed = guess && matches!(answer, Answer::Refused(Refusal::WrongCode | Refusal::Replayed));
-        let hit = matches!(answer, Answer::Accepted { .. } | Answer::Resynchronised { .. });
+        let hit = matches!(answer, Answer::Accepted { .. } | Answer::Resynchronised { .. })
+            || (confirms && matches!(answer, Answer::Confirmed { .. }));
         let wait = self.limits.wait(account.failures);
         if (hit || missed) && wait > 0 && now < account.failed_at.saturating_add(wait) {
             return Err(Violation("I4", format!("compared less than {wait} s after {}", account.failed_at)));
@@ -207,7 +237,9 @@ impl Checker {
                 }
             }
         }
-        let lifted = matches!(answer, Answer::Confirmed { .. } | Answer::Recovered { .. })
+        let rebound = !imported && !first && matches!(answer, Answer::Confirmed { .. });
+        let lifted = rebound
+            || matches!(answer, Answer::Recovered { .. })
             || (*answer == Answer::Done && matches!(call.op, Op::Lift));
         if hit || lifted {
             account.failures = 0;
@@ -279,13 +311,13 @@ impl Checker {
         call: &Call,
         outcome: &Result<Answer, GuardErrorKind>,
         stored: &Stored<'_>,
-        old_key: bool,
         changes: bool,
     ) -> Result<(), Violation> {
         let allowed = match outcome {
             Err(GuardErrorKind::Store) => 1,
             Err(_) => 0,
-            Ok(_) => 1 + u32::from(accepting(outcome) && old_key),
+            Ok(Answer::Confirmed { .. }) => 2,
+            Ok(_) => 1,
         };
         if stored.applied > allowed {
             let text = format!("{} writes for {:?}: {outcome:?}", stored.applied, call.op);
@@ -306,7 +338,7 @@ impl Checker {
         answer: &Answer,
         record: Option<&[u8]>,
     ) -> Result<(), Violation> {
-        let record: Value = record.map_or(Value::Null, |record| serde_json::from_slice(record).unwrap());
+        let record = record.map_or(Value::Null, read);
         let next_of = |phone: usize| {
             let active = record["active"].as_array().into_iter().flatten();
             active.into_iter().find(|one| one["id"] == self.ids[phone].as_str()).and_then(|one| one["next"].as_u64())
@@ -330,7 +362,7 @@ impl Checker {
     }
 
     fn adopt(&mut self, at: usize, call: &Call, mut next: Option<State>, seen: &mut Seen, record: Option<&[u8]>) {
-        let lost = || record.map_or(Value::Null, |record| serde_json::from_slice::<Value>(record).unwrap());
+        let lost = || record.map_or(Value::Null, read);
         match (&call.op, &mut next) {
             (Op::Enroll { hotp, odd, .. }, Some(next)) => {
                 // If the answer was lost, so is the secret.
@@ -391,7 +423,7 @@ impl Checker {
     /// That the record says what the oracle thinks it says.
     fn same(&self, at: usize, record: Option<&[u8]>) -> Result<(), Violation> {
         let state = self.accounts[at].state.as_ref();
-        let value = record.map(|record| serde_json::from_slice::<Value>(record).unwrap());
+        let value = record.map(read);
         let same = match (state, &value) {
             (None, None) => true,
             (Some(state), Some(value)) => self.agree(state, value),
@@ -404,8 +436,10 @@ impl Checker {
         let one = |one: &super::oracle::Authenticator, value: &Value| {
             value["id"] == self.ids[one.phone].as_str()
                 && value["next"] == one.next
+                && value["disclosed"] == one.disclosed
                 && value["offset"] == one.offset
                 && value["lean"] == one.lean
+                && value["resynced"] == u64::from(one.resynced)
                 && value["secret"]["key"] == format!("k{}", one.key)
         };
         let active = value["active"].as_array().unwrap();
@@ -419,6 +453,7 @@ impl Checker {
                 let stored = &value["pending"];
                 one(&pending.one, &stored["authenticator"])
                     && (stored["since"] == pending.since && stored["tries"] == pending.tries)
+                    && stored["imported"] == pending.imported
             })
             && match (&state.recovery, used) {
                 (Some((codes, key)), Some(used)) => {
@@ -432,6 +467,7 @@ impl Checker {
             && stored["level"] == budget.level
             && stored["level_at"] == budget.level_at
             && stored["until"] == budget.until
+            && stored["reported_at"] == budget.reported_at
     }
 
     fn count(&mut self, call: &Call, outcome: &Result<Answer, GuardErrorKind>) {
@@ -447,8 +483,16 @@ impl Checker {
     }
 }
 
-fn accepting(outcome: &Result<Answer, GuardErrorKind>) -> bool {
-    matches!(outcome, Ok(Answer::Accepted { .. } | Answer::Recovered { .. }))
+/// A record, in which an enrollment that was confirmed is an active authenticator.
+fn read(record: &[u8]) -> Value {
+    let mut value: Value = serde_json::from_slice(record).unwrap();
+    if value["pending"]["confirmed"] == 1 {
+        let mut pending = value.as_object_mut().unwrap().remove("pending").unwrap();
+        let active = value["active"].as_array_mut().unwrap();
+        active.retain(|one| one["id"] != pending["replaces"]);
+        active.push(pending["authenticator"].take());
+    }
+    value
 }
 
 /// How far the clocks of servers may differ.

@@ -22,8 +22,11 @@ pub struct Phone {
 pub struct Authenticator {
     pub phone: usize,
     pub next: u64,
+    /// One more than the step that a diagnosis told of.
+    pub disclosed: u64,
     pub offset: i64,
     pub lean: i64,
+    pub resynced: bool,
     pub key: usize,
 }
 
@@ -31,6 +34,7 @@ pub struct Authenticator {
 pub struct Pending {
     pub one: Authenticator,
     pub since: u64,
+    pub imported: bool,
     pub tries: u8,
     pub replaces: Option<usize>,
 }
@@ -62,7 +66,7 @@ pub struct Bound {
     pub account: usize,
     pub purpose: Purpose,
     pub generation: (u64, u64),
-    pub expires: u64,
+    pub made: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -76,11 +80,12 @@ pub enum Op {
         odd: bool,
         proof: Option<Bound>,
     },
-    Fence,
+    /// Whether it is the strict kind.
+    Fence(bool),
     Lift,
     Regenerate(Option<Bound>),
     Remove,
-    Rename(usize),
+    Rename(usize, Option<Bound>),
     Reseal,
     Resync(Typed, Typed),
     Revoke(usize, Option<Bound>),
@@ -111,7 +116,7 @@ impl Authenticator {
                 let expected = (now / period).saturating_add_signed(self.offset);
                 (expected.saturating_sub(limits.behind), expected + limits.ahead)
             }
-            None => (self.next.saturating_sub(1), self.next + limits.look_ahead),
+            None => (self.next.saturating_sub(1), self.next.saturating_add(limits.look_ahead)),
         }
     }
 
@@ -125,7 +130,7 @@ impl Authenticator {
         };
         if self.lean.abs() == 3 {
             let moved = self.offset + side;
-            if moved.abs() <= 10 || moved.abs() < self.offset.abs() {
+            if moved.abs() <= if self.resynced { 3000 } else { 10 } {
                 self.offset = moved;
             }
             self.lean = 0;
@@ -140,7 +145,8 @@ impl Phone {
 
     fn newest(&self, codes: &[&str], from: u64, to: u64) -> Option<u64> {
         let last = codes.len() as u64 - 1;
-        (from + last..=to)
+        // The last counter has no next one.
+        (from.saturating_add(last)..=to.min(u64::MAX - 1))
             .rev()
             .find(|at| codes.iter().rev().zip(0..).all(|(code, back)| self.shows(at - back).as_deref() == Some(*code)))
     }
@@ -235,9 +241,10 @@ impl World<'_> {
                     let now = self.now / period;
                     (now.saturating_sub(self.limits.within), now + self.limits.within)
                 }
-                None => (one.next, one.next + self.limits.within),
+                None => (one.next, one.next.saturating_add(self.limits.within)),
             };
-            phone.newest(&[first, second], from, to).map(|at| if at > one.next { at } else { 0 })
+            let told = |at: u64| at + 1 == one.disclosed || at == one.disclosed;
+            phone.newest(&[first, second], from, to).map(|at| if at > one.next && !told(at) { at } else { 0 })
         });
         match answer {
             Ok(Answer::Accepted { phone, offset, .. }) => {
@@ -247,6 +254,7 @@ impl World<'_> {
                         && let Some(period) = period
                     {
                         (one.offset, one.lean) = ((one.next - 1).wrapping_sub(self.now / period) as i64, 0);
+                        one.resynced = true;
                     }
                 }
                 (Ok(Answer::Resynchronised { phone, offset }), next)
@@ -258,21 +266,15 @@ impl World<'_> {
     }
 
     fn attempt(&self, mut factor: State, find: impl Fn(&Authenticator, &Phone) -> Option<u64>) -> Prediction {
-        let barred = match factor.budget.gate(self.limits, self.now) {
-            Gate::Open => None,
-            Gate::Throttled(retry_at) => Some(Refusal::Throttled { retry_at }),
-            Gate::Exhausted(retry_at) => Some(Refusal::Exhausted { retry_at }),
-        };
-        if let Some(reason) = barred {
-            let written = factor.budget.set_back(self.now);
-            return (Ok(Answer::Refused(reason)), written.then_some(Some(factor)));
+        if let Some(barred) = self.barred(&factor) {
+            return barred;
         }
         let mut accepted = None;
         let mut replayed = false;
         for one in &mut factor.active {
             let phone = &self.phones[one.phone];
             match find(one, phone) {
-                Some(counter) if counter >= one.next => {
+                Some(counter) if counter >= one.next && counter + 1 != one.disclosed => {
                     let base = phone.period.map_or(one.next, |period| self.now / period);
                     accepted = accepted.or(Some((one.phone, counter.wrapping_sub(base) as i64)));
                     one.learn(phone, self.now, counter);
@@ -291,6 +293,34 @@ impl World<'_> {
         (Ok(Answer::Accepted { phone, offset, left: factor.left() }), Some(Some(factor)))
     }
 
+    fn barred(&self, factor: &State) -> Option<Prediction> {
+        let reason = match factor.budget.gate(self.limits, self.now) {
+            Gate::Open => return None,
+            Gate::Throttled(retry_at) => Refusal::Throttled { retry_at },
+            Gate::Exhausted(retry_at) => Refusal::Exhausted { retry_at },
+        };
+        let mut factor = factor.clone();
+        let mut written = factor.budget.set_back(self.now);
+        if let Refusal::Exhausted { .. } = reason {
+            written |= factor.budget.report(self.now);
+        }
+        Some((Ok(Answer::Refused(reason)), written.then_some(Some(factor))))
+    }
+
+    /// The step of the future that a diagnosis tells of, if the code is that of a phone whose clock is off.
+    fn disclosed(&self, pending: &Pending, phone: &Phone, code: &str, end: u64) -> Option<u64> {
+        let period = phone.period.filter(|_| !pending.imported)?;
+        let tells = |step: u64| step <= end || pending.one.disclosed == 0 || pending.one.disclosed == step + 1;
+        let now = self.now / period;
+        let near = phone.newest(&[code], now.saturating_sub(3600 / period), now + 3600 / period);
+        let zones = (5..=56).flat_map(|quarters: i64| [quarters * 900, -quarters * 900]).map(|zone| {
+            let step = self.now.saturating_add_signed(zone) / period;
+            phone.newest(&[code], step.saturating_sub(1), step + 1)
+        });
+        let step = std::iter::once(near).chain(zones).flatten().find(|step| tells(*step))?;
+        (step > end).then_some(step)
+    }
+
     fn confirm(&self, mut factor: State, typed: &Typed) -> Prediction {
         let now = self.now;
         let Some(mut pending) = factor.pending.take().filter(|pending| pending.waits(now)) else {
@@ -300,17 +330,33 @@ impl World<'_> {
             Typed::Code(code) => code,
             _ => return refused(Refusal::Malformed),
         };
+        if pending.imported
+            && let Some(barred) = self.barred(&State { pending: Some(pending.clone()), ..factor.clone() })
+        {
+            return barred;
+        }
         let phone = &self.phones[pending.one.phone];
         let (from, to) = pending.one.window(self.limits, phone, now);
-        let Some(counter) = phone.newest(&[code], from.max(pending.one.next), to) else {
+        let found = phone.newest(&[code], from.max(pending.one.next), to);
+        let Some(counter) = found.filter(|counter| counter + 1 != pending.one.disclosed) else {
             pending.tries += 1;
+            if let Some(step) = self.disclosed(&pending, phone, code, to) {
+                pending.one.disclosed = step + 1;
+            }
+            if pending.imported {
+                factor.budget.failed(self.limits, now);
+            }
             factor.pending = Some(pending);
             return (Ok(Answer::Refused(Refusal::WrongCode)), Some(Some(factor)));
         };
+        if pending.imported {
+            factor.budget.succeeded(self.limits, now);
+        } else if !factor.active.is_empty() {
+            factor.budget.lift(self.limits, now);
+        }
         factor.active.retain(|one| Some(one.phone) != pending.replaces);
         factor.active.push(Authenticator { next: counter + 1, ..pending.one });
         factor.generation.1 += 1;
-        factor.budget.lift(self.limits, self.now);
         let recovery_codes = factor.recovery.is_none();
         factor.recovery.get_or_insert((vec![(None, false); 10], self.primary));
         (Ok(Answer::Confirmed { recovery_codes }), Some(Some(factor)))
@@ -318,12 +364,11 @@ impl World<'_> {
 
     fn proved(&self, factor: &State, purpose: &Purpose, proof: Option<&Bound>) -> Result<(), GuardErrorKind> {
         let good = proof.is_some_and(|proof| {
-            // More time left than a proof has: made by a clock that ran ahead.
-            let left = proof.expires.saturating_sub(self.now);
             proof.account == self.account
                 && proof.purpose == *purpose
                 && proof.generation == factor.generation
-                && (1..=300).contains(&left)
+                // One of the future was made by a clock that ran ahead. At the end of time none has any left.
+                && (proof.made..proof.made.saturating_add(300)).contains(&self.now)
         });
         if good { Ok(()) } else { Err(GuardErrorKind::ProofRejected) }
     }
@@ -332,7 +377,7 @@ impl World<'_> {
         let enrolled = if factor.active.is_empty() { Err(GuardErrorKind::NotEnrolled) } else { Ok(()) };
         let has = |factor: &State, phone| factor.active.iter().any(|one| one.phone == phone);
         match op {
-            Op::Enroll { replaces, proof, .. } => {
+            Op::Enroll { replaces, proof, odd, .. } => {
                 if enrolled.is_ok() {
                     proof.as_ref().ok_or(GuardErrorKind::ProofRequired)?;
                     self.proved(&factor, &Purpose::ADD, proof.as_ref())?;
@@ -347,8 +392,17 @@ impl World<'_> {
                     factor.generation = (self.epoch, 0);
                 }
                 // Whose phone it is, the caller knows.
-                let one = Authenticator { phone: usize::MAX, next: 0, offset: 0, lean: 0, key: self.primary };
-                factor.pending = Some(Pending { one, since: self.now, tries: 0, replaces: *replaces });
+                let one = Authenticator {
+                    phone: usize::MAX,
+                    next: 0,
+                    disclosed: 0,
+                    offset: 0,
+                    lean: 0,
+                    resynced: false,
+                    key: self.primary,
+                };
+                let (since, imported) = (self.now, *odd);
+                factor.pending = Some(Pending { one, since, imported, tries: 0, replaces: *replaces });
                 return Ok((Answer::Enrolled, Some(Some(factor))));
             }
             Op::Status => {
@@ -367,7 +421,8 @@ impl World<'_> {
                 let changed = factor != before;
                 return Ok((Answer::Resealed(changed), changed.then_some(Some(factor))));
             }
-            Op::Rename(phone) => {
+            Op::Rename(phone, proof) => {
+                self.proved(&factor, &Purpose::RENAME, proof.as_ref())?;
                 return match has(&factor, *phone) {
                     true => Ok((Answer::Done, Some(Some(factor)))),
                     false => Err(GuardErrorKind::UnknownAuthenticator),
@@ -405,12 +460,21 @@ impl World<'_> {
                 enrolled?;
                 factor.budget.lift(self.limits, self.now);
             }
-            Op::Fence => {
-                enrolled?;
+            Op::Fence(strict) => {
+                if factor.active.is_empty() && factor.pending.is_none() {
+                    return Err(GuardErrorKind::NotEnrolled);
+                }
+                factor.pending = None;
                 for one in &mut factor.active {
                     let phone = &self.phones[one.phone];
-                    if phone.period.is_some() {
-                        one.next = one.next.max(one.window(self.limits, phone, self.now).1 + 1);
+                    match phone.period {
+                        Some(period) => {
+                            let reach = self.now / period + self.limits.within + 10 + self.limits.ahead;
+                            let end = one.window(self.limits, phone, self.now).1;
+                            one.next = one.next.max(if *strict { end.max(reach) } else { end } + 1);
+                        }
+                        None if *strict => one.next = u64::MAX,
+                        None => {}
                     }
                 }
                 factor.generation.1 = factor.generation.1.wrapping_add(self.now).wrapping_add(1);

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use keyfob::guard::{GuardErrorKind, Proof, Purpose};
 use keyfob::{LookAhead, Policy, Window};
 
-use super::call::{Shared, guard, run};
+use super::call::{Heard, Shared, guard, run};
 use super::checker::{Call, Checker, Moment, Stored, Violation};
 use super::oracle::{Answer, Bound, DAY, Gate, Limits, Op, Typed};
 use super::store::{Broken, Fault, Faulty, lock};
@@ -21,6 +21,7 @@ pub struct Run {
     clock: Arc<Mutex<Option<u64>>>,
     store: Arc<Faulty>,
     guard: Arc<Shared>,
+    heard: Heard,
     policy: Policy,
     randomness: Arc<Mutex<Random>>,
     check: Checker,
@@ -102,11 +103,12 @@ impl Run {
         let clock = Arc::new(Mutex::new(Some(1_900_000_000)));
         let randomness = Arc::new(Mutex::new(Random(seed)));
         let store = Faulty::new(broken);
-        let guard = guard(&store, &clock, &randomness, &policy, 0);
+        let heard = Arc::default();
+        let guard = guard(&store, &clock, &randomness, &heard, &policy, 0);
         let check = Checker::new(limits, broken.is_none(), &["al", "bo", "cy"]);
         let lag = [0, 1, 60, 1800, 3600][random.below(5) as usize];
         let (proofs, trace) = (VecDeque::new(), VecDeque::new());
-        Self { random, clock, store, guard, policy, randomness, check, lag, proofs, detour: None, trace }
+        Self { random, clock, store, guard, heard, policy, randomness, check, lag, proofs, detour: None, trace }
     }
 
     pub fn counts(&self) -> &BTreeMap<String, u64> {
@@ -176,7 +178,8 @@ impl Run {
     fn rotate(&mut self) {
         if self.check.primary < 5 {
             self.check.primary += 1;
-            self.guard = guard(&self.store, &self.clock, &self.randomness, &self.policy, self.check.primary);
+            let (store, clock, randomness) = (&self.store, &self.clock, &self.randomness);
+            self.guard = guard(store, clock, randomness, &self.heard, &self.policy, self.check.primary);
         }
     }
 
@@ -191,7 +194,9 @@ impl Run {
             4 => Fault::ErrorOfLoad,
             5..=6 => Fault::Conflict(self.random.below(10) as u8 + 1),
             7 => Fault::Then(Box::new(if self.random.below(2) == 0 { Fault::ErrorAfter } else { Fault::ErrorBefore })),
-            8..=17 => {
+            8..=9 => Fault::DroppedAfter,
+            10 => Fault::DroppedBefore,
+            11..=20 => {
                 let other = self.other(at, &call);
                 others = Some(other.clone());
                 let (guard, store, ids) = (self.guard.clone(), self.store.clone(), self.check.ids.clone());
@@ -217,6 +222,7 @@ impl Run {
         *lock(&self.clock) = now;
         *lock(&self.store.fault) = fault;
         *lock(&self.store.applied) = 0;
+        lock(&self.heard).clear();
         let name = self.check.accounts[at].name.clone();
         let proof = self.token(&call.op);
         let mut seen = run(&self.guard, &name, &self.check.ids, &call, proof.as_ref());
@@ -230,17 +236,21 @@ impl Run {
         }
         let applied = *lock(&self.store.applied);
         self.note(format!("{now:?} {name} {call:?}: {:?}, {applied} written", seen.outcome));
+        if seen.dropped {
+            *self.check.counts.entry("Dropped".into()).or_default() += 1;
+        }
+        self.check.heard(&call, &seen, &lock(&self.heard))?;
         let generation = self.check.accounts[at].state.as_ref().map(|state| state.generation);
         let stored = Stored { applied, faulted, record: Some(bytes.as_deref()) };
         self.check.check(at, &call, moment, &mut seen, &stored)?;
         if let (Some(accepted), Some(generation)) = (&seen.accepted, generation) {
-            let purposes = [Purpose::ADD, Purpose::DISABLE, Purpose::REGENERATE, Purpose::REVOKE];
+            let purposes = [Purpose::ADD, Purpose::DISABLE, Purpose::REGENERATE, Purpose::RENAME, Purpose::REVOKE];
             for purpose in purposes {
                 let proof = self.guard.prove(accepted, &purpose);
-                let expires = now.unwrap_or(0).saturating_add(300);
-                self.proofs.push_front((proof, Bound { account: at, purpose, generation, expires }));
+                let made = now.unwrap_or(0);
+                self.proofs.push_front((proof, Bound { account: at, purpose, generation, made }));
             }
-            self.proofs.truncate(24);
+            self.proofs.truncate(30);
         }
         if !matches!(seen.outcome, Err(_) | Ok(Answer::Refused(_))) && call.source.is_some() {
             self.check.accounts[at].last = Some(call);
@@ -256,13 +266,18 @@ impl Run {
     }
 
     fn token(&self, op: &Op) -> Option<Proof> {
-        let (Op::Enroll { proof, .. } | Op::Disable(proof) | Op::Regenerate(proof) | Op::Revoke(_, proof)) = op else {
+        let (Op::Enroll { proof, .. }
+        | Op::Disable(proof)
+        | Op::Regenerate(proof)
+        | Op::Rename(_, proof)
+        | Op::Revoke(_, proof)) = op
+        else {
             return None;
         };
         let bound = proof.as_ref()?;
         let same = |other: &Bound| {
-            (other.account, &other.purpose, other.generation, other.expires)
-                == (bound.account, &bound.purpose, bound.generation, bound.expires)
+            (other.account, &other.purpose, other.generation, other.made)
+                == (bound.account, &bound.purpose, bound.generation, bound.made)
         };
         self.proofs.iter().find(|(_, other)| same(other)).map(|(proof, _)| proof.clone())
     }
@@ -291,10 +306,10 @@ impl Run {
             }
             60..=64 => self.recovery(at),
             65..=69 => self.resync(at),
-            70 => simple(Op::Rename(self.phone(at))),
+            70 => simple(Op::Rename(self.phone(at), self.proof(at, &Purpose::RENAME)?)),
             71..=72 => simple(Op::Reseal),
             73 => simple(Op::Lift),
-            74 => simple(Op::Fence),
+            74 => simple(Op::Fence(self.random.below(2) == 0)),
             75 => simple(if self.random.below(3) == 0 { Op::Remove } else { Op::Status }),
             76..=77 => simple(Op::Status),
             78..=84 => {
@@ -437,8 +452,8 @@ impl Run {
             (_, 0..=5) => self.right(at),
             (_, 6) => code(format!("{:06}", self.random.below(1_000_000)), None),
             (_, 7) => simple(if self.random.below(3) == 0 { Op::Remove } else { Op::Lift }),
-            (_, 8) => simple(Op::Fence),
-            _ => simple(Op::Rename(self.phone(at))),
+            (_, 8) => simple(Op::Fence(false)),
+            _ => simple(Op::Rename(self.phone(at), None)),
         }
     }
 }

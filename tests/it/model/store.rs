@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 pub enum Fault {
     /// Somebody else is faster so many times.
     Conflict(u8),
+    /// The caller gives up while the change is on its way: it is stored, or it is not.
+    DroppedAfter,
+    DroppedBefore,
     ErrorAfter,
     ErrorBefore,
     ErrorOfLoad,
@@ -93,11 +96,17 @@ impl Faulty {
         if fits(&fault) { std::mem::take(&mut *fault) } else { Fault::None }
     }
 
-    fn change(&self, account: &str, expected: Option<Version>, record: Option<&[u8]>) -> Result<Swap, StoreError> {
+    async fn change(
+        &self,
+        account: &str,
+        expected: Option<Version>,
+        record: Option<&[u8]>,
+    ) -> Result<Swap, StoreError> {
         let fault = self.take(|fault| !matches!(fault, Fault::ErrorOfLoad));
-        let unheard = matches!(fault, Fault::ErrorAfter);
+        let (unheard, dropped) = (matches!(fault, Fault::ErrorAfter), matches!(fault, Fault::DroppedAfter));
         match fault {
             Fault::ErrorBefore => return Err("not written".into()),
+            Fault::DroppedBefore => std::future::pending().await,
             Fault::Conflict(times) => {
                 if times > 1 {
                     *lock(&self.fault) = Fault::Conflict(times - 1);
@@ -132,6 +141,9 @@ impl Faulty {
             (None, None) => Swap::Swapped,
         };
         *lock(&self.applied) += u32::from(swap == Swap::Swapped);
+        if dropped {
+            std::future::pending::<()>().await;
+        }
         match (unheard, self.broken) {
             (true, _) => Err("written, and nobody heard".into()),
             (_, Some(Broken::Unsure)) if self.now_and_then() => Ok(Swap::Conflict),
@@ -195,11 +207,11 @@ impl Store for Faulty {
     }
 
     async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, StoreError> {
-        self.change(account, expected, Some(record))
+        self.change(account, expected, Some(record)).await
     }
 
     async fn remove(&self, account: &str, expected: Version) -> Result<Swap, StoreError> {
-        self.change(account, Some(expected), None)
+        self.change(account, Some(expected), None).await
     }
 }
 

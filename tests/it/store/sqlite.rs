@@ -176,6 +176,32 @@ async fn a_failure_outlives_the_transaction_of_the_caller() {
     assert_eq!(guarded.verify(&code(1, guarded.now())).await.unwrap(), Answer::Accepted);
 }
 
+/// A connection that the application left inside a transaction reads from the past: an account enrolled since has no
+/// second factor there, and whoever has the password would be let in.
+#[tokio::test]
+async fn no_connection_of_a_pool_reads_from_the_past() {
+    let scratch = Scratch::new("past");
+    let other = Guarded::new(SqliteStore::open(scratch.file("db")).await.unwrap(), Policy::default());
+    let options = SqliteConnectOptions::new().filename(scratch.file("db")).journal_mode(SqliteJournalMode::Wal);
+    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+    let store = SqliteStore::from_pool(pool.clone()).await.unwrap();
+    let guarded = Guarded::new(store.clone(), Policy::default());
+    sqlx::raw_sql("BEGIN; SELECT * FROM keyfob_second_factor").execute(&pool).await.unwrap();
+
+    other.enroll(1).await;
+    guarded.set(other.now());
+    let control: Option<i64> =
+        sqlx::query_scalar("SELECT version FROM keyfob_second_factor").fetch_optional(&pool).await.unwrap();
+    assert_eq!(control, None, "control: this connection does not see the account");
+    let right = code(1, other.now());
+    assert_eq!(guarded.verify(&right).await.unwrap_err().kind(), GuardErrorKind::Store);
+    assert_eq!(guarded.guard.status(ACCOUNT).await.unwrap_err().kind(), GuardErrorKind::Store);
+    assert!(store.accounts("", 10).await.is_err());
+    sqlx::raw_sql("ROLLBACK").execute(&pool).await.unwrap();
+    assert_eq!(guarded.verify(&right).await.unwrap(), Answer::Accepted);
+    assert_eq!(store.accounts("", 10).await.unwrap(), [ACCOUNT]);
+}
+
 /// A change that waits within somebody's transaction is not stored, and one that is not synced is not kept.
 #[tokio::test]
 async fn no_connection_of_a_pool_loses_a_change() {

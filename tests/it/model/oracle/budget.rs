@@ -22,6 +22,7 @@ pub struct Budget {
     pub level: u64,
     pub level_at: u64,
     pub until: u64,
+    pub reported_at: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,6 +85,16 @@ impl Budget {
             self.level = 0;
         }
         self.failures = 0;
+        self.reported_at = 0;
+    }
+
+    /// Reports that it is exhausted, unless a refusal has within a day.
+    pub fn report(&mut self, now: u64) -> bool {
+        let due = self.reported_at == 0 || now.abs_diff(self.reported_at) >= DAY;
+        if due {
+            self.reported_at = now.max(1);
+        }
+        due
     }
 
     pub fn failed(&mut self, limits: Limits, now: u64) {

@@ -1,6 +1,7 @@
 //! What happens to the database behind the back of the guard.
 
 use keyfob::guard::GuardErrorKind;
+use serde_json::Value;
 
 use super::super::call::run;
 use super::super::checker::Violation;
@@ -16,6 +17,10 @@ impl Run {
         let name = account.name.clone();
         let Some(bytes) = self.store.bytes(&name).filter(|_| now.is_some()) else { return Ok(()) };
         let text = String::from_utf8(bytes.clone()).unwrap();
+        // Between a confirmation and the next change, what is damaged may be what was just replaced.
+        if serde_json::from_str::<Value>(&text).unwrap()["pending"]["confirmed"] == 1 {
+            return Ok(());
+        }
         let active = account.state.as_ref().is_some_and(|state| !state.active.is_empty());
         let other = (at + 1) % 3;
         let open = |at| self.check.gate(at, now.unwrap()) == Gate::Open;
@@ -76,7 +81,8 @@ impl Run {
         let name = account.name.clone();
         self.store.put(&name, bytes.as_deref());
         self.note(format!("{name} restored"));
-        self.perform(at, simple(Op::Fence), false)?;
+        let strict = self.random.below(2) == 0;
+        self.perform(at, simple(Op::Fence(strict)), false)?;
         self.check.restored(at);
         Ok(())
     }
