@@ -1,6 +1,6 @@
 //! A second factor on the terminal, kept in SQLite: `cargo run --example enroll`.
 //!
-//! The first run enrols an authenticator app and shows recovery codes. Later runs know the account and ask for a code;
+//! The first run enrolls an authenticator app and shows recovery codes. Later runs know the account and ask for a code;
 //! type one twice, type wrong ones, or come back with a recovery code. `keyfob-example.db` and `keyfob-example.key` in the
 //! current directory are all there is to it; delete them to begin anew.
 
@@ -9,7 +9,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use keyfob::guard::{Confirmation, Enrolment, Method, Refusal};
+use keyfob::guard::{Confirmation, Enrollment, Method, Refusal, Setup};
 use keyfob::store::SqliteStore;
 use keyfob::{Guard, Keyring, Verdict};
 
@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let guard = Guard::new(store, keyring()?, "keyfob").with_events(|event| println!("  [log] {event}"));
 
     if !guard.status(ACCOUNT).await?.is_active() {
-        show(&guard.enroll(ACCOUNT, "alice@example.com").await?)?;
+        show(&guard.enroll(ACCOUNT, &Setup::totp("alice@example.com")).await?)?;
         loop {
             let Some(typed) = ask("The code that the app shows now: ")? else {
                 return Err("no code was accepted, so nothing is enrolled".into());
@@ -53,18 +53,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
             }
             Verdict::Accepted(_) => println!("Welcome. Type the same code again to see it refused."),
             // An application logs the reason and shows its user one message for all of them.
-            Verdict::Refused(refused) => println!("That code did not work. ({})", reason(refused.reason())?),
+            Verdict::Refused(refused) => println!("That code did not work. ({})", reason(refused)?),
         }
     }
     Ok(())
 }
 
-fn show(enrolment: &Enrolment) -> Result<(), Box<dyn Error>> {
-    let qr = enrolment.qr()?;
+fn show(enrollment: &Enrollment) -> Result<(), Box<dyn Error>> {
+    let qr = enrollment.qr()?;
     let colors = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     println!("Scan this with an authenticator app:\n");
     println!("{}", if colors { qr.terminal() } else { qr.terminal().plain_on_dark() });
-    println!("Or type this into it, as a time-based key: {}\n", *enrolment.manual_entry());
+    println!("Or type this into it, as a time-based key: {}\n", *enrollment.manual_entry());
     Ok(())
 }
 
@@ -88,7 +88,7 @@ fn keyring() -> Result<Keyring, Box<dyn Error>> {
     }
     let file = Path::new("keyfob-example.key");
     if !file.exists() {
-        std::fs::write(file, Keyring::generate_entry("example", &mut rand::rngs::SysRng)?.as_bytes())?;
+        std::fs::write(file, Keyring::generate("example")?.as_bytes())?;
     }
     Ok(Keyring::parse(&std::fs::read_to_string(file)?)?)
 }

@@ -10,7 +10,7 @@ use axum::extract::{Form, State};
 use axum::http::StatusCode;
 use axum::response::Html;
 use axum::routing::{get, post};
-use keyfob::guard::{Confirmation, GuardError};
+use keyfob::guard::{Confirmation, GuardError, Setup};
 use keyfob::store::SqliteStore;
 use keyfob::{Guard, Keyring, Verdict};
 
@@ -23,7 +23,7 @@ const ACCOUNT: &str = "user-17";
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     // In production, from a vault: with keys that are new at each start, nobody who enrolled before gets in.
-    let keys = Keyring::generate_entry("today", &mut rand::rngs::SysRng)?;
+    let keys = Keyring::generate("today")?;
     let store = SqliteStore::open(std::env::temp_dir().join(format!("keyfob-{}.db", std::process::id()))).await?;
     let guard = Guard::new(store, Keyring::parse(&keys)?, "Example Inc").with_events(|event| println!("{event}"));
     let app = axum::Router::new().route("/", get(home)).route("/enroll", post(enroll));
@@ -34,13 +34,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn home(State(guard): App) -> Answer {
     let active = guard.status(ACCOUNT).await.map_err(failed)?.is_active();
-    page(if active { form("/login") } else { "<form method=post action=/enroll><button>Enrol".into() })
+    page(if active { form("/login") } else { "<form method=post action=/enroll><button>Enroll".into() })
 }
 
 async fn enroll(State(guard): App) -> Answer {
-    let enrolment = guard.enroll(ACCOUNT, "alice@example.com").await.map_err(failed)?;
-    let qr = enrolment.qr().map_err(failed)?;
-    page(format!("{}<p>Or type: {}</p>{}", qr.svg(), *enrolment.manual_entry(), form("/confirm")))
+    let enrollment = guard.enroll(ACCOUNT, &Setup::totp("alice@example.com")).await.map_err(failed)?;
+    let qr = enrollment.qr().map_err(failed)?;
+    page(format!("{}<p>Or type: {}</p>{}", qr.svg(), *enrollment.manual_entry(), form("/confirm")))
 }
 
 async fn confirm(State(guard): App, Form(fields): Form<Vec<(String, String)>>) -> Answer {

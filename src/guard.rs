@@ -8,19 +8,20 @@
 //! processes together, and of a thousand guesses sent at once as many are answered as the budget has left.
 //!
 //! ```
-//! use keyfob::guard::{Confirmation, Refusal};
+//! use keyfob::guard::{Confirmation, Refusal, Setup};
 //! use keyfob::store::MemoryStore;
 //! use keyfob::{Guard, Keyring, Totp, Verdict};
 //! # futures_lite::future::block_on(async {
 //!
 //! # let now = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(1_900_000_000));
 //! # let clock = now.clone();
-//! let keyring = Keyring::parse(&Keyring::generate_entry("2026", &mut rand::rngs::SysRng)?)?;
+//! let keyring = Keyring::parse(&Keyring::generate("2026")?)?;
 //! let guard = Guard::new(MemoryStore::new(), keyring, "Example Inc");
 //! # let guard = guard.with_clock(move || Some(clock.load(std::sync::atomic::Ordering::SeqCst)));
 //!
-//! let enrolment = guard.enroll("user-17", "alice@example.com").await?;
-//! # let phone = enrolment.uri().to_totp().unwrap();
+//! let setup = Setup::totp("alice@example.com"); // the label that the app shows
+//! let enrollment = guard.enroll("user-17", &setup).await?;
+//! # let phone = enrollment.uri().to_totp().unwrap();
 //! # let phone = || phone.code_at(now.load(std::sync::atomic::Ordering::SeqCst)).to_string();
 //! let Confirmation::Confirmed(confirmed) = guard.confirm("user-17", &phone()).await? else { panic!() };
 //! assert_eq!(confirmed.recovery_codes().unwrap().iter().len(), 10);
@@ -29,7 +30,7 @@
 //! let typed = phone();
 //! assert!(matches!(guard.verify("user-17", &typed).await?, Verdict::Accepted(_)));
 //! let Verdict::Refused(refused) = guard.verify("user-17", &typed).await? else { panic!() };
-//! assert_eq!(refused.reason(), Refusal::Replayed);
+//! assert_eq!(refused, Refusal::Replayed);
 //! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 //! ```
 //!
@@ -89,11 +90,11 @@
 //!     transact(database, |factor| factor.disable(context, proof))
 //! }
 //! # use keyfob::guard::{Confirmation, Purpose, Randomness, Setup};
-//! # let keyring = Keyring::parse(&Keyring::generate_entry("2026", &mut rand::rngs::SysRng)?)?;
+//! # let keyring = Keyring::parse(&Keyring::generate("2026")?)?;
 //! # let (mut database, policy, random, t) = (Database::default(), Policy::default(), Randomness::default(), 1_900_000_000);
 //! # let context = Context::new("user-17", t, &policy, &keyring)?;
-//! # let enrolment = transact(&mut database, |factor| factor.enroll(&context, &random, &Setup::totp(), ("a", "b"), None))?;
-//! # let phone = |at| enrolment.uri().to_totp().unwrap().code_at(at).to_string();
+//! # let enrollment = transact(&mut database, |factor| factor.enroll(&context, &random, "Example", &Setup::totp("al"), None))?;
+//! # let phone = |at| enrollment.uri().to_totp().unwrap().code_at(at).to_string();
 //! # let confirmation = transact(&mut database, |factor| factor.confirm(&context, &phone(t)))?;
 //! # let Confirmation::Confirmed(_) = confirmation else { panic!() };
 //! # let context = Context::new("user-17", t + 30, &policy, &keyring)?;
@@ -145,7 +146,7 @@
 
 mod budget;
 mod change;
-mod enrolment;
+mod enrollment;
 mod error;
 mod event;
 mod policy;
@@ -165,17 +166,17 @@ use core::pin::Pin;
 use core::time::Duration;
 
 pub use change::{AuthenticatorStatus, Status};
-pub use enrolment::{Confirmation, Confirmed, Diagnosis, Enrolment, Setup};
+pub use enrollment::{Confirmation, Confirmed, Diagnosis, Enrollment, Setup};
 pub use error::{GuardError, GuardErrorKind};
 pub use event::{Event, EventKind, Flow};
-pub use policy::Policy;
+pub use policy::{Policy, Waits};
 pub use proof::{Proof, Purpose};
 pub use randomness::Randomness;
 pub use record::{AuthenticatorId, SecondFactor};
 pub use recovery::RecoveryCodes;
 pub use seal::{KeyId, Keyring};
 pub use transition::{Change, Committed, Transition};
-pub use verify::{Accepted, Method, Refusal, Refused, Resynchronisation, Verdict};
+pub use verify::{Accepted, Method, Refusal, Resynchronization, Verdict};
 
 use crate::store::{Store, Swap};
 
@@ -184,33 +185,34 @@ use crate::store::{Store, Swap};
 /// Every method names the account by a text of the application's choice that never changes, such as the number of the
 /// user, and may be called from any number of processes at once.
 ///
-/// The factors of one account, from the first app to none; `shown` is the code that an app shows, as its user types it:
+/// The factors of one user, from the first app to none; `shown` is the code that an app shows, as its user types it:
 ///
 /// ```
 /// use keyfob::guard::{Confirmation, Purpose, Setup};
 /// use keyfob::store::MemoryStore;
 /// use keyfob::{Guard, Keyring, Policy, Verdict};
+/// use std::time::Duration;
 /// # use std::sync::{Arc, atomic::{AtomicU64, Ordering::SeqCst}};
 /// # let clock = Arc::new(AtomicU64::new(1_900_000_000));
 /// # let time = clock.clone();
-/// # let shown = |enrolment: &keyfob::guard::Enrolment| {
-/// #     enrolment.uri().to_totp().unwrap().code_at(clock.fetch_add(60, SeqCst) + 60).to_string()
+/// # let shown = |enrollment: &keyfob::guard::Enrollment| {
+/// #     enrollment.uri().to_totp().unwrap().code_at(clock.fetch_add(60, SeqCst) + 60).to_string()
 /// # };
 /// # futures_lite::future::block_on(async {
-/// let keyring = Keyring::parse(&Keyring::generate_entry("2026", &mut rand::rngs::SysRng)?)?;
+/// let keyring = Keyring::parse(&Keyring::generate("2026")?)?;
 /// let guard = Guard::new(MemoryStore::new(), keyring, "Example Inc")
-///     .with_policy(Policy::default().with_proof_lifetime(120)?)
+///     .with_policy(Policy::default().with_proof_lifetime(Duration::from_secs(120))?)
 ///     .with_events(|event| println!("{event}"));
 /// # let guard = guard.with_clock(move || Some(time.load(SeqCst)));
 ///
-/// let first = guard.enroll("user-17", "alice@example.com").await?;
+/// let first = guard.enroll("user-17", &Setup::totp("alice@example.com")).await?;
 /// let Confirmation::Confirmed(_) = guard.confirm("user-17", &shown(&first)).await? else { panic!() };
 ///
 /// // A second app. Each change takes a proof, made from a verification of its own.
 /// let Verdict::Accepted(accepted) = guard.verify("user-17", &shown(&first)).await? else { panic!() };
 /// let proof = guard.prove(&accepted, &Purpose::ADD);
-/// let setup = Setup::totp().with_name("new phone")?;
-/// let second = guard.enroll_with("user-17", "alice@example.com", &setup, Some(&proof)).await?;
+/// let setup = Setup::totp("alice@example.com").with_name("new phone")?;
+/// let second = guard.enroll_another("user-17", &setup, &proof).await?;
 /// let Confirmation::Confirmed(_) = guard.confirm("user-17", &shown(&second)).await? else { panic!() };
 ///
 /// // The security page.
@@ -232,7 +234,7 @@ use crate::store::{Store, Swap};
 ///
 /// # Errors
 ///
-/// All methods: [`GuardErrorKind::Account`] for a name that is not one, [`GuardErrorKind::Clock`] for a clock before 1970,
+/// All methods: [`GuardErrorKind::User`] for a name that is not one, [`GuardErrorKind::Clock`] for a clock before 1970,
 /// [`GuardErrorKind::Store`] if the store failed, [`GuardErrorKind::Contended`] if eight swaps in a row were lost,
 /// [`GuardErrorKind::RecordInvalid`] and [`GuardErrorKind::RecordNewer`] for a record that cannot be used. An error
 /// lets nobody in. Of an attempt (`verify`, `confirm`, `resync`) it is an event as well, [`EventKind::Failed`].
@@ -302,7 +304,7 @@ impl<S: Store> Guard<S> {
     /// ```
     /// # use keyfob::store::MemoryStore;
     /// # use keyfob::{Guard, Keyring};
-    /// # let keyring = Keyring::parse(&Keyring::generate_entry("2026", &mut rand::rngs::SysRng)?)?;
+    /// # let keyring = Keyring::parse(&Keyring::generate("2026")?)?;
     /// let guard = Guard::new(MemoryStore::new(), keyring, "Example Inc");
     /// let guard = guard.with_sleep(tokio::time::sleep);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -322,31 +324,27 @@ impl<S: Store> Guard<S> {
         &self.store
     }
 
-    /// Begins the enrolment of the account's first authenticator, an app: [`SecondFactor::enroll`]. `account_name` is
-    /// what the app shows beside the issuer, often the mail address.
+    /// Begins the enrollment of the account's first authenticator: [`SecondFactor::enroll`].
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::ProofRequired`] if the account has a second factor, [`GuardErrorKind::Invalid`] for a name that
-    /// no URI can carry, and as for every method.
-    pub async fn enroll(&self, account: &str, account_name: &str) -> Result<Enrolment, GuardError> {
-        self.enroll_with(account, account_name, &Setup::totp(), None).await
+    /// [`GuardErrorKind::ProofRequired`] if the account has a second factor, [`GuardErrorKind::Invalid`] for an issuer or a
+    /// label that no URI can carry, [`GuardErrorKind::Randomness`], and as for every method.
+    pub async fn enroll(&self, user: &str, setup: &Setup) -> Result<Enrollment, GuardError> {
+        self.transact(Flow::Enroll, user, |factor, context| {
+            factor.enroll(context, &self.randomness, &self.issuer, setup, None)
+        })
+        .await
     }
 
-    /// Begins the enrolment of any authenticator: [`SecondFactor::enroll`].
+    /// Begins the enrollment of a further authenticator, by a proof for [`Purpose::ADD`]: [`SecondFactor::enroll`].
     ///
     /// # Errors
     ///
     /// As there, and as for every method.
-    pub async fn enroll_with(
-        &self,
-        account: &str,
-        account_name: &str,
-        setup: &Setup,
-        proof: Option<&Proof>,
-    ) -> Result<Enrolment, GuardError> {
-        self.transact(Flow::Enroll, account, |factor, context| {
-            factor.enroll(context, &self.randomness, setup, (&self.issuer, account_name), proof)
+    pub async fn enroll_another(&self, user: &str, setup: &Setup, proof: &Proof) -> Result<Enrollment, GuardError> {
+        self.transact(Flow::Enroll, user, |factor, context| {
+            factor.enroll(context, &self.randomness, &self.issuer, setup, Some(proof))
         })
         .await
     }
@@ -360,15 +358,15 @@ impl<S: Store> Guard<S> {
     /// # Errors
     ///
     /// As there, and as for every method.
-    pub async fn confirm(&self, account: &str, typed: &str) -> Result<Confirmation, GuardError> {
+    pub async fn confirm(&self, user: &str, typed: &str) -> Result<Confirmation, GuardError> {
         let mut confirmation =
-            self.transact(Flow::Confirm, account, |factor, context| factor.confirm(context, typed)).await?;
+            self.transact(Flow::Confirm, user, |factor, context| factor.confirm(context, typed)).await?;
         if let Confirmation::Confirmed(confirmed) = &mut confirmation {
             let first = |factor: &SecondFactor, context: &Context<'_>| {
                 factor.first_recovery_codes(context, &self.randomness, confirmed)
             };
             // What went wrong is an event. The authenticator is active all the same, and its owner has to hear of that.
-            let codes = self.transact(Flow::RecoveryCodes, account, first).await;
+            let codes = self.transact(Flow::RecoveryCodes, user, first).await;
             confirmed.recovery_codes = codes.ok().flatten();
         }
         Ok(confirmation)
@@ -381,8 +379,8 @@ impl<S: Store> Guard<S> {
     /// # Errors
     ///
     /// As there, and as for every method.
-    pub async fn verify(&self, account: &str, typed: &str) -> Result<Verdict, GuardError> {
-        self.transact(Flow::Verify, account, |factor, context| {
+    pub async fn verify(&self, user: &str, typed: &str) -> Result<Verdict, GuardError> {
+        self.transact(Flow::Verify, user, |factor, context| {
             if !factor.needs_resealing(context.keyring) {
                 return factor.verify(context, typed);
             }
@@ -406,8 +404,8 @@ impl<S: Store> Guard<S> {
     /// at [`Proof`].
     #[must_use]
     pub fn prove(&self, accepted: &Accepted, purpose: &Purpose) -> Proof {
-        let (account, now) = (accepted.account(), accepted.at);
-        accepted.prove(&Context { account, now, policy: &self.policy, keyring: &self.keyring }, purpose)
+        let (user, now) = (accepted.user(), accepted.at);
+        accepted.prove(&Context { user, now, policy: &self.policy, keyring: &self.keyring }, purpose)
     }
 
     /// Whether a proof is good now, for a purpose of the application: [`SecondFactor::check`], with an example at
@@ -416,8 +414,8 @@ impl<S: Store> Guard<S> {
     /// # Errors
     ///
     /// [`GuardErrorKind::ProofRejected`] if it is not, and as for every method.
-    pub async fn check(&self, account: &str, proof: &Proof, purpose: &Purpose) -> Result<(), GuardError> {
-        self.transact(Flow::Check, account, |factor, context| {
+    pub async fn check(&self, user: &str, proof: &Proof, purpose: &Purpose) -> Result<(), GuardError> {
+        self.transact(Flow::Check, user, |factor, context| {
             factor.check(context, proof, purpose)?;
             Ok(Transition::of((), Vec::new()))
         })
@@ -429,8 +427,8 @@ impl<S: Store> Guard<S> {
     /// # Errors
     ///
     /// As for every method.
-    pub async fn status(&self, account: &str) -> Result<Status, GuardError> {
-        self.transact(None, account, |factor, context| Ok(Transition::of(factor.status(context), Vec::new()))).await
+    pub async fn status(&self, user: &str) -> Result<Status, GuardError> {
+        self.transact(None, user, |factor, context| Ok(Transition::of(factor.status(context), Vec::new()))).await
     }
 
     /// Finds an authenticator that ran off, by two codes in a row: [`SecondFactor::resync`], with an example at
@@ -439,8 +437,8 @@ impl<S: Store> Guard<S> {
     /// # Errors
     ///
     /// As there, and as for every method.
-    pub async fn resync(&self, account: &str, first: &str, second: &str) -> Result<Resynchronisation, GuardError> {
-        self.transact(Flow::Resync, account, |factor, context| factor.resync(context, first, second)).await
+    pub async fn resync(&self, user: &str, first: &str, second: &str) -> Result<Resynchronization, GuardError> {
+        self.transact(Flow::Resync, user, |factor, context| factor.resync(context, first, second)).await
     }
 
     /// Gives an authenticator another name, by a proof as for [`revoke`](Self::revoke): [`SecondFactor::rename`].
@@ -450,12 +448,12 @@ impl<S: Store> Guard<S> {
     /// As there, and as for every method.
     pub async fn rename(
         &self,
-        account: &str,
+        user: &str,
         authenticator: &AuthenticatorId,
         name: &str,
         proof: &Proof,
     ) -> Result<(), GuardError> {
-        self.transact(Flow::Rename, account, |factor, context| factor.rename(context, authenticator, name, proof)).await
+        self.transact(Flow::Rename, user, |factor, context| factor.rename(context, authenticator, name, proof)).await
     }
 
     /// Removes an authenticator: [`SecondFactor::revoke`].
@@ -463,13 +461,8 @@ impl<S: Store> Guard<S> {
     /// # Errors
     ///
     /// As there, and as for every method.
-    pub async fn revoke(
-        &self,
-        account: &str,
-        authenticator: &AuthenticatorId,
-        proof: &Proof,
-    ) -> Result<(), GuardError> {
-        self.transact(Flow::Revoke, account, |factor, context| factor.revoke(context, authenticator, proof)).await
+    pub async fn revoke(&self, user: &str, authenticator: &AuthenticatorId, proof: &Proof) -> Result<(), GuardError> {
+        self.transact(Flow::Revoke, user, |factor, context| factor.revoke(context, authenticator, proof)).await
     }
 
     /// Replaces the recovery codes, by a proof as for [`revoke`](Self::revoke):
@@ -478,8 +471,8 @@ impl<S: Store> Guard<S> {
     /// # Errors
     ///
     /// As there, and as for every method.
-    pub async fn regenerate_recovery_codes(&self, account: &str, proof: &Proof) -> Result<RecoveryCodes, GuardError> {
-        self.transact(Flow::RegenerateRecoveryCodes, account, |factor, context| {
+    pub async fn regenerate_recovery_codes(&self, user: &str, proof: &Proof) -> Result<RecoveryCodes, GuardError> {
+        self.transact(Flow::RegenerateRecoveryCodes, user, |factor, context| {
             factor.regenerate_recovery_codes(context, &self.randomness, proof)
         })
         .await
@@ -490,46 +483,46 @@ impl<S: Store> Guard<S> {
     /// # Errors
     ///
     /// As there, and as for every method.
-    pub async fn disable(&self, account: &str, proof: &Proof) -> Result<(), GuardError> {
-        self.transact(Flow::Disable, account, |factor, context| factor.disable(context, proof)).await
+    pub async fn disable(&self, user: &str, proof: &Proof) -> Result<(), GuardError> {
+        self.transact(Flow::Disable, user, |factor, context| factor.disable(context, proof)).await
     }
 
     /// Removes the second factor without a proof: [`SecondFactor::operator_remove`]. The example of the operator's
-    /// methods is at [`SecondFactor::operator_lift`].
+    /// methods is at [`SecondFactor::operator_unlock`].
     ///
     /// # Errors
     ///
     /// As there, and as for every method.
-    pub async fn operator_remove(&self, account: &str) -> Result<(), GuardError> {
-        self.transact(Flow::OperatorRemove, account, SecondFactor::operator_remove).await
+    pub async fn operator_remove(&self, user: &str) -> Result<(), GuardError> {
+        self.transact(Flow::OperatorRemove, user, SecondFactor::operator_remove).await
     }
 
-    /// Ends the waits, and an exhausted guess budget: [`SecondFactor::operator_lift`].
+    /// Ends the waits, and an exhausted guess budget: [`SecondFactor::operator_unlock`].
     ///
     /// # Errors
     ///
     /// As there, and as for every method.
-    pub async fn operator_lift(&self, account: &str) -> Result<(), GuardError> {
-        self.transact(Flow::OperatorLift, account, SecondFactor::operator_lift).await
+    pub async fn operator_unlock(&self, user: &str) -> Result<(), GuardError> {
+        self.transact(Flow::OperatorUnlock, user, SecondFactor::operator_unlock).await
     }
 
-    /// Refuses all codes up to now, after a backup was restored: [`SecondFactor::operator_fence`].
+    /// Refuses all codes up to now, after a backup was restored: [`SecondFactor::operator_invalidate_codes`].
     ///
     /// # Errors
     ///
     /// As there, and as for every method.
-    pub async fn operator_fence(&self, account: &str) -> Result<(), GuardError> {
-        self.transact(Flow::OperatorFence, account, SecondFactor::operator_fence).await
+    pub async fn operator_invalidate_codes(&self, user: &str) -> Result<(), GuardError> {
+        self.transact(Flow::OperatorInvalidateCodes, user, SecondFactor::operator_invalidate_codes).await
     }
 
-    /// The same for accounts whose clocks are right, so that nobody is locked out: [`SecondFactor::operator_fence_clocks`],
+    /// The same for accounts whose clocks are right, so that nobody is locked out: [`SecondFactor::operator_invalidate_recent_codes`],
     /// which says what that gives up.
     ///
     /// # Errors
     ///
     /// As there, and as for every method.
-    pub async fn operator_fence_clocks(&self, account: &str) -> Result<(), GuardError> {
-        self.transact(Flow::OperatorFence, account, SecondFactor::operator_fence_clocks).await
+    pub async fn operator_invalidate_recent_codes(&self, user: &str) -> Result<(), GuardError> {
+        self.transact(Flow::OperatorInvalidateCodes, user, SecondFactor::operator_invalidate_recent_codes).await
     }
 
     /// Seals everything of the account under the primary key: [`SecondFactor::reseal`].
@@ -537,8 +530,8 @@ impl<S: Store> Guard<S> {
     /// # Errors
     ///
     /// As there, and as for every method.
-    pub async fn reseal(&self, account: &str) -> Result<bool, GuardError> {
-        self.transact(Flow::Reseal, account, |factor, context| factor.reseal(context, &self.randomness)).await
+    pub async fn reseal(&self, user: &str) -> Result<bool, GuardError> {
+        self.transact(Flow::Reseal, user, |factor, context| factor.reseal(context, &self.randomness)).await
     }
 
     /// Load, decide, swap; again if somebody else was faster, against what they left. A flow that is given is reported
@@ -546,10 +539,10 @@ impl<S: Store> Guard<S> {
     async fn transact<T>(
         &self,
         flow: impl Into<Option<Flow>>,
-        account: &str,
+        user: &str,
         decide: impl FnMut(&SecondFactor, &Context<'_>) -> Result<Transition<T>, GuardError>,
     ) -> Result<T, GuardError> {
-        let mut report = Report { guard: self, account, flow: flow.into(), swapping: false, exhausts: false };
+        let mut report = Report { guard: self, user, flow: flow.into(), swapping: false, exhausts: false };
         let outcome = self.rounds(&mut report, decide).await;
         report.ended(outcome.as_ref().err().map(GuardError::kind));
         outcome
@@ -560,26 +553,24 @@ impl<S: Store> Guard<S> {
         report: &mut Report<'_, S>,
         mut decide: impl FnMut(&SecondFactor, &Context<'_>) -> Result<Transition<T>, GuardError>,
     ) -> Result<T, GuardError> {
-        let account = report.account;
+        let user = report.user;
         let now = (self.clock)().ok_or(GuardErrorKind::Clock)?;
         // One moment for all rounds: waiting for a swap is no way into a later window.
-        let context = Context::new(account, now, &self.policy, &self.keyring)?;
+        let context = Context::new(user, now, &self.policy, &self.keyring)?;
         let failed = |error: S::Error| GuardError::with_source(GuardErrorKind::Store, error);
         for round in 0..ATTEMPTS {
             if round > 0 {
                 self.pause(round).await?;
             }
-            let loaded = self.store.load(account).await.map_err(failed)?;
+            let loaded = self.store.load(user).await.map_err(failed)?;
             let (version, record) = loaded.unzip();
             let factor = SecondFactor::read(record.as_deref())?;
             let transition = decide(&factor, &context)?;
             report.exhausts = report.flow.is_some_and(|flow| factor.exhausted_by(flow, &context));
             report.swapping = !matches!(transition.change(), Change::None);
-            let swap = match (transition.change(), version) {
-                (Change::None, _) => Swap::Swapped,
-                (Change::Write(record), _) => self.store.swap(account, version, record).await.map_err(failed)?,
-                (Change::Remove, Some(version)) => self.store.remove(account, version).await.map_err(failed)?,
-                (Change::Remove, None) => Swap::Swapped,
+            let swap = match transition.change() {
+                Change::None => Swap::Swapped,
+                change => self.store.swap(user, version, change.record()).await.map_err(failed)?,
             };
             report.swapping = false;
             if let Ok(Committed { value, events }) = transition.committed(swap) {
@@ -612,7 +603,7 @@ impl<S: Store> Guard<S> {
 /// Sees to it that no request ends without an event, whether it fails or is dropped.
 struct Report<'a, S: Store> {
     guard: &'a Guard<S>,
-    account: &'a str,
+    user: &'a str,
     /// `None` if there is nothing to report any more.
     flow: Option<Flow>,
     /// A change is on its way to the store.
@@ -632,7 +623,7 @@ impl<S: Store> Report<'_, S> {
         let at = (self.guard.clock)().unwrap_or(0);
         let exhausted = (self.swapping && self.exhausts).then_some(EventKind::Exhausted);
         for kind in [kind].into_iter().chain(exhausted) {
-            self.guard.tell(&Event::new(self.account, at, kind));
+            self.guard.tell(&Event::new(self.user, at, kind));
         }
     }
 }
@@ -659,27 +650,27 @@ impl<S: fmt::Debug> fmt::Debug for Guard<S> {
 /// What a decision of [`SecondFactor`] depends on besides the record. The example of [`Change`] makes one for each.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
-    account: &'a str,
+    user: &'a str,
     now: u64,
     policy: &'a Policy,
     keyring: &'a Keyring,
 }
 
 impl<'a> Context<'a> {
-    /// For an account, at a time in Unix seconds.
+    /// For an user, at a time in Unix seconds.
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::Account`] unless the name of the account has 1 to 255 bytes and no control characters.
-    pub fn new(account: &'a str, now: u64, policy: &'a Policy, keyring: &'a Keyring) -> Result<Self, GuardError> {
-        if !matches!(account.len(), 1..=255) || account.contains(char::is_control) {
-            return Err(GuardErrorKind::Account.into());
+    /// [`GuardErrorKind::User`] unless the name of the account has 1 to 255 bytes and no control characters.
+    pub fn new(user: &'a str, now: u64, policy: &'a Policy, keyring: &'a Keyring) -> Result<Self, GuardError> {
+        if !matches!(user.len(), 1..=255) || user.contains(char::is_control) {
+            return Err(GuardErrorKind::User.into());
         }
-        Ok(Self { account, now, policy, keyring })
+        Ok(Self { user, now, policy, keyring })
     }
 
     fn events(&self, kinds: impl IntoIterator<Item = EventKind>) -> Vec<Event> {
-        kinds.into_iter().map(|kind| Event::new(self.account, self.now, kind)).collect()
+        kinds.into_iter().map(|kind| Event::new(self.user, self.now, kind)).collect()
     }
 }
 

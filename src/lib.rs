@@ -37,7 +37,7 @@ mod secret;
 
 // Settings in files and databases.
 #[cfg(feature = "serde")]
-mod serde;
+pub mod serde;
 
 // Provisioning.
 #[cfg(feature = "import")]
@@ -74,10 +74,6 @@ pub use migration::{Migration, Transfer};
 pub use qr::{Qr, Svg, Terminal};
 #[cfg(feature = "alloc")]
 pub use secret::Secret;
-#[cfg(feature = "serde")]
-pub use serde::expose_secret;
-#[cfg(all(feature = "serde", feature = "uri"))]
-pub use serde::expose_uri;
 pub use steam::{Steam, SteamCode};
 pub use totp::{Period, Step, Totp, Window};
 #[cfg(feature = "uri")]

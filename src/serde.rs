@@ -96,7 +96,7 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D, expected: &str) -> Result<Ze
     String::deserialize(deserializer).map(Zeroizing::new).map_err(|_| D::Error::custom(expected))
 }
 
-/// `#[serde(with = "keyfob::expose_secret")]`, for a field that is to hold a [`Secret`](crate::Secret) in the open, in
+/// `#[serde(with = "keyfob::serde::secret")]`, for a field that is to hold a [`Secret`](crate::Secret) in the open, in
 /// base32.
 ///
 /// ```
@@ -104,7 +104,7 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D, expected: &str) -> Result<Ze
 ///
 /// #[derive(serde::Serialize, serde::Deserialize)]
 /// struct Backup {
-///     #[serde(with = "keyfob::expose_secret")]
+///     #[serde(with = "keyfob::serde::secret")]
 ///     secret: Secret,
 /// }
 ///
@@ -113,7 +113,7 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D, expected: &str) -> Result<Ze
 /// assert_eq!(serde_json::to_string(&backup)?, text);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-pub mod expose_secret {
+pub mod secret {
     use super::{Deserializer, Error, Serialize, Serializer, text};
     use crate::secret::Secret;
 
@@ -129,7 +129,7 @@ pub mod expose_secret {
     }
 }
 
-/// `#[serde(with = "keyfob::expose_uri")]`, for a field that is to hold a [`KeyUri`](crate::KeyUri) in the open, as its
+/// `#[serde(with = "keyfob::serde::uri")]`, for a field that is to hold a [`KeyUri`](crate::KeyUri) in the open, as its
 /// URI. Every `KeyUri` is read back as it was written; anything else is read strictly.
 ///
 /// ```
@@ -137,7 +137,7 @@ pub mod expose_secret {
 ///
 /// #[derive(serde::Serialize, serde::Deserialize)]
 /// struct Backup {
-///     #[serde(with = "keyfob::expose_uri")]
+///     #[serde(with = "keyfob::serde::uri")]
 ///     account: KeyUri,
 /// }
 ///
@@ -147,7 +147,7 @@ pub mod expose_secret {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[cfg(feature = "uri")]
-pub mod expose_uri {
+pub mod uri {
     use super::{Deserializer, Error, Serialize, Serializer, text};
     use crate::uri::KeyUri;
 

@@ -20,35 +20,43 @@ pub use sqlite::SqliteStore;
 /// ```
 /// use std::collections::HashMap;
 /// use std::sync::Mutex;
+/// use std::sync::atomic::{AtomicU64, Ordering};
 /// use keyfob::store::{Store, Swap, Version};
 ///
 /// #[derive(Default)]
-/// struct Shelf { records: Mutex<HashMap<String, (u64, Vec<u8>)>>, last: std::sync::atomic::AtomicU64 }
+/// struct Table {
+///     records: Mutex<HashMap<String, (u64, Vec<u8>)>>,
+///     last: AtomicU64,
+/// }
 ///
-/// impl Store for Shelf {
+/// impl Store for Table {
 ///     type Error = std::convert::Infallible;
 ///
-///     async fn load(&self, account: &str) -> Result<Option<(Version, Vec<u8>)>, Self::Error> {
+///     async fn load(&self, user: &str) -> Result<Option<(Version, Vec<u8>)>, Self::Error> {
 ///         let records = self.records.lock().unwrap();
-///         Ok(records.get(account).map(|(version, record)| (Version::new(*version), record.clone())))
+///         let found = records.get(user);
+///         Ok(found.map(|(version, record)| (Version::new(*version), record.clone())))
 ///     }
 ///
-///     async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, Self::Error> {
-///         let mut records = self.records.lock().unwrap(); // compared and replaced under one lock
-///         if records.get(account).map(|(version, _)| Version::new(*version)) != expected {
-///             return Ok(Swap::Conflict);
-///         }
-///         let version = self.last.fetch_add(1, std::sync::atomic::Ordering::Relaxed); // of all accounts: never reused
-///         records.insert(account.into(), (version, record.into()));
-///         Ok(Swap::Swapped)
-///     }
-///
-///     async fn remove(&self, account: &str, expected: Version) -> Result<Swap, Self::Error> {
+///     async fn swap(
+///         &self,
+///         user: &str,
+///         expected: Option<Version>,
+///         record: Option<&[u8]>,
+///     ) -> Result<Swap, Self::Error> {
+///         // Compared and replaced under one lock.
 ///         let mut records = self.records.lock().unwrap();
-///         if records.get(account).map(|(version, _)| Version::new(*version)) != Some(expected) {
+///         if records.get(user).map(|(version, _)| Version::new(*version)) != expected {
 ///             return Ok(Swap::Conflict);
 ///         }
-///         records.remove(account);
+///         match record {
+///             // One counter for all users, so that no version is ever given out twice.
+///             Some(record) => {
+///                 let version = self.last.fetch_add(1, Ordering::Relaxed);
+///                 records.insert(user.into(), (version, record.into()))
+///             }
+///             None => records.remove(user),
+///         };
 ///         Ok(Swap::Swapped)
 ///     }
 /// }
@@ -64,10 +72,11 @@ pub trait Store: Send + Sync {
     /// # Errors
     ///
     /// If the store cannot tell.
-    fn load(&self, account: &str) -> impl Future<Output = Result<Option<(Version, Vec<u8>)>, Self::Error>> + Send;
+    fn load(&self, user: &str) -> impl Future<Output = Result<Option<(Version, Vec<u8>)>, Self::Error>> + Send;
 
-    /// Replaces the record, if its version is `expected` (`None`: if there is no record), in one step that no other
-    /// process can get between, and gives it a version that this account never had, not even before a removal.
+    /// Replaces the record by `record`, or removes it if that is `None`, in one step that no other process can come between.
+    /// This happens only if the version of the stored record is `expected`, or if there is none and `expected` is `None`.
+    /// A new record gets a version that this user never had, not even before a removal.
     ///
     /// When it answers [`Swap::Swapped`], the record survives a crash and a power cut. It is in no transaction that
     /// somebody else may roll back.
@@ -77,17 +86,10 @@ pub trait Store: Send + Sync {
     /// If it is unknown whether the record was replaced: a time-out is this, and never a conflict.
     fn swap(
         &self,
-        account: &str,
+        user: &str,
         expected: Option<Version>,
-        record: &[u8],
+        record: Option<&[u8]>,
     ) -> impl Future<Output = Result<Swap, Self::Error>> + Send;
-
-    /// Removes the record, if its version is `expected`.
-    ///
-    /// # Errors
-    ///
-    /// As for [`swap`](Self::swap).
-    fn remove(&self, account: &str, expected: Version) -> impl Future<Output = Result<Swap, Self::Error>> + Send;
 }
 
 /// Which state of a record this is. A number that the store chooses.
@@ -124,20 +126,16 @@ pub type StoreError = Box<dyn core::error::Error + Send + Sync>;
 impl<S: Store> Store for alloc::sync::Arc<S> {
     type Error = S::Error;
 
-    fn load(&self, account: &str) -> impl Future<Output = Result<Option<(Version, Vec<u8>)>, Self::Error>> + Send {
-        (**self).load(account)
+    fn load(&self, user: &str) -> impl Future<Output = Result<Option<(Version, Vec<u8>)>, Self::Error>> + Send {
+        (**self).load(user)
     }
 
     fn swap(
         &self,
-        account: &str,
+        user: &str,
         expected: Option<Version>,
-        record: &[u8],
+        record: Option<&[u8]>,
     ) -> impl Future<Output = Result<Swap, Self::Error>> + Send {
-        (**self).swap(account, expected, record)
-    }
-
-    fn remove(&self, account: &str, expected: Version) -> impl Future<Output = Result<Swap, Self::Error>> + Send {
-        (**self).remove(account, expected)
+        (**self).swap(user, expected, record)
     }
 }

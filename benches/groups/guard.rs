@@ -44,14 +44,9 @@ impl Store for Counted {
         self.store.load(account).await
     }
 
-    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, Self::Error> {
+    async fn swap(&self, account: &str, expected: Option<Version>, record: Option<&[u8]>) -> Result<Swap, Self::Error> {
         self.trips.fetch_add(1, Ordering::Relaxed);
         self.store.swap(account, expected, record).await
-    }
-
-    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, Self::Error> {
-        self.trips.fetch_add(1, Ordering::Relaxed);
-        self.store.remove(account, expected).await
     }
 }
 
@@ -65,7 +60,7 @@ struct Bench<S> {
 
 impl<S: Store> Bench<S> {
     fn new(store: S) -> Self {
-        let entry = Keyring::generate_entry("2026", &mut rand::rngs::SysRng).expect("random");
+        let entry = Keyring::generate("2026").expect("random");
         let keyring = Keyring::parse(&entry).expect("valid");
         let clock = Arc::new(AtomicU64::new(AT));
         let time = clock.clone();
@@ -77,7 +72,7 @@ impl<S: Store> Bench<S> {
     async fn enroll(&self, account: &str) {
         let secret = Secret::from_bytes(SECRET).expect("valid");
         let setup = Setup::import(&KeyUri::totp("Example Inc", "alice", &secret).expect("valid")).expect("TOTP");
-        self.guard.enroll_with(account, "alice", &setup, None).await.expect("enrolled");
+        self.guard.enroll(account, &setup).await.expect("enrolled");
         let _ = self.guard.confirm(account, &self.code()).await.expect("confirmed");
     }
 

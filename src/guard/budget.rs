@@ -1,4 +1,4 @@
-//! How many guesses are left: two counts per account, shared by all its authenticators.
+//! How many guesses are left: two counts per user, shared by all its authenticators.
 //!
 //! The consecutive count is reset by success; it makes guessing slow, and ends it after a hundred. The long-term count
 //! is drained by time alone. Without it, an attacker whose victim logs in each day has some thirty guesses a day for

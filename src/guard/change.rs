@@ -41,13 +41,13 @@ impl SecondFactor {
         keys.dedup();
         Status {
             authenticators: self.active.iter().map(AuthenticatorStatus::of).collect(),
-            enrolment_pending: pending.is_some(),
+            enrollment_pending: pending.is_some(),
             recovery_codes_left: self.recovery.as_ref().map_or(0, RecoverySet::left),
             generation: self.generation,
             failures: self.budget.failures,
             gate: self.budget.gate(context.policy, context.now),
             keys,
-            // A guess is for a login or for the enrolment, and never for both.
+            // A guess is for a login or for the enrollment, and never for both.
             share: self.active.iter().map(share).sum::<f64>().max(imported.map_or(0.0, share)),
             policy: context.policy.clone(),
         }
@@ -83,7 +83,7 @@ impl SecondFactor {
 
     /// Removes an authenticator for good. The proof is for [`Purpose::REVOKE`].
     ///
-    /// An enrolment that waits ends with it: if a stranger began it, revoking is too late once it is confirmed.
+    /// An enrollment that waits ends with it: if a stranger began it, revoking is too late once it is confirmed.
     ///
     /// # Errors
     ///
@@ -104,7 +104,7 @@ impl SecondFactor {
         if next.active.is_empty() {
             return Err(GuardErrorKind::LastAuthenticator.into());
         }
-        let canceled = next.cancel_enrolment(context);
+        let canceled = next.cancel_enrollment(context);
         next.factors_changed();
         let revoked = EventKind::Revoked { authenticator: authenticator.clone() };
         Ok(next.changed(context, [revoked].into_iter().chain(canceled), ()))
@@ -112,7 +112,7 @@ impl SecondFactor {
 
     /// Replaces the recovery codes; the old ones are dead. The proof is for [`Purpose::REGENERATE`].
     ///
-    /// An enrolment that waits ends with it, as with [`revoke`](Self::revoke).
+    /// An enrollment that waits ends with it, as with [`revoke`](Self::revoke).
     ///
     /// # Errors
     ///
@@ -130,7 +130,7 @@ impl SecondFactor {
         let (codes, set) = RecoverySet::generate(context, random)?;
         let mut next = self.clone();
         next.recovery = Some(set);
-        let canceled = next.cancel_enrolment(context);
+        let canceled = next.cancel_enrollment(context);
         next.factors_changed();
         Ok(next.changed(context, [EventKind::RecoveryCodesRegenerated].into_iter().chain(canceled), codes))
     }
@@ -158,7 +158,7 @@ impl SecondFactor {
         if self.active.is_empty() && self.pending.is_none() {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
-        let canceled = self.clone().cancel_enrolment(context);
+        let canceled = self.clone().cancel_enrollment(context);
         let disabled = (!self.active.is_empty()).then_some(EventKind::Disabled);
         let events = context.events(disabled.into_iter().chain(canceled));
         Ok(Transition::new(Change::Remove, move || Committed { value: (), events }))
@@ -172,14 +172,14 @@ impl SecondFactor {
     /// use keyfob::store::Store;
     ///
     /// /// The owner cannot log in. Two people have made sure that it is the owner, and that nobody is guessing any more.
-    /// async fn help(guard: &Guard<impl Store>, account: &str, has_recovery_codes: bool) -> Result<(), GuardError> {
-    ///     let status = guard.status(account).await?;
+    /// async fn help(guard: &Guard<impl Store>, user: &str, has_recovery_codes: bool) -> Result<(), GuardError> {
+    ///     let status = guard.status(user).await?;
     ///     if has_recovery_codes && status.recovery_codes_left() > 0 {
     ///         println!("A recovery code works, whatever was guessed.");
     ///     } else if status.is_exhausted() || status.retry_at().is_some() {
-    ///         guard.operator_lift(account).await?; // the app works again
+    ///         guard.operator_unlock(user).await?; // the app works again
     ///     } else {
-    ///         guard.operator_remove(account).await?; // the app is lost as well
+    ///         guard.operator_remove(user).await?; // the app is lost as well
     ///     }
     ///     Ok(())
     /// }
@@ -188,50 +188,50 @@ impl SecondFactor {
     /// # Errors
     ///
     /// [`GuardErrorKind::NotEnrolled`].
-    pub fn operator_lift(&self, context: &Context<'_>) -> Result<Transition<()>, GuardError> {
+    pub fn operator_unlock(&self, context: &Context<'_>) -> Result<Transition<()>, GuardError> {
         if self.active.is_empty() {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
         let mut next = self.clone();
         next.budget.lift(context.policy, context.now, u64::MAX);
-        Ok(next.changed(context, [EventKind::Lifted], ()))
+        Ok(next.changed(context, [EventKind::Unlocked], ()))
     }
 
     /// Refuses every code that can have been used up to this moment: for an operator who has restored the store from a
-    /// backup, in which what was used since then is unused again. An enrolment that waits is dropped. The generation changes
+    /// backup, in which what was used since then is unused again. An enrollment that waits is dropped. The generation changes
     /// to one that the account never had, so proofs and trusted devices from before are void.
     ///
     /// This is strict, and it costs the owners something:
     ///
-    /// * An authenticator with a clock may have been [resynchronised](Self::resync) since the backup, by up to
+    /// * An authenticator with a clock may have been [resynchronized](Self::resync) since the backup, by up to
     ///   [`Policy::with_resync_within`](crate::Policy::with_resync_within) steps, and have drifted further by the ten that are
     ///   learned. So all codes up to there are refused: by default for 66 minutes.
     /// * What an authenticator that counts has used since the backup nobody knows. It is refused from now on. Have its owner
     ///   replace it.
     ///
     /// Recovery codes work meanwhile, those that were used since the backup included, and authenticators that were revoked
-    /// since are back: replace the codes, and look at the list. [`operator_fence_clocks`](Self::operator_fence_clocks) locks
+    /// since are back: replace the codes, and look at the list. [`operator_invalidate_recent_codes`](Self::operator_invalidate_recent_codes) locks
     /// nobody out and covers less.
     ///
     /// The example of `SqliteStore` goes through all accounts.
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::NotEnrolled`] for an account that has neither an authenticator nor an enrolment.
-    pub fn operator_fence(&self, context: &Context<'_>) -> Result<Transition<()>, GuardError> {
+    /// [`GuardErrorKind::NotEnrolled`] for an account that has neither an authenticator nor an enrollment.
+    pub fn operator_invalidate_codes(&self, context: &Context<'_>) -> Result<Transition<()>, GuardError> {
         self.fenced(context, true)
     }
 
-    /// As [`operator_fence`](Self::operator_fence), for apps and tokens whose clocks are right: refuses the codes up to the
+    /// As [`operator_invalidate_codes`](Self::operator_invalidate_codes), for apps and tokens whose clocks are right: refuses the codes up to the
     /// end of the present window, so that everybody is in again within two minutes.
     ///
-    /// What it gives up: an authenticator that was resynchronised to a clock ahead since the backup accepts its used codes
+    /// What it gives up: an authenticator that was resynchronized to a clock ahead since the backup accepts its used codes
     /// again when the server's clock gets there, and one that counts accepts those used since the backup.
     ///
     /// # Errors
     ///
-    /// As for [`operator_fence`](Self::operator_fence).
-    pub fn operator_fence_clocks(&self, context: &Context<'_>) -> Result<Transition<()>, GuardError> {
+    /// As for [`operator_invalidate_codes`](Self::operator_invalidate_codes).
+    pub fn operator_invalidate_recent_codes(&self, context: &Context<'_>) -> Result<Transition<()>, GuardError> {
         self.fenced(context, false)
     }
 
@@ -240,7 +240,7 @@ impl SecondFactor {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
         let mut next = self.clone();
-        let canceled = next.cancel_enrolment(context);
+        let canceled = next.cancel_enrollment(context);
         for one in &mut next.active {
             let Some(period) = one.period else {
                 one.next = if strict { u64::MAX } else { one.next };
@@ -257,12 +257,12 @@ impl SecondFactor {
         }
         // By more than anybody has counted since the backup: the next changes must not meet what they had made of it.
         next.generation = next.generation.wrapping_add(context.now).wrapping_add(1).max(1);
-        Ok(next.changed(context, [EventKind::Fenced].into_iter().chain(canceled), ()))
+        Ok(next.changed(context, [EventKind::CodesInvalidated].into_iter().chain(canceled), ()))
     }
 
     /// Seals everything of the account under the primary key, if it is not. Answers whether there was something to do.
     ///
-    /// An enrolment that nobody can confirm any more is forgotten rather than sealed again. To go through all accounts is
+    /// An enrollment that nobody can confirm any more is forgotten rather than sealed again. To go through all accounts is
     /// what the example of `SqliteStore` does.
     ///
     /// # Errors
@@ -284,13 +284,13 @@ impl SecondFactor {
         };
         let mut resealed = next.pending.take_if(over).is_some();
         for one in next.active.iter_mut().chain(next.pending.as_mut().map(|pending| &mut pending.authenticator)) {
-            if let Some(secret) = resealed_as(context.keyring, &one.secret, &one.owner(context.account), random)? {
+            if let Some(secret) = resealed_as(context.keyring, &one.secret, &one.owner(context.user), random)? {
                 one.secret = secret;
                 resealed = true;
             }
         }
         if let Some(set) = &mut next.recovery
-            && let Some(key) = resealed_as(context.keyring, &set.key, &set.owner(context.account), random)?
+            && let Some(key) = resealed_as(context.keyring, &set.key, &set.owner(context.user), random)?
         {
             set.key = key;
             resealed = true;
@@ -303,16 +303,16 @@ impl SecondFactor {
         self.sealed().any(|sealed| sealed.key != *keyring.primary())
     }
 
-    /// All that is under a key, an enrolment as well, whether it still waits or not.
+    /// All that is under a key, an enrollment as well, whether it still waits or not.
     fn sealed(&self) -> impl Iterator<Item = &Sealed> {
         let authenticators = self.active.iter().chain(self.pending.as_ref().map(|pending| &pending.authenticator));
         authenticators.map(|one| &one.secret).chain(self.recovery.as_ref().map(|set| &set.key))
     }
 
-    /// Drops the enrolment, and answers with what to report if it was still waiting.
-    pub(crate) fn cancel_enrolment(&mut self, context: &Context<'_>) -> Option<EventKind> {
+    /// Drops the enrollment, and answers with what to report if it was still waiting.
+    pub(crate) fn cancel_enrollment(&mut self, context: &Context<'_>) -> Option<EventKind> {
         let pending = self.pending.take().filter(|pending| pending.is_waiting(context))?;
-        Some(EventKind::EnrolmentCanceled { authenticator: pending.authenticator.id })
+        Some(EventKind::EnrollmentCanceled { authenticator: pending.authenticator.id })
     }
 
     pub(crate) fn changed<T: Send + 'static>(
@@ -340,11 +340,11 @@ fn resealed_as(
 }
 
 /// How the second factor of an account stands. The example of [`Guard`](crate::Guard) shows it to the user, the one of
-/// [`SecondFactor::operator_lift`] to an operator.
+/// [`SecondFactor::operator_unlock`] to an operator.
 #[derive(Clone, Debug)]
 pub struct Status {
     authenticators: Vec<AuthenticatorStatus>,
-    enrolment_pending: bool,
+    enrollment_pending: bool,
     recovery_codes_left: u8,
     generation: u64,
     failures: u64,
@@ -369,8 +369,8 @@ impl Status {
 
     /// Whether an authenticator was shown, has not proved itself yet, and still can.
     #[must_use]
-    pub const fn enrolment_pending(&self) -> bool {
-        self.enrolment_pending
+    pub const fn enrollment_pending(&self) -> bool {
+        self.enrollment_pending
     }
 
     /// How many recovery codes are left.
@@ -430,7 +430,7 @@ pub struct AuthenticatorStatus {
     digits: Digits,
     created: u64,
     used: u64,
-    offset: i64,
+    drift: i64,
 }
 
 impl AuthenticatorStatus {
@@ -443,7 +443,7 @@ impl AuthenticatorStatus {
             digits: one.digits,
             created: one.created,
             used: one.used,
-            offset: one.offset,
+            drift: one.drift,
         }
     }
 
@@ -477,7 +477,7 @@ impl AuthenticatorStatus {
         self.digits
     }
 
-    /// When its enrolment began, in Unix seconds.
+    /// When its enrollment began, in Unix seconds.
     #[must_use]
     pub const fn created_at(&self) -> u64 {
         self.created
@@ -491,7 +491,7 @@ impl AuthenticatorStatus {
 
     /// How many steps its clock is taken to be ahead of the server's.
     #[must_use]
-    pub const fn offset(&self) -> i64 {
-        self.offset
+    pub const fn drift(&self) -> i64 {
+        self.drift
     }
 }

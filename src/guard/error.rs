@@ -15,7 +15,7 @@ use crate::error::Error;
 /// fn http_status(error: &GuardError) -> u16 {
 ///     match error.kind() {
 ///         GuardErrorKind::ProofRequired | GuardErrorKind::ProofRejected => 403, // ask for a code first
-///         GuardErrorKind::NoEnrolment | GuardErrorKind::UnknownAuthenticator => 409, // the page is out of date
+///         GuardErrorKind::NoEnrollment | GuardErrorKind::UnknownAuthenticator => 409, // the page is out of date
 ///         GuardErrorKind::Contended | GuardErrorKind::Store => 503,
 ///         _ => 500, // for an operator: log the message
 ///     }
@@ -80,8 +80,6 @@ impl core::error::Error for GuardError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GuardErrorKind {
-    /// The name of the account is empty, longer than 255 bytes, or has control characters.
-    Account,
     /// The clock cannot be read or stands before 1970.
     Clock,
     /// Other requests changed the record each time before this one could. Try again later.
@@ -92,8 +90,8 @@ pub enum GuardErrorKind {
     KeyMissing,
     /// The last active authenticator cannot be revoked: disable the second factor instead.
     LastAuthenticator,
-    /// No enrolment is waiting, or it waited too long.
-    NoEnrolment,
+    /// No enrollment is waiting, or it waited too long.
+    NoEnrollment,
     /// The account has no second factor.
     NotEnrolled,
     /// The proof is for another account or purpose, is too old, or was used.
@@ -103,7 +101,7 @@ pub enum GuardErrorKind {
     /// There is no randomness to make a secret from.
     Randomness,
     /// The record cannot be understood. Codes used since a backup are good again if it is restored:
-    /// [`SecondFactor::operator_fence`](crate::guard::SecondFactor::operator_fence) is for that.
+    /// [`SecondFactor::operator_invalidate_codes`](crate::guard::SecondFactor::operator_invalidate_codes) is for that.
     RecordInvalid,
     /// The record was written by a newer version of keyfob.
     RecordNewer,
@@ -117,12 +115,13 @@ pub enum GuardErrorKind {
     TooManyAuthenticators,
     /// The account has no authenticator of this id.
     UnknownAuthenticator,
+    /// The name of the user is empty, longer than 255 bytes, or has control characters.
+    User,
 }
 
 impl fmt::Display for GuardErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Account => "the name of an account has 1 to 255 bytes and no control characters",
             Self::Clock => "the clock cannot be read or stands before 1970; set it",
             Self::Contended => "other requests for this account came first each time; try again",
             Self::Invalid => "a name, a setting or an imported URI was refused; use another",
@@ -130,13 +129,13 @@ impl fmt::Display for GuardErrorKind {
                 "the keyring lacks the key that this secret was sealed under; add it back as an old key"
             }
             Self::LastAuthenticator => "this is the last authenticator; disable the second factor instead",
-            Self::NoEnrolment => "no enrolment is waiting for its code; start one",
-            Self::NotEnrolled => "the account has no second factor; enrol first",
+            Self::NoEnrollment => "no enrollment is waiting for its code; start one",
+            Self::NotEnrolled => "the account has no second factor; enroll first",
             Self::ProofRejected => "the proof is of another account or purpose, is too old, or was used; verify again",
             Self::ProofRequired => "the account has a second factor; verify first and bring the proof",
             Self::Randomness => "the source of randomness failed; try again",
             Self::RecordInvalid => {
-                "the stored record cannot be understood; restore it from a backup, then fence the account (operator_fence)"
+                "the stored record cannot be understood; restore it from a backup, then fence the account (operator_invalidate_codes)"
             }
             Self::RecordNewer => "the stored record is of a newer version of keyfob; update this server",
             Self::SealBroken => {
@@ -148,6 +147,7 @@ impl fmt::Display for GuardErrorKind {
             }
             Self::TooManyAuthenticators => "an account has at most eight authenticators; revoke one",
             Self::UnknownAuthenticator => "the account has no authenticator of this id; see its status",
+            Self::User => "the name of a user has 1 to 255 bytes and no control characters",
         })
     }
 }

@@ -4,21 +4,21 @@
 use alloc::string::String;
 use core::fmt;
 
-use crate::guard::enrolment::Diagnosis;
+use crate::guard::enrollment::Diagnosis;
 use crate::guard::error::GuardErrorKind;
 use crate::guard::record::AuthenticatorId;
 use crate::guard::verify::{Method, Refusal};
 
-/// Something that happened to an account, after it was stored; or an attempt that came to nothing.
+/// Something that happened to an user, after it was stored; or an attempt that came to nothing.
 ///
 /// ```
 /// use keyfob::guard::{Event, EventKind};
 /// # use keyfob::{Guard, Keyring, store::MemoryStore};
-/// # let keyring = Keyring::parse(&Keyring::generate_entry("2026", &mut rand::rngs::SysRng)?)?;
+/// # let keyring = Keyring::parse(&Keyring::generate("2026")?)?;
 /// # let guard = Guard::new(MemoryStore::new(), keyring, "Example Inc");
 ///
 /// fn listen(event: &Event) {
-///     println!("{event}"); // 1900000000 account="user-17" Recovered { left: 9 }
+///     println!("{event}"); // 1900000000 user="user-17" Recovered { left: 9 }
 ///     let notice = match event.kind() {
 ///         EventKind::Confirmed { .. } => "An authenticator was added to your account.",
 ///         EventKind::Disabled => "The second factor of your account was switched off.",
@@ -28,7 +28,7 @@ use crate::guard::verify::{Method, Refusal};
 ///         EventKind::Revoked { .. } => "An authenticator was removed from your account.",
 ///         _ => return,
 ///     };
-///     println!("mail to {}: {notice}", event.account());
+///     println!("mail to {}: {notice}", event.user());
 /// }
 ///
 /// let guard = guard.with_events(listen);
@@ -36,20 +36,20 @@ use crate::guard::verify::{Method, Refusal};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    account: String,
+    user: String,
     at: u64,
     kind: EventKind,
 }
 
 impl Event {
-    pub(crate) fn new(account: &str, at: u64, kind: EventKind) -> Self {
-        Self { account: account.into(), at, kind }
+    pub(crate) fn new(user: &str, at: u64, kind: EventKind) -> Self {
+        Self { user: user.into(), at, kind }
     }
 
     /// Whose account.
     #[must_use]
-    pub fn account(&self) -> &str {
-        &self.account
+    pub fn user(&self) -> &str {
+        &self.user
     }
 
     /// When, in Unix seconds; 0 if the clock could not be read.
@@ -68,7 +68,7 @@ impl Event {
 /// One line for a log.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} account={:?} {:?}", self.at, self.account, self.kind)
+        write!(f, "{} user={:?} {:?}", self.at, self.user, self.kind)
     }
 }
 
@@ -82,12 +82,12 @@ pub enum Flow {
     Confirm,
     /// [`Guard::disable`](crate::Guard::disable).
     Disable,
-    /// [`Guard::enroll`](crate::Guard::enroll) and [`Guard::enroll_with`](crate::Guard::enroll_with).
+    /// [`Guard::enroll`](crate::Guard::enroll) and [`Guard::enroll_another`](crate::Guard::enroll_another).
     Enroll,
-    /// [`Guard::operator_fence`](crate::Guard::operator_fence).
-    OperatorFence,
-    /// [`Guard::operator_lift`](crate::Guard::operator_lift).
-    OperatorLift,
+    /// [`Guard::operator_invalidate_codes`](crate::Guard::operator_invalidate_codes).
+    OperatorInvalidateCodes,
+    /// [`Guard::operator_unlock`](crate::Guard::operator_unlock).
+    OperatorUnlock,
     /// [`Guard::operator_remove`](crate::Guard::operator_remove).
     OperatorRemove,
     /// The first recovery codes, which [`Guard::confirm`](crate::Guard::confirm) makes.
@@ -117,7 +117,7 @@ pub enum EventKind {
         /// By which authenticator, unless it was a recovery code.
         authenticator: Option<AuthenticatorId>,
         /// How many steps the authenticator is ahead of the server's clock; for HOTP, how many codes were skipped.
-        offset: i64,
+        drift: i64,
     },
     /// An authenticator accepted codes of the future, so the clock must have run ahead: its codes are refused until
     /// the clock gets there.
@@ -142,19 +142,19 @@ pub enum EventKind {
         /// code used, an authenticator confirmed or removed, or recovery codes replaced by ones that nobody has seen.
         may_have_changed: bool,
     },
-    /// An enrolment that was waiting for its code ended without one: another began, an operator removed it, or the factors
+    /// An enrollment that was waiting for its code ended without one: another began, an operator removed it, or the factors
     /// changed.
-    EnrolmentCanceled {
+    EnrollmentCanceled {
         /// Which authenticator.
         authenticator: AuthenticatorId,
     },
-    /// An enrolment began.
-    EnrolmentStarted {
+    /// An enrollment began.
+    EnrollmentStarted {
         /// For which authenticator.
         authenticator: AuthenticatorId,
     },
-    /// A code did not confirm an enrolment.
-    EnrolmentRefused {
+    /// A code did not confirm an enrollment.
+    EnrollmentRefused {
         /// Why.
         reason: Refusal,
         /// What the authenticator seems to do differently, if that is known.
@@ -173,12 +173,12 @@ pub enum EventKind {
         kind: GuardErrorKind,
     },
     /// An operator has had all codes up to now refused, after a backup was restored.
-    Fenced,
+    CodesInvalidated,
     /// An exhausted guess budget was refilled, by a recovery code or a new authenticator; or an operator ended the waits.
-    Lifted,
+    Unlocked,
     /// The first recovery codes were made, for an authenticator that was just confirmed.
     RecoveryCodesIssued,
-    /// A recovery code was used. Tell the user, and have them enrol a new authenticator.
+    /// A recovery code was used. Tell the user, and have them enroll a new authenticator.
     Recovered {
         /// How many codes are left.
         left: u8,
@@ -203,12 +203,12 @@ pub enum EventKind {
         /// Why.
         kind: GuardErrorKind,
     },
-    /// An authenticator was resynchronised.
-    Resynchronised {
+    /// An authenticator was resynchronized.
+    Resynchronized {
         /// Which.
         authenticator: AuthenticatorId,
         /// How many steps it is ahead of the server's clock, or how many counters it was ahead.
-        offset: i64,
+        drift: i64,
     },
     /// An authenticator was removed. Tell the user.
     Revoked {

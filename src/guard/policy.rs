@@ -30,13 +30,13 @@ pub struct Policy(Settings);
 struct Settings {
     window: Window,
     look_ahead: LookAhead,
-    free_failures: u8,
+    failures_before_wait: u8,
     first_wait: u32,
     longest_wait: u32,
     consecutive_failures: u8,
     long_term_failures: u8,
     forgiven_per_day: u8,
-    enrolment_lifetime: u32,
+    enrollment_lifetime: u32,
     proof_lifetime: u32,
     resync_within: u16,
 }
@@ -56,15 +56,30 @@ impl Policy {
         self
     }
 
-    /// The consecutive failure with the number `free` starts a wait of `first` seconds, each further one a wait twice as
-    /// long, up to `longest`. By default 5, 30 and 3600: four failures in a row cost nothing, after the fifth nothing is
-    /// compared for 30 seconds.
+    /// How long an account waits after failures in a row: by default 30 seconds after the fifth, twice as long after each
+    /// further one, and never longer than an hour. While it waits, no code is compared.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use keyfob::Policy;
+    /// use keyfob::guard::Waits;
+    ///
+    /// let policy = Policy::default().with_waits(Waits {
+    ///     after_failures: 3,
+    ///     first: Duration::from_secs(60),
+    ///     longest: Duration::from_secs(900),
+    /// })?;
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `free` is 1 to 10, and 1 <= `first` <= `longest` <= a day.
-    pub fn with_waits(mut self, free: u8, first: u32, longest: u32) -> Result<Self, Error> {
-        self.0 = Settings { free_failures: free, first_wait: first, longest_wait: longest, ..self.0 };
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `after_failures` is 1 to 10, and `first` is at least a second,
+    /// at most `longest`, and `longest` at most a day. Fractions of a second are dropped.
+    pub fn with_waits(mut self, waits: Waits) -> Result<Self, Error> {
+        self.0.failures_before_wait = waits.after_failures;
+        self.0.first_wait = seconds(waits.first);
+        self.0.longest_wait = seconds(waits.longest);
         self.0.try_into()
     }
 
@@ -72,8 +87,7 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless it is at least `free` of [`with_waits`](Self::with_waits), and
-    /// at most 100.
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless it is at least [`Waits::after_failures`], and at most 100.
     pub fn with_consecutive_failures(mut self, failures: u8) -> Result<Self, Error> {
         self.0.consecutive_failures = failures;
         self.0.try_into()
@@ -90,53 +104,53 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `failures` is at least `free` of
-    /// [`with_waits`](Self::with_waits) and at most 100, and 1 <= `forgiven_per_day` <= 24.
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `failures` is at least [`Waits::after_failures`] and at most 100,
+    /// and 1 <= `forgiven_per_day` <= 24.
     pub fn with_long_term(mut self, failures: u8, forgiven_per_day: u8) -> Result<Self, Error> {
         self.0 = Settings { long_term_failures: failures, forgiven_per_day, ..self.0 };
         self.0.try_into()
     }
 
-    /// How many seconds an enrolment waits for its code: by default 900.
+    /// How long an enrollment waits for its code: by default 15 minutes.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless it is a minute to a day.
-    pub fn with_enrolment_lifetime(mut self, seconds: u32) -> Result<Self, Error> {
-        self.0.enrolment_lifetime = seconds;
+    pub fn with_enrollment_lifetime(mut self, lifetime: Duration) -> Result<Self, Error> {
+        self.0.enrollment_lifetime = seconds(lifetime);
         self.0.try_into()
     }
 
-    /// How many seconds a [`Proof`](crate::guard::Proof) is good for: by default 300.
+    /// How long a [`Proof`](crate::guard::Proof) is good for: by default 5 minutes.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless it is 10 seconds to an hour.
-    pub fn with_proof_lifetime(mut self, seconds: u32) -> Result<Self, Error> {
-        self.0.proof_lifetime = seconds;
+    pub fn with_proof_lifetime(mut self, lifetime: Duration) -> Result<Self, Error> {
+        self.0.proof_lifetime = seconds(lifetime);
         self.0.try_into()
     }
 
-    /// How far off two consecutive codes may be in a resynchronisation: by default 120 steps or counters.
+    /// How far off two consecutive codes may be in a resynchronization: by default 120 steps or counters.
     ///
     /// ```
-    /// use keyfob::guard::{Confirmation, Resynchronisation, Setup};
+    /// use keyfob::guard::{Confirmation, Resynchronization, Setup};
     /// use keyfob::store::MemoryStore;
     /// use keyfob::{Guard, Keyring, Policy, Verdict};
     /// # futures_lite::future::block_on(async {
     ///
-    /// let keyring = Keyring::parse(&Keyring::generate_entry("2026", &mut rand::rngs::SysRng)?)?;
+    /// let keyring = Keyring::parse(&Keyring::generate("2026")?)?;
     /// let guard = Guard::new(MemoryStore::new(), keyring, "Example Inc")
     ///     .with_policy(Policy::default().with_resync_within(50)?);
-    /// let enrolment = guard.enroll_with("user-17", "alice", &Setup::hotp(), None).await?;
-    /// let token = enrolment.uri().to_hotp().ok_or("not HOTP")?;
+    /// let enrollment = guard.enroll("user-17", &Setup::hotp("alice")).await?;
+    /// let token = enrollment.uri().to_hotp().ok_or("not HOTP")?;
     /// let shown = |counter| token.code(counter).to_string();
     /// let Confirmation::Confirmed(_) = guard.confirm("user-17", &shown(0)).await? else { panic!() };
     ///
     /// // Pressed 29 times in a pocket.
     /// assert!(matches!(guard.verify("user-17", &shown(30)).await?, Verdict::Refused(_)));
     /// let found = guard.resync("user-17", &shown(30), &shown(31)).await?;
-    /// assert!(matches!(found, Resynchronisation::Done { offset: 30, .. }));
+    /// assert!(matches!(found, Resynchronization::Done { drift: 30, .. }));
     /// assert!(matches!(guard.verify("user-17", &shown(32)).await?, Verdict::Accepted(_)));
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
     /// ```
@@ -196,8 +210,8 @@ impl Policy {
         self.0.forgiven_per_day.into()
     }
 
-    pub(crate) fn enrolment_lifetime(&self) -> u64 {
-        self.0.enrolment_lifetime.into()
+    pub(crate) fn enrollment_lifetime(&self) -> u64 {
+        self.0.enrollment_lifetime.into()
     }
 
     pub(crate) fn proof_lifetime(&self) -> u64 {
@@ -210,7 +224,7 @@ impl Policy {
 
     /// The wait after so many consecutive failures.
     pub(crate) fn wait(&self, failures: u64) -> u64 {
-        let Some(doublings) = failures.checked_sub(self.0.free_failures.into()) else { return 0 };
+        let Some(doublings) = failures.checked_sub(self.0.failures_before_wait.into()) else { return 0 };
         let longest = u64::from(self.0.longest_wait);
         // Seventeen doublings of a second are more than a day.
         (u64::from(self.0.first_wait) << doublings.min(17)).min(longest)
@@ -222,13 +236,13 @@ impl Default for Settings {
         Self {
             window: Window::default(),
             look_ahead: LookAhead::default(),
-            free_failures: 5,
+            failures_before_wait: 5,
             first_wait: 30,
             longest_wait: 3600,
             consecutive_failures: 100,
             long_term_failures: 100,
             forgiven_per_day: 4,
-            enrolment_lifetime: 900,
+            enrollment_lifetime: 900,
             proof_lifetime: 300,
             resync_within: 120,
         }
@@ -240,29 +254,31 @@ impl TryFrom<Settings> for Policy {
 
     fn try_from(settings: Settings) -> Result<Self, Error> {
         let refused = |what| Err(Error::new(Cause::Policy(what)));
-        if !matches!(settings.free_failures, 1..=10) {
-            return refused("1 to 10 failures are free");
+        if !matches!(settings.failures_before_wait, 1..=10) {
+            return refused("the first wait comes after 1 to 10 failures");
         }
         if settings.first_wait < 1 || settings.longest_wait < settings.first_wait || settings.longest_wait > DAY {
             return refused("waits are at least a second, at most a day, and do not shrink");
         }
-        if !(settings.free_failures..=NIST).contains(&settings.consecutive_failures) {
-            return refused("at most 100 consecutive failures are allowed, and no fewer than are free");
+        if !(settings.failures_before_wait..=NIST).contains(&settings.consecutive_failures) {
+            return refused(
+                "at most 100 consecutive failures are allowed, and no fewer than come before the first wait",
+            );
         }
-        if !(settings.free_failures..=NIST).contains(&settings.long_term_failures) {
-            return refused("at most 100 failures in all are allowed, and no fewer than are free");
+        if !(settings.failures_before_wait..=NIST).contains(&settings.long_term_failures) {
+            return refused("at most 100 failures in all are allowed, and no fewer than come before the first wait");
         }
         if !matches!(settings.forgiven_per_day, 1..=24) {
             return refused("1 to 24 failures are forgiven a day");
         }
-        if !(60..=DAY).contains(&settings.enrolment_lifetime) {
-            return refused("an enrolment lasts a minute to a day");
+        if !(60..=DAY).contains(&settings.enrollment_lifetime) {
+            return refused("an enrollment lasts a minute to a day");
         }
         if !matches!(settings.proof_lifetime, 10..=3600) {
             return refused("a proof lasts 10 seconds to an hour");
         }
         if !matches!(settings.resync_within, 1..=3000) {
-            return refused("a resynchronisation looks at most 3000 steps away");
+            return refused("a resynchronization looks at most 3000 steps away");
         }
         Ok(Self(settings))
     }
@@ -272,6 +288,22 @@ impl From<Policy> for Settings {
     fn from(policy: Policy) -> Self {
         policy.0
     }
+}
+
+/// How long an account waits after failures in a row: see [`Policy::with_waits`], with an example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// Which failure in a row is the first that is followed by a wait: 1 to 10.
+    pub after_failures: u8,
+    /// The wait after that failure. Each further one doubles it.
+    pub first: Duration,
+    /// No wait is longer than this.
+    pub longest: Duration,
+}
+
+/// Too many for any setting is refused with the setting.
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
 
 /// Seconds.

@@ -4,9 +4,11 @@ use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
+use core::str::FromStr;
 
 use crate::base32;
 use crate::ct;
+use crate::error::{Cause, Error};
 use crate::guard::Context;
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::record::SecondFactor;
@@ -15,7 +17,7 @@ use crate::guard::verify::Accepted;
 
 /// Shows that a second factor was verified a moment ago, for one purpose.
 ///
-/// It is bound to the account, the purpose, the state of the account's factors, and a short time; the change that it
+/// It is bound to the user, the purpose, the state of the user's factors, and a short time; the change that it
 /// allows makes it void. [`token`](Self::token) is text for a form field or a session. Whoever holds the token and the
 /// user's session can use it, so keep it in the session, not in a link.
 ///
@@ -36,7 +38,7 @@ use crate::guard::verify::Accepted;
 ///
 /// /// Something of your own that wants a fresh second factor.
 /// fn transfer(context: &Context<'_>, factor: &SecondFactor, token: &str) -> Result<(), GuardError> {
-///     let purpose = Purpose::application("transfer").expect("small letters");
+///     let purpose = Purpose::application("transfer").expect("lowercase letters");
 ///     factor.check(context, &Proof::from_token(token)?, &purpose)
 /// }
 /// # use keyfob::guard::{Confirmation, Randomness, Setup};
@@ -49,11 +51,11 @@ use crate::guard::verify::Accepted;
 /// #     }
 /// #     transition.committed(Swap::Swapped).unwrap().value
 /// # }
-/// # let keyring = Keyring::parse(&Keyring::generate_entry("1", &mut rand::rngs::SysRng)?).unwrap();
+/// # let keyring = Keyring::parse(&Keyring::generate("1")?).unwrap();
 /// # let (policy, random) = (Policy::default(), Randomness::default());
 /// # let (mut record, mut context) = (None, Context::new("user-17", 1_900_000_000, &policy, &keyring)?);
 /// # let read = |record: &Option<Vec<u8>>| SecondFactor::read(record.as_deref());
-/// # let begun = read(&record)?.enroll(&context, &random, &Setup::totp(), ("Example", "al"), None)?;
+/// # let begun = read(&record)?.enroll(&context, &random, "Example", &Setup::totp("al"), None)?;
 /// # let phone = swapped(&mut record, begun).uri().to_totp().unwrap();
 /// # let confirmed = read(&record)?.confirm(&context, &phone.code_at(1_900_000_000).to_string())?;
 /// # let Confirmation::Confirmed(_) = swapped(&mut record, confirmed) else { panic!() };
@@ -93,7 +95,7 @@ impl Accepted {
             key: key.id.clone(),
             mac: [0; 32],
         };
-        proof.mac = proof.expected(&self.account, key);
+        proof.mac = proof.expected(&self.user, key);
         proof
     }
 }
@@ -112,7 +114,7 @@ impl SecondFactor {
         let timely = age.is_some_and(|age| age < context.policy.proof_lifetime()) && context.now < proof.expires;
         // A key that is gone is no reason to alarm anybody about a token that somebody may have made up.
         let key = context.keyring.key(&proof.key).ok_or(GuardErrorKind::ProofRejected)?;
-        let genuine = ct::mask(ct::eq(&proof.expected(context.account, key), &proof.mac).into());
+        let genuine = ct::mask(ct::eq(&proof.expected(context.user, key), &proof.mac).into());
         // Whether a proof is one is the answer.
         if ct::declassify(genuine) && timely && proof.generation == self.generation && proof.purpose == purpose.0 {
             Ok(())
@@ -154,8 +156,16 @@ impl Proof {
         (proof.token() == token).then_some(proof)
     }
 
-    fn expected(&self, account: &str, key: &RingKey) -> [u8; 32] {
-        key.proof_mac(&message(&[account, &self.purpose], &[self.generation, self.made, self.expires]))
+    fn expected(&self, user: &str, key: &RingKey) -> [u8; 32] {
+        key.proof_mac(&message(&[user, &self.purpose], &[self.generation, self.made, self.expires]))
+    }
+}
+
+impl FromStr for Proof {
+    type Err = GuardError;
+
+    fn from_str(token: &str) -> Result<Self, GuardError> {
+        Self::from_token(token)
     }
 }
 
@@ -199,12 +209,16 @@ impl Purpose {
     /// To remove an authenticator.
     pub const REVOKE: Self = Self(Cow::Borrowed("revoke"));
 
-    /// Something that your application wants a fresh second factor for, such as `transfer`: 1 to 32 small letters, digits
-    /// and hyphens. Such a proof is good any number of times until it expires.
-    #[must_use]
-    pub fn application(name: &str) -> Option<Self> {
+    /// Something that your application wants a fresh second factor for, such as `transfer`. Such a proof is good any number
+    /// of times until it expires.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) unless the name has 1 to 32 lowercase letters, digits and hyphens.
+    pub fn application(name: &str) -> Result<Self, Error> {
         let purpose = format!("app-{name}");
-        (!name.is_empty() && Self::is_valid(&purpose)).then_some(Self(Cow::Owned(purpose)))
+        let valid = !name.is_empty() && Self::is_valid(&purpose);
+        if valid { Ok(Self(Cow::Owned(purpose))) } else { Err(Error::new(Cause::Purpose)) }
     }
 
     fn is_valid(purpose: &str) -> bool {

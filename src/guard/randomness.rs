@@ -13,20 +13,20 @@ use crate::secret::Secret;
 /// Randomness that can be shared between requests: by default the operating system's.
 ///
 /// ```
-/// use keyfob::guard::{GuardErrorKind, Randomness};
+/// use keyfob::guard::{GuardErrorKind, Randomness, Setup};
 /// use keyfob::store::MemoryStore;
 /// use keyfob::{Guard, Keyring};
 /// use rand::TryRng;
 /// # futures_lite::future::block_on(async {
 ///
-/// let device = Randomness::new(|buffer| rand::rngs::SysRng.try_fill_bytes(buffer).is_ok());
-/// let keyring = Keyring::parse(&Keyring::generate_entry("2026", &mut rand::rngs::SysRng)?)?;
+/// let device = Randomness::new(|buffer| rand::rngs::SysRng.try_fill_bytes(buffer));
+/// let keyring = Keyring::parse(&Keyring::generate("2026")?)?;
 /// let guard = Guard::new(MemoryStore::new(), keyring, "Example Inc").with_randomness(device);
-/// guard.enroll("user-17", "alice@example.com").await?;
+/// guard.enroll("user-17", &Setup::totp("alice@example.com")).await?;
 ///
 /// // Without randomness nothing is made.
-/// let guard = guard.with_randomness(Randomness::new(|_| false));
-/// let error = guard.enroll("user-18", "bob@example.com").await.unwrap_err();
+/// let guard = guard.with_randomness(Randomness::new(|_| Err("no device")));
+/// let error = guard.enroll("user-18", &Setup::totp("bob@example.com")).await.unwrap_err();
 /// assert_eq!(error.kind(), GuardErrorKind::Randomness);
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
@@ -35,12 +35,12 @@ pub struct Randomness(Box<Fill>);
 type Fill = dyn Fn(&mut [u8]) -> bool + Send + Sync;
 
 impl Randomness {
-    /// From a function that fills a buffer, and answers `false` if it cannot.
+    /// From a function that fills a buffer, or fails.
     ///
     /// Secrets and nonces come from here: whatever it is, it must be as good as the operating system's generator.
     #[must_use]
-    pub fn new(fill: impl Fn(&mut [u8]) -> bool + Send + Sync + 'static) -> Self {
-        Self(Box::new(fill))
+    pub fn new<E>(fill: impl Fn(&mut [u8]) -> Result<(), E> + Send + Sync + 'static) -> Self {
+        Self(Box::new(move |buffer| fill(buffer).is_ok()))
     }
 
     pub(crate) fn secret(&self, algorithm: Algorithm) -> Result<Secret, GuardError> {
@@ -66,7 +66,7 @@ impl Randomness {
 /// The operating system.
 impl Default for Randomness {
     fn default() -> Self {
-        Self::new(|bytes| rand::rngs::SysRng.try_fill_bytes(bytes).is_ok())
+        Self::new(|bytes| rand::rngs::SysRng.try_fill_bytes(bytes))
     }
 }
 

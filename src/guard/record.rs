@@ -6,10 +6,12 @@ mod stored;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::str::FromStr;
 
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
 use crate::ct;
+use crate::error::{Cause, Error};
 use crate::guard::budget::Budget;
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::randomness::Randomness;
@@ -20,7 +22,7 @@ use crate::hotp::Hotp;
 use crate::key::Key;
 use crate::totp::Period;
 
-/// The second factor of one account, as it is stored: read, validated, and ready to decide.
+/// The second factor of one user, as it is stored: read, validated, and ready to decide.
 ///
 /// Nothing in here does I/O or reads a clock. [`Guard`](crate::Guard) runs it over a [`Store`](crate::store::Store); an
 /// application with a database layer of its own runs it itself, as [the module](crate::guard) shows. Each flow is a
@@ -139,14 +141,14 @@ pub(crate) struct Authenticator {
     pub(crate) created: u64,
     /// The first step or counter that is still good. All below are spent.
     pub(crate) next: u64,
-    /// One more than a step of the future whose code was typed during enrolment, and was said to be right then: it counts as
+    /// One more than a step of the future whose code was typed during enrollment, and was said to be right then: it counts as
     /// used. 0 if there is none.
     pub(crate) disclosed: u64,
     /// How many steps its clock is ahead of ours.
-    pub(crate) offset: i64,
+    pub(crate) drift: i64,
     /// How many times in a row it was off to the same side.
     pub(crate) lean: i64,
-    /// 1 once its owner has resynchronised it: this clock is known to be poor, so what is learned has no limit.
+    /// 1 once its owner has resynchronized it: this clock is known to be poor, so what is learned has no limit.
     pub(crate) resynced: u64,
     /// When it was used last; 0 for never.
     pub(crate) used: u64,
@@ -155,14 +157,14 @@ pub(crate) struct Authenticator {
 
 impl Authenticator {
     /// Opens the secret, and absorbs it. TOTP is HOTP of the step, so this serves both.
-    pub(crate) fn hotp(&self, account: &str, keyring: &Keyring) -> Result<Hotp, GuardError> {
-        let secret = keyring.open(&self.secret, &self.owner(account))?;
+    pub(crate) fn hotp(&self, user: &str, keyring: &Keyring) -> Result<Hotp, GuardError> {
+        let secret = keyring.open(&self.secret, &self.owner(user))?;
         let key = Key::new(&secret).map_err(|_| GuardErrorKind::SealBroken)?;
         Ok(Hotp::with_algorithm(key, self.algorithm).with_digits(self.digits))
     }
 
-    pub(crate) fn owner<'a>(&'a self, account: &'a str) -> Owner<'a> {
-        Owner::authenticator(account, &self.id, self.algorithm, self.digits, self.period)
+    pub(crate) fn owner<'a>(&'a self, user: &'a str) -> Owner<'a> {
+        Owner::authenticator(user, &self.id, self.algorithm, self.digits, self.period)
     }
 
     /// A mask: whether the code of this step was disclosed by a diagnosis.
@@ -172,7 +174,7 @@ impl Authenticator {
 
     /// The step that this authenticator's clock should show.
     pub(crate) fn expected_step(&self, period: Period, now: u64) -> u64 {
-        period.steps(now).saturating_add_signed(self.offset)
+        period.steps(now).saturating_add_signed(self.drift)
     }
 
     fn write(&self, json: &mut Json) {
@@ -198,8 +200,8 @@ impl Authenticator {
         json.fixed(self.next, 0);
         json.raw(",\"disclosed\":");
         json.fixed(self.disclosed, 0);
-        json.raw(",\"offset\":");
-        json.signed(self.offset);
+        json.raw(",\"drift\":");
+        json.signed(self.drift);
         json.raw(",\"lean\":");
         json.signed(self.lean);
         json.raw(",\"resynced\":");
@@ -240,8 +242,8 @@ pub(crate) struct RecoverySet {
 }
 
 impl RecoverySet {
-    pub(crate) fn owner<'a>(&'a self, account: &'a str) -> Owner<'a> {
-        Owner::recovery(account, &self.id)
+    pub(crate) fn owner<'a>(&'a self, user: &'a str) -> Owner<'a> {
+        Owner::recovery(user, &self.id)
     }
 
     pub(crate) fn left(&self) -> u8 {
@@ -274,19 +276,22 @@ impl RecoverySet {
 /// use keyfob::guard::AuthenticatorId;
 ///
 /// let id = AuthenticatorId::new("hcpbmjdnoaeglkfi"); // from a form, as `Display` wrote it
-/// assert!(id.is_some());
-/// assert_eq!(AuthenticatorId::new("../admin"), None);
+/// assert!(id.is_ok());
+/// assert!("../admin".parse::<AuthenticatorId>().is_err());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AuthenticatorId(pub(crate) String);
 
 impl AuthenticatorId {
-    /// From the text of one that was shown before: 1 to 32 small letters and digits. Whether the account has it is not
-    /// looked at.
-    #[must_use]
-    pub fn new(id: &str) -> Option<Self> {
+    /// Reads an id that was shown before: 1 to 32 lowercase letters and digits. `str::parse` does the same. Whether the account
+    /// has such an authenticator turns out when it is used.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) for any other string.
+    pub fn new(id: &str) -> Result<Self, Error> {
         let valid = matches!(id.len(), 1..=32) && id.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9'));
-        valid.then(|| Self(id.into()))
+        if valid { Ok(Self(id.into())) } else { Err(Error::new(Cause::AuthenticatorId)) }
     }
 
     /// The text.
@@ -299,6 +304,14 @@ impl AuthenticatorId {
         let mut bytes = [0; 16];
         random.fill(&mut bytes)?;
         Ok(Self(bytes.into_iter().map(|byte| char::from(b'a' + (byte & 15))).collect()))
+    }
+}
+
+impl FromStr for AuthenticatorId {
+    type Err = Error;
+
+    fn from_str(id: &str) -> Result<Self, Error> {
+        Self::new(id)
     }
 }
 
@@ -326,6 +339,6 @@ const VERSION: u64 = 1;
 const MAX_RECORD: usize = 1 << 16;
 pub(crate) const MAX_NAME: usize = 256;
 /// Steps: a day of the usual period.
-pub(crate) const MAX_OFFSET: u64 = 3000;
-/// So many acceptances in a row on one side move the offset by a step.
+pub(crate) const MAX_DRIFT: u64 = 3000;
+/// So many acceptances in a row on one side move the drift by a step.
 pub(crate) const LEANS: u64 = 3;

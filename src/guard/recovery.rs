@@ -64,13 +64,13 @@ impl RecoverySet {
         random.fill(&mut *key)?;
         let (codes, hashes) = RecoveryCodes::generate(&key, random)?;
         let id = AuthenticatorId::random(random)?;
-        let key = context.keyring.seal(&*key, &Owner::recovery(context.account, &id), random)?;
+        let key = context.keyring.seal(&*key, &Owner::recovery(context.user, &id), random)?;
         let codes_stored = hashes.into_iter().map(|hash| (hash, 0)).collect();
         Ok((codes, Self { id, created: context.now, key, codes: codes_stored }))
     }
 
     pub(crate) fn open(&self, context: &Context<'_>) -> Result<Zeroizing<[u8; 32]>, GuardError> {
-        let opened: Zeroizing<Vec<u8>> = context.keyring.open(&self.key, &self.owner(context.account))?;
+        let opened: Zeroizing<Vec<u8>> = context.keyring.open(&self.key, &self.owner(context.user))?;
         let key = <&[u8; 32]>::try_from(opened.as_slice()).map_err(|_| GuardErrorKind::SealBroken)?;
         Ok(Zeroizing::new(*key))
     }

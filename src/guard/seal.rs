@@ -1,6 +1,6 @@
 //! Secrets at rest: sealed under a key that is not in the database.
 //!
-//! XChaCha20-Poly1305 with a random nonce of 192 bits. What a secret belongs to (account, authenticator, purpose and
+//! XChaCha20-Poly1305 with a random nonce of 192 bits. What a secret belongs to (user, authenticator, purpose and
 //! parameters, key) is authenticated with it, so a sealed secret that was moved to another row, or whose row says
 //! something else now, does not open.
 
@@ -8,6 +8,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
+use core::str::FromStr;
 
 use base64ct::{Base64Unpadded, Encoding};
 use chacha20poly1305::aead::AeadInOut;
@@ -34,7 +35,7 @@ use crate::totp::Period;
 /// ```
 /// use keyfob::Keyring;
 ///
-/// let new = Keyring::generate_entry("2027", &mut rand::rngs::SysRng)?;
+/// let new = Keyring::generate("2027")?;
 /// let old = "2026:GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZA"; // keep yours out of the source
 /// let keyring = Keyring::parse(&format!("{},{old}", *new))?;
 /// assert_eq!(keyring.primary().as_str(), "2027");
@@ -110,12 +111,22 @@ impl Keyring {
         Ok(Self { primary, old: keys.collect() })
     }
 
-    /// A new entry for [`parse`](Self::parse), with a random key. It is a secret.
+    /// Makes a key, from the operating system's generator, and returns it as an entry for [`parse`](Self::parse). It is a
+    /// secret: store it where you keep secrets, not in the database.
     ///
     /// # Errors
     ///
     /// [`GuardErrorKind::Invalid`] for an id that is not one, [`GuardErrorKind::Randomness`] if the generator fails.
-    pub fn generate_entry<R: TryCryptoRng>(id: &str, rng: &mut R) -> Result<Zeroizing<String>, GuardError> {
+    pub fn generate(id: &str) -> Result<Zeroizing<String>, GuardError> {
+        Self::generate_with(id, &mut rand::rngs::SysRng)
+    }
+
+    /// Does the same with a generator of the caller's choice, by the traits of `rand` 0.10.
+    ///
+    /// # Errors
+    ///
+    /// As for [`generate`](Self::generate).
+    pub fn generate_with<R: TryCryptoRng>(id: &str, rng: &mut R) -> Result<Zeroizing<String>, GuardError> {
         if KeyId::new(id).is_none() {
             return Err(Error::new(Cause::Keyring(NO_ID)).into());
         }
@@ -186,6 +197,14 @@ fn unseal(key: &[u8; 32], nonce: &[u8; NONCE], associated: &[u8], content: &mut 
     cipher.decrypt_inout_detached(nonce.into(), associated, content.into(), tag.into()).is_ok()
 }
 
+impl FromStr for Keyring {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::parse(text)
+    }
+}
+
 /// The ids, the primary one first.
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -218,7 +237,7 @@ impl fmt::Display for KeyId {
 
 /// What a sealed secret belongs to, and opens for.
 pub(crate) struct Owner<'a> {
-    account: &'a str,
+    user: &'a str,
     /// The authenticator, or the recovery set.
     id: &'a str,
     purpose: &'static str,
@@ -228,7 +247,7 @@ pub(crate) struct Owner<'a> {
 
 impl<'a> Owner<'a> {
     pub(crate) fn authenticator(
-        account: &'a str,
+        user: &'a str,
         id: &'a AuthenticatorId,
         algorithm: Algorithm,
         digits: Digits,
@@ -236,15 +255,15 @@ impl<'a> Owner<'a> {
     ) -> Self {
         let period = period.map_or(0, Period::seconds).into();
         let parameters = [algorithm as u64, digits.get().into(), period];
-        Self { account, id: id.as_str(), purpose: "authenticator", parameters }
+        Self { user, id: id.as_str(), purpose: "authenticator", parameters }
     }
 
-    pub(crate) fn recovery(account: &'a str, id: &'a AuthenticatorId) -> Self {
-        Self { account, id: id.as_str(), purpose: "recovery", parameters: [0; 3] }
+    pub(crate) fn recovery(user: &'a str, id: &'a AuthenticatorId) -> Self {
+        Self { user, id: id.as_str(), purpose: "recovery", parameters: [0; 3] }
     }
 
     fn associated_data(&self, key: &KeyId) -> Vec<u8> {
-        message(&["keyfob 1", self.account, self.id, self.purpose, key.as_str()], &self.parameters)
+        message(&["keyfob 1", self.user, self.id, self.purpose, key.as_str()], &self.parameters)
     }
 }
 

@@ -119,16 +119,16 @@ impl<T> fmt::Debug for Transition<T> {
 ///     Ok(transition.committed(Swap::Swapped)?.value) // nobody else has a hand on the variable
 /// }
 ///
-/// let keyring = Keyring::parse(&Keyring::generate_entry("2026", &mut rand::rngs::SysRng)?)?;
+/// let keyring = Keyring::parse(&Keyring::generate("2026")?)?;
 /// let (policy, random) = (Policy::default(), Randomness::default());
 /// let at = |unix_seconds| Context::new("user-17", unix_seconds, &policy, &keyring);
 /// let mut database = None;
 ///
 /// let now = 1_900_000_000;
 /// let factor = SecondFactor::read(database.as_deref())?;
-/// let names = ("Example Inc", "alice@example.com");
-/// let enrolment = store(&mut database, factor.enroll(&at(now)?, &random, &Setup::totp(), names, None)?)?;
-/// let phone = enrolment.uri().to_totp().ok_or("not TOTP")?;
+/// let setup = Setup::totp("alice@example.com");
+/// let enrollment = store(&mut database, factor.enroll(&at(now)?, &random, "Example Inc", &setup, None)?)?;
+/// let phone = enrollment.uri().to_totp().ok_or("not TOTP")?;
 ///
 /// let factor = SecondFactor::read(database.as_deref())?;
 /// let typed = phone.code_at(now).to_string();
@@ -153,6 +153,17 @@ pub enum Change {
     Remove,
     /// The record becomes these bytes. They hold no secret in the open.
     Write(Vec<u8>),
+}
+
+impl Change {
+    /// The new record, or `None` where there is none to write: as [`Store::swap`](crate::store::Store::swap) takes it.
+    #[must_use]
+    pub fn record(&self) -> Option<&[u8]> {
+        match self {
+            Self::None | Self::Remove => None,
+            Self::Write(record) => Some(record),
+        }
+    }
 }
 
 impl fmt::Debug for Change {

@@ -13,7 +13,7 @@ use crate::ct;
 use crate::guard::budget::{Budget, Gate};
 use crate::guard::error::GuardError;
 use crate::guard::event::{Event, EventKind, Flow};
-use crate::guard::record::{Authenticator, AuthenticatorId, LEANS, MAX_OFFSET, SecondFactor};
+use crate::guard::record::{Authenticator, AuthenticatorId, LEANS, MAX_DRIFT, SecondFactor};
 use crate::guard::recovery::RecoveryCode;
 use crate::guard::transition::{Change, Committed, Transition};
 use crate::guard::{Context, Policy};
@@ -47,8 +47,8 @@ impl SecondFactor {
     ///
     /// It is charged to the guess budget like any attempt. Both codes are spent, and neither may have been before.
     ///
-    /// Codes of an hour ago resynchronise an authenticator to an hour ago, and its owner is out of step from then on.
-    /// Whoever has noted three unspent codes in a row can resynchronise by two of them and log in by the third, as long as
+    /// Codes of an hour ago resynchronize an authenticator to an hour ago, and its owner is out of step from then on.
+    /// Whoever has noted three unspent codes in a row can resynchronize by two of them and log in by the third, as long as
     /// [`Policy::with_resync_within`] reaches back to them. So offer it to users who have shown otherwise who they are.
     ///
     /// # Errors
@@ -59,9 +59,9 @@ impl SecondFactor {
         context: &Context<'_>,
         first: &str,
         second: &str,
-    ) -> Result<Transition<Resynchronisation>, GuardError> {
+    ) -> Result<Transition<Resynchronization>, GuardError> {
         let refused = |reason, change, exhausted| {
-            self.refusal(context, reason, change, exhausted).map(Resynchronisation::Refused)
+            self.refusal(context, reason, change, exhausted).map(Resynchronization::Refused)
         };
         if self.active.is_empty() {
             return Ok(refused(Refusal::NotEnrolled, Change::None, None));
@@ -75,7 +75,7 @@ impl SecondFactor {
         let (next, hidden) = self.attempt(
             context,
             |authenticator, spent| {
-                let hotp = authenticator.hotp(context.account, context.keyring)?;
+                let hotp = authenticator.hotp(context.user, context.keyring)?;
                 let within = context.policy.resync_within();
                 let (from, to) = match authenticator.period {
                     Some(period) => {
@@ -92,25 +92,24 @@ impl SecondFactor {
             },
             |authenticator, fresh, context, counter| {
                 if let Some(period) = authenticator.period {
-                    let offset = counter.wrapping_sub(period.steps(context.now));
-                    authenticator.offset =
-                        ct::select(fresh, offset, authenticator.offset.cast_unsigned()).cast_signed();
+                    let drift = counter.wrapping_sub(period.steps(context.now));
+                    authenticator.drift = ct::select(fresh, drift, authenticator.drift.cast_unsigned()).cast_signed();
                     authenticator.lean = ct::select(fresh, 0, authenticator.lean.cast_unsigned()).cast_signed();
                     authenticator.resynced = ct::select(fresh, 1, authenticator.resynced);
                 }
             },
         )?;
-        let account = String::from(context.account);
+        let user = String::from(context.user);
         let now = context.now;
         Ok(Transition::new(Change::Write(next), move || match hidden.reveal() {
-            Ok(Revealed { id, offset, .. }) => {
-                let kind = EventKind::Resynchronised { authenticator: id.clone(), offset };
+            Ok(Revealed { id, drift, .. }) => {
+                let kind = EventKind::Resynchronized { authenticator: id.clone(), drift };
                 Committed {
-                    value: Resynchronisation::Done { authenticator: id, offset },
-                    events: vec![Event::new(&account, now, kind)],
+                    value: Resynchronization::Done { authenticator: id, drift },
+                    events: vec![Event::new(&user, now, kind)],
                 }
             }
-            Err((refused, events)) => Committed { value: Resynchronisation::Refused(refused), events },
+            Err((refused, events)) => Committed { value: Resynchronization::Refused(refused), events },
         }))
     }
 
@@ -122,7 +121,7 @@ impl SecondFactor {
             context,
             |authenticator, spent| {
                 let (from, to) = authenticator.window(context.policy, context.now);
-                let hotp = authenticator.hotp(context.account, context.keyring)?;
+                let hotp = authenticator.hotp(context.user, context.keyring)?;
                 let (hit, counter) = hotp.scan([code], from, to).hidden();
                 let replayed = ct::mask_less(counter, spent) | authenticator.was_disclosed(counter);
                 Ok((hit & !replayed, hit & replayed, counter))
@@ -130,21 +129,21 @@ impl SecondFactor {
             |authenticator, fresh, context, counter| authenticator.learn(fresh, context.now, counter),
         )?;
 
-        let account = String::from(context.account);
+        let user = String::from(context.user);
         let (now, generation) = (context.now, self.generation);
         let recovery_codes_left = self.recovery.as_ref().map_or(0, |recovery| recovery.left());
         let lagging: Vec<_> = self.active.iter().filter_map(|one| one.clock_behind(context.policy, now)).collect();
         Ok(Transition::new(Change::Write(next), move || match hidden.reveal() {
-            Ok(Revealed { id, method, name, offset }) => {
-                let kind = EventKind::Accepted { method, authenticator: Some(id.clone()), offset };
-                let events = vec![Event::new(&account, now, kind)];
+            Ok(Revealed { id, method, name, drift }) => {
+                let kind = EventKind::Accepted { method, authenticator: Some(id.clone()), drift };
+                let events = vec![Event::new(&user, now, kind)];
                 let authenticator = Some((id, name));
                 let accepted =
-                    Accepted { account, at: now, generation, method, authenticator, offset, recovery_codes_left };
+                    Accepted { user, at: now, generation, method, authenticator, drift, recovery_codes_left };
                 Committed { value: Verdict::Accepted(accepted), events }
             }
             Err((refused, mut events)) => {
-                events.extend(lagging.into_iter().map(|kind| Event::new(&account, now, kind)));
+                events.extend(lagging.into_iter().map(|kind| Event::new(&user, now, kind)));
                 Committed { value: Verdict::Refused(refused), events }
             }
         }))
@@ -173,17 +172,17 @@ impl SecondFactor {
         let lifted = next.budget.lift(context.policy, context.now, u64::MAX);
         let left = next.recovery.as_ref().map_or(0, |recovery| recovery.left());
         let accepted = Accepted {
-            account: context.account.into(),
+            user: context.user.into(),
             at: context.now,
             generation: self.generation,
             method: Method::RecoveryCode,
             authenticator: None,
-            offset: 0,
+            drift: 0,
             recovery_codes_left: left,
         };
-        let accept = EventKind::Accepted { method: Method::RecoveryCode, authenticator: None, offset: 0 };
+        let accept = EventKind::Accepted { method: Method::RecoveryCode, authenticator: None, drift: 0 };
         let mut events = vec![accept, EventKind::Recovered { left }];
-        events.extend(lifted.then_some(EventKind::Lifted));
+        events.extend(lifted.then_some(EventKind::Unlocked));
         let events = context.events(events);
         Ok(Transition::new(Change::Write(next.write()), move || Committed {
             value: Verdict::Accepted(accepted),
@@ -231,7 +230,7 @@ impl SecondFactor {
         moved: impl Fn(&mut Authenticator, u64, &Context<'_>, u64),
     ) -> Result<(Vec<u8>, Hidden), GuardError> {
         let mut next = self.clone();
-        let (mut accepted, mut replayed, mut place, mut offset) = (0, 0, 0, 0);
+        let (mut accepted, mut replayed, mut place, mut drift) = (0, 0, 0, 0);
         for (authenticator, here) in next.active.iter_mut().zip(0u64..) {
             let spent = authenticator.next;
             let (fresh, replay, counter) = compare(authenticator, spent)?;
@@ -239,7 +238,7 @@ impl SecondFactor {
             // A code that two authenticators show at once is spent for both, and told of the first.
             let first = fresh & !accepted;
             place = ct::select(first, here, place);
-            offset = ct::select(first, counter.wrapping_sub(base), offset);
+            drift = ct::select(first, counter.wrapping_sub(base), drift);
             accepted |= fresh;
             replayed |= replay;
             moved(authenticator, fresh, context, counter);
@@ -252,8 +251,8 @@ impl SecondFactor {
             accepted,
             replayed,
             place,
-            offset: offset.cast_signed(),
-            context: (context.account.into(), context.now, context.policy.clone()),
+            drift: drift.cast_signed(),
+            context: (context.user.into(), context.now, context.policy.clone()),
             budget: self.budget.clone(),
             authenticators: next.active,
         };
@@ -270,9 +269,9 @@ impl SecondFactor {
         reason: Refusal,
         change: Change,
         exhausted: Option<EventKind>,
-    ) -> Transition<Refused> {
+    ) -> Transition<Refusal> {
         let events = context.events([EventKind::Refused { reason }].into_iter().chain(exhausted));
-        Transition::new(change, move || Committed { value: Refused { reason }, events })
+        Transition::new(change, move || Committed { value: reason, events })
     }
 }
 
@@ -291,12 +290,12 @@ impl Authenticator {
         (from, to.min(LAST))
     }
 
-    /// Moves the offset by one step after some acceptances in a row on one side of it. A single one may be a user who
-    /// types slowly. What is learned stays small until the owner has resynchronised: a clock that is far off is for
+    /// Moves the drift by one step after some acceptances in a row on one side of it. A single one may be a user who
+    /// types slowly. What is learned stays small until the owner has resynchronized: a clock that is far off is for
     /// [`SecondFactor::resync`], and learning goes on from there.
     fn learn(&mut self, fresh: u64, now: u64, counter: u64) {
         let Some(period) = self.period else { return };
-        let (offset, lean) = (self.offset, self.lean);
+        let (drift, lean) = (self.drift, self.lean);
         let deviation = counter.wrapping_sub(self.expected_step(period, now)).cast_signed();
         let (late, none) = (ct::mask_negative(deviation), ct::mask_same(deviation.cast_unsigned(), 0));
         // -1, 0 or 1.
@@ -304,12 +303,12 @@ impl Authenticator {
         let kept = ct::select(ct::mask_negative(lean.wrapping_mul(side)), 0, lean.cast_unsigned()).cast_signed();
         let leaning = ct::select(none, 0, kept.wrapping_add(side).cast_unsigned()).cast_signed();
         let full = ct::mask_same(ct::magnitude(leaning), LEANS);
-        let moved = offset.wrapping_add(side);
-        let most = ct::select(ct::mask_same(self.resynced, 0), MAX_LEARNED, MAX_OFFSET);
+        let moved = drift.wrapping_add(side);
+        let most = ct::select(ct::mask_same(self.resynced, 0), MAX_LEARNED, MAX_DRIFT);
         let small = ct::mask_less(ct::magnitude(moved), most + 1);
         let leaning = ct::select(full, 0, leaning.cast_unsigned());
         self.lean = ct::select(fresh, leaning, lean.cast_unsigned()).cast_signed();
-        self.offset = ct::select(fresh & full & small, moved.cast_unsigned(), offset.cast_unsigned()).cast_signed();
+        self.drift = ct::select(fresh & full & small, moved.cast_unsigned(), drift.cast_unsigned()).cast_signed();
     }
 
     /// Whether all codes that this authenticator can show by our clock are spent.
@@ -328,7 +327,7 @@ struct Hidden {
     replayed: u64,
     /// Of the authenticator.
     place: u64,
-    offset: i64,
+    drift: i64,
     context: (String, u64, Policy),
     /// Before the attempt.
     budget: Budget,
@@ -339,28 +338,28 @@ struct Revealed {
     id: AuthenticatorId,
     name: String,
     method: Method,
-    offset: i64,
+    drift: i64,
 }
 
 impl Hidden {
     /// Public from here on: the record that carries the consequence is stored.
-    fn reveal(self) -> Result<Revealed, (Refused, Vec<Event>)> {
-        let (account, now, policy) = self.context;
+    fn reveal(self) -> Result<Revealed, (Refusal, Vec<Event>)> {
+        let (user, now, policy) = self.context;
         if ct::declassify(self.accepted) {
             // Whose code it was is stored as well, as the step that is spent.
             let found = |(_, place): &(Authenticator, u64)| ct::declassify(ct::mask_same(self.place, *place));
             if let Some((one, _)) = self.authenticators.into_iter().zip(0..).find(found) {
                 let method = if one.period.is_some() { Method::Totp } else { Method::Hotp };
-                return Ok(Revealed { id: one.id, name: one.name, method, offset: self.offset });
+                return Ok(Revealed { id: one.id, name: one.name, method, drift: self.drift });
             }
         }
         let reason = if ct::declassify(self.replayed) { Refusal::Replayed } else { Refusal::WrongCode };
-        let mut events = vec![Event::new(&account, now, EventKind::Refused { reason })];
+        let mut events = vec![Event::new(&user, now, EventKind::Refused { reason })];
         // From the budget before the attempt, which is public.
         if self.budget.ends_with_a_failure(&policy, now) {
-            events.push(Event::new(&account, now, EventKind::Exhausted));
+            events.push(Event::new(&user, now, EventKind::Exhausted));
         }
-        Err((Refused { reason }, events))
+        Err((reason, events))
     }
 }
 
@@ -371,30 +370,30 @@ pub enum Verdict {
     /// The second factor is there.
     Accepted(Accepted),
     /// It is not.
-    Refused(Refused),
+    Refused(Refusal),
 }
 
 /// An attempt that succeeded, once: it cannot be copied or stored. What it is good for later is a
 /// [`Proof`](crate::guard::Proof).
 #[derive(Debug)]
 pub struct Accepted {
-    pub(crate) account: String,
+    pub(crate) user: String,
     pub(crate) at: u64,
     pub(crate) generation: u64,
     method: Method,
     authenticator: Option<(AuthenticatorId, String)>,
-    offset: i64,
+    drift: i64,
     recovery_codes_left: u8,
 }
 
 impl Accepted {
     /// Whose.
     #[must_use]
-    pub fn account(&self) -> &str {
-        &self.account
+    pub fn user(&self) -> &str {
+        &self.user
     }
 
-    /// By what. After a recovery code, have the user enrol a new authenticator.
+    /// By what. After a recovery code, have the user enroll a new authenticator.
     #[must_use]
     pub const fn method(&self) -> Method {
         self.method
@@ -415,8 +414,8 @@ impl Accepted {
     /// How many steps the authenticator's clock is ahead of the server's; for HOTP, how many codes were skipped. If it is
     /// off to the same side for most users, it is the server's clock.
     #[must_use]
-    pub const fn offset(&self) -> i64 {
-        self.offset
+    pub const fn drift(&self) -> i64 {
+        self.drift
     }
 
     /// How many recovery codes are left. Tell the user when they become few.
@@ -432,25 +431,7 @@ impl Accepted {
     }
 }
 
-/// An attempt that failed. Show the user one message whatever the reason is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused {
-    reason: Refusal,
-}
-
-impl Refused {
-    /// For the log, not for the user.
-    #[must_use]
-    pub const fn reason(&self) -> Refusal {
-        self.reason
-    }
-
-    pub(crate) const fn new(reason: Refusal) -> Self {
-        Self { reason }
-    }
-}
-
-/// Why an attempt failed: for the log.
+/// Why an attempt failed. This is for the log: show the user one message, whatever the reason is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -474,7 +455,7 @@ pub enum Refusal {
     WrongCode,
 }
 
-/// What proved the second factor. After [`RecoveryCode`](Self::RecoveryCode), have the user enrol a new authenticator.
+/// What proved the second factor. After [`RecoveryCode`](Self::RecoveryCode), have the user enroll a new authenticator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Method {
@@ -486,23 +467,23 @@ pub enum Method {
     Totp,
 }
 
-/// The answer to a resynchronisation. [`Policy::with_resync_within`] has an example.
+/// The answer to a resynchronization. [`Policy::with_resync_within`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Resynchronisation {
+pub enum Resynchronization {
     /// The authenticator was found. Its next code will be accepted.
     Done {
         /// Which.
         authenticator: AuthenticatorId,
         /// How many steps it is ahead of the server's clock, or how many counters it was ahead.
-        offset: i64,
+        drift: i64,
     },
     /// Nothing was found, or the budget does not allow a try.
-    Refused(Refused),
+    Refused(Refusal),
 }
 
 /// The last counter that has a next one.
 const LAST: u64 = u64::MAX - 1;
 /// Steps: five minutes of the usual period.
 pub(crate) const MAX_LEARNED: u64 = 10;
-const _: () = assert!(MAX_LEARNED < MAX_OFFSET);
+const _: () = assert!(MAX_LEARNED < MAX_DRIFT);

@@ -84,88 +84,95 @@ fn run<T: Send>(block_on: &impl Fn(Test<'_>), test: impl Future<Output = T> + Se
 }
 
 async fn alone<S: Store>(store: &S) -> Result<(), Violation> {
-    let account = "keyfob-conformance";
+    let user = "keyfob-conformance";
     let mut seen: Vec<Version> = Vec::new();
 
-    require(store.load(account).await.map_err(failed)?.is_none(), "an account that was never stored has a record")?;
-    let nowhere = store.swap(account, Some(Version::new(1)), b"x").await.map_err(failed)?;
+    require(store.load(user).await.map_err(failed)?.is_none(), "an account that was never stored has a record")?;
+    let nowhere = store.swap(user, Some(Version::new(1)), Some(b"x")).await.map_err(failed)?;
     require(nowhere == Swap::Conflict, "a record that is not there was replaced")?;
-    let nothing = store.remove(account, Version::new(1)).await.map_err(failed)?;
+    let nothing = store.swap(user, Some(Version::new(1)), None).await.map_err(failed)?;
     require(nothing == Swap::Conflict, "a record that is not there was removed")?;
-    require(store.load(account).await.map_err(failed)?.is_none(), "a refused swap left a record")?;
+    let nothing = store.swap(user, None, None).await.map_err(failed)?;
+    require(nothing == Swap::Swapped, "where there was no record, there could not be none")?;
+    require(store.load(user).await.map_err(failed)?.is_none(), "a refused swap left a record")?;
 
     // Twice, because what comes after a removal must not meet its past.
     for life in 0..2u8 {
         let all_bytes: Vec<u8> = (0..=u8::MAX).collect();
-        let born = store.swap(account, None, &all_bytes).await.map_err(failed)?;
+        let born = store.swap(user, None, Some(&all_bytes)).await.map_err(failed)?;
         require(born == Swap::Swapped, "a record that is not there could not be made")?;
-        let mut version = current(store, account, &all_bytes).await?;
+        let mut version = current(store, user, &all_bytes).await?;
         require(!seen.contains(&version), "a version came back after a removal")?;
         for old in &seen {
-            let late = store.swap(account, Some(*old), b"late").await.map_err(failed)?;
+            let late = store.swap(user, Some(*old), Some(b"late")).await.map_err(failed)?;
             require(late == Swap::Conflict, "a decision from before a removal took effect after it")?;
-            let late = store.remove(account, *old).await.map_err(failed)?;
+            let late = store.swap(user, Some(*old), None).await.map_err(failed)?;
             require(late == Swap::Conflict, "a removal from before a removal took effect after it")?;
         }
-        let again = store.swap(account, None, b"again").await.map_err(failed)?;
+        let again = store.swap(user, None, Some(b"again")).await.map_err(failed)?;
         require(again == Swap::Conflict, "a record was made where one was")?;
-        current(store, account, &all_bytes).await?;
+        let none = store.swap(user, None, None).await.map_err(failed)?;
+        require(none == Swap::Conflict, "a record was removed by somebody who had seen none")?;
+        current(store, user, &all_bytes).await?;
 
         for round in 0..ROUNDS {
             let record = format!("life {life} round {round}").into_bytes();
-            let swapped = store.swap(account, Some(version), &record).await.map_err(failed)?;
+            let swapped = store.swap(user, Some(version), Some(&record)).await.map_err(failed)?;
             require(swapped == Swap::Swapped, "a record could not be replaced under its own version")?;
             seen.push(version);
-            let next = current(store, account, &record).await?;
+            let next = current(store, user, &record).await?;
             require(!seen.contains(&next), "a version was used twice")?;
-            let stale = store.swap(account, Some(version), b"stale").await.map_err(failed)?;
+            let stale = store.swap(user, Some(version), Some(b"stale")).await.map_err(failed)?;
             require(stale == Swap::Conflict, "a record was replaced under an old version")?;
-            let stale = store.remove(account, version).await.map_err(failed)?;
+            let stale = store.swap(user, Some(version), None).await.map_err(failed)?;
             require(stale == Swap::Conflict, "a record was removed under an old version")?;
-            require(current(store, account, &record).await? == next, "a refused change changed something")?;
+            require(current(store, user, &record).await? == next, "a refused change changed something")?;
             version = next;
         }
-        let removed = store.remove(account, version).await.map_err(failed)?;
+        let removed = store.swap(user, Some(version), None).await.map_err(failed)?;
         require(removed == Swap::Swapped, "a record could not be removed under its own version")?;
-        require(store.load(account).await.map_err(failed)?.is_none(), "a record is there after it was removed")?;
+        require(store.load(user).await.map_err(failed)?.is_none(), "a record is there after it was removed")?;
         seen.push(version);
     }
 
-    // Databases fold case, trim spaces and normalise accents where nobody expects it.
-    let names = ["-a", "-A", "-a ", "- a", "-\u{e4}", "-a\u{308}", "-%", "-_", "-'", "-\\"]
-        .map(|end| format!("{account}{end}"));
+    // Databases fold case, trim spaces and normalize accents where nobody expects it.
+    let names =
+        ["-a", "-A", "-a ", "- a", "-\u{e4}", "-a\u{308}", "-%", "-_", "-'", "-\\"].map(|end| format!("{user}{end}"));
     for name in &names {
         let record = name.as_bytes();
         require(
-            store.swap(name, None, record).await.map_err(failed)? == Swap::Swapped,
+            store.swap(name, None, Some(record)).await.map_err(failed)? == Swap::Swapped,
             "two accounts are one to the store",
         )?;
     }
     for name in &names {
         let version = current(store, name, name.as_bytes()).await?;
-        let swapped = store.swap(name, Some(version), &changed(name)).await.map_err(failed)?;
+        let swapped = store.swap(name, Some(version), Some(&changed(name))).await.map_err(failed)?;
         require(swapped == Swap::Swapped, "a record could not be replaced under its own version")?;
     }
-    let long = format!("{account}{}", "\u{1f511}".repeat(59));
+    let long = format!("{user}{}", "\u{1f511}".repeat(59));
     let large = vec![0; 1 << 16];
     require(
-        store.swap(&long, None, &large).await.map_err(failed)? == Swap::Swapped,
+        store.swap(&long, None, Some(&large)).await.map_err(failed)? == Swap::Swapped,
         "a long name or a large record was refused",
     )?;
     let version = current(store, &long, &large).await?;
     // Of the same 254 bytes but for the last: a store may cut names off.
-    let neighbour = format!("{account}{}\u{1f510}", "\u{1f511}".repeat(58));
+    let neighbor = format!("{user}{}\u{1f510}", "\u{1f511}".repeat(58));
     require(
-        store.load(&neighbour).await.map_err(failed)?.is_none(),
+        store.load(&neighbor).await.map_err(failed)?.is_none(),
         "two accounts with long names are one to the store",
     )?;
     require(
-        store.remove(&long, version).await.map_err(failed)? == Swap::Swapped,
+        store.swap(&long, Some(version), None).await.map_err(failed)? == Swap::Swapped,
         "an account with a long name cannot be removed",
     )?;
     for name in &names {
         let version = current(store, name, &changed(name)).await?;
-        require(store.remove(name, version).await.map_err(failed)? == Swap::Swapped, "an account cannot be removed")?;
+        require(
+            store.swap(name, Some(version), None).await.map_err(failed)? == Swap::Swapped,
+            "an account cannot be removed",
+        )?;
     }
     Ok(())
 }
@@ -175,8 +182,8 @@ fn changed(name: &str) -> Vec<u8> {
     [name.as_bytes(), b" changed"].concat()
 }
 
-async fn current<S: Store>(store: &S, account: &str, record: &[u8]) -> Result<Version, Violation> {
-    match store.load(account).await.map_err(failed)? {
+async fn current<S: Store>(store: &S, user: &str, record: &[u8]) -> Result<Version, Violation> {
+    match store.load(user).await.map_err(failed)? {
         Some((version, loaded)) if loaded == record => Ok(version),
         Some(_) => Err(Violation::Broken("what was loaded is not what was stored")),
         None => Err(Violation::Broken("an acknowledged record is not there")),

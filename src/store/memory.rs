@@ -27,35 +27,27 @@ impl MemoryStore {
     pub fn new() -> Self {
         Self::default()
     }
-
-    fn change(&self, account: &str, expected: Option<Version>, record: Option<&[u8]>) -> Swap {
-        // Whoever panicked with the lock in hand did so outside of the few lines below.
-        let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if records.of.get(account).map(|(version, _)| *version) != expected {
-            return Swap::Conflict;
-        }
-        records.changes += 1;
-        let version = Version::new(records.changes);
-        match record {
-            Some(record) => records.of.insert(account.into(), (version, record.into())),
-            None => records.of.remove(account),
-        };
-        Swap::Swapped
-    }
 }
 
 impl Store for MemoryStore {
     type Error = Infallible;
 
-    async fn load(&self, account: &str) -> Result<Option<(Version, Vec<u8>)>, Self::Error> {
-        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).of.get(account).cloned())
+    async fn load(&self, user: &str) -> Result<Option<(Version, Vec<u8>)>, Self::Error> {
+        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).of.get(user).cloned())
     }
 
-    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, Self::Error> {
-        Ok(self.change(account, expected, Some(record)))
-    }
-
-    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, Self::Error> {
-        Ok(self.change(account, Some(expected), None))
+    async fn swap(&self, user: &str, expected: Option<Version>, record: Option<&[u8]>) -> Result<Swap, Self::Error> {
+        // A thread that panicked while it held the lock did not do so in the lines below.
+        let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if records.of.get(user).map(|(version, _)| *version) != expected {
+            return Ok(Swap::Conflict);
+        }
+        records.changes += 1;
+        let version = Version::new(records.changes);
+        match record {
+            Some(record) => records.of.insert(user.into(), (version, record.into())),
+            None => records.of.remove(user),
+        };
+        Ok(Swap::Swapped)
     }
 }

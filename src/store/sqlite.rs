@@ -28,21 +28,21 @@ use crate::store::{Store, Swap, Version};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let keys = Keyring::generate_entry("2026", &mut rand::rngs::SysRng)?;
+/// # let keys = Keyring::generate("2026")?;
 /// # let database = std::env::temp_dir().join(format!("keyfob-sqlite-{}.db", std::process::id()));
 /// let guard = Guard::new(SqliteStore::open(&database).await?, Keyring::parse(&keys)?, "Example Inc");
-/// # guard.enroll("user-17", "alice@example.com").await?;
+/// # guard.enroll("user-17", &keyfob::guard::Setup::totp("alice@example.com")).await?;
 /// let mut last = String::new();
 /// loop {
 ///     let accounts = guard.store().accounts(&last, 1000).await?;
 ///     let Some(end) = accounts.last() else { break };
 ///     last.clone_from(end);
-///     for account in &accounts {
-///         match guard.operator_fence(account).await {
-///             Err(error) if error.kind() == GuardErrorKind::NotEnrolled => {} // an enrolment was begun, and no more
+///     for user in &accounts {
+///         match guard.operator_invalidate_codes(user).await {
+///             Err(error) if error.kind() == GuardErrorKind::NotEnrolled => {} // an enrollment was begun, and no more
 ///             fenced => fenced?,
 ///         }
-///         guard.reseal(account).await?; // if the backup is from before a new key
+///         guard.reseal(user).await?; // if the backup is from before a new key
 ///     }
 /// }
 /// # assert_eq!(last, "user-17");
@@ -154,39 +154,41 @@ impl SqliteStore {
 impl Store for SqliteStore {
     type Error = sqlx::Error;
 
-    async fn load(&self, account: &str) -> Result<Option<(Version, Vec<u8>)>, Self::Error> {
+    async fn load(&self, user: &str) -> Result<Option<(Version, Vec<u8>)>, Self::Error> {
         let query = "SELECT version, record FROM keyfob_second_factor WHERE account = ?";
         let mut connection = self.connection().await?;
-        let row = sqlx::query(query).bind(account).fetch_optional(&mut *connection).await?;
+        let row = sqlx::query(query).bind(user).fetch_optional(&mut *connection).await?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some((Version::new(row.try_get::<i64, _>(0)?.cast_unsigned()), row.try_get(1)?)))
     }
 
-    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, Self::Error> {
+    async fn swap(&self, user: &str, expected: Option<Version>, record: Option<&[u8]>) -> Result<Swap, Self::Error> {
         let mut connection = self.connection().await?;
-        let result = match expected {
-            Some(version) => {
+        let expected = expected.map(|version| version.get().cast_signed());
+        let query = match (expected, record) {
+            (Some(version), Some(record)) => {
                 let query = "UPDATE keyfob_second_factor SET version = version + 1, record = ? \
                              WHERE account = ? AND version = ?";
-                let version = version.get().cast_signed();
-                sqlx::query(query).bind(record).bind(account).bind(version).execute(&mut *connection).await?
+                sqlx::query(query).bind(record).bind(user).bind(version)
             }
-            None => {
+            (Some(version), None) => {
+                let query = "DELETE FROM keyfob_second_factor WHERE account = ? AND version = ?";
+                sqlx::query(query).bind(user).bind(version)
+            }
+            (None, Some(record)) => {
                 // An account that was removed and comes back begins at a random version, far from any that it had: a
                 // decision from before the removal must not meet its own version again.
                 let query = "INSERT INTO keyfob_second_factor (account, version, record) \
                              VALUES (?, random() & 0x1fffffffffffffff, ?) ON CONFLICT DO NOTHING";
-                sqlx::query(query).bind(account).bind(record).execute(&mut *connection).await?
+                sqlx::query(query).bind(user).bind(record)
+            }
+            (None, None) => {
+                let found = sqlx::query("SELECT 1 FROM keyfob_second_factor WHERE account = ?").bind(user);
+                let found = found.fetch_optional(&mut *connection).await?.is_some();
+                return Ok(if found { Swap::Conflict } else { Swap::Swapped });
             }
         };
-        Ok(if result.rows_affected() == 1 { Swap::Swapped } else { Swap::Conflict })
-    }
-
-    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, Self::Error> {
-        let query = "DELETE FROM keyfob_second_factor WHERE account = ? AND version = ?";
-        let mut connection = self.connection().await?;
-        let version = expected.get().cast_signed();
-        let result = sqlx::query(query).bind(account).bind(version).execute(&mut *connection).await?;
+        let result = query.execute(&mut *connection).await?;
         Ok(if result.rows_affected() == 1 { Swap::Swapped } else { Swap::Conflict })
     }
 }

@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use keyfob::guard::{Change, Confirmation, Context, Randomness, Refusal, Resynchronisation, SecondFactor, Setup};
+use keyfob::guard::{Change, Confirmation, Context, Randomness, Refusal, Resynchronization, SecondFactor, Setup};
 use keyfob::search::{self, Candidate};
 use keyfob::store::Swap;
 use keyfob::{Code, Key, KeyUri, Keyring, Policy, Secret, Totp, Verdict, Window};
@@ -31,7 +31,7 @@ fn guesses_in_a_year_are_counted_exactly() {
     for (policy, capacity, forgiven) in [
         (Policy::default(), 100, 4),
         (Policy::default().with_long_term(100, 1).unwrap(), 100, 1),
-        (Policy::default().with_long_term(30, 2).unwrap().with_waits(10, 1, 60).unwrap(), 30, 2),
+        (Policy::default().with_long_term(30, 2).unwrap().with_waits(crate::guarded::waits(10, 1, 60)).unwrap(), 30, 2),
     ] {
         for kind in [Kind::Parallel, Kind::Patient, Kind::Waiting] {
             let (moments, logins) = Life::new(&policy, false).year(kind);
@@ -113,7 +113,7 @@ fn all_paths_together_are_counted() {
                     store(transition.change());
                     match transition.committed(Swap::Swapped).unwrap().value {
                         Verdict::Accepted(_) => break,
-                        Verdict::Refused(refused) => refused.reason(),
+                        Verdict::Refused(refused) => refused,
                     }
                 }
                 1 => {
@@ -121,7 +121,7 @@ fn all_paths_together_are_counted() {
                     let mut only: Value = serde_json::from_slice(&life.record).unwrap();
                     only["active"] = json!([]);
                     let factor = SecondFactor::read(Some(&serde_json::to_vec(&only).unwrap())).unwrap();
-                    let begun = factor.enroll(&context, &random, &setup, ("Old", "al"), None).unwrap();
+                    let begun = factor.enroll(&context, &random, "Old", &setup, None).unwrap();
                     let factor = SecondFactor::read(written(begun.change()).as_deref()).unwrap();
                     let transition = factor.confirm(&context, &guess).unwrap();
                     if let Some(written) = written(transition.change()) {
@@ -134,7 +134,7 @@ fn all_paths_together_are_counted() {
                     }
                     match transition.committed(Swap::Swapped).unwrap().value {
                         Confirmation::Confirmed(_) => break,
-                        Confirmation::Refused { refused, .. } => refused.reason(),
+                        Confirmation::Refused { refusal, .. } => refusal,
                     }
                 }
                 _ => {
@@ -142,8 +142,8 @@ fn all_paths_together_are_counted() {
                     let transition = factor.resync(&context, &guess, &guess).unwrap();
                     store(transition.change());
                     match transition.committed(Swap::Swapped).unwrap().value {
-                        Resynchronisation::Done { .. } => break,
-                        Resynchronisation::Refused(refused) => refused.reason(),
+                        Resynchronization::Done { .. } => break,
+                        Resynchronization::Refused(refused) => refused,
                     }
                 }
             };
@@ -216,7 +216,7 @@ impl Life {
         let randomness = Randomness::default();
         let context = Context::new("al", START - 3600, policy, &keyring).unwrap();
         let factor = SecondFactor::read(None).unwrap();
-        let begun = factor.enroll(&context, &randomness, &Setup::totp(), ("Example", "al"), None).unwrap();
+        let begun = factor.enroll(&context, &randomness, "Example", &Setup::totp("al@example.com"), None).unwrap();
         let record = written(begun.change()).unwrap();
         let phone = begun.committed(Swap::Swapped).unwrap().value.uri().to_totp().unwrap();
         let factor = SecondFactor::read(Some(&record)).unwrap();
@@ -280,7 +280,7 @@ impl Life {
             self.record = written.unwrap_or_else(|| self.record.clone());
             last = match winner.committed(Swap::Swapped).unwrap().value {
                 Verdict::Accepted(_) => None,
-                Verdict::Refused(refused) => Some(refused.reason()),
+                Verdict::Refused(refused) => Some(refused),
             };
             answered += usize::from(matches!(last, None | Some(Refusal::WrongCode | Refusal::Replayed)));
             if stored {

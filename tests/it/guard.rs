@@ -3,7 +3,7 @@
 mod budget;
 mod change;
 mod dropped;
-mod enrolment;
+mod enrollment;
 mod imported;
 mod limits;
 mod policy;
@@ -19,8 +19,8 @@ use std::sync::{Arc, Mutex};
 
 use futures_lite::future::block_on;
 use keyfob::guard::{
-    Accepted, AuthenticatorId, Confirmation, Confirmed, Enrolment, Event, EventKind, GuardError, GuardErrorKind, Proof,
-    Purpose, Randomness, Refusal, Setup, Status,
+    Accepted, AuthenticatorId, Confirmation, Confirmed, Enrollment, Event, EventKind, GuardError, GuardErrorKind,
+    Proof, Purpose, Randomness, Refusal, Setup, Status,
 };
 use keyfob::store::{MemoryStore, Store, Swap, Version};
 use keyfob::{Guard, Hotp, KeyUri, Keyring, Policy, Verdict};
@@ -74,7 +74,7 @@ impl World {
 
     /// One account with an app, and a minute passed since.
     pub fn enrolled() -> (Self, Phone, Vec<String>) {
-        Self::enrolled_with(Policy::default(), &Setup::totp())
+        Self::enrolled_with(Policy::default(), &Setup::totp("al@example.com"))
     }
 
     pub fn enrolled_with(policy: Policy, setup: &Setup) -> (Self, Phone, Vec<String>) {
@@ -83,7 +83,7 @@ impl World {
         (world, phone, codes)
     }
 
-    /// Enrols one authenticator, lets a minute pass, and forgets what was heard.
+    /// Enrolls one authenticator, lets a minute pass, and forgets what was heard.
     pub fn add(&self, account: &str, setup: &Setup, proof: Option<&Proof>) -> (Phone, Vec<String>) {
         let mut phone = Phone::of(&self.enroll(account, setup, proof).unwrap());
         let typed = phone.code(self.now());
@@ -115,21 +115,26 @@ impl World {
         self.events.lock().unwrap().iter().map(|event| format!("{event} {event:?}\n")).collect()
     }
 
-    pub fn enroll(&self, account: &str, setup: &Setup, proof: Option<&Proof>) -> Result<Enrolment, GuardError> {
-        block_on(self.guard.enroll_with(account, "al@example.com", setup, proof))
+    pub fn enroll(&self, account: &str, setup: &Setup, proof: Option<&Proof>) -> Result<Enrollment, GuardError> {
+        block_on(async {
+            match proof {
+                Some(proof) => self.guard.enroll_another(account, setup, proof).await,
+                None => self.guard.enroll(account, setup).await,
+            }
+        })
     }
 
     pub fn confirm(&self, account: &str, typed: &str) -> Confirmed {
         match block_on(self.guard.confirm(account, typed)).unwrap() {
             Confirmation::Confirmed(confirmed) => confirmed,
-            Confirmation::Refused { refused, .. } => panic!("{refused:?}"),
+            Confirmation::Refused { refusal, .. } => panic!("{refusal:?}"),
         }
     }
 
     pub fn try_verify(&self, account: &str, typed: &str) -> Result<Result<Accepted, Refusal>, GuardError> {
         Ok(match block_on(self.guard.verify(account, typed))? {
             Verdict::Accepted(accepted) => Ok(accepted),
-            Verdict::Refused(refused) => Err(refused.reason()),
+            Verdict::Refused(refused) => Err(refused),
         })
     }
 
@@ -163,7 +168,7 @@ impl World {
 
     pub fn put(&self, account: &str, record: &[u8]) {
         let version = self.stored(account).map(|(version, _)| version);
-        assert_eq!(block_on(self.store.swap(account, version, record)).unwrap(), Swap::Swapped);
+        assert_eq!(block_on(self.store.swap(account, version, Some(record))).unwrap(), Swap::Swapped);
     }
 
     /// Changes the stored record of the one account.
@@ -195,11 +200,11 @@ pub struct Phone {
 }
 
 impl Phone {
-    pub fn of(enrolment: &Enrolment) -> Self {
-        let uri = enrolment.uri().clone();
+    pub fn of(enrollment: &Enrollment) -> Self {
+        let uri = enrollment.uri().clone();
         let hotp = Hotp::with_algorithm(uri.secret(), uri.algorithm()).with_digits(uri.digits());
         let counter = uri.counter().unwrap_or(0);
-        Self { id: enrolment.authenticator().clone(), uri, hotp, counter, ahead: 0 }
+        Self { id: enrollment.authenticator().clone(), uri, hotp, counter, ahead: 0 }
     }
 
     pub fn step(&self, now: u64) -> u64 {
@@ -242,7 +247,7 @@ pub fn randomness(seed: u64) -> Randomness {
     Randomness::new(move |buffer| {
         let mut random = random.lock().unwrap();
         buffer.iter_mut().for_each(|byte| *byte = random.next().to_le_bytes()[0]);
-        true
+        Ok::<(), ()>(())
     })
 }
 

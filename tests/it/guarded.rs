@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use keyfob::guard::{AuthenticatorId, Confirmation, Context, Refusal, SecondFactor, Setup};
+use keyfob::guard::{AuthenticatorId, Confirmation, Context, Refusal, SecondFactor, Setup, Waits};
 use keyfob::store::{MemoryStore, Store, StoreError, Swap, Version};
 use keyfob::{Guard, KeyUri, Keyring, Policy, Secret, Totp, Verdict};
 
@@ -35,11 +36,11 @@ impl<S: Store> Guarded<S> {
         self.clock.load(Ordering::SeqCst)
     }
 
-    /// Enrols the phone of `seed`, and goes on to where it shows a code that is not spent.
+    /// Enrolls the phone of `seed`, and goes on to where it shows a code that is not spent.
     pub async fn enroll(&self, seed: u8) -> (AuthenticatorId, Vec<String>) {
         let secret = Secret::from_bytes(&[seed; 20]).unwrap();
         let setup = Setup::import(&KeyUri::totp("Example Inc", "alice", &secret).unwrap()).unwrap();
-        self.guard.enroll_with(ACCOUNT, "alice", &setup, None).await.unwrap();
+        self.guard.enroll(ACCOUNT, &setup).await.unwrap();
         let confirmation = self.guard.confirm(ACCOUNT, &code(seed, self.now())).await.unwrap();
         let Confirmation::Confirmed(confirmed) = confirmation else { panic!("the code does not confirm") };
         self.set(self.now() + 60);
@@ -70,7 +71,7 @@ impl From<Verdict> for Answer {
     fn from(verdict: Verdict) -> Self {
         match verdict {
             Verdict::Accepted(_) => Self::Accepted,
-            Verdict::Refused(refused) => Self::Refused(refused.reason()),
+            Verdict::Refused(refused) => Self::Refused(refused),
         }
     }
 }
@@ -99,9 +100,14 @@ pub fn wrong(seed: u8, now: u64) -> impl Iterator<Item = String> {
     (0..1_000_000).map(|number| format!("{number:06}")).filter(move |typed| !right.contains(typed))
 }
 
+/// After so many failures, so many seconds, and at most so many.
+pub fn waits(after_failures: u8, first: u32, longest: u32) -> Waits {
+    Waits { after_failures, first: Duration::from_secs(first.into()), longest: Duration::from_secs(longest.into()) }
+}
+
 /// The policy that stands the most attempts: with a day between rounds nothing adds up.
 pub fn patient() -> Policy {
-    Policy::default().with_waits(10, 30, 3600).unwrap().with_long_term(100, 24).unwrap()
+    Policy::default().with_waits(waits(10, 30, 3600)).unwrap().with_long_term(100, 24).unwrap()
 }
 
 pub async fn record(store: &impl Store) -> Option<Vec<u8>> {
@@ -113,7 +119,7 @@ pub async fn record(store: &impl Store) -> Option<Vec<u8>> {
 pub async fn copy(store: &impl Store) -> MemoryStore {
     let copy = MemoryStore::new();
     if let Some(record) = record(store).await {
-        let _ = copy.swap(ACCOUNT, None, &record).await.unwrap();
+        let _ = copy.swap(ACCOUNT, None, Some(&record)).await.unwrap();
     }
     copy
 }
@@ -134,7 +140,7 @@ impl<S: Store> Store for Racy<S> {
         self.0.load(account).await.map_err(Into::into)
     }
 
-    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, StoreError> {
+    async fn swap(&self, account: &str, expected: Option<Version>, record: Option<&[u8]>) -> Result<Swap, StoreError> {
         if self.version(account).await? != expected {
             return Ok(Swap::Conflict);
         }
@@ -143,10 +149,6 @@ impl<S: Store> Store for Racy<S> {
         futures_lite::future::yield_now().await;
         while self.0.swap(account, self.version(account).await?, record).await.map_err(Into::into)? == Swap::Conflict {}
         Ok(Swap::Swapped)
-    }
-
-    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, StoreError> {
-        self.0.remove(account, expected).await.map_err(Into::into)
     }
 }
 

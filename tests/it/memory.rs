@@ -248,7 +248,7 @@ fn guarded() -> (Secret, Vec<zeroize::Zeroizing<String>>) {
     let randomness = Randomness::new(move |buffer| {
         let mut random = random.lock().unwrap();
         buffer.fill_with(|| random.next().to_le_bytes()[0]);
-        true
+        Ok::<(), ()>(())
     });
     let now = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(1_900_000_000));
     let pass = || now.fetch_add(30, std::sync::atomic::Ordering::Relaxed) + 30;
@@ -259,7 +259,7 @@ fn guarded() -> (Secret, Vec<zeroize::Zeroizing<String>>) {
         .with_clock(move || Some(clock.load(std::sync::atomic::Ordering::Relaxed)))
         .with_randomness(randomness);
     futures_lite::future::block_on(async {
-        let enrolment = guard.enroll("al", "al@example.com").await.unwrap();
+        let enrolment = guard.enroll("al", &Setup::totp("al@example.com")).await.unwrap();
         let (secret, totp) = (enrolment.uri().secret().clone(), Box::new(enrolment.uri().to_totp().unwrap()));
         drop((enrolment.manual_entry(), enrolment.qr().unwrap().svg().to_string()));
         black_box(format!("{enrolment:?}"));
@@ -287,7 +287,7 @@ fn guarded() -> (Secret, Vec<zeroize::Zeroizing<String>>) {
         let purpose = Purpose::REGENERATE;
         let proof = guard.prove(&accepted, &purpose);
         drop(guard.regenerate_recovery_codes("al", &proof).await.unwrap());
-        drop(guard.enroll_with("al", "al", &Setup::hotp(), Some(&proof)).await);
+        drop(guard.enroll_another("al", &Setup::hotp("al@example.com"), &proof).await);
 
         // The same store with a key in front of the one that it knows.
         let guard = Guard::new(store, Keyring::parse(KEYS).unwrap(), "Example Inc");

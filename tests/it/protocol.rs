@@ -168,7 +168,7 @@ fn a_decision_on_a_former_life_of_the_account_is_dropped() {
 
             owner.guard.operator_remove(ACCOUNT).await.unwrap();
             let _ = owner.enroll(2).await;
-            let swap = store.swap(ACCOUNT, Some(version), next).await.unwrap();
+            let swap = store.swap(ACCOUNT, Some(version), Some(next)).await.unwrap();
             let dropped = transition.committed(swap).is_err();
             let old = owner.verify(&code(SEED, owner.now())).await.unwrap();
             (dropped, old)
@@ -265,7 +265,7 @@ async fn becomes(store: &MemoryStore, now: u64, step: Step<'_>) -> Option<Vec<u8
             let earlier = code(SEED, now - 30);
             let uri = KeyUri::totp("Example Inc", "alice", &Secret::from_bytes(&[2; 20]).unwrap()).unwrap();
             let add = proof(earlier, Purpose::ADD).await;
-            guarded.guard.enroll_with(ACCOUNT, "alice", &Setup::import(&uri).unwrap(), Some(&add)).await.unwrap();
+            guarded.guard.enroll_another(ACCOUNT, &Setup::import(&uri).unwrap(), &add).await.unwrap();
             let _ = guarded.guard.confirm(ACCOUNT, &code(2, now - 30)).await.unwrap();
             let revoke = proof(code(2, now), Purpose::REVOKE).await;
             guarded.guard.revoke(ACCOUNT, &phone, &revoke).await.unwrap();
@@ -282,12 +282,7 @@ async fn becomes(store: &MemoryStore, now: u64, step: Step<'_>) -> Option<Vec<u8
 /// Writes or removes, whatever is there: a new version in any case.
 async fn put(store: &MemoryStore, record: Option<&[u8]>) {
     let version = store.load(ACCOUNT).await.unwrap().map(|(version, _)| version);
-    let outcome = match (record, version) {
-        (Some(record), _) => store.swap(ACCOUNT, version, record).await.unwrap(),
-        (None, Some(version)) => store.remove(ACCOUNT, version).await.unwrap(),
-        (None, None) => Swap::Swapped,
-    };
-    assert_eq!(outcome, Swap::Swapped);
+    assert_eq!(store.swap(ACCOUNT, version, record).await.unwrap(), Swap::Swapped);
 }
 
 /// A store that something happens in just before each swap.
@@ -316,7 +311,7 @@ impl<F: AsyncFn(&MemoryStore, usize) + Send + Sync> Store for Script<F> {
         Ok(self.inner.load(account).await?)
     }
 
-    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, StoreError> {
+    async fn swap(&self, account: &str, expected: Option<Version>, record: Option<&[u8]>) -> Result<Swap, StoreError> {
         let swaps = self.swaps.fetch_add(1, Ordering::SeqCst) + 1;
         block_on((self.meddle)(&self.inner, swaps));
         if self.failure == Some(false) {
@@ -328,10 +323,6 @@ impl<F: AsyncFn(&MemoryStore, usize) + Send + Sync> Store for Script<F> {
             None if self.lies => Ok(Swap::Swapped),
             None => Ok(outcome),
         }
-    }
-
-    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, StoreError> {
-        Ok(self.inner.remove(account, expected).await?)
     }
 }
 
@@ -358,15 +349,11 @@ impl Store for Slow {
         loaded
     }
 
-    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, Infallible> {
+    async fn swap(&self, account: &str, expected: Option<Version>, record: Option<&[u8]>) -> Result<Swap, Infallible> {
         Self::wait().await;
         let swap = self.0.swap(account, expected, record).await;
         Self::wait().await;
         swap
-    }
-
-    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, Infallible> {
-        self.0.remove(account, expected).await
     }
 }
 
@@ -408,12 +395,8 @@ impl Store for Restarting {
         Ok(Some((Version::new(*version), record.clone())))
     }
 
-    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, StoreError> {
-        Ok(self.change(account, expected, Some(record)))
-    }
-
-    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, StoreError> {
-        Ok(self.change(account, Some(expected), None))
+    async fn swap(&self, account: &str, expected: Option<Version>, record: Option<&[u8]>) -> Result<Swap, StoreError> {
+        Ok(self.change(account, expected, record))
     }
 }
 
@@ -442,15 +425,11 @@ impl<S: Store> Store for Lockstep<S> {
         loaded
     }
 
-    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, S::Error> {
+    async fn swap(&self, account: &str, expected: Option<Version>, record: Option<&[u8]>) -> Result<Swap, S::Error> {
         self.swaps.fetch_add(1, Ordering::SeqCst);
         let outcome = self.inner.swap(account, expected, record).await;
         yield_now().await;
         outcome
-    }
-
-    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, S::Error> {
-        self.inner.remove(account, expected).await
     }
 }
 

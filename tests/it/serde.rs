@@ -41,9 +41,9 @@ fn what_a_constructor_refuses_is_not_read() {
 
 #[derive(Serialize, Deserialize)]
 struct Exposed {
-    #[serde(with = "keyfob::expose_secret")]
+    #[serde(with = "keyfob::serde::secret")]
     secret: Secret,
-    #[serde(with = "keyfob::expose_uri")]
+    #[serde(with = "keyfob::serde::uri")]
     uri: KeyUri,
 }
 

@@ -28,6 +28,7 @@ fn each_broken_store_is_caught() {
     };
     caught(Fault::IgnoresVersion, &["a record was replaced under an old version"]);
     caught(Fault::IgnoresVersionOfRemoval, &["a record was removed under an old version"]);
+    caught(Fault::RemovesWhatNobodySaw, &["a record was removed by somebody who had seen none"]);
     caught(Fault::MakesWhatIsNotThere, &["a record that is not there was replaced"]);
     caught(Fault::LosesWrites, &["what was loaded is not what was stored"]);
     let lost =
@@ -82,6 +83,7 @@ fn a_runtime_that_does_not_run_the_tests_is_no_pass() {
 enum Fault {
     IgnoresVersion,
     IgnoresVersionOfRemoval,
+    RemovesWhatNobodySaw,
     MakesWhatIsNotThere,
     /// Now and then.
     LosesWrites,
@@ -120,15 +122,34 @@ impl Broken {
 
     /// Whatever is there.
     async fn write(&self, name: &str, record: &[u8]) -> Result<Swap, Infallible> {
-        while self.inner.swap(name, self.present(name).await, record).await? == Swap::Conflict {}
+        while self.inner.swap(name, self.present(name).await, Some(record)).await? == Swap::Conflict {}
         Ok(Swap::Swapped)
     }
 
     async fn erase(&self, name: &str) -> Result<Swap, Infallible> {
         while let Some(present) = self.present(name).await {
-            let _ = self.inner.remove(name, present).await?;
+            let _ = self.inner.swap(name, Some(present), None).await?;
         }
         Ok(Swap::Swapped)
+    }
+
+    async fn remove(&self, account: &str, expected: Option<Version>) -> Result<Swap, StoreError> {
+        let name = self.name(account);
+        let present = self.present(&name).await;
+        self.pause();
+        let outcome = match (self.fault, present) {
+            (Fault::IgnoresVersionOfRemoval, Some(_)) if expected.is_some() => {
+                self.inner.swap(&name, present, None).await
+            }
+            (Fault::RemovesWhatNobodySaw, Some(_)) if expected.is_none() => self.erase(&name).await,
+            (Fault::RacyRemoval, Some(_)) if present == expected => self.erase(&name).await,
+            (Fault::ReusesVersions, Some(_)) => {
+                let version = Self::counted(self.inner.load(&name).await?).map(|(version, _)| version);
+                if version == expected { self.inner.swap(&name, present, None).await } else { Ok(Swap::Conflict) }
+            }
+            _ => self.inner.swap(&name, expected, None).await,
+        };
+        Ok(outcome?)
     }
 
     /// A store that looks first is further away than the next lock: it lets others come between.
@@ -175,7 +196,8 @@ impl Store for Broken {
         }
     }
 
-    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, StoreError> {
+    async fn swap(&self, account: &str, expected: Option<Version>, record: Option<&[u8]>) -> Result<Swap, StoreError> {
+        let Some(record) = record else { return self.remove(account, expected).await };
         let name = self.name(account);
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         let present = self.present(&name).await;
@@ -184,15 +206,15 @@ impl Store for Broken {
             Fault::RacySwap if present == expected => self.write(&name, record).await,
             Fault::RacyCreation if expected.is_none() && present.is_none() => self.write(&name, record).await,
             Fault::IgnoresVersion if expected.is_some() && present.is_some() => {
-                self.inner.swap(&name, present, record).await
+                self.inner.swap(&name, present, Some(record)).await
             }
-            Fault::MakesWhatIsNotThere if present.is_none() => self.inner.swap(&name, None, record).await,
+            Fault::MakesWhatIsNotThere if present.is_none() => self.inner.swap(&name, None, Some(record)).await,
             Fault::LosesWrites if call % 50 == 49 && present == expected => Ok(Swap::Swapped),
             Fault::LosesWritesOfRaces if account.ends_with("lives") && call % 50 == 49 && present == expected => {
                 Ok(Swap::Swapped)
             }
             Fault::WritesRefused if present != expected && present.is_some() => {
-                let _ = self.inner.swap(&name, present, record).await?;
+                let _ = self.inner.swap(&name, present, Some(record)).await?;
                 Ok(Swap::Conflict)
             }
             Fault::ReusesVersions => {
@@ -203,35 +225,19 @@ impl Store for Broken {
                 }
                 let next = version.map_or(1, |version| version.get() + 1);
                 let record = [&[u8::try_from(next).unwrap()], record].concat();
-                self.inner.swap(&name, present, &record).await
+                self.inner.swap(&name, present, Some(&record)).await
             }
             Fault::ForgetsAccount if expected.is_some() => {
                 let last = self.last.lock().unwrap().clone();
-                self.inner.swap(&last, expected, record).await
+                self.inner.swap(&last, expected, Some(record)).await
             }
             Fault::ForgetsAccount => {
                 self.last.lock().unwrap().clone_from(&name);
-                self.inner.swap(&name, expected, record).await
+                self.inner.swap(&name, expected, Some(record)).await
             }
-            Fault::CutsRecords => self.inner.swap(&name, expected, &record[..record.len().min(255)]).await,
-            Fault::TextOnly => self.inner.swap(&name, expected, String::from_utf8_lossy(record).as_bytes()).await,
-            _ => self.inner.swap(&name, expected, record).await,
-        };
-        Ok(outcome?)
-    }
-
-    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, StoreError> {
-        let name = self.name(account);
-        let present = self.present(&name).await;
-        self.pause();
-        let outcome = match (self.fault, present) {
-            (Fault::IgnoresVersionOfRemoval, Some(present)) => self.inner.remove(&name, present).await,
-            (Fault::RacyRemoval, Some(present)) if present == expected => self.erase(&name).await,
-            (Fault::ReusesVersions, Some(present)) => {
-                let version = Self::counted(self.inner.load(&name).await?).map(|(version, _)| version);
-                if version == Some(expected) { self.inner.remove(&name, present).await } else { Ok(Swap::Conflict) }
-            }
-            _ => self.inner.remove(&name, expected).await,
+            Fault::CutsRecords => self.inner.swap(&name, expected, Some(&record[..record.len().min(255)])).await,
+            Fault::TextOnly => self.inner.swap(&name, expected, Some(String::from_utf8_lossy(record).as_bytes())).await,
+            _ => self.inner.swap(&name, expected, Some(record)).await,
         };
         Ok(outcome?)
     }

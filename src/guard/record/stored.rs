@@ -9,7 +9,7 @@ use crate::algorithm::Algorithm;
 use crate::code::Digits;
 use crate::guard::budget::{Budget, MAX_FAILURES, MAX_LEVEL};
 use crate::guard::record::{
-    Authenticator, AuthenticatorId, LEANS, MAX_OFFSET, Pending, RecoverySet, SecondFactor, check_name,
+    Authenticator, AuthenticatorId, LEANS, MAX_DRIFT, Pending, RecoverySet, SecondFactor, check_name,
 };
 use crate::guard::recovery::RecoveryCodes;
 use crate::guard::seal::Sealed;
@@ -47,7 +47,7 @@ struct StoredAuthenticator<'a> {
     created: u64,
     next: u64,
     disclosed: u64,
-    offset: i64,
+    drift: i64,
     lean: i64,
     resynced: u64,
     used: u64,
@@ -143,14 +143,13 @@ impl SecondFactor {
 
 impl StoredAuthenticator<'_> {
     fn validated(self) -> Option<Authenticator> {
-        let sane =
-            check_name(&self.name) && self.offset.unsigned_abs() <= MAX_OFFSET && self.lean.unsigned_abs() < LEANS;
+        let sane = check_name(&self.name) && self.drift.unsigned_abs() <= MAX_DRIFT && self.lean.unsigned_abs() < LEANS;
         // Counters have no clock to be off.
-        if !sane || self.resynced > 1 || (self.period.is_none() && (self.offset, self.lean) != (0, 0)) {
+        if !sane || self.resynced > 1 || (self.period.is_none() && (self.drift, self.lean) != (0, 0)) {
             return None;
         }
         Some(Authenticator {
-            id: AuthenticatorId::new(self.id)?,
+            id: AuthenticatorId::new(self.id).ok()?,
             name: self.name,
             period: self.period,
             algorithm: self.algorithm,
@@ -158,7 +157,7 @@ impl StoredAuthenticator<'_> {
             created: self.created,
             next: self.next,
             disclosed: self.disclosed,
-            offset: self.offset,
+            drift: self.drift,
             lean: self.lean,
             resynced: self.resynced,
             used: self.used,
@@ -170,7 +169,7 @@ impl StoredAuthenticator<'_> {
 impl StoredPending<'_> {
     fn validated(self) -> Option<Pending> {
         let replaces = match self.replaces {
-            Some(id) => Some(AuthenticatorId::new(id)?),
+            Some(id) => Some(AuthenticatorId::new(id).ok()?),
             None => None,
         };
         let Self { since, imported, tries, confirmed, .. } = self;
@@ -187,7 +186,7 @@ impl StoredRecovery<'_> {
             .map(|StoredCode(hash, used)| Some((unhex(hash)?, used)))
             .collect::<Option<Vec<_>>>()?;
         let set = RecoverySet {
-            id: AuthenticatorId::new(self.id)?,
+            id: AuthenticatorId::new(self.id).ok()?,
             created: self.created,
             key: Sealed::new(self.key.key, self.key.sealed)?,
             codes,

@@ -19,7 +19,7 @@ pub(super) fn for_one_version<S: Store>(
     clients: &[&S],
     block_on: &(impl Fn(Test<'_>) + Sync),
 ) -> Result<(), Violation> {
-    let account = "keyfob-conformance-lives";
+    let user = "keyfob-conformance-lives";
     let [first, ..] = clients else { return Ok(()) };
     let ended = Mutex::new(Vec::new());
     let (births, deaths) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -34,11 +34,13 @@ pub(super) fn for_one_version<S: Store>(
             let mut wishes = [Wish::Remove, Wish::Replace, Wish::Remove].into_iter().cycle();
             let mut left = CHANGES;
             while left > 0 || began.elapsed() < LEAST {
-                let version = client.load(account).await.map_err(failed)?.map(|(version, _)| version);
+                let version = client.load(user).await.map_err(failed)?.map(|(version, _)| version);
                 let (outcome, count) = match (version, wishes.next()) {
-                    (None, _) => (client.swap(account, None, &record).await, Some(&births)),
-                    (Some(version), Some(Wish::Remove)) => (client.remove(account, version).await, Some(&deaths)),
-                    (Some(_), _) => (client.swap(account, version, &record).await, None),
+                    (None, _) => (client.swap(user, None, Some(&record)).await, Some(&births)),
+                    (Some(version), Some(Wish::Remove)) => {
+                        (client.swap(user, Some(version), None).await, Some(&deaths))
+                    }
+                    (Some(_), _) => (client.swap(user, version, Some(&record)).await, None),
                 };
                 if outcome.map_err(failed)? == Swap::Swapped {
                     versions.extend(version.map(Version::get));
@@ -57,11 +59,11 @@ pub(super) fn for_one_version<S: Store>(
     ended.sort_unstable();
     let once = ended.windows(2).all(|pair| !matches!(pair, [one, other] if one == other));
     require(once, "two changes of one version took effect in a race")?;
-    let there = u64::from(run(block_on, first.load(account))?.map_err(failed)?.is_some());
+    let there = u64::from(run(block_on, first.load(user))?.map_err(failed)?.is_some());
     let (births, deaths) = (births.into_inner(), deaths.into_inner());
     require(births <= deaths + there, "one record was made twice at once, or lost in a race")?;
     require(births == deaths + there, "a refused change took effect in a race")?;
-    clear(clients, account, block_on)
+    clear(clients, user, block_on)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,10 +74,10 @@ enum Wish {
 
 /// All threads add to one number, as fast as they can. Each acknowledged addition must be in it, and nothing else.
 pub(super) fn for_one_number<S: Store>(clients: &[&S], block_on: &(impl Fn(Test<'_>) + Sync)) -> Result<(), Violation> {
-    let account = "keyfob-conformance-race";
+    let user = "keyfob-conformance-race";
     let additions = AtomicU64::new(0);
     let [first, ..] = clients else { return Ok(()) };
-    let made = run(block_on, first.swap(account, None, b"0"))?.map_err(failed)?;
+    let made = run(block_on, first.swap(user, None, Some(b"0")))?.map_err(failed)?;
     require(made == Swap::Swapped, "a record that is not there could not be made")?;
     let began = Instant::now();
     together(clients, THREADS, |client, _, meeting| {
@@ -85,11 +87,11 @@ pub(super) fn for_one_number<S: Store>(clients: &[&S], block_on: &(impl Fn(Test<
         run(block_on, async {
             let mut left = CHANGES;
             while left > 0 || began.elapsed() < LEAST {
-                let Some((version, record)) = client.load(account).await.map_err(failed)? else {
+                let Some((version, record)) = client.load(user).await.map_err(failed)? else {
                     return Err(Violation::Broken("a record vanished in a race"));
                 };
                 let next = format!("{}", number(&record)? + 1);
-                if client.swap(account, Some(version), next.as_bytes()).await.map_err(failed)? == Swap::Swapped {
+                if client.swap(user, Some(version), Some(next.as_bytes())).await.map_err(failed)? == Swap::Swapped {
                     additions.fetch_add(1, Ordering::SeqCst);
                     left = left.saturating_sub(1);
                 }
@@ -97,13 +99,13 @@ pub(super) fn for_one_number<S: Store>(clients: &[&S], block_on: &(impl Fn(Test<
             Ok(())
         })?
     })?;
-    let Some((_, record)) = run(block_on, first.load(account))?.map_err(failed)? else {
+    let Some((_, record)) = run(block_on, first.load(user))?.map_err(failed)? else {
         return Err(Violation::Broken("a record was lost in a race"));
     };
     let (count, acknowledged) = (number(&record)?, additions.into_inner());
     require(count >= acknowledged, "acknowledged changes were lost in a race")?;
     require(count == acknowledged, "a refused change took effect in a race")?;
-    clear(clients, account, block_on)
+    clear(clients, user, block_on)
 }
 
 fn number(record: &[u8]) -> Result<u64, Violation> {
@@ -111,10 +113,10 @@ fn number(record: &[u8]) -> Result<u64, Violation> {
     text.parse().map_err(|_| Violation::Broken("a record was torn in a race"))
 }
 
-fn clear<S: Store>(clients: &[&S], account: &str, block_on: &(impl Fn(Test<'_>) + Sync)) -> Result<(), Violation> {
+fn clear<S: Store>(clients: &[&S], user: &str, block_on: &(impl Fn(Test<'_>) + Sync)) -> Result<(), Violation> {
     let [first, ..] = clients else { return Ok(()) };
-    let Some((version, _)) = run(block_on, first.load(account))?.map_err(failed)? else { return Ok(()) };
-    let removed = run(block_on, first.remove(account, version))?.map_err(failed)?;
+    let Some((version, _)) = run(block_on, first.load(user))?.map_err(failed)? else { return Ok(()) };
+    let removed = run(block_on, first.swap(user, Some(version), None))?.map_err(failed)?;
     require(removed == Swap::Swapped, "a record cannot be removed after a race")
 }
 

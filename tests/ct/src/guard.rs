@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 
 use keyfob::guard::{
-    Change, Confirmation, Context, Proof, Purpose, Randomness, Resynchronisation, SecondFactor, Setup,
+    Change, Confirmation, Context, Proof, Purpose, Randomness, Resynchronization, SecondFactor, Setup,
 };
 use keyfob::store::{MemoryStore, Store, Swap};
 use keyfob::{Guard, Hotp, KeyUri, Keyring, Policy, Secret, Verdict};
@@ -85,7 +85,7 @@ pub fn cases(case: &mut impl FnMut(&str, Box<dyn Fn(&mut Inputs) -> Run>)) {
                 decide(&mut |factor, context| {
                     let transition = factor.resync(context, secret(&typed[0]), secret(&typed[1])).unwrap();
                     let answer = transition.committed(Swap::Swapped).unwrap().value;
-                    assert!(matches!(answer, Resynchronisation::Done { .. }));
+                    assert!(matches!(answer, Resynchronization::Done { .. }));
                 });
             })
         }),
@@ -274,7 +274,7 @@ impl Account {
         self.tokens.push(Token { hotp: Hotp::new(&secret), totp, next: 0 });
         let typed = self.next_code(self.tokens.len() - 1);
         let Confirmation::Confirmed(confirmed) = now(self.guard.confirm(ACCOUNT, &typed)).unwrap() else {
-            panic!("the enrolment was not confirmed")
+            panic!("the enrollment was not confirmed")
         };
         if let Some(codes) = confirmed.recovery_codes() {
             self.recovery_codes = codes.iter().map(str::to_owned).collect();
@@ -285,12 +285,12 @@ impl Account {
     fn waiting(&mut self, inputs: &mut Inputs, imported: bool) -> Vec<u8> {
         let secret = Secret::from_bytes(&public::<20>(inputs)).unwrap();
         let uri = KeyUri::totp("Example Inc", "alice", &secret).unwrap();
-        let setup = if imported { Setup::import(&uri).unwrap() } else { Setup::totp() };
+        let setup = if imported { Setup::import(&uri).unwrap() } else { Setup::totp("al@example.com") };
         let proof = self.proof(&Purpose::ADD);
-        let enrolment = now(self.guard.enroll_with(ACCOUNT, "alice", &setup, Some(&proof))).unwrap();
+        let enrollment = now(self.guard.enroll_another(ACCOUNT, &setup, &proof)).unwrap();
         let (outcome, ..) = self.any_outcome(inputs);
         let other = Hotp::new(&Secret::from_bytes(&public::<20>(inputs)).unwrap());
-        let token = Hotp::new(enrolment.uri().secret());
+        let token = Hotp::new(enrollment.uri().secret());
         let step = self.clock.load(Ordering::Relaxed) / 30;
         let codes = [token.code(step), other.code(step), token.code(step + 20)];
         hidden(codes[outcome as usize].to_string())
@@ -372,14 +372,14 @@ impl Account {
 const ACCOUNT: &str = "user-17";
 
 /// Generations and ids are public, and of one length; the rest is as the seed says.
-fn fill(bytes: &mut [u8], ids: &AtomicU64, seed: &AtomicU64) -> bool {
+fn fill(bytes: &mut [u8], ids: &AtomicU64, seed: &AtomicU64) -> Result<(), ()> {
     if matches!(bytes.len(), 8 | 16) {
         bytes.fill(ids.fetch_add(1, Ordering::Relaxed) as u8);
-        return true;
+        return Ok(());
     }
     let mut inputs = Inputs(seed.fetch_add(0xd134_2543_de82_ef95, Ordering::Relaxed));
     bytes.iter_mut().for_each(|byte| *byte = inputs.next().to_le_bytes()[0]);
-    true
+    Ok(())
 }
 
 fn public<const N: usize>(inputs: &mut Inputs) -> [u8; N] {

@@ -61,7 +61,7 @@ pub fn run(data: &[u8]) {
 
 fn settings(bytes: &[u8], at: u64) {
     let text = format!(
-        r#"{{"free_failures":{},"first_wait":{},"longest_wait":{},"consecutive_failures":{},"long_term_failures":{},"forgiven_per_day":{}}}"#,
+        r#"{{"failures_before_wait":{},"first_wait":{},"longest_wait":{},"consecutive_failures":{},"long_term_failures":{},"forgiven_per_day":{}}}"#,
         bytes[0],
         bytes[1],
         u32::from(bytes[2]) * 400,
@@ -69,9 +69,9 @@ fn settings(bytes: &[u8], at: u64) {
         bytes[4],
         bytes[5]
     );
-    let built = Policy::default()
-        .with_consecutive_failures(100)
-        .and_then(|policy| policy.with_waits(bytes[0], bytes[1].into(), u32::from(bytes[2]) * 400));
+    let built = Policy::default().with_consecutive_failures(100).and_then(|policy| {
+        policy.with_waits(crate::guarded::waits(bytes[0], bytes[1].into(), u32::from(bytes[2]) * 400))
+    });
     let built = built.and_then(|policy| policy.with_consecutive_failures(bytes[3]));
     let built = built.and_then(|policy| policy.with_long_term(bytes[4], bytes[5]));
     let read = serde_json::from_str::<Policy>(&text).ok();

@@ -22,9 +22,9 @@ pub fn run(data: &[u8]) {
     }
 
     // An operator who ends waits writes what was read, in the one spelling.
-    if let Some(first) = written(factor.operator_lift(&context)) {
+    if let Some(first) = written(factor.operator_unlock(&context)) {
         let again = SecondFactor::read(Some(&first)).unwrap();
-        assert_eq!(written(again.operator_lift(&context)).unwrap(), first);
+        assert_eq!(written(again.operator_unlock(&context)).unwrap(), first);
         let [read, wrote] = [data, &first].map(|record| serde_json::from_slice::<Value>(record).unwrap());
         let said = |value: &Value, name: &str| value.get(name).filter(|value| !value.is_null()).cloned();
         let confirmed = read["pending"]["confirmed"] == 1;
@@ -32,12 +32,12 @@ pub fn run(data: &[u8]) {
             assert_eq!(said(&read, name), said(&wrote, name));
         }
     }
-    let _ = written(factor.operator_fence(&context));
-    let _ = written(factor.operator_fence_clocks(&context));
-    let _ = written(factor.operator_lift(&context));
+    let _ = written(factor.operator_invalidate_codes(&context));
+    let _ = written(factor.operator_invalidate_recent_codes(&context));
+    let _ = written(factor.operator_unlock(&context));
     let _ = written(factor.operator_remove(&context));
     let _ = written(factor.reseal(&context, &random));
-    let _ = written(factor.enroll(&context, &random, &Setup::totp(), ("Example", "al"), None));
+    let _ = written(factor.enroll(&context, &random, "Example", &Setup::totp("al@example.com"), None));
     let none = format!("disable~{}~{}~{}~1~{}", factor.generation(), NOW, NOW + 9, *keyfob::base32::encode(&[0; 32]));
     assert!(factor.disable(&context, &Proof::from_token(&none).unwrap()).is_err());
 
@@ -101,7 +101,7 @@ pub fn randomness(seed: u64) -> Randomness {
     Randomness::new(move |buffer| {
         let bytes = random.lock().unwrap().bytes(buffer.len());
         buffer.copy_from_slice(&bytes);
-        true
+        Ok::<(), ()>(())
     })
 }
 
@@ -129,7 +129,7 @@ fn enroll() -> (Vec<u8>, Vec<String>, Proof) {
     let [first, second] = secrets();
     let (hotp, presses) = (Hotp::new(&first), Hotp::new(&second));
     let app = Setup::import(&KeyUri::totp("Example", "al", &first).unwrap()).unwrap();
-    block_on(guard.enroll_with(ACCOUNT, "al", &app, None)).unwrap();
+    block_on(guard.enroll(ACCOUNT, &app)).unwrap();
     let code = |at: u64| hotp.code(at / 30).to_string();
     let Confirmation::Confirmed(confirmed) = block_on(guard.confirm(ACCOUNT, &code(NOW - 3600))).unwrap() else {
         panic!("the first code of the app")
@@ -142,7 +142,7 @@ fn enroll() -> (Vec<u8>, Vec<String>, Proof) {
     };
     let proof = login(NOW - 1800, &Purpose::ADD);
     let token = Setup::import(&KeyUri::hotp("Example", "al", &second, 0).unwrap()).unwrap();
-    block_on(guard.enroll_with(ACCOUNT, "al", &token, Some(&proof))).unwrap();
+    block_on(guard.enroll_another(ACCOUNT, &token, &proof)).unwrap();
     let _ = block_on(guard.confirm(ACCOUNT, &presses.code(0).to_string())).unwrap();
     let proof = login(NOW - 120, &Purpose::DISABLE);
     let record = block_on(guard.store().load(ACCOUNT)).unwrap().unwrap().1;

@@ -33,10 +33,10 @@ pub fn run(data: &[u8]) {
     if let Ok(keys) = Keyring::parse(text) {
         assert!(text.contains(keys.primary().as_str()));
     }
-    if let Some(purpose) = Purpose::application(text) {
+    if let Ok(purpose) = Purpose::application(text) {
         assert_ne!(purpose, Purpose::DISABLE);
     }
-    if let Some(id) = AuthenticatorId::new(text) {
+    if let Ok(id) = AuthenticatorId::new(text) {
         assert_eq!(id.as_str(), text);
     }
 }

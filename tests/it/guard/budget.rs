@@ -1,6 +1,6 @@
 use futures_lite::future::block_on;
 use keyfob::Policy;
-use keyfob::guard::{EventKind, GuardErrorKind, Refusal, Resynchronisation, Setup};
+use keyfob::guard::{EventKind, GuardErrorKind, Refusal, Resynchronization, Setup};
 use proptest::prelude::{Just, prop_oneof, proptest};
 use serde_json::json;
 
@@ -61,7 +61,7 @@ fn replays_are_charged() {
 fn a_hundred_in_a_row_are_the_end_until_it_is_lifted() {
     // A drain so fast that the long-term count stays out of the way.
     let policy = Policy::default().with_long_term(100, 24).unwrap();
-    let (world, mut phone, codes) = World::enrolled_with(policy, &Setup::totp());
+    let (world, mut phone, codes) = World::enrolled_with(policy, &Setup::totp("al@example.com"));
     world.fail(&phone, 99);
     assert!(!world.heard().contains(&EventKind::Exhausted));
     world.fail(&phone, 1);
@@ -73,12 +73,12 @@ fn a_hundred_in_a_row_are_the_end_until_it_is_lifted() {
     }
     world.heard();
     assert!(world.verify(&codes[3]).is_ok());
-    assert_eq!(world.heard()[1..], [EventKind::Recovered { left: 9 }, EventKind::Lifted]);
+    assert_eq!(world.heard()[1..], [EventKind::Recovered { left: 9 }, EventKind::Unlocked]);
     assert!(world.verify(&phone.code(world.now())).is_ok());
 
     world.fail(&phone, 100);
     assert!(world.status().is_exhausted());
-    block_on(world.guard.operator_lift(AL)).unwrap();
+    block_on(world.guard.operator_unlock(AL)).unwrap();
     assert!(!world.status().is_exhausted());
     assert_eq!(world.record()["budget"]["level"], 0);
     world.pass(30);
@@ -87,7 +87,7 @@ fn a_hundred_in_a_row_are_the_end_until_it_is_lifted() {
     // One that is not exhausted is not refilled.
     world.fail(&phone, 9);
     let level = world.record()["budget"]["level"].clone();
-    block_on(world.guard.operator_lift(AL)).unwrap();
+    block_on(world.guard.operator_unlock(AL)).unwrap();
     assert_eq!((world.status().consecutive_failures(), world.record()["budget"]["level"].clone()), (0, level));
 }
 
@@ -95,7 +95,7 @@ fn a_hundred_in_a_row_are_the_end_until_it_is_lifted() {
 fn the_long_term_count_is_drained_by_time_alone() {
     for (capacity, drain) in [(10u8, 1u8), (25, 4), (100, 4), (100, 24), (5, 24)] {
         let policy = Policy::default().with_long_term(capacity, drain).unwrap();
-        let (world, mut phone, codes) = World::enrolled_with(policy, &Setup::totp());
+        let (world, mut phone, codes) = World::enrolled_with(policy, &Setup::totp("al@example.com"));
         let (begin, mut released) = (world.now(), 0u64);
         // The owner logs in, if that is possible, then three guesses, each hour for thirty days.
         for _ in 0..720 {
@@ -180,8 +180,9 @@ fn a_clock_that_ran_ahead_is_said() {
 #[test]
 fn an_attempt_is_possible_when_it_is_said_to_be() {
     // Of the two counts, the one that forgives first is not the one that is waited for.
-    let policy = Policy::default().with_waits(5, 86_400, 86_400).unwrap().with_long_term(5, 24).unwrap();
-    let (world, mut phone, _) = World::enrolled_with(policy, &Setup::totp());
+    let policy =
+        Policy::default().with_waits(crate::guarded::waits(5, 86_400, 86_400)).unwrap().with_long_term(5, 24).unwrap();
+    let (world, mut phone, _) = World::enrolled_with(policy, &Setup::totp("al@example.com"));
     world.fail(&phone, 5);
     assert!(world.status().is_exhausted());
     world.at(world.status().retry_at());
@@ -315,10 +316,10 @@ fn an_attempt_that_is_barred_compares_nothing_and_writes_nothing() {
             let reason = world.verify(&typed).unwrap_err();
             assert!(matches!(reason, Refusal::Throttled { .. } | Refusal::Exhausted { .. }), "I4: {reason:?}");
             let answer = block_on(world.guard.resync(AL, &typed, &typed)).unwrap();
-            assert!(matches!(answer, Resynchronisation::Refused(refused) if refused.reason() == reason), "I4");
+            assert!(matches!(answer, Resynchronization::Refused(refused) if refused == reason), "I4");
         }
         assert_eq!(world.stored(AL), before);
-        block_on(world.guard.operator_lift(AL)).unwrap();
+        block_on(world.guard.operator_unlock(AL)).unwrap();
         assert_eq!(kind(world.try_verify(AL, &phone.code(now))), GuardErrorKind::SealBroken, "control");
     }
 }
@@ -331,7 +332,7 @@ fn another_policy_holds_for_what_was_counted_before() {
     let with = |policy: Policy| world.again(policy, &keyring(&["2026"])).status();
     let default = Policy::default;
     assert_eq!(with(default()).retry_at(), Some(last + 3600));
-    assert_eq!(with(default().with_waits(10, 1, 7).unwrap()).retry_at(), Some(last + 7));
+    assert_eq!(with(default().with_waits(crate::guarded::waits(10, 1, 7)).unwrap()).retry_at(), Some(last + 7));
     let few = with(default().with_consecutive_failures(10).unwrap());
     assert!(few.is_exhausted() && few.retry_at().is_none());
     let small = with(default().with_long_term(10, 1).unwrap());
@@ -351,7 +352,7 @@ fn waits_are_bounded_and_end_whatever_was_counted_when() {
     let limits = (10..=100u8, 10..=100u8, 1..=24u8);
     proptest!(|(now in prop_oneof![0..1u64 << 62, T - YEAR..=T + YEAR], (free, a, b) in waits, (row, cap, drain) in limits,
                 failures in 0..=100u64, level in 0..=8_640_000u64, failed_at in moment(), (level_at, until) in (moment(), moment()))| {
-        let policy = Policy::default().with_waits(free, a.min(b), a.max(b)).unwrap();
+        let policy = Policy::default().with_waits(crate::guarded::waits(free, a.min(b), a.max(b))).unwrap();
         let policy = policy.with_consecutive_failures(row).unwrap().with_long_term(cap, drain).unwrap();
         let world = world.again(policy, &keyring(&["2026"]));
         let mut record = original.clone();

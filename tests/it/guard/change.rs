@@ -8,7 +8,7 @@ use super::{AL, DAY, Phone, T, World, kind};
 fn two() -> (World, Phone, Phone) {
     let (world, mut app, _) = World::enrolled();
     let proof = world.prove(&mut app, &Purpose::ADD);
-    let (token, _) = world.add(AL, &Setup::hotp().with_name("token").unwrap(), Some(&proof));
+    let (token, _) = world.add(AL, &Setup::hotp("al@example.com").with_name("token").unwrap(), Some(&proof));
     (world, app, token)
 }
 
@@ -23,16 +23,20 @@ fn the_status_says_what_the_account_has() {
     assert!(!status.is_active() && !status.is_exhausted() && status.generation() == 0 && status.keys().is_empty());
     assert_eq!((status.recovery_codes_left(), status.retry_at(), status.consecutive_failures()), (0, None, 0));
 
-    let setup = Setup::totp().with_algorithm(Algorithm::Sha512).with_digits(Digits::Eight).with_name("büro").unwrap();
+    let setup = Setup::totp("al@example.com")
+        .with_algorithm(Algorithm::Sha512)
+        .with_digits(Digits::Eight)
+        .with_name("büro")
+        .unwrap();
     let (mut phone, _) = world.add(AL, &setup, None);
     let status = world.status();
     let [one] = status.authenticators() else { panic!() };
-    assert!(status.is_active() && !status.enrolment_pending() && status.recovery_codes_left() == 10);
+    assert!(status.is_active() && !status.enrollment_pending() && status.recovery_codes_left() == 10);
     assert_eq!((one.id(), one.name(), one.method()), (&phone.id, "büro", Method::Totp));
-    assert_eq!((one.algorithm(), one.digits(), one.offset()), (Algorithm::Sha512, Digits::Eight, 0));
+    assert_eq!((one.algorithm(), one.digits(), one.drift()), (Algorithm::Sha512, Digits::Eight, 0));
     // The code that confirmed it was no login.
     assert_eq!((one.created_at(), one.used_at()), (T, None));
-    assert_eq!(AuthenticatorId::new(one.id().as_str()).as_ref(), Some(one.id()));
+    assert_eq!(AuthenticatorId::new(one.id().as_str()).as_ref(), Ok(one.id()));
 
     world.pass(DAY);
     assert!(world.verify(&phone.code(world.now())).is_ok());
@@ -42,7 +46,7 @@ fn the_status_says_what_the_account_has() {
     assert_eq!((status.authenticators()[0].used_at(), status.consecutive_failures()), (Some(world.now()), 2));
     assert_eq!(world.stored(AL), before, "looking changes nothing");
     for id in ["", "A", "a b", "ä", "a-b", &"x".repeat(33)] {
-        assert!(AuthenticatorId::new(id).is_none(), "{id}");
+        assert!(AuthenticatorId::new(id).is_err(), "{id}");
     }
 }
 
@@ -91,7 +95,7 @@ fn what_is_revoked_never_comes_back() {
     assert_eq!(world.verify(&token.code(world.now())).unwrap_err(), Refusal::WrongCode, "I10");
     let codes = [token.code(T), token.code(T)];
     let answer = block_on(world.guard.resync(AL, &codes[0], &codes[1])).unwrap();
-    assert!(matches!(answer, keyfob::guard::Resynchronisation::Refused(_)), "I10");
+    assert!(matches!(answer, keyfob::guard::Resynchronization::Refused(_)), "I10");
     let rename = world.prove(&mut app, &Purpose::RENAME);
     let renamed = block_on(world.guard.rename(AL, &token.id, "x", &rename));
     assert_eq!(kind(renamed), GuardErrorKind::UnknownAuthenticator);
@@ -113,7 +117,7 @@ fn changes_need_the_proof_that_is_made_for_them() {
         let before = world.stored(AL);
         let mut refused = Vec::new();
         if *purpose != Purpose::ADD {
-            refused.push(kind(world.enroll(AL, &Setup::totp(), Some(&proof))));
+            refused.push(kind(world.enroll(AL, &Setup::totp("al@example.com"), Some(&proof))));
         }
         if *purpose != Purpose::DISABLE {
             refused.push(kind(block_on(world.guard.disable(AL, &proof))));
@@ -139,8 +143,8 @@ fn who_switches_it_off_has_none() {
     assert!(world.bytes(AL).is_none(), "something was kept");
     assert_eq!(world.verify(&app.code(world.now())).unwrap_err(), Refusal::NotEnrolled);
     // A new beginning is another one: a trusted device of the old one is none of the new.
-    let enrolment = world.enroll(AL, &Setup::totp(), None).unwrap();
-    assert_ne!(*enrolment.authenticator(), app.id);
+    let enrollment = world.enroll(AL, &Setup::totp("al@example.com"), None).unwrap();
+    assert_ne!(*enrollment.authenticator(), app.id);
     assert_eq!(kind(block_on(world.guard.disable(AL, &proof))), GuardErrorKind::NotEnrolled);
 }
 
@@ -154,19 +158,19 @@ fn without_a_second_factor_there_is_nothing_to_change() {
             kind(block_on(guard.rename(account, &phone.id, "x", &proof))),
             kind(block_on(guard.regenerate_recovery_codes(account, &proof))),
             kind(block_on(guard.disable(account, &proof))),
-            kind(block_on(guard.operator_lift(account))),
+            kind(block_on(guard.operator_unlock(account))),
         ]
     };
-    use GuardErrorKind::{NoEnrolment, NotEnrolled, ProofRejected};
+    use GuardErrorKind::{NoEnrollment, NotEnrolled, ProofRejected};
     let expected = [ProofRejected, NotEnrolled, NotEnrolled, NotEnrolled];
     assert_eq!(kinds("bo"), expected);
-    assert_eq!(kind(block_on(guard.confirm("bo", "123456"))), NoEnrolment);
+    assert_eq!(kind(block_on(guard.confirm("bo", "123456"))), NoEnrollment);
     assert_eq!(kind(block_on(guard.operator_remove("bo"))), NotEnrolled);
-    assert_eq!(kind(block_on(guard.operator_fence("bo"))), NotEnrolled);
+    assert_eq!(kind(block_on(guard.operator_invalidate_codes("bo"))), NotEnrolled);
     assert!(!block_on(guard.reseal("bo")).unwrap());
     assert!(world.bytes("bo").is_none());
-    // An enrolment that waits is no second factor yet, but can be removed.
-    world.enroll("bo", &Setup::totp(), None).unwrap();
+    // An enrollment that waits is no second factor yet, but can be removed.
+    world.enroll("bo", &Setup::totp("al@example.com"), None).unwrap();
     let before = world.stored("bo");
     assert_eq!(kinds("bo"), expected);
     assert_eq!(world.stored("bo"), before);
@@ -174,7 +178,7 @@ fn without_a_second_factor_there_is_nothing_to_change() {
     block_on(guard.operator_remove("bo")).unwrap();
     assert!(world.bytes("bo").is_none());
     // Nothing was switched off.
-    assert!(matches!(&*world.heard(), [EventKind::EnrolmentCanceled { .. }]));
+    assert!(matches!(&*world.heard(), [EventKind::EnrollmentCanceled { .. }]));
 }
 
 #[test]
@@ -183,8 +187,8 @@ fn an_operator_removes_and_lifts_without_a_proof() {
     world.fail(&phone, 20);
     world.heard();
     let generation = world.status().generation();
-    block_on(world.guard.operator_lift(AL)).unwrap();
-    assert_eq!(world.heard(), [EventKind::Lifted]);
+    block_on(world.guard.operator_unlock(AL)).unwrap();
+    assert_eq!(world.heard(), [EventKind::Unlocked]);
     assert_eq!(world.status().consecutive_failures(), 0);
     assert_eq!(world.status().generation(), generation, "no factor changed");
     block_on(world.guard.operator_remove(AL)).unwrap();
@@ -194,7 +198,8 @@ fn an_operator_removes_and_lifts_without_a_proof() {
 #[test]
 fn a_fence_refuses_what_a_backup_forgot() {
     for window in [keyfob::Window::CURRENT, keyfob::Window::default()] {
-        let (world, mut phone, _) = World::enrolled_with(Policy::default().with_window(window), &Setup::totp());
+        let (world, mut phone, _) =
+            World::enrolled_with(Policy::default().with_window(window), &Setup::totp("al@example.com"));
         let backup = world.bytes(AL).unwrap();
         world.pass(DAY);
         let typed = phone.code(world.now());
@@ -203,12 +208,12 @@ fn a_fence_refuses_what_a_backup_forgot() {
         // Control: without a fence a used code is good again.
         assert!(world.verify(&typed).is_ok());
         world.put(AL, &backup);
-        block_on(world.guard.operator_fence_clocks(AL)).unwrap();
+        block_on(world.guard.operator_invalidate_recent_codes(AL)).unwrap();
         let ahead = i64::from(window.ahead());
         for later in -2..=ahead {
             let step = phone.step(world.now()).saturating_add_signed(later);
             assert!(world.verify(&phone.hotp.code(step).to_string()).is_err(), "{later}");
-            block_on(world.guard.operator_lift(AL)).unwrap();
+            block_on(world.guard.operator_unlock(AL)).unwrap();
         }
         world.pass(30 * (u64::from(window.ahead()) + 1));
         assert!(world.verify(&phone.code(world.now())).is_ok(), "the fence locks the owner out");
@@ -217,8 +222,8 @@ fn a_fence_refuses_what_a_backup_forgot() {
         world.at(T);
         for fence in [true, false] {
             match fence {
-                true => block_on(world.guard.operator_fence(AL)).unwrap(),
-                false => block_on(world.guard.operator_fence_clocks(AL)).unwrap(),
+                true => block_on(world.guard.operator_invalidate_codes(AL)).unwrap(),
+                false => block_on(world.guard.operator_invalidate_recent_codes(AL)).unwrap(),
             }
             assert_eq!(world.record()["active"][0]["next"], next);
         }
@@ -227,7 +232,7 @@ fn a_fence_refuses_what_a_backup_forgot() {
 
 /// The promise of the strict kind, for every authenticator and whatever waits.
 #[test]
-fn a_fence_holds_for_what_was_resynchronised_counted_or_begun() {
+fn a_fence_holds_for_what_was_resynchronized_counted_or_begun() {
     // An app that was found to be ahead since the backup: its used codes are those of the future.
     let (world, phone, _) = World::enrolled();
     let backup = world.bytes(AL).unwrap();
@@ -236,7 +241,7 @@ fn a_fence_holds_for_what_was_resynchronised_counted_or_begun() {
     let code = |at: u64| phone.hotp.code(at).to_string();
     for ahead in [90, 119] {
         let answer = block_on(world.guard.resync(AL, &code(step + ahead - 1), &code(step + ahead))).unwrap();
-        assert!(matches!(answer, keyfob::guard::Resynchronisation::Done { .. }));
+        assert!(matches!(answer, keyfob::guard::Resynchronization::Done { .. }));
     }
     world.pass(30);
     let used = [code(step + 119), code(step + 120), code(step + 121)];
@@ -245,73 +250,73 @@ fn a_fence_holds_for_what_was_resynchronised_counted_or_begun() {
         world.put(AL, &backup);
         world.at((step + 1) * 30);
         match strict {
-            true => block_on(world.guard.operator_fence(AL)).unwrap(),
-            false => block_on(world.guard.operator_fence_clocks(AL)).unwrap(),
+            true => block_on(world.guard.operator_invalidate_codes(AL)).unwrap(),
+            false => block_on(world.guard.operator_invalidate_recent_codes(AL)).unwrap(),
         }
     };
     // The kind that is not strict is the control.
     for strict in [true, false] {
         fence(strict);
-        let resynchronised = block_on(world.guard.resync(AL, &used[0], &used[1])).unwrap();
-        assert_eq!(matches!(resynchronised, keyfob::guard::Resynchronisation::Refused(_)), strict);
+        let resynchronized = block_on(world.guard.resync(AL, &used[0], &used[1])).unwrap();
+        assert_eq!(matches!(resynchronized, keyfob::guard::Resynchronization::Refused(_)), strict);
         fence(strict);
         for ahead in 119..=123 {
             world.at((step + ahead) * 30);
             assert_eq!(world.verify(&used[2]).is_err(), strict || ahead != 120, "{ahead}");
-            block_on(world.guard.operator_lift(AL)).unwrap();
+            block_on(world.guard.operator_unlock(AL)).unwrap();
         }
     }
     // Its owner is back after the hour.
     world.put(AL, &backup);
     world.at((step + 1) * 30);
-    block_on(world.guard.operator_fence(AL)).unwrap();
+    block_on(world.guard.operator_invalidate_codes(AL)).unwrap();
     world.pass(66 * 60 + 30);
     assert!(world.verify(&code(phone.step(world.now()))).is_ok());
 
     // A token that counts: nobody knows how far it has come.
-    let (world, mut token, codes) = World::enrolled_with(Policy::default(), &Setup::hotp());
+    let (world, mut token, codes) = World::enrolled_with(Policy::default(), &Setup::hotp("al@example.com"));
     let backup = world.bytes(AL).unwrap();
     let typed = token.code(T);
     assert!(world.verify(&typed).is_ok());
     for strict in [true, false] {
         world.put(AL, &backup);
         match strict {
-            true => block_on(world.guard.operator_fence(AL)).unwrap(),
-            false => block_on(world.guard.operator_fence_clocks(AL)).unwrap(),
+            true => block_on(world.guard.operator_invalidate_codes(AL)).unwrap(),
+            false => block_on(world.guard.operator_invalidate_recent_codes(AL)).unwrap(),
         }
         assert_eq!(world.verify(&typed).is_err(), strict, "the other kind is the control");
     }
     // It can be replaced.
     world.put(AL, &backup);
-    block_on(world.guard.operator_fence(AL)).unwrap();
+    block_on(world.guard.operator_invalidate_codes(AL)).unwrap();
     let accepted = world.verify(&codes[0]).unwrap();
     let proof = world.guard.prove(&accepted, &Purpose::ADD);
-    let (mut new, _) = world.add(AL, &Setup::hotp().replacing(token.id), Some(&proof));
+    let (mut new, _) = world.add(AL, &Setup::hotp("al@example.com").replacing(token.id), Some(&proof));
     assert!(world.verify(&new.code(T)).is_ok());
 
-    // A thief's enrolment that the owner ended since: it must not come back, with an authenticator beside it or without.
+    // A thief's enrollment that the owner ended since: it must not come back, with an authenticator beside it or without.
     for first in [true, false] {
         let (world, mut thief) = if first {
             let world = World::new();
-            let thief = Phone::of(&world.enroll(AL, &Setup::totp(), None).unwrap());
+            let thief = Phone::of(&world.enroll(AL, &Setup::totp("al@example.com"), None).unwrap());
             (world, thief)
         } else {
             let (world, mut phone, _) = World::enrolled();
             let proof = world.prove(&mut phone, &Purpose::ADD);
-            let thief = Phone::of(&world.enroll(AL, &Setup::totp(), Some(&proof)).unwrap());
+            let thief = Phone::of(&world.enroll(AL, &Setup::totp("al@example.com"), Some(&proof)).unwrap());
             (world, thief)
         };
         for strict in [true, false] {
             world.heard();
             let before = world.bytes(AL).unwrap();
             match strict {
-                true => block_on(world.guard.operator_fence(AL)).unwrap(),
-                false => block_on(world.guard.operator_fence_clocks(AL)).unwrap(),
+                true => block_on(world.guard.operator_invalidate_codes(AL)).unwrap(),
+                false => block_on(world.guard.operator_invalidate_recent_codes(AL)).unwrap(),
             }
-            let canceled = EventKind::EnrolmentCanceled { authenticator: thief.id.clone() };
-            assert_eq!(world.heard(), [EventKind::Fenced, canceled]);
+            let canceled = EventKind::EnrollmentCanceled { authenticator: thief.id.clone() };
+            assert_eq!(world.heard(), [EventKind::CodesInvalidated, canceled]);
             let typed = thief.code(world.now());
-            assert_eq!(kind(block_on(world.guard.confirm(AL, &typed))), GuardErrorKind::NoEnrolment);
+            assert_eq!(kind(block_on(world.guard.confirm(AL, &typed))), GuardErrorKind::NoEnrollment);
             world.put(AL, &before);
         }
         let typed = thief.code(world.now());
@@ -335,8 +340,8 @@ fn a_fence_brings_a_generation_that_was_never_there() {
     assert!(block_on(world.guard.check(AL, &proof, &transfer)).is_ok());
     world.put(AL, &backup);
     world.heard();
-    block_on(world.guard.operator_fence(AL)).unwrap();
-    assert_eq!(world.heard(), [EventKind::Fenced]);
+    block_on(world.guard.operator_invalidate_codes(AL)).unwrap();
+    assert_eq!(world.heard(), [EventKind::CodesInvalidated]);
     world.pass(30);
     // By a recovery code: the fence refuses the app for an hour.
     let accepted = world.verify(&codes[0]).unwrap();

@@ -56,12 +56,8 @@ impl Store for Stopping {
         self.inner.load(account).await
     }
 
-    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, Self::Error> {
+    async fn swap(&self, account: &str, expected: Option<Version>, record: Option<&[u8]>) -> Result<Swap, Self::Error> {
         Ok(self.change(self.inner.swap(account, expected, record)).await)
-    }
-
-    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, Self::Error> {
-        Ok(self.change(self.inner.remove(account, expected)).await)
     }
 }
 
@@ -88,8 +84,8 @@ fn every_flow_reports_that_it_was_dropped() {
             Flow::Confirm,
             Flow::Disable,
             Flow::Enroll,
-            Flow::OperatorFence,
-            Flow::OperatorLift,
+            Flow::OperatorInvalidateCodes,
+            Flow::OperatorUnlock,
             Flow::OperatorRemove,
             Flow::RegenerateRecoveryCodes,
             Flow::Rename,
@@ -100,7 +96,7 @@ fn every_flow_reports_that_it_was_dropped() {
             let (world, mut phone, _) = World::enrolled();
             let prove = |phone: &mut Phone, purpose| world.prove(phone, purpose);
             let add = prove(&mut phone, &Purpose::ADD);
-            let (other, _) = world.add(AL, &Setup::totp(), Some(&add));
+            let (other, _) = world.add(AL, &Setup::totp("al@example.com"), Some(&add));
             let purpose = match flow {
                 Flow::Confirm | Flow::Enroll => Purpose::ADD,
                 Flow::Disable => Purpose::DISABLE,
@@ -111,7 +107,7 @@ fn every_flow_reports_that_it_was_dropped() {
             let proof = prove(&mut phone, &purpose);
             let mut typed = String::from("000000");
             if flow == Flow::Confirm {
-                let mut third = Phone::of(&world.enroll(AL, &Setup::totp(), Some(&proof)).unwrap());
+                let mut third = Phone::of(&world.enroll(AL, &Setup::totp("al@example.com"), Some(&proof)).unwrap());
                 typed = third.code(world.now());
             }
             let guard = stopping(&world, stop);
@@ -120,9 +116,9 @@ fn every_flow_reports_that_it_was_dropped() {
             let dropped = match flow {
                 Flow::Confirm => given_up(guard.confirm(AL, &typed)),
                 Flow::Disable => given_up(guard.disable(AL, &proof)),
-                Flow::Enroll => given_up(guard.enroll_with(AL, "al", &Setup::totp(), Some(&proof))),
-                Flow::OperatorFence => given_up(guard.operator_fence(AL)),
-                Flow::OperatorLift => given_up(guard.operator_lift(AL)),
+                Flow::Enroll => given_up(guard.enroll_another(AL, &Setup::totp("al@example.com"), &proof)),
+                Flow::OperatorInvalidateCodes => given_up(guard.operator_invalidate_codes(AL)),
+                Flow::OperatorUnlock => given_up(guard.operator_unlock(AL)),
                 Flow::OperatorRemove => given_up(guard.operator_remove(AL)),
                 Flow::RegenerateRecoveryCodes => given_up(guard.regenerate_recovery_codes(AL, &proof)),
                 Flow::Rename => given_up(guard.rename(AL, &other.id, "x", &proof)),
@@ -178,7 +174,7 @@ fn that_the_budget_is_exhausted_is_said_again() {
     world.pass(1);
     assert!(exhausted(&world) && !exhausted(&world));
     // From a budget that was refilled on, it begins anew.
-    block_on(world.guard.operator_lift(AL)).unwrap();
+    block_on(world.guard.operator_unlock(AL)).unwrap();
     world.edit(|record| record["budget"]["failures"] = 100.into());
     assert!(exhausted(&world) && !exhausted(&world));
 }
@@ -188,7 +184,7 @@ fn that_the_budget_is_exhausted_is_said_again() {
 fn a_first_confirmation_that_is_dropped_has_a_way_to_recovery_codes() {
     for (stop, left) in [(Stop::AfterChanges(1), 0), (Stop::AfterChanges(2), 10)] {
         let world = World::new();
-        let mut phone = Phone::of(&world.enroll(AL, &Setup::totp(), None).unwrap());
+        let mut phone = Phone::of(&world.enroll(AL, &Setup::totp("al@example.com"), None).unwrap());
         world.heard();
         let guard = stopping(&world, stop);
         assert!(given_up(guard.confirm(AL, &phone.code(T))));
@@ -260,7 +256,7 @@ fn a_listener_that_panics_takes_no_answer_with_it() {
     let dropped = given_up(guard.verify(AL, "123456"));
     std::panic::set_hook(hook);
     assert!(answers.iter().all(|verdict| matches!(verdict, Verdict::Accepted(_))));
-    assert!(dropped && kind(refused) == GuardErrorKind::NoEnrolment);
+    assert!(dropped && kind(refused) == GuardErrorKind::NoEnrollment);
     // Accepted, accepted and recovered, failed.
     assert_eq!(heard.load(SeqCst), 4);
 }
@@ -276,7 +272,7 @@ fn a_swap_that_was_lost_waits_for_a_random_moment() {
         waited.lock().unwrap().push(duration);
         std::future::ready(())
     });
-    let enrolment = block_on(guard.enroll(AL, "al")).unwrap();
+    let enrollment = block_on(guard.enroll(AL, &Setup::totp("al"))).unwrap();
     assert!(waits.lock().unwrap().is_empty(), "nothing was lost");
     store.left.store(7, SeqCst);
     let answer = block_on(guard.confirm(AL, "000000")).unwrap();
@@ -287,7 +283,7 @@ fn a_swap_that_was_lost_waits_for_a_random_moment() {
         assert!(wait.as_micros() < 2048 << round, "{round}: {wait:?}");
     }
     assert!(waits.iter().any(|wait| wait.as_millis() > 0) && waits.windows(2).any(|pair| pair[0] != pair[1]));
-    drop((world, enrolment));
+    drop((world, enrollment));
 }
 
 struct Losing {
@@ -302,12 +298,8 @@ impl Store for Losing {
         self.inner.load(account).await
     }
 
-    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, Self::Error> {
+    async fn swap(&self, account: &str, expected: Option<Version>, record: Option<&[u8]>) -> Result<Swap, Self::Error> {
         let lost = self.left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
         if lost { Ok(Swap::Conflict) } else { self.inner.swap(account, expected, record).await }
-    }
-
-    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, Self::Error> {
-        self.inner.remove(account, expected).await
     }
 }

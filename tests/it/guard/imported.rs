@@ -17,9 +17,9 @@ fn guess(world: &World, typed: &str) -> Option<Refusal> {
     world.enroll(AL, &old_secret(), None).unwrap();
     match block_on(world.guard.confirm(AL, typed)).unwrap() {
         Confirmation::Confirmed(_) => None,
-        Confirmation::Refused { refused, diagnosis } => {
+        Confirmation::Refused { refusal, diagnosis } => {
             assert_eq!(diagnosis, None, "a guess was told more than that it is wrong");
-            Some(refused.reason())
+            Some(refusal)
         }
     }
 }
@@ -59,10 +59,10 @@ fn an_imported_secret_is_guessed_a_hundred_times_and_no_more() {
     // Neither does the right code help now, nor an authenticator that takes no proof: the first of an account.
     world.pass(1);
     assert!(matches!(guess(&world, &phone.code(world.now())), Some(Refusal::Exhausted { .. })));
-    let mut own = Phone::of(&world.enroll(AL, &Setup::totp(), None).unwrap());
+    let mut own = Phone::of(&world.enroll(AL, &Setup::totp("al@example.com"), None).unwrap());
     world.confirm(AL, &own.code(world.now()));
     assert!(world.status().is_exhausted());
-    block_on(world.guard.operator_lift(AL)).unwrap();
+    block_on(world.guard.operator_unlock(AL)).unwrap();
     world.pass(30);
     assert!(world.verify(&own.code(world.now())).is_ok());
 }
@@ -83,8 +83,8 @@ fn all_paths_share_one_budget() {
         assert_eq!(world.status().consecutive_failures(), failures);
     }
     let answer = block_on(world.guard.confirm(AL, &token.wrong(world.now()))).unwrap();
-    assert!(matches!(answer, Confirmation::Refused { refused, .. }
-        if matches!(refused.reason(), Refusal::Throttled { .. })));
+    assert!(matches!(answer, Confirmation::Refused { refusal, .. }
+        if matches!(refusal, Refusal::Throttled { .. })));
     assert!(matches!(world.verify(&first.code(world.now())).unwrap_err(), Refusal::Throttled { .. }));
 }
 
@@ -92,7 +92,7 @@ fn all_paths_share_one_budget() {
 #[test]
 fn a_confirmation_is_as_long_as_a_refusal() {
     let (policy, keyring) = (Policy::default(), keyring(&["2026"]));
-    for setup in [old_secret(), Setup::totp(), Setup::hotp()] {
+    for setup in [old_secret(), Setup::totp("al@example.com"), Setup::hotp("al@example.com")] {
         let (world, mut first, _) = World::enrolled();
         let proof = world.prove(&mut first, &Purpose::ADD);
         let mut phone = Phone::of(&world.enroll(AL, &setup, Some(&proof)).unwrap());
@@ -117,7 +117,7 @@ fn a_confirmation_is_as_long_as_a_refusal() {
 fn a_diagnosis_tells_of_no_code_that_will_be_accepted() {
     for ahead in [4, 120, 600, 56 * 30] {
         let world = World::new();
-        let mut phone = Phone::of(&world.enroll(AL, &Setup::totp(), None).unwrap());
+        let mut phone = Phone::of(&world.enroll(AL, &Setup::totp("al@example.com"), None).unwrap());
         let step = phone.step(T);
         let code = |at: u64| phone.hotp.code(at).to_string();
         let diagnosis = |typed: &str| match block_on(world.guard.confirm(AL, typed)).unwrap() {
@@ -140,7 +140,7 @@ fn a_diagnosis_tells_of_no_code_that_will_be_accepted() {
     }
     // Not even to confirm.
     let world = World::new();
-    let phone = Phone::of(&world.enroll(AL, &Setup::totp(), None).unwrap());
+    let phone = Phone::of(&world.enroll(AL, &Setup::totp("al@example.com"), None).unwrap());
     let typed = phone.hotp.code(phone.step(T) + 20).to_string();
     for now in [T, T + 600] {
         world.at(now);
@@ -198,7 +198,7 @@ fn the_status_counts_an_imported_secret_among_what_can_be_guessed() {
     let world = World::new();
     let year = std::time::Duration::from_secs(365 * DAY);
     assert_eq!(world.status().guess_probability(year), 0.0);
-    world.enroll(AL, &Setup::totp(), None).unwrap();
+    world.enroll(AL, &Setup::totp("al@example.com"), None).unwrap();
     assert_eq!(world.status().guess_probability(year), 0.0, "its secret was just shown");
     world.enroll(AL, &old_secret(), None).unwrap();
     assert_eq!(world.status().guess_probability(year), Policy::default().guess_probability(year));

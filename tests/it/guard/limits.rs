@@ -19,7 +19,7 @@ fn without_a_clock_there_is_no_answer() {
     let kinds = [
         kind(world.try_verify(AL, &typed)),
         kind(world.try_verify(AL, &codes[0])),
-        kind(world.enroll(AL, &Setup::totp(), Some(&proof))),
+        kind(world.enroll(AL, &Setup::totp("al@example.com"), Some(&proof))),
         kind(block_on(guard.confirm(AL, &typed))),
         kind(block_on(guard.resync(AL, &typed, &typed))),
         kind(block_on(guard.check(AL, &proof, &Purpose::DISABLE))),
@@ -32,9 +32,10 @@ fn without_a_clock_there_is_no_answer() {
 
 #[test]
 fn used_steps_stay_used_over_all_jumps_of_the_clock() {
-    // Nothing is learnt, and the budget is not what refuses.
-    let (world, phone, _) = World::enrolled_with(Policy::default().with_window(Window::CURRENT), &Setup::totp());
-    let lift = || block_on(world.guard.operator_lift(AL)).unwrap();
+    // Nothing is learned, and the budget is not what refuses.
+    let (world, phone, _) =
+        World::enrolled_with(Policy::default().with_window(Window::CURRENT), &Setup::totp("al@example.com"));
+    let lift = || block_on(world.guard.operator_unlock(AL)).unwrap();
     let begin = world.now();
     let mut last = phone.step(begin) - 1;
     for jump in [0, 30, -30, 3600, -3600, 86_400, -86_400, 0, 31_536_000, -31_536_000, 60, 63_072_000, 1, 31_536_000] {
@@ -70,7 +71,7 @@ fn without_randomness_nothing_is_made_and_nothing_is_lost() {
         let calls = AtomicUsize::new(0);
         Randomness::new(move |buffer| {
             buffer.fill(calls.load(SeqCst).to_le_bytes()[0]);
-            calls.fetch_add(1, SeqCst) != at
+            if calls.fetch_add(1, SeqCst) == at { Err(()) } else { Ok(()) }
         })
     };
     let failures = |attempt: &dyn Fn(&mut World) -> Result<(), GuardError>, world: &dyn Fn() -> World| {
@@ -92,17 +93,17 @@ fn without_randomness_nothing_is_made_and_nothing_is_lost() {
             .count()
     };
     // Secret, id, nonce, generation.
-    assert_eq!(failures(&|world| world.enroll(AL, &Setup::totp(), None).map(drop), &World::new), 4);
+    assert_eq!(failures(&|world| world.enroll(AL, &Setup::totp("al@example.com"), None).map(drop), &World::new), 4);
 
     // To confirm takes none. The recovery codes do: their key, ten codes, id, nonce.
     for at in 0..=13 {
         let mut world = World::new();
-        let mut phone = Phone::of(&world.enroll(AL, &Setup::totp(), None).unwrap());
+        let mut phone = Phone::of(&world.enroll(AL, &Setup::totp("al@example.com"), None).unwrap());
         world.guard = world.guard.with_randomness(failing(at));
         let typed = phone.code(T);
         let confirmed = match block_on(world.guard.confirm(AL, &typed)).unwrap() {
             Confirmation::Confirmed(confirmed) => confirmed,
-            Confirmation::Refused { refused, .. } => panic!("{refused:?}"),
+            Confirmation::Refused { refusal, .. } => panic!("{refusal:?}"),
         };
         let (codes, kind) = (confirmed.recovery_codes().is_some(), GuardErrorKind::Randomness);
         assert_eq!((codes, world.status().recovery_codes_left()), if at < 13 { (false, 0) } else { (true, 10) });
@@ -131,7 +132,7 @@ fn without_randomness_nothing_is_made_and_nothing_is_lost() {
     // A login needs none, not even when a new key waits.
     let (world, mut phone, _) = World::enrolled();
     let mut world = world.again(Policy::default(), &keyring(&["2027", "2026"]));
-    world.guard = world.guard.with_randomness(Randomness::new(|_| false));
+    world.guard = world.guard.with_randomness(Randomness::new(|_| Err(())));
     assert!(world.verify(&phone.code(world.now())).is_ok());
     assert_eq!(world.status().keys()[0].as_str(), "2026");
     // But that the old key is still needed is said.
@@ -165,7 +166,7 @@ impl Store for Faulty {
         Ok(self.inner.load(account).await.unwrap())
     }
 
-    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, io::Error> {
+    async fn swap(&self, account: &str, expected: Option<Version>, record: Option<&[u8]>) -> Result<Swap, io::Error> {
         let bad = self.bad.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
         match self.fault {
             Fault::Conflict if bad => return Ok(Swap::Conflict),
@@ -174,10 +175,6 @@ impl Store for Faulty {
         }
         let swap = self.inner.swap(account, expected, record).await.unwrap();
         if bad { Err(io::ErrorKind::TimedOut.into()) } else { Ok(swap) }
-    }
-
-    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, io::Error> {
-        Ok(self.inner.remove(account, expected).await.unwrap())
     }
 }
 

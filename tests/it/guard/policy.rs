@@ -37,10 +37,10 @@ fn the_odds_are_the_guesses_times_the_codes_that_are_right() {
     let (world, mut first, _) = World::enrolled();
     near(world.status().guess_probability(year), 0.00468);
     let more = [
-        (Setup::totp(), 3e-6),
-        (Setup::hotp(), 6e-6),
-        (Setup::totp().with_digits(Digits::Eight), 3e-8),
-        (Setup::hotp().with_digits(Digits::Seven), 6e-7),
+        (Setup::totp("al@example.com"), 3e-6),
+        (Setup::hotp("al@example.com"), 6e-6),
+        (Setup::totp("al@example.com").with_digits(Digits::Eight), 3e-8),
+        (Setup::hotp("al@example.com").with_digits(Digits::Seven), 6e-7),
     ];
     let mut share = 3e-6;
     for (setup, codes) in more {
@@ -56,16 +56,16 @@ fn no_setting_turns_a_limit_off() {
     let policy = Policy::default;
     type Made = Result<Policy, keyfob::Error>;
     let good: [Made; 14] = [
-        policy().with_waits(1, 1, 1),
-        policy().with_waits(10, 86_400, 86_400),
+        policy().with_waits(crate::guarded::waits(1, 1, 1)),
+        policy().with_waits(crate::guarded::waits(10, 86_400, 86_400)),
         policy().with_consecutive_failures(5),
         policy().with_consecutive_failures(100),
         policy().with_long_term(5, 1),
         policy().with_long_term(100, 24),
-        policy().with_enrolment_lifetime(60),
-        policy().with_enrolment_lifetime(86_400),
-        policy().with_proof_lifetime(10),
-        policy().with_proof_lifetime(3600),
+        policy().with_enrollment_lifetime(Duration::from_secs(60)),
+        policy().with_enrollment_lifetime(Duration::from_secs(86_400)),
+        policy().with_proof_lifetime(Duration::from_secs(10)),
+        policy().with_proof_lifetime(Duration::from_secs(3600)),
         policy().with_resync_within(1),
         policy().with_resync_within(3000),
         Ok(policy().with_window(Window::new(10, 10).unwrap())),
@@ -78,21 +78,21 @@ fn no_setting_turns_a_limit_off() {
         assert_eq!(postcard::from_bytes::<Policy>(&postcard::to_allocvec(&policy).unwrap()).unwrap(), policy);
     }
     let bad: [Made; 17] = [
-        policy().with_waits(0, 30, 3600),
-        policy().with_waits(11, 30, 3600),
-        policy().with_waits(5, 0, 3600),
-        policy().with_waits(5, 31, 30),
-        policy().with_waits(5, 30, 86_401),
+        policy().with_waits(crate::guarded::waits(0, 30, 3600)),
+        policy().with_waits(crate::guarded::waits(11, 30, 3600)),
+        policy().with_waits(crate::guarded::waits(5, 0, 3600)),
+        policy().with_waits(crate::guarded::waits(5, 31, 30)),
+        policy().with_waits(crate::guarded::waits(5, 30, 86_401)),
         policy().with_consecutive_failures(4),
         policy().with_consecutive_failures(101),
         policy().with_long_term(4, 4),
         policy().with_long_term(101, 4),
         policy().with_long_term(100, 0),
         policy().with_long_term(100, 25),
-        policy().with_enrolment_lifetime(59),
-        policy().with_enrolment_lifetime(86_401),
-        policy().with_proof_lifetime(9),
-        policy().with_proof_lifetime(3601),
+        policy().with_enrollment_lifetime(Duration::from_secs(59)),
+        policy().with_enrollment_lifetime(Duration::from_secs(86_401)),
+        policy().with_proof_lifetime(Duration::from_secs(9)),
+        policy().with_proof_lifetime(Duration::from_secs(3601)),
         policy().with_resync_within(0),
         policy().with_resync_within(3001),
     ];
@@ -107,8 +107,8 @@ fn what_a_setter_refuses_is_not_read() {
     let read: Policy = serde_json::from_str(r#"{"forgiven_per_day":1}"#).unwrap();
     assert_eq!(read, Policy::default().with_long_term(100, 1).unwrap());
     let bad = [
-        r#"{"free_failures":0}"#,
-        r#"{"free_failures":11}"#,
+        r#"{"failures_before_wait":0}"#,
+        r#"{"failures_before_wait":11}"#,
         r#"{"first_wait":0}"#,
         r#"{"first_wait":3601}"#,
         r#"{"longest_wait":86401}"#,
@@ -120,8 +120,8 @@ fn what_a_setter_refuses_is_not_read() {
         r#"{"long_term_failures":101}"#,
         r#"{"forgiven_per_day":0}"#,
         r#"{"forgiven_per_day":25}"#,
-        r#"{"enrolment_lifetime":0}"#,
-        r#"{"enrolment_lifetime":86401}"#,
+        r#"{"enrollment_lifetime":0}"#,
+        r#"{"enrollment_lifetime":86401}"#,
         r#"{"proof_lifetime":0}"#,
         r#"{"proof_lifetime":3601}"#,
         r#"{"resync_within":0}"#,

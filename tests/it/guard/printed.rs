@@ -5,7 +5,7 @@ use std::fmt::{Debug, Display};
 use base64ct::{Base64, Base64Unpadded, Base64UrlUnpadded, Encoding};
 use futures_lite::future::block_on;
 use keyfob::guard::{
-    Accepted, Change, Confirmation, Context, Enrolment, Event, GuardError, GuardErrorKind, Method, Proof, Purpose,
+    Accepted, Change, Confirmation, Context, Enrollment, Event, GuardError, GuardErrorKind, Method, Proof, Purpose,
     Randomness, RecoveryCodes, SecondFactor, Setup, Status, Transition,
 };
 use keyfob::store::{MemoryStore, Swap, Version};
@@ -50,18 +50,18 @@ fn nothing_printed_holds_a_secret_a_code_or_a_key() {
     hidden.text(&entry("2026")[5..30]);
 
     let world = World::new();
-    let enrolment = world.enroll(AL, &Setup::totp().with_name("phone").unwrap(), None).unwrap();
-    let mut phone = Phone::of(&enrolment);
+    let enrollment = world.enroll(AL, &Setup::totp("al@example.com").with_name("phone").unwrap(), None).unwrap();
+    let mut phone = Phone::of(&enrollment);
     hidden.bytes(phone.uri.secret().expose_bytes());
     let mut show = |value: &dyn Debug| {
         assert_ne!(format!("{value:?}"), "");
         lines.push(format!("{value:?}\n{value:#?}"));
     };
-    show(&enrolment);
-    show(&enrolment.uri());
-    show(&enrolment.qr());
-    show(&enrolment.manual_entry());
-    show(&Setup::import(enrolment.uri()).unwrap());
+    show(&enrollment);
+    show(&enrollment.uri());
+    show(&enrollment.qr());
+    show(&enrollment.manual_entry());
+    show(&Setup::import(enrollment.uri()).unwrap());
     let mut codes = vec![phone.wrong(T), phone.code(T)];
     show(&block_on(world.guard.confirm(AL, &codes[0])));
     let confirmed = block_on(world.guard.confirm(AL, &codes[1])).unwrap();
@@ -119,7 +119,7 @@ fn nothing_printed_holds_a_secret_a_code_or_a_key() {
     show(&(Version::new(1), Swap::Swapped, MemoryStore::new(), Change::None, Change::Remove));
     show(&Code::parse(&codes[2]));
     for event in world.events.lock().unwrap().iter() {
-        assert_eq!(event.account(), AL);
+        assert_eq!(event.user(), AL);
         assert!((T..=world.now()).contains(&event.at()), "{event}");
     }
     lines.push(world.heard_as_text());
@@ -159,14 +159,14 @@ fn every_error_says_what_to_do() {
     use GuardErrorKind::*;
     let advice = [
         // A rule is advice as well.
-        (Account, "has 1 to 255 bytes"),
+        (User, "has 1 to 255 bytes"),
         (Clock, "; set it"),
         (Contended, "; try again"),
         (Invalid, "; use another"),
         (KeyMissing, "; add it back"),
         (LastAuthenticator, "; disable the second factor instead"),
-        (NoEnrolment, "; start one"),
-        (NotEnrolled, "; enrol first"),
+        (NoEnrollment, "; start one"),
+        (NotEnrolled, "; enroll first"),
         (ProofRejected, "; verify again"),
         (ProofRequired, "; verify first"),
         (Randomness, "; try again"),
@@ -188,7 +188,7 @@ fn every_error_says_what_to_do() {
         assert!(plain(&kind).contains(advice), "{kind}");
     }
     // With its source, each thing is said once.
-    let error = block_on(World::new().guard.enroll(AL, "")).unwrap_err();
+    let error = block_on(World::new().guard.enroll(AL, &Setup::totp(""))).unwrap_err();
     assert_eq!((error.kind(), plain(&error)), (Invalid, "the account name is empty".into()));
     assert!(std::error::Error::source(&error).is_none());
 }
@@ -197,7 +197,7 @@ fn every_error_says_what_to_do() {
 fn everything_crosses_threads() {
     fn crosses<T: Send + Sync + 'static>() {}
     fn travels<T: Send + 'static>() {}
-    crosses::<(Guard<MemoryStore>, Keyring, Policy, SecondFactor, Enrolment, Confirmation, RecoveryCodes)>();
+    crosses::<(Guard<MemoryStore>, Keyring, Policy, SecondFactor, Enrollment, Confirmation, RecoveryCodes)>();
     crosses::<(Proof, Purpose, Verdict, Accepted, Status, Event, GuardError, Setup, Randomness)>();
     travels::<Transition<Verdict>>();
 }

@@ -27,7 +27,7 @@ fn decide(record: &[u8], now: u64, typed: &str) -> (Option<Vec<u8>>, Result<(), 
     let written = written(&transition);
     match transition.committed(Swap::Swapped).unwrap().value {
         Verdict::Accepted(_) => (written, Ok(())),
-        Verdict::Refused(refused) => (written, Err(refused.reason())),
+        Verdict::Refused(refused) => (written, Err(refused)),
     }
 }
 
@@ -42,9 +42,9 @@ fn written<T>(transition: &Transition<T>) -> Option<Vec<u8>> {
 fn full() -> (World, Phone, Phone, Vec<String>) {
     let (world, mut app, codes) = World::enrolled();
     let proof = world.prove(&mut app, &Purpose::ADD);
-    let (token, _) = world.add(AL, &Setup::hotp().with_name("a \"b\" \u{e9}").unwrap(), Some(&proof));
+    let (token, _) = world.add(AL, &Setup::hotp("al@example.com").with_name("a \"b\" \u{e9}").unwrap(), Some(&proof));
     let proof = world.prove(&mut app, &Purpose::ADD);
-    world.enroll(AL, &Setup::totp().replacing(token.id.clone()), Some(&proof)).unwrap();
+    world.enroll(AL, &Setup::totp("al@example.com").replacing(token.id.clone()), Some(&proof)).unwrap();
     world.pass(60);
     assert!(world.verify(&codes[0]).is_ok());
     world.fail(&app, 1);
@@ -58,13 +58,13 @@ fn what_was_read_is_what_is_written() {
     let (policy, keyring) = (Policy::default(), keyring(&["2026"]));
     let context = Context::new(AL, T, &policy, &keyring).unwrap();
     // An operator who ends waits where there are none: a change that changes nothing.
-    let again = |record: &[u8]| written(&read(record).unwrap().operator_lift(&context).unwrap()).unwrap();
+    let again = |record: &[u8]| written(&read(record).unwrap().operator_unlock(&context).unwrap()).unwrap();
     let big = || sample::select(vec![0, 1, 9, 10, 99, 100, T, (1 << 53) - 1, 1 << 53, 1 << 63, u64::MAX - 1, u64::MAX]);
     let number = move || proptest::prop_oneof![big(), any::<u64>()];
     let numbers = proptest::collection::vec(number(), 15);
     let rest = (-3000..=3000i64, -2..=2i64, 0..=8_553_600u64, any::<bool>(), 0..=10usize);
     let name = option::of("[^\\p{Cc}]{0,60}");
-    proptest!(|(n in numbers, (offset, lean, level, imported, codes) in rest, name in name)| {
+    proptest!(|(n in numbers, (drift, lean, level, imported, codes) in rest, name in name)| {
         let mut record = original.clone();
         record["generation"] = n[0].into();
         for (place, created, next, used) in [(0, n[1], n[2], n[3]), (1, n[4], n[5], n[6])] {
@@ -73,7 +73,7 @@ fn what_was_read_is_what_is_written() {
             one["disclosed"] = n[13].into();
         }
         let one = &mut record["active"][0];
-        (one["offset"], one["lean"], one["name"]) = (offset.into(), lean.into(), "x".into());
+        (one["drift"], one["lean"], one["name"]) = (drift.into(), lean.into(), "x".into());
         if let Some(name) = name {
             record["active"][1]["name"] = name.into();
         }
@@ -122,7 +122,7 @@ fn leaves(path: &str, value: &Value, found: &mut BTreeSet<String>) {
 #[test]
 fn the_size_of_a_record_does_not_tell_the_verdict() {
     let (policy, keyring) = (Policy::default(), keyring(&["2026"]));
-    for setup in [Setup::totp(), Setup::hotp()] {
+    for setup in [Setup::totp("al@example.com"), Setup::hotp("al@example.com")] {
         let (world, mut phone, _) = World::enrolled_with(Policy::default(), &setup);
         // Numbers that are about to get a digit more.
         for (failures, level, next) in [(0, 0, 9), (4, 86_399, 99_999), (0, 8_553_600, u64::MAX - 10)] {
@@ -169,13 +169,13 @@ fn a_record_of_a_newer_version_is_left_alone() {
                 kind(world.try_verify(AL, &typed)),
                 kind(world.try_verify(AL, &codes[0])),
                 kind(world.try_verify(AL, "no code")),
-                kind(world.enroll(AL, &Setup::totp(), Some(&proof))),
+                kind(world.enroll(AL, &Setup::totp("al@example.com"), Some(&proof))),
                 kind(block_on(guard.confirm(AL, &typed))),
                 kind(block_on(guard.resync(AL, &typed, &typed))),
                 kind(block_on(guard.status(AL))),
                 kind(block_on(guard.disable(AL, &proof))),
                 kind(block_on(guard.operator_remove(AL))),
-                kind(block_on(guard.operator_lift(AL))),
+                kind(block_on(guard.operator_unlock(AL))),
                 kind(block_on(guard.reseal(AL))),
             ];
             assert_eq!(kinds, [GuardErrorKind::RecordNewer; 11]);
@@ -278,13 +278,13 @@ fn what_no_version_wrote_is_not_read() {
         |r| r["active"][0]["period"] = 86_401.into(),
         |r| r["active"][0]["algorithm"] = "MD5".into(),
         |r| r["active"][0]["digits"] = 5.into(),
-        |r| r["active"][0]["offset"] = 3001.into(),
-        |r| r["active"][0]["offset"] = i64::MIN.into(),
+        |r| r["active"][0]["drift"] = 3001.into(),
+        |r| r["active"][0]["drift"] = i64::MIN.into(),
         |r| r["active"][0]["lean"] = 3.into(),
         |r| r["active"][0]["resynced"] = 2.into(),
         |r| r["active"][0]["secret"]["sealed"] = "!".into(),
         |r| r["active"][0]["secret"]["key"] = "".into(),
-        |r| r["active"][1]["offset"] = 1.into(),
+        |r| r["active"][1]["drift"] = 1.into(),
         |r| r["pending"]["authenticator"]["id"] = r["active"][0]["id"].clone(),
         |r| r["pending"]["tries"] = (-1).into(),
         |r| r["pending"]["confirmed"] = 2.into(),

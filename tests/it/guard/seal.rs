@@ -107,7 +107,7 @@ fn a_secret_opens_for_its_own_authenticator_and_purpose_only() {
 
 #[test]
 fn a_secret_opens_for_its_own_parameters_only() {
-    for setup in [Setup::totp(), Setup::hotp()] {
+    for setup in [Setup::totp("al@example.com"), Setup::hotp("al@example.com")] {
         let (world, _, _) = World::enrolled_with(Policy::default(), &setup);
         let record = world.record();
         let broken = |field: &str, value: Value| {
@@ -197,9 +197,9 @@ fn keys_are_rotated_without_losing_anybody() {
 }
 
 #[test]
-fn an_enrolment_that_waits_needs_its_key_as_well() {
+fn an_enrollment_that_waits_needs_its_key_as_well() {
     let world = World::new();
-    let mut phone = Phone::of(&world.enroll(AL, &Setup::totp(), None).unwrap());
+    let mut phone = Phone::of(&world.enroll(AL, &Setup::totp("al@example.com"), None).unwrap());
     let world = world.again(Policy::default(), &keyring(&["2027", "2026"]));
     assert_eq!(world.status().keys()[0].as_str(), "2026");
     assert!(block_on(world.guard.reseal(AL)).unwrap());
@@ -211,12 +211,12 @@ fn an_enrolment_that_waits_needs_its_key_as_well() {
 }
 
 #[test]
-fn an_enrolment_that_is_over_holds_up_no_rotation() {
+fn an_enrollment_that_is_over_holds_up_no_rotation() {
     let (world, mut phone, _) = World::enrolled();
     let proof = world.prove(&mut phone, &Purpose::ADD);
     let keys = |world: &World| world.status().keys().iter().map(ToString::to_string).collect::<Vec<_>>();
-    world.enroll(AL, &Setup::totp(), Some(&proof)).unwrap();
-    // All but the enrolment, as by a server that has not heard of it.
+    world.enroll(AL, &Setup::totp("al@example.com"), Some(&proof)).unwrap();
+    // All but the enrollment, as by a server that has not heard of it.
     let pending = world.record()["pending"].clone();
     let world = world.again(Policy::default(), &keyring(&["2027", "2026"]));
     assert!(block_on(world.guard.reseal(AL)).unwrap());
@@ -278,9 +278,9 @@ fn a_keyring_is_read_strictly() {
         assert!(!error.to_string().contains(&key[..20]));
     }
     for id in ["", " ", "a b", "ä", "a:b", "a~b", "a,b", &long] {
-        assert_eq!(kind(Keyring::generate_entry(id, &mut rand::rngs::SysRng)), GuardErrorKind::Invalid);
+        assert_eq!(kind(Keyring::generate(id)), GuardErrorKind::Invalid);
     }
-    let made = Keyring::generate_entry("k-1_2.3", &mut rand::rngs::SysRng).unwrap();
+    let made = Keyring::generate("k-1_2.3").unwrap();
     assert_eq!(Keyring::parse(&made).unwrap().primary().as_str(), "k-1_2.3");
-    assert_ne!(*made, *Keyring::generate_entry("k-1_2.3", &mut rand::rngs::SysRng).unwrap());
+    assert_ne!(*made, *Keyring::generate("k-1_2.3").unwrap());
 }

@@ -1,5 +1,5 @@
 use futures_lite::future::block_on;
-use keyfob::guard::{EventKind, Method, Purpose, Refusal, Resynchronisation, Setup};
+use keyfob::guard::{EventKind, Method, Purpose, Refusal, Resynchronization, Setup};
 use keyfob::{Algorithm, Digits, KeyUri, LookAhead, Policy, Secret, Totp, Window};
 
 use super::{AL, DAY, Phone, T, World};
@@ -9,13 +9,14 @@ fn a_moment_is_accepted_once_within_the_window() {
     let windows = [Window::CURRENT, Window::default(), Window::new(2, 0).unwrap(), Window::new(0, 10).unwrap()];
     for window in windows {
         for off in -12..=12 {
-            let (world, mut phone, _) = World::enrolled_with(Policy::default().with_window(window), &Setup::totp());
+            let (world, mut phone, _) =
+                World::enrolled_with(Policy::default().with_window(window), &Setup::totp("al@example.com"));
             world.pass(DAY);
             phone.ahead = off * 30;
             let typed = phone.code(world.now());
             let good = (-i64::from(window.behind())..=i64::from(window.ahead())).contains(&off);
             match world.verify(&typed) {
-                Ok(accepted) => assert!(good && accepted.method() == Method::Totp && accepted.offset() == off),
+                Ok(accepted) => assert!(good && accepted.method() == Method::Totp && accepted.drift() == off),
                 Err(reason) => assert!(!good && reason == Refusal::WrongCode, "{off} {reason:?}"),
             }
             let again = world.verify(&typed).unwrap_err();
@@ -43,13 +44,13 @@ fn a_counter_is_accepted_once_within_the_look_ahead() {
     for ahead in [0, 5, 10] {
         for skipped in 0..=12 {
             let policy = Policy::default().with_look_ahead(LookAhead::new(ahead).unwrap());
-            let (world, mut phone, _) = World::enrolled_with(policy, &Setup::hotp());
+            let (world, mut phone, _) = World::enrolled_with(policy, &Setup::hotp("al@example.com"));
             phone.counter += u64::from(skipped);
             let typed = phone.code(world.now());
             match world.verify(&typed) {
                 Ok(accepted) => {
                     assert!(skipped <= ahead && accepted.method() == Method::Hotp);
-                    assert_eq!(accepted.offset(), i64::from(skipped));
+                    assert_eq!(accepted.drift(), i64::from(skipped));
                     assert_eq!(world.verify(&typed).unwrap_err(), Refusal::Replayed);
                     assert!(world.verify(&phone.code(world.now())).is_ok());
                 }
@@ -66,7 +67,7 @@ fn a_counter_is_accepted_once_within_the_look_ahead() {
 #[test]
 fn any_of_eight_authenticators_will_do() {
     let (world, mut first, _) = World::enrolled();
-    let (totp, hotp) = (Setup::totp, Setup::hotp);
+    let (totp, hotp) = (|| Setup::totp("al@example.com"), || Setup::hotp("al@example.com"));
     let others = [
         hotp().with_name("token").unwrap(),
         totp().with_algorithm(Algorithm::Sha256),
@@ -150,7 +151,7 @@ fn an_account_without_a_second_factor_has_none_to_verify() {
         assert_eq!(world.verify(typed).unwrap_err(), Refusal::NotEnrolled);
     }
     let answer = block_on(world.guard.resync(AL, "123456", "123457")).unwrap();
-    assert!(matches!(answer, Resynchronisation::Refused(refused) if refused.reason() == Refusal::NotEnrolled));
+    assert!(matches!(answer, Resynchronization::Refused(refused) if refused == Refusal::NotEnrolled));
     assert!(world.bytes(AL).is_none() && !world.status().is_active());
 }
 
@@ -159,18 +160,18 @@ fn drift_is_learnt_after_three_acceptances_and_bounded() {
     for side in [1, -1] {
         let (world, mut phone, _) = World::enrolled();
         world.pass(DAY);
-        let offset = || world.status().authenticators()[0].offset();
+        let drift = || world.status().authenticators()[0].drift();
         phone.ahead = 30 * side;
         for (accepted, expected) in [(1, 0), (2, 0), (3, side)] {
             world.pass(300);
             assert!(world.verify(&phone.code(world.now())).is_ok(), "{accepted}");
-            assert_eq!(offset(), expected, "after {accepted} acceptances");
+            assert_eq!(drift(), expected, "after {accepted} acceptances");
         }
-        // In step with what was learnt, so nothing more is; then on the other side, which begins anew.
+        // In step with what was learned, so nothing more is; then on the other side, which begins anew.
         for _ in 0..9 {
             world.pass(300);
             assert!(world.verify(&phone.code(world.now())).is_ok());
-            assert_eq!(offset(), side);
+            assert_eq!(drift(), side);
         }
         for ahead in 2..40i64 {
             for _ in 0..3 {
@@ -178,7 +179,7 @@ fn drift_is_learnt_after_three_acceptances_and_bounded() {
                 phone.ahead = 30 * side * ahead.min(11);
                 assert!(world.verify(&phone.code(world.now())).is_ok());
             }
-            assert_eq!(offset(), side * ahead.min(10), "what is learnt is bounded");
+            assert_eq!(drift(), side * ahead.min(10), "what is learned is bounded");
         }
         phone.ahead = 30 * side * 12;
         world.pass(300);
@@ -189,24 +190,24 @@ fn drift_is_learnt_after_three_acceptances_and_bounded() {
 /// A token within its maker's limits, whose clock loses 90 seconds a year, and an owner who logs in each day and has it
 /// resynchronized when it is refused.
 #[test]
-fn a_clock_that_drifts_for_years_is_resynchronised_once() {
+fn a_clock_that_drifts_for_years_is_resynchronized_once() {
     for side in [-1, 1] {
         let (world, mut phone, _) = World::enrolled();
-        let (begin, mut resynchronised) = (world.now(), 0);
+        let (begin, mut resynchronized) = (world.now(), 0);
         for day in 1..=16 * 365 {
             world.at(begin + day * DAY);
             phone.ahead = side * i64::try_from(day * 90 / 365).unwrap();
             if world.verify(&phone.code(world.now())).is_ok() {
                 continue;
             }
-            resynchronised += 1;
+            resynchronized += 1;
             let step = phone.step(world.now());
             let codes = [step, step + 1].map(|at| phone.hotp.code(at).to_string());
             let answer = block_on(world.guard.resync(AL, &codes[0], &codes[1])).unwrap();
-            assert!(matches!(answer, Resynchronisation::Done { .. }), "day {day}");
+            assert!(matches!(answer, Resynchronization::Done { .. }), "day {day}");
         }
-        assert_eq!(resynchronised, 1, "{side}");
-        assert_eq!(world.status().authenticators()[0].offset().abs(), 48);
+        assert_eq!(resynchronized, 1, "{side}");
+        assert_eq!(world.status().authenticators()[0].drift().abs(), 48);
     }
 }
 
@@ -219,33 +220,33 @@ fn an_app_that_ran_off_is_found_by_two_codes() {
         let code = |at: u64| phone.hotp.code(at).to_string();
         let answer = block_on(world.guard.resync(AL, &code(step - 1), &code(step))).unwrap();
         if off == -120 {
-            assert!(matches!(answer, Resynchronisation::Refused(_)), "the first of the two is out of reach");
+            assert!(matches!(answer, Resynchronization::Refused(_)), "the first of the two is out of reach");
             continue;
         }
-        assert_eq!(answer, Resynchronisation::Done { authenticator: phone.id.clone(), offset: off });
-        assert!(world.heard().contains(&EventKind::Resynchronised { authenticator: phone.id.clone(), offset: off }));
+        assert_eq!(answer, Resynchronization::Done { authenticator: phone.id.clone(), drift: off });
+        assert!(world.heard().contains(&EventKind::Resynchronized { authenticator: phone.id.clone(), drift: off }));
         for spent in [step - 1, step] {
             assert_eq!(world.verify(&code(spent)).unwrap_err(), Refusal::Replayed);
         }
-        assert_eq!(world.verify(&code(step + 1)).unwrap().offset(), off + 1);
+        assert_eq!(world.verify(&code(step + 1)).unwrap().drift(), off + 1);
     }
 }
 
 #[test]
 fn a_token_that_was_pressed_too_often_is_found_by_two_codes() {
     for skipped in [0, 6, 119] {
-        let (world, mut phone, _) = World::enrolled_with(Policy::default(), &Setup::hotp());
+        let (world, mut phone, _) = World::enrolled_with(Policy::default(), &Setup::hotp("al@example.com"));
         phone.counter += skipped;
         let (first, second) = (phone.code(T), phone.code(T));
         let answer = block_on(world.guard.resync(AL, &first, &second)).unwrap();
-        assert!(matches!(answer, Resynchronisation::Done { .. }), "{skipped} {answer:?}");
+        assert!(matches!(answer, Resynchronization::Done { .. }), "{skipped} {answer:?}");
         assert_eq!(world.verify(&second).unwrap_err(), Refusal::Replayed);
         assert!(world.verify(&phone.code(T)).is_ok());
     }
 }
 
 #[test]
-fn a_resynchronisation_spends_and_is_charged() {
+fn a_resynchronization_spends_and_is_charged() {
     let (world, mut phone, _) = World::enrolled();
     let step = phone.step(world.now());
     let code = |at: u64| phone.hotp.code(at).to_string();
@@ -254,32 +255,30 @@ fn a_resynchronisation_spends_and_is_charged() {
     let rows = [(step, step + 1), (step - 1, step), (step + 1, step), (step + 1, step + 3), (step + 200, step + 201)];
     for (failures, (first, second)) in (1..).zip(rows) {
         let answer = block_on(world.guard.resync(AL, &code(first), &code(second))).unwrap();
-        assert!(matches!(answer, Resynchronisation::Refused(refused) if refused.reason() == Refusal::WrongCode));
+        assert!(matches!(answer, Resynchronization::Refused(refused) if refused == Refusal::WrongCode));
         assert_eq!(world.status().consecutive_failures(), failures);
     }
     let answer = block_on(world.guard.resync(AL, &code(step + 1), &code(step + 2))).unwrap();
     let retry_at = world.now() + 30;
-    assert!(
-        matches!(answer, Resynchronisation::Refused(refused) if refused.reason() == Refusal::Throttled { retry_at })
-    );
+    assert!(matches!(answer, Resynchronization::Refused(refused) if refused == Refusal::Throttled { retry_at }));
     let answer = block_on(world.guard.resync(AL, "12345", "123456")).unwrap();
-    assert!(matches!(answer, Resynchronisation::Refused(refused) if refused.reason() == Refusal::Malformed));
+    assert!(matches!(answer, Resynchronization::Refused(refused) if refused == Refusal::Malformed));
     world.pass(30);
     assert!(world.verify(&phone.code(world.now())).is_ok());
 }
 
 #[test]
-fn a_resynchronisation_at_the_ends_of_time_leaves_a_record_that_can_be_read() {
+fn a_resynchronization_at_the_ends_of_time_leaves_a_record_that_can_be_read() {
     let policy = Policy::default().with_resync_within(3000).unwrap();
     for now in [0, 29, 90_000, T, u64::MAX - 90_000, u64::MAX] {
         for off in [-2999i64, 2999, 3000] {
-            let (world, phone, _) = World::enrolled_with(policy.clone(), &Setup::totp());
+            let (world, phone, _) = World::enrolled_with(policy.clone(), &Setup::totp("al@example.com"));
             world.edit(|record| record["active"][0]["next"] = 0.into());
             world.at(now);
             let step = phone.step(now).saturating_add_signed(off);
             let codes = [step.saturating_sub(1), step].map(|at| phone.hotp.code(at).to_string());
             let _ = block_on(world.guard.resync(AL, &codes[0], &codes[1])).unwrap();
-            assert!(world.status().authenticators()[0].offset().unsigned_abs() <= 3000);
+            assert!(world.status().authenticators()[0].drift().unsigned_abs() <= 3000);
         }
     }
 }
@@ -294,7 +293,7 @@ fn the_ends_of_the_clock_and_of_the_counter() {
         assert!(world.verify(&typed).is_ok(), "{now}");
         assert_eq!(world.verify(&typed).unwrap_err(), Refusal::Replayed);
     }
-    let (world, mut token, _) = World::enrolled_with(Policy::default(), &Setup::hotp());
+    let (world, mut token, _) = World::enrolled_with(Policy::default(), &Setup::hotp("al@example.com"));
     world.edit(|record| record["active"][0]["next"] = (u64::MAX - 1).into());
     token.counter = u64::MAX - 1;
     let last = token.code(T);
@@ -319,7 +318,7 @@ fn equal_codes_in_the_window_are_spent_together() {
     let twin = twin.unwrap();
     world.at(twin * 30);
     let typed = phone.hotp.code(twin).to_string();
-    assert_eq!(world.verify(&typed).unwrap().offset(), 1);
+    assert_eq!(world.verify(&typed).unwrap().drift(), 1);
     for later in [0, 30, 60] {
         world.at(twin * 30 + later);
         assert_eq!(world.verify(&typed).unwrap_err(), Refusal::Replayed);

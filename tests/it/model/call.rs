@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use keyfob::guard::{
-    AuthenticatorId, Confirmation, EventKind, GuardError, GuardErrorKind, Proof, Randomness, Resynchronisation, Setup,
+    AuthenticatorId, Confirmation, EventKind, GuardError, GuardErrorKind, Proof, Randomness, Resynchronization, Setup,
 };
 use keyfob::{Algorithm, Digits, Guard, Hotp, KeyUri, Keyring, Period, Policy, Secret, Verdict};
 
@@ -34,7 +34,7 @@ pub fn guard(
     let randomness = Randomness::new(move |buffer| {
         let mut random = lock(&random);
         buffer.iter_mut().for_each(|byte| *byte = random.next().to_le_bytes()[0]);
-        true
+        Ok::<(), ()>(())
     });
     let guard = Guard::new(store.clone(), keyring, "Example").with_policy(policy.clone());
     let heard = heard.clone();
@@ -64,11 +64,11 @@ pub fn run(guard: &Shared, name: &str, ids: &[AuthenticatorId], call: &Call, pro
     let done = |()| Answer::Done;
     let outcome = match &call.op {
         Op::Verify(_) => now(guard.verify(name, &call.typed[0])).map(|verdict| match verdict {
-            Verdict::Refused(refused) => Answer::Refused(refused.reason()),
+            Verdict::Refused(refused) => Answer::Refused(refused),
             Verdict::Accepted(accepted) => {
                 let left = accepted.recovery_codes_left().into();
                 let answer = match accepted.authenticator() {
-                    Some(id) => Answer::Accepted { phone: place(id), offset: accepted.offset(), left },
+                    Some(id) => Answer::Accepted { phone: place(id), drift: accepted.drift(), left },
                     None => Answer::Recovered { left },
                 };
                 seen.accepted = Some(accepted);
@@ -76,10 +76,10 @@ pub fn run(guard: &Shared, name: &str, ids: &[AuthenticatorId], call: &Call, pro
             }
         }),
         Op::Resync(..) => now(guard.resync(name, &call.typed[0], &call.typed[1])).map(|answer| match answer {
-            Resynchronisation::Done { authenticator, offset } => {
-                Answer::Resynchronised { phone: place(&authenticator), offset }
+            Resynchronization::Done { authenticator, drift } => {
+                Answer::Resynchronized { phone: place(&authenticator), drift }
             }
-            Resynchronisation::Refused(refused) => Answer::Refused(refused.reason()),
+            Resynchronization::Refused(refused) => Answer::Refused(refused),
         }),
         Op::Confirm(_) => now(guard.confirm(name, &call.typed[0])).map(|answer| match answer {
             Confirmation::Confirmed(confirmed) => {
@@ -87,21 +87,27 @@ pub fn run(guard: &Shared, name: &str, ids: &[AuthenticatorId], call: &Call, pro
                 seen.codes = told.map(|codes| codes.iter().map(Into::into).collect());
                 Answer::Confirmed { recovery_codes: told.is_some() }
             }
-            Confirmation::Refused { refused, .. } => Answer::Refused(refused.reason()),
+            Confirmation::Refused { refusal, .. } => Answer::Refused(refusal),
         }),
         Op::Enroll { replaces, hotp, odd, .. } => {
             let setup = match (odd, hotp) {
                 (true, _) => Setup::import(&odd_one(*hotp, ids.len())).unwrap(),
-                (_, true) => Setup::hotp(),
-                _ => Setup::totp(),
+                (_, true) => Setup::hotp("al@example.com"),
+                _ => Setup::totp("al@example.com"),
             };
             let setup = replaces.map_or(setup.clone(), |phone| setup.replacing(id(phone)));
-            now(guard.enroll_with(name, "al@example.com", &setup, proof)).map(|enrolment| {
-                let uri = enrolment.uri();
+            let begun = async {
+                match proof {
+                    Some(proof) => guard.enroll_another(name, &setup, proof).await,
+                    None => guard.enroll(name, &setup).await,
+                }
+            };
+            now(begun).map(|enrollment| {
+                let uri = enrollment.uri();
                 let hotp = Hotp::with_algorithm(uri.secret(), uri.algorithm()).with_digits(uri.digits());
                 let hotp = Some(hotp);
                 let period = uri.period().map(|period| period.seconds().into());
-                let id = enrolment.authenticator().clone();
+                let id = enrollment.authenticator().clone();
                 seen.phone = Some(Phone { id, hotp, period, counter: 0, ahead: 0 });
                 Answer::Enrolled
             })
@@ -125,9 +131,9 @@ pub fn run(guard: &Shared, name: &str, ids: &[AuthenticatorId], call: &Call, pro
             let new = format!("phone {}", NAMES.fetch_add(1, Ordering::Relaxed));
             now(guard.rename(name, &id(*phone), &new, proved)).map(done)
         }
-        Op::Fence(true) => now(guard.operator_fence(name)).map(done),
-        Op::Fence(false) => now(guard.operator_fence_clocks(name)).map(done),
-        Op::Lift => now(guard.operator_lift(name)).map(done),
+        Op::Fence(true) => now(guard.operator_invalidate_codes(name)).map(done),
+        Op::Fence(false) => now(guard.operator_invalidate_recent_codes(name)).map(done),
+        Op::Lift => now(guard.operator_unlock(name)).map(done),
         Op::Remove => now(guard.operator_remove(name)).map(done),
     };
     match outcome {

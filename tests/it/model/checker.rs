@@ -205,7 +205,7 @@ impl Checker {
         let confirms = imported && matches!(call.op, Op::Confirm(Typed::Code(_)));
         let guess = confirms || matches!(call.op, Op::Verify(Typed::Code(_)) | Op::Resync(..));
         let missed = guess && matches!(answer, Answer::Refused(Refusal::WrongCode | Refusal::Replayed));
-        let hit = matches!(answer, Answer::Accepted { .. } | Answer::Resynchronised { .. })
+        let hit = matches!(answer, Answer::Accepted { .. } | Answer::Resynchronized { .. })
             || (confirms && matches!(answer, Answer::Confirmed { .. }));
         let wait = self.limits.wait(account.failures);
         if (hit || missed) && wait > 0 && now < account.failed_at.saturating_add(wait) {
@@ -248,12 +248,12 @@ impl Checker {
             account.total = 0;
         }
         match *answer {
-            Answer::Accepted { phone, offset, .. } | Answer::Resynchronised { phone, offset } => {
+            Answer::Accepted { phone, drift, .. } | Answer::Resynchronized { phone, drift } => {
                 if self.gone.contains(&phone) {
                     return Err(Violation("I10", format!("authenticator {phone} is revoked")));
                 }
-                let counter = self.counter(at, phone, offset, now, call);
-                if matches!(answer, Answer::Resynchronised { .. }) {
+                let counter = self.counter(at, phone, drift, now, call);
+                if matches!(answer, Answer::Resynchronized { .. }) {
                     self.spend(phone, counter - 1)?;
                 }
                 self.spend(phone, counter)
@@ -291,16 +291,16 @@ impl Checker {
         }
     }
 
-    fn counter(&self, at: usize, phone: usize, offset: i64, now: u64, call: &Call) -> u64 {
+    fn counter(&self, at: usize, phone: usize, drift: i64, now: u64, call: &Call) -> u64 {
         match (self.phones[phone].period, call.source) {
-            (Some(period), _) => (now / period).wrapping_add_signed(offset),
+            (Some(period), _) => (now / period).wrapping_add_signed(drift),
             // Nobody knows where a broken store let it be.
             (None, Some((source, counter))) if source == phone && !self.strict => counter,
             // Of a million codes some are those of another counter as well, or of a phone that nobody looked at.
             _ => {
                 let active = self.accounts[at].state.iter().flat_map(|state| &state.active);
                 let spent = active.into_iter().find(|one| one.phone == phone).map_or(0, |one| one.next);
-                spent.wrapping_add_signed(offset)
+                spent.wrapping_add_signed(drift)
             }
         }
     }
@@ -344,8 +344,8 @@ impl Checker {
             active.into_iter().find(|one| one["id"] == self.ids[phone].as_str()).and_then(|one| one["next"].as_u64())
         };
         let carried = match *answer {
-            Answer::Accepted { phone, offset, .. } | Answer::Resynchronised { phone, offset } => {
-                next_of(phone) > Some(self.counter(at, phone, offset, now, call))
+            Answer::Accepted { phone, drift, .. } | Answer::Resynchronized { phone, drift } => {
+                next_of(phone) > Some(self.counter(at, phone, drift, now, call))
             }
             Answer::Recovered { left } => {
                 let codes = record["recovery"]["codes"].as_array().into_iter().flatten();
@@ -367,7 +367,7 @@ impl Checker {
             (Op::Enroll { hotp, odd, .. }, Some(next)) => {
                 // If the answer was lost, so is the secret.
                 let phone = seen.phone.take().unwrap_or_else(|| {
-                    let id = lost()["pending"]["authenticator"]["id"].as_str().and_then(AuthenticatorId::new);
+                    let id = lost()["pending"]["authenticator"]["id"].as_str().and_then(|id| id.parse().ok());
                     let period = (!hotp).then_some(if *odd { 60 } else { 30 });
                     Phone { id: id.unwrap(), hotp: None, period, counter: 0, ahead: 0 }
                 });
@@ -437,7 +437,7 @@ impl Checker {
             value["id"] == self.ids[one.phone].as_str()
                 && value["next"] == one.next
                 && value["disclosed"] == one.disclosed
-                && value["offset"] == one.offset
+                && value["drift"] == one.drift
                 && value["lean"] == one.lean
                 && value["resynced"] == u64::from(one.resynced)
                 && value["secret"]["key"] == format!("k{}", one.key)

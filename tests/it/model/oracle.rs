@@ -24,7 +24,7 @@ pub struct Authenticator {
     pub next: u64,
     /// One more than the step that a diagnosis told of.
     pub disclosed: u64,
-    pub offset: i64,
+    pub drift: i64,
     pub lean: i64,
     pub resynced: bool,
     pub key: usize,
@@ -95,14 +95,14 @@ pub enum Op {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    Accepted { phone: usize, offset: i64, left: usize },
+    Accepted { phone: usize, drift: i64, left: usize },
     Confirmed { recovery_codes: bool },
     Done,
     Enrolled,
     Recovered { left: usize },
     Refused(Refusal),
     Resealed(bool),
-    Resynchronised { phone: usize, offset: i64 },
+    Resynchronized { phone: usize, drift: i64 },
     Status { failures: u64, left: usize, active: usize, exhausted: bool, retry_at: Option<u64> },
 }
 
@@ -113,7 +113,7 @@ impl Authenticator {
     fn window(&self, limits: Limits, phone: &Phone, now: u64) -> (u64, u64) {
         match phone.period {
             Some(period) => {
-                let expected = (now / period).saturating_add_signed(self.offset);
+                let expected = (now / period).saturating_add_signed(self.drift);
                 (expected.saturating_sub(limits.behind), expected + limits.ahead)
             }
             None => (self.next.saturating_sub(1), self.next.saturating_add(limits.look_ahead)),
@@ -122,16 +122,16 @@ impl Authenticator {
 
     fn learn(&mut self, phone: &Phone, now: u64, counter: u64) {
         let Some(period) = phone.period else { return };
-        let side = counter.cmp(&(now / period).saturating_add_signed(self.offset)) as i64;
+        let side = counter.cmp(&(now / period).saturating_add_signed(self.drift)) as i64;
         self.lean = match side {
             0 => 0,
             side if side * self.lean < 0 => side,
             side => self.lean + side,
         };
         if self.lean.abs() == 3 {
-            let moved = self.offset + side;
+            let moved = self.drift + side;
             if moved.abs() <= if self.resynced { 3000 } else { 10 } {
-                self.offset = moved;
+                self.drift = moved;
             }
             self.lean = 0;
         }
@@ -247,17 +247,17 @@ impl World<'_> {
             phone.newest(&[first, second], from, to).map(|at| if at > one.next && !told(at) { at } else { 0 })
         });
         match answer {
-            Ok(Answer::Accepted { phone, offset, .. }) => {
+            Ok(Answer::Accepted { phone, drift, .. }) => {
                 for one in next.iter_mut().flatten().flat_map(|factor| &mut factor.active) {
                     let period = self.phones[one.phone].period;
                     if one.phone == phone
                         && let Some(period) = period
                     {
-                        (one.offset, one.lean) = ((one.next - 1).wrapping_sub(self.now / period) as i64, 0);
+                        (one.drift, one.lean) = ((one.next - 1).wrapping_sub(self.now / period) as i64, 0);
                         one.resynced = true;
                     }
                 }
-                (Ok(Answer::Resynchronised { phone, offset }), next)
+                (Ok(Answer::Resynchronized { phone, drift }), next)
             }
             // The pair was seen before: looks like any miss.
             Ok(Answer::Refused(Refusal::Replayed)) => (Ok(Answer::Refused(Refusal::WrongCode)), next),
@@ -284,13 +284,13 @@ impl World<'_> {
                 None => {}
             }
         }
-        let Some((phone, offset)) = accepted else {
+        let Some((phone, drift)) = accepted else {
             factor.budget.failed(self.limits, self.now);
             let reason = if replayed { Refusal::Replayed } else { Refusal::WrongCode };
             return (Ok(Answer::Refused(reason)), Some(Some(factor)));
         };
         factor.budget.succeeded(self.limits, self.now);
-        (Ok(Answer::Accepted { phone, offset, left: factor.left() }), Some(Some(factor)))
+        (Ok(Answer::Accepted { phone, drift, left: factor.left() }), Some(Some(factor)))
     }
 
     fn barred(&self, factor: &State) -> Option<Prediction> {
@@ -324,7 +324,7 @@ impl World<'_> {
     fn confirm(&self, mut factor: State, typed: &Typed) -> Prediction {
         let now = self.now;
         let Some(mut pending) = factor.pending.take().filter(|pending| pending.waits(now)) else {
-            return (Err(GuardErrorKind::NoEnrolment), None);
+            return (Err(GuardErrorKind::NoEnrollment), None);
         };
         let code = match typed {
             Typed::Code(code) => code,
@@ -396,7 +396,7 @@ impl World<'_> {
                     phone: usize::MAX,
                     next: 0,
                     disclosed: 0,
-                    offset: 0,
+                    drift: 0,
                     lean: 0,
                     resynced: false,
                     key: self.primary,

@@ -93,7 +93,7 @@ impl Run {
             _ => (limits.first_wait, limits.longest_wait),
         };
         let policy = Policy::default()
-            .with_waits(limits.free as u8, first as u32, longest as u32)
+            .with_waits(crate::guarded::waits(limits.free as u8, first as u32, longest as u32))
             .map(|policy| policy.with_window(Window::new(limits.behind as u8, limits.ahead as u8).unwrap()))
             .map(|policy| policy.with_look_ahead(LookAhead::new(limits.look_ahead as u8).unwrap()))
             .and_then(|policy| policy.with_consecutive_failures(limits.consecutive as u8))

@@ -83,11 +83,7 @@ impl Faulty {
             return;
         }
         let version = block_on(self.inner.load(account)).unwrap().map(|(version, _)| version);
-        let swap = match (record, version) {
-            (Some(record), _) => block_on(self.inner.swap(account, version, record)),
-            (None, Some(version)) => block_on(self.inner.remove(account, version)),
-            (None, None) => Ok(Swap::Swapped),
-        };
+        let swap = block_on(self.inner.swap(account, version, record));
         assert_eq!(swap.unwrap(), Swap::Swapped);
     }
 
@@ -135,11 +131,7 @@ impl Faulty {
             Some(Broken::Blind) => block_on(self.inner.load(account))?.map(|(version, _)| version),
             _ => expected,
         };
-        let swap = match (record, expected) {
-            (Some(record), _) => block_on(self.inner.swap(account, expected, record))?,
-            (None, Some(expected)) => block_on(self.inner.remove(account, expected))?,
-            (None, None) => Swap::Swapped,
-        };
+        let swap = block_on(self.inner.swap(account, expected, record))?;
         *lock(&self.applied) += u32::from(swap == Swap::Swapped);
         if dropped {
             std::future::pending::<()>().await;
@@ -206,12 +198,8 @@ impl Store for Faulty {
         Ok(loaded.map(|(version, record)| (version, self.distorted(account, record))))
     }
 
-    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, StoreError> {
-        self.change(account, expected, Some(record)).await
-    }
-
-    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, StoreError> {
-        self.change(account, Some(expected), None).await
+    async fn swap(&self, account: &str, expected: Option<Version>, record: Option<&[u8]>) -> Result<Swap, StoreError> {
+        self.change(account, expected, record).await
     }
 }
 

@@ -101,7 +101,7 @@ fn lives(name: &str, store: &str, workers: usize, kills: usize) -> Lives {
     let record = runtime.block_on(async {
         let store = SqliteStore::open(&file).await.unwrap();
         let guarded = Guarded::new(store, patient());
-        guarded.guard.operator_lift(crate::guarded::ACCOUNT).await.unwrap();
+        guarded.guard.operator_unlock(crate::guarded::ACCOUNT).await.unwrap();
         record(guarded.guard.store()).await
     });
     let replayed = Answer::Refused(Refusal::Replayed);
@@ -159,18 +159,14 @@ impl Store for Behind {
         if ahead.is_some() { Ok(ahead) } else { Ok(self.inner.load(account).await?) }
     }
 
-    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, StoreError> {
+    async fn swap(&self, account: &str, expected: Option<Version>, record: Option<&[u8]>) -> Result<Swap, StoreError> {
         let next = expected.map_or(0, Version::get) + 1;
-        *self.ahead.lock().unwrap() = Some((Version::new(next), record.to_vec()));
+        *self.ahead.lock().unwrap() = record.map(|record| (Version::new(next), record.to_vec()));
         if next.is_multiple_of(8) {
             let stored = self.inner.load(account).await?.map(|(version, _)| version);
             let _ = self.inner.swap(account, stored, record).await?;
         }
         Ok(Swap::Swapped)
-    }
-
-    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, StoreError> {
-        Ok(self.inner.remove(account, expected).await?)
     }
 }
 
@@ -195,16 +191,14 @@ impl Store for Unsynced {
         self.inner.load(account).await
     }
 
-    async fn swap(&self, account: &str, expected: Option<Version>, record: &[u8]) -> Result<Swap, sqlx::Error> {
-        let Some(version) = expected else { return self.inner.swap(account, None, record).await };
+    async fn swap(&self, account: &str, expected: Option<Version>, record: Option<&[u8]>) -> Result<Swap, sqlx::Error> {
+        let (Some(version), Some(record)) = (expected, record) else {
+            return self.inner.swap(account, expected, record).await;
+        };
         let update =
             "UPDATE keyfob_second_factor SET version = version + 1, record = ? WHERE account = ? AND version = ?";
         let update = sqlx::query(update).bind(record).bind(account).bind(version.get().cast_signed());
         let changed = update.execute(&self.pool).await?.rows_affected();
         Ok(if changed == 1 { Swap::Swapped } else { Swap::Conflict })
-    }
-
-    async fn remove(&self, account: &str, expected: Version) -> Result<Swap, sqlx::Error> {
-        self.inner.remove(account, expected).await
     }
 }

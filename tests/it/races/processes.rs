@@ -233,7 +233,7 @@ async fn serve(store: impl Store) {
     }
 }
 
-/// Enrols, and says from when on codes are fresh, and the recovery codes.
+/// Enrolls, and says from when on codes are fresh, and the recovery codes.
 pub fn enroll(file: &Path) -> (u64, Vec<String>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

@@ -58,7 +58,7 @@ async fn a_database_that_does_not_sync_is_refused() {
 async fn records_survive_and_the_table_is_made_once() {
     let scratch = Scratch::new("survive");
     let store = SqliteStore::open(scratch.file("db")).await.unwrap();
-    assert_eq!(store.swap(ACCOUNT, None, b"\0\xff'").await.unwrap(), Swap::Swapped);
+    assert_eq!(store.swap(ACCOUNT, None, Some(b"\0\xff'")).await.unwrap(), Swap::Swapped);
     let before = store.load(ACCOUNT).await.unwrap().unwrap();
     let beside = SqliteStore::open(scratch.file("db")).await.unwrap();
     assert_eq!(beside.load(ACCOUNT).await.unwrap().unwrap(), before);
@@ -67,8 +67,8 @@ async fn records_survive_and_the_table_is_made_once() {
 
     let store = SqliteStore::open(scratch.file("db")).await.unwrap();
     assert_eq!(store.load(ACCOUNT).await.unwrap().unwrap(), before);
-    assert_eq!(store.swap(ACCOUNT, Some(before.0), b"next").await.unwrap(), Swap::Swapped);
-    assert_eq!(store.swap(ACCOUNT, Some(before.0), b"late").await.unwrap(), Swap::Conflict);
+    assert_eq!(store.swap(ACCOUNT, Some(before.0), Some(b"next")).await.unwrap(), Swap::Swapped);
+    assert_eq!(store.swap(ACCOUNT, Some(before.0), Some(b"late")).await.unwrap(), Swap::Conflict);
 }
 
 /// The first start of a service with several processes.
@@ -92,7 +92,7 @@ async fn accounts_come_in_pages() {
     let mut names: Vec<String> = (0..25).map(|number| format!("user-{number}")).collect();
     names.extend(["User-1", "\u{e4}", "' OR 1 = 1", "%", "_"].map(str::to_owned));
     for name in &names {
-        assert_eq!(store.swap(name, None, b"x").await.unwrap(), Swap::Swapped);
+        assert_eq!(store.swap(name, None, Some(b"x")).await.unwrap(), Swap::Swapped);
     }
     // By bytes, as Rust sorts.
     names.sort();
@@ -214,22 +214,22 @@ async fn no_connection_of_a_pool_loses_a_change() {
 
     // The application forgets that it has begun something.
     sqlx::raw_sql("BEGIN").execute(&pool).await.unwrap();
-    assert!(store.swap(ACCOUNT, None, b"1").await.is_err(), "acknowledged, and rolled back");
+    assert!(store.swap(ACCOUNT, None, Some(b"1")).await.is_err(), "acknowledged, and rolled back");
     sqlx::raw_sql("ROLLBACK").execute(&pool).await.unwrap();
-    assert_eq!(store.swap(ACCOUNT, None, b"1").await.unwrap(), Swap::Swapped);
+    assert_eq!(store.swap(ACCOUNT, None, Some(b"1")).await.unwrap(), Swap::Swapped);
     let born = version().await.unwrap();
     sqlx::raw_sql("BEGIN").execute(&pool).await.unwrap();
-    assert!(store.swap(ACCOUNT, Some(born), b"2").await.is_err());
-    assert!(store.remove(ACCOUNT, born).await.is_err());
+    assert!(store.swap(ACCOUNT, Some(born), Some(b"2")).await.is_err());
+    assert!(store.swap(ACCOUNT, Some(born), None).await.is_err());
     sqlx::raw_sql("ROLLBACK").execute(&pool).await.unwrap();
 
     // Or wants something else to be fast.
     let synchronous = async || sqlx::query_scalar::<_, i64>("PRAGMA synchronous").fetch_one(&pool).await.unwrap();
     sqlx::raw_sql("PRAGMA synchronous = OFF").execute(&pool).await.unwrap();
-    assert_eq!(store.swap(ACCOUNT, Some(born), b"2").await.unwrap(), Swap::Swapped);
+    assert_eq!(store.swap(ACCOUNT, Some(born), Some(b"2")).await.unwrap(), Swap::Swapped);
     assert_eq!(synchronous().await, 2);
     sqlx::raw_sql("PRAGMA synchronous = OFF").execute(&pool).await.unwrap();
-    assert_eq!(store.remove(ACCOUNT, version().await.unwrap()).await.unwrap(), Swap::Swapped);
+    assert_eq!(store.swap(ACCOUNT, version().await, None).await.unwrap(), Swap::Swapped);
     assert_eq!(synchronous().await, 2);
     store.close().await;
 }

@@ -1,4 +1,4 @@
-//! Enrolment: an authenticator is shown, stands beside whatever works today, and counts once it has proved itself.
+//! Enrollment: an authenticator is shown, stands beside whatever works today, and counts once it has proved itself.
 
 use alloc::string::String;
 use alloc::vec;
@@ -21,32 +21,32 @@ use crate::guard::record::{
 use crate::guard::recovery::RecoveryCodes;
 use crate::guard::seal::Owner;
 use crate::guard::transition::{Change, Committed, Transition};
-use crate::guard::verify::{Refusal, Refused};
+use crate::guard::verify::Refusal;
 use crate::hotp::Hotp;
 use crate::key::Key;
 use crate::secret::Secret;
 use crate::totp::Period;
 use crate::uri::KeyUri;
 
-/// What kind of authenticator to enrol. The default is what every app supports: TOTP, SHA-1, six digits, 30 seconds.
+/// What kind of authenticator to enroll. The default is what every app supports: TOTP, SHA-1, six digits, 30 seconds.
 ///
 /// ```
 /// use keyfob::guard::{AuthenticatorId, Setup};
 /// use keyfob::{Digits, KeyUri};
 ///
-/// let app = Setup::totp().with_name("work phone")?;
-/// let button = Setup::hotp().with_digits(Digits::Eight).with_name("key ring")?;
+/// let app = Setup::totp("alice@example.com").with_name("work phone")?;
+/// let button = Setup::hotp("alice@example.com").with_digits(Digits::Eight).with_name("key ring")?;
 ///
 /// // A token with a secret from the factory, at the counter where it stands.
 /// let uri = KeyUri::parse("otpauth://hotp/Example:0042?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Example&counter=7")?;
 /// let token = Setup::import(&uri)?.with_name("token 0042")?;
 ///
 /// // In the place of one that the account has: the id is in its `Status`.
-/// let new_phone = AuthenticatorId::new("hcpbmjdnoaeglkfi").map(|old| Setup::totp().replacing(old));
+/// let new_phone = AuthenticatorId::new("hcpbmjdnoaeglkfi").map(|old| Setup::totp("alice@example.com").replacing(old));
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 ///
-/// The example of [`Guard`](crate::Guard) enrols with one.
+/// The example of [`Guard`](crate::Guard) enrolls with one.
 #[derive(Clone, Debug)]
 pub struct Setup {
     period: Option<Period>,
@@ -54,32 +54,36 @@ pub struct Setup {
     algorithm: Algorithm,
     digits: Digits,
     secret: Option<Secret>,
+    label: String,
     name: String,
     replaces: Option<AuthenticatorId>,
 }
 
 impl Setup {
-    /// An app, or a token with a clock.
+    /// An app, or a token with a clock. `label` is what the app shows beside the name of the service, to tell the user's
+    /// accounts with you apart: often the email address.
     #[must_use]
-    pub fn totp() -> Self {
+    pub fn totp(label: &str) -> Self {
         Self {
             period: Some(Period::default()),
             counter: 0,
             algorithm: Algorithm::default(),
             digits: Digits::default(),
             secret: None,
+            label: label.into(),
             name: String::new(),
             replaces: None,
         }
     }
 
-    /// An authenticator that counts presses of a button.
+    /// An authenticator that counts presses of a button. `label` is as for [`totp`](Self::totp).
     #[must_use]
-    pub fn hotp() -> Self {
-        Self { period: None, ..Self::totp() }
+    pub fn hotp(label: &str) -> Self {
+        Self { period: None, ..Self::totp(label) }
     }
 
-    /// One that has a secret already: a token seeded in the factory, or an account of another system.
+    /// An authenticator that has a secret already: a token seeded in the factory, or an account of another system. The label
+    /// is the account of the URI.
     ///
     /// # Errors
     ///
@@ -94,7 +98,7 @@ impl Setup {
             algorithm: uri.algorithm(),
             digits: uri.digits(),
             secret: Some(uri.secret().clone()),
-            ..Self::totp()
+            ..Self::totp(uri.account())
         })
     }
 
@@ -138,13 +142,13 @@ impl Setup {
 ///
 /// It holds the secret. Show it over TLS, to the user who is logged in, in a page that nothing caches.
 #[derive(Debug)]
-pub struct Enrolment {
+pub struct Enrollment {
     authenticator: AuthenticatorId,
     uri: KeyUri,
     expires_at: u64,
 }
 
-impl Enrolment {
+impl Enrollment {
     /// The id that the authenticator has from now on.
     #[must_use]
     pub const fn authenticator(&self) -> &AuthenticatorId {
@@ -180,7 +184,7 @@ impl Enrolment {
     }
 }
 
-/// The answer to the code that is to prove an enrolment. [`Diagnosis`] has an example.
+/// The answer to the code that is to prove an enrollment. [`Diagnosis`] has an example.
 #[derive(Debug)]
 #[must_use]
 pub enum Confirmation {
@@ -188,8 +192,8 @@ pub enum Confirmation {
     Confirmed(Confirmed),
     /// The code does not fit.
     Refused {
-        /// As for a login. The user who enrols may well be told more: that is what the diagnosis is for.
-        refused: Refused,
+        /// Why. The user who enrolls may be told more than this, by the diagnosis.
+        refusal: Refusal,
         /// What the authenticator seems to do differently.
         diagnosis: Option<Diagnosis>,
     },
@@ -198,7 +202,7 @@ pub enum Confirmation {
 /// An authenticator that has proved itself.
 #[derive(Debug)]
 pub struct Confirmed {
-    account: String,
+    user: String,
     /// After the confirmation.
     generation: u64,
     authenticator: AuthenticatorId,
@@ -249,11 +253,10 @@ pub enum Diagnosis {
 }
 
 impl SecondFactor {
-    /// Shows a new authenticator, pending until [`confirm`](Self::confirm). What worked before works on; an enrolment that
+    /// Shows a new authenticator, pending until [`confirm`](Self::confirm). What worked before works on; an enrollment that
     /// was waiting is dropped.
     ///
-    /// `issuer` is the name of your service, `account_name` what tells the user's accounts with you apart, often the mail
-    /// address. The proof is for [`Purpose::ADD`], and needed once the account has an active authenticator.
+    /// `issuer` is the name of your service, as authenticator apps will show it. The proof is for [`Purpose::ADD`], and needed once the account has an active authenticator.
     ///
     /// # Errors
     ///
@@ -265,10 +268,10 @@ impl SecondFactor {
         &self,
         context: &Context<'_>,
         random: &Randomness,
+        issuer: &str,
         setup: &Setup,
-        (issuer, account_name): (&str, &str),
         proof: Option<&Proof>,
-    ) -> Result<Transition<Enrolment>, GuardError> {
+    ) -> Result<Transition<Enrollment>, GuardError> {
         if !self.active.is_empty() {
             self.check(context, proof.ok_or(GuardErrorKind::ProofRequired)?, &Purpose::ADD)?;
         }
@@ -285,14 +288,14 @@ impl SecondFactor {
             None => random.secret(setup.algorithm)?,
         };
         let uri = match setup.period {
-            Some(period) => KeyUri::totp(issuer, account_name, &secret)?.with_period(period)?,
-            None => KeyUri::hotp(issuer, account_name, &secret, setup.counter)?,
+            Some(period) => KeyUri::totp(issuer, &setup.label, &secret)?.with_period(period)?,
+            None => KeyUri::hotp(issuer, &setup.label, &secret, setup.counter)?,
         };
         let uri = uri.with_algorithm(setup.algorithm).with_digits(setup.digits);
 
         let id = AuthenticatorId::random(random)?;
         let Setup { period, algorithm, digits, .. } = *setup;
-        let owner = Owner::authenticator(context.account, &id, algorithm, digits, period);
+        let owner = Owner::authenticator(context.user, &id, algorithm, digits, period);
         let authenticator = Authenticator {
             secret: context.keyring.seal(secret.expose_bytes(), &owner, random)?,
             id: id.clone(),
@@ -303,7 +306,7 @@ impl SecondFactor {
             created: context.now,
             next: setup.counter,
             disclosed: 0,
-            offset: 0,
+            drift: 0,
             lean: 0,
             resynced: 0,
             used: 0,
@@ -313,7 +316,7 @@ impl SecondFactor {
         if next.generation == 0 {
             next.generation = random.generation()?;
         }
-        let canceled = next.cancel_enrolment(context);
+        let canceled = next.cancel_enrollment(context);
         next.pending = Some(Pending {
             authenticator,
             since: context.now,
@@ -322,17 +325,17 @@ impl SecondFactor {
             confirmed: 0,
             replaces: setup.replaces.clone(),
         });
-        let started = EventKind::EnrolmentStarted { authenticator: id.clone() };
+        let started = EventKind::EnrollmentStarted { authenticator: id.clone() };
         let events = context.events(canceled.into_iter().chain([started]));
-        let expires_at = context.now.saturating_add(context.policy.enrolment_lifetime());
-        let enrolment = Enrolment { authenticator: id, uri, expires_at };
-        Ok(Transition::new(Change::Write(next.write()), move || Committed { value: enrolment, events }))
+        let expires_at = context.now.saturating_add(context.policy.enrollment_lifetime());
+        let enrollment = Enrollment { authenticator: id, uri, expires_at };
+        Ok(Transition::new(Change::Write(next.write()), move || Committed { value: enrollment, events }))
     }
 
     /// Activates the pending authenticator by its code, which counts as used from then on.
     ///
     /// Where the secret was made by [`enroll`](Self::enroll), the user who is asked has just been shown it: a wrong code is
-    /// one of the twenty that an enrolment forgives, and comes with a [`Diagnosis`]. Where it was imported, a wrong code is a
+    /// one of the twenty that an enrollment forgives, and comes with a [`Diagnosis`]. Where it was imported, a wrong code is a
     /// guess. It is charged to the guess budget of the account as a wrong code of a login is, it waits as that does, and there
     /// is no diagnosis.
     ///
@@ -341,15 +344,15 @@ impl SecondFactor {
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::NoEnrolment`] if none is waiting, it waited too long, or too many codes were wrong.
+    /// [`GuardErrorKind::NoEnrollment`] if none is waiting, it waited too long, or too many codes were wrong.
     /// [`GuardErrorKind::KeyMissing`] and [`GuardErrorKind::SealBroken`] if its secret does not open.
     pub fn confirm(&self, context: &Context<'_>, typed: &str) -> Result<Transition<Confirmation>, GuardError> {
         let waiting = self.pending.as_ref().filter(|pending| pending.is_waiting(context));
-        let pending = waiting.ok_or(GuardErrorKind::NoEnrolment)?;
+        let pending = waiting.ok_or(GuardErrorKind::NoEnrollment)?;
         let refused = |reason, change, exhausted: Option<EventKind>| {
-            let refused = EventKind::EnrolmentRefused { reason, diagnosis: None };
+            let refused = EventKind::EnrollmentRefused { reason, diagnosis: None };
             let events = context.events([refused].into_iter().chain(exhausted));
-            let value = Confirmation::Refused { refused: Refused::new(reason), diagnosis: None };
+            let value = Confirmation::Refused { refusal: reason, diagnosis: None };
             Transition::new(change, move || Committed { value, events })
         };
         let Ok(code) = Code::parse(typed) else { return Ok(refused(Refusal::Malformed, Change::None, None)) };
@@ -363,7 +366,7 @@ impl SecondFactor {
         // that lost its swap is decided again, and its time must not tell what it was.
         let authenticator = &pending.authenticator;
         let (from, to) = authenticator.window(context.policy, context.now);
-        let hotp = authenticator.hotp(context.account, context.keyring)?;
+        let hotp = authenticator.hotp(context.user, context.keyring)?;
         let (hit, counter) = hotp.scan([&code], from.max(authenticator.next), to).hidden();
         let hit = hit & !authenticator.was_disclosed(counter);
         let diagnosis =
@@ -393,33 +396,33 @@ impl SecondFactor {
         let (id, replaced) = (authenticator.id.clone(), pending.replaces.clone());
         let exhausts = pending.imported && self.budget.ends_with_a_failure(context.policy, context.now);
         let generation = generation_after(self.generation);
-        let (account, now) = (String::from(context.account), context.now);
+        let (user, now) = (String::from(context.user), context.now);
         Ok(Transition::new(Change::Write(record), move || {
-            let event = |kind| Event::new(&account, now, kind);
+            let event = |kind| Event::new(&user, now, kind);
             // Public: the record that carries the consequence is stored.
             if ct::declassify(hit) {
                 let mut events = vec![event(EventKind::Confirmed { authenticator: id.clone() })];
                 events.extend(replaced.map(|authenticator| event(EventKind::Revoked { authenticator })));
-                events.extend(lifted.then(|| event(EventKind::Lifted)));
-                let account = account.clone();
-                let confirmed = Confirmed { account, generation, authenticator: id, recovery_codes: None };
+                events.extend(lifted.then(|| event(EventKind::Unlocked)));
+                let user = user.clone();
+                let confirmed = Confirmed { user, generation, authenticator: id, recovery_codes: None };
                 return Committed { value: Confirmation::Confirmed(confirmed), events };
             }
             let (reason, diagnosis) = (Refusal::WrongCode, diagnosis.reveal());
-            let mut events = vec![event(EventKind::EnrolmentRefused { reason, diagnosis })];
+            let mut events = vec![event(EventKind::EnrollmentRefused { reason, diagnosis })];
             events.extend(exhausts.then(|| event(EventKind::Exhausted)));
-            Committed { value: Confirmation::Refused { refused: Refused::new(reason), diagnosis }, events }
+            Committed { value: Confirmation::Refused { refusal: reason, diagnosis }, events }
         }))
     }
 
-    /// Makes the recovery codes that belong to the first authenticator of an account, right after it was confirmed: `None`
+    /// Makes the recovery codes that belong to the first authenticator of an user, right after it was confirmed: `None`
     /// if the account has recovery codes.
     ///
     /// If the answer is lost, [`regenerate_recovery_codes`](Self::regenerate_recovery_codes) makes others.
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::ProofRejected`] if the confirmation is of another account, or if the factors have changed since.
+    /// [`GuardErrorKind::ProofRejected`] if the confirmation is of another user, or if the factors have changed since.
     /// [`GuardErrorKind::Randomness`].
     pub fn first_recovery_codes(
         &self,
@@ -427,7 +430,7 @@ impl SecondFactor {
         random: &Randomness,
         confirmed: &Confirmed,
     ) -> Result<Transition<Option<RecoveryCodes>>, GuardError> {
-        if confirmed.account != context.account || confirmed.generation != self.generation {
+        if confirmed.user != context.user || confirmed.generation != self.generation {
             return Err(GuardErrorKind::ProofRejected.into());
         }
         if self.recovery.is_some() {
@@ -441,8 +444,8 @@ impl SecondFactor {
 
 impl SecondFactor {
     fn has_secret(&self, context: &Context<'_>, secret: &Secret) -> bool {
-        // One that does not open now is no reason not to enrol another.
-        let opened = |one: &Authenticator| context.keyring.open(&one.secret, &one.owner(context.account)).ok();
+        // One that does not open now is no reason not to enroll another.
+        let opened = |one: &Authenticator| context.keyring.open(&one.secret, &one.owner(context.user)).ok();
         self.active.iter().filter_map(opened).any(|opened| match Key::new(&opened) {
             Ok(key) => same_hmac_key(key, secret.into()),
             Err(_) => false,
@@ -452,16 +455,16 @@ impl SecondFactor {
 
 impl Pending {
     /// Whether a code may still confirm it. A beginning in the future was seen by a clock that ran a little ahead; if it
-    /// is further off than an enrolment lasts, the clock was set back, and nobody knows how long this has waited.
+    /// is further off than an enrollment lasts, the clock was set back, and nobody knows how long this has waited.
     pub(crate) fn is_waiting(&self, context: &Context<'_>) -> bool {
-        context.now.abs_diff(self.since) < context.policy.enrolment_lifetime() && self.tries < MAX_TRIES
+        context.now.abs_diff(self.since) < context.policy.enrollment_lifetime() && self.tries < MAX_TRIES
     }
 
     /// Tries what apps are known to get wrong, the likeliest first. All of it is computed, always: the time must not tell.
     /// `end` is the last step of the window in which a code confirms.
     fn diagnose(&self, context: &Context<'_>, code: &Code, end: u64) -> Result<HiddenDiagnosis, GuardError> {
         let one = &self.authenticator;
-        let secret = context.keyring.open(&one.secret, &one.owner(context.account))?;
+        let secret = context.keyring.open(&one.secret, &one.owner(context.user))?;
         let key = Key::new(&secret).map_err(|_| GuardErrorKind::SealBroken)?;
         let hotp = |algorithm| Hotp::with_algorithm(key, algorithm).with_digits(code.digits());
         let around = |period: Period, at: u64| {
@@ -532,7 +535,7 @@ impl HiddenDiagnosis {
     }
 
     /// To say that a code is that of a later moment is to say which code will be right then, to somebody who may have
-    /// guessed it. So it is said of one step for each enrolment, whose code is used from then on.
+    /// guessed it. So it is said of one step for each enrollment, whose code is used from then on.
     fn consider_clock(&mut self, (hit, step): (u64, u64), seconds: i64, (end, disclosed): (u64, u64)) {
         let future = ct::mask_less(end, step);
         let withheld = future & !ct::mask_same(disclosed, 0) & !ct::mask_same(disclosed, step.wrapping_add(1));
@@ -552,5 +555,5 @@ impl HiddenDiagnosis {
     }
 }
 
-/// Wrong codes that an enrolment forgives.
+/// Wrong codes that an enrollment forgives.
 const MAX_TRIES: u64 = 20;
