@@ -60,6 +60,9 @@ impl Error {
                 ErrorKind::Encrypted
             }
             Cause::AccountKind
+            | Cause::ImportColumns
+            | Cause::ImportEmpty
+            | Cause::ImportEncoding
             | Cause::ImportEntry
             | Cause::ImportField(_)
             | Cause::ImportMalformed
@@ -74,9 +77,15 @@ impl Error {
             | Cause::MigrationOther
             | Cause::MigrationTooMany
             | Cause::MigrationType => ErrorKind::Migration,
-            Cause::PskcCipher
+            Cause::PskcBase64
+            | Cause::PskcCipher
             | Cause::PskcDerivation
+            | Cause::PskcDraft
+            | Cause::PskcElement(_)
+            | Cause::PskcEmpty
+            | Cause::PskcEncoding
             | Cause::PskcMalformed
+            | Cause::PskcNumber
             | Cause::PskcResponse
             | Cause::PskcSecret
             | Cause::PskcToken => ErrorKind::Pskc,
@@ -166,6 +175,14 @@ impl fmt::Display for Error {
             Cause::ImportBinary => f.write_str(
                 "this is not text: no backup at all, or an encrypted one, such as andOTP's; export it without encryption",
             ),
+            Cause::ImportColumns => f.write_str(
+                "the first row of the table does not name its columns with commas between them, as Bitwarden writes it; \
+                 export it again, and do not save it in a spreadsheet program",
+            ),
+            Cause::ImportEmpty => f.write_str("there is no account in the file"),
+            Cause::ImportEncoding => f.write_str(
+                "the text is damaged, or its encoding is neither UTF-8 nor UTF-16; save it as UTF-8 or export it again",
+            ),
             Cause::ImportEntry => f.write_str("the entry is damaged: it is not an object, or names a field twice"),
             Cause::ImportField(name) => write!(f, "the field {name} is missing, or not what it should be"),
             Cause::ImportMalformed => f.write_str("the file is damaged or cut off; export it again"),
@@ -182,18 +199,34 @@ impl fmt::Display for Error {
             Cause::MigrationMalformed => {
                 f.write_str("this is not an otpauth-migration URI, or a part of it is missing")
             }
-            Cause::MigrationMissing { code, of } => write!(f, "code {code} of the {of} codes of the transfer is missing"),
+            Cause::MigrationMissing { first, last, of } if first == last => {
+                write!(f, "code {first} of the {of} codes of the transfer is missing")
+            }
+            Cause::MigrationMissing { first, last, of } => {
+                write!(f, "codes {first} to {last} of the {of} codes of the transfer are missing")
+            }
             Cause::MigrationOther => f.write_str("the QR code belongs to another transfer"),
             Cause::MigrationTooMany => f.write_str("a transfer has at most 1000 QR codes; export fewer accounts at a time"),
             Cause::MigrationType => f.write_str("the account is neither TOTP nor HOTP"),
             Cause::QrNoPng => f.write_str("this is not a PNG, or it is damaged"),
             Cause::QrNotFound => f.write_str("there is no QR code in the picture, or none that can be read"),
+            Cause::PskcBase64 => f.write_str("the secret of this token is not base64"),
             Cause::PskcCipher => f.write_str(
                 "the value is not encrypted with AES-CBC and a MAC of HMAC with SHA-1, SHA-256 or SHA-512",
             ),
             Cause::PskcDerivation => f.write_str(
                 "the password is not for PBKDF2 with a salt, 1 to 2000000 iterations and a key of 16, 24 or 32 bytes",
             ),
+            Cause::PskcDraft => f.write_str(
+                "the key is written as in a draft of RFC 6030, which is another format; ask its sender for the final one",
+            ),
+            Cause::PskcElement(name) => {
+                write!(f, "the {name} of this key is not written as RFC 6030 has it, so its codes would be a guess")
+            }
+            Cause::PskcEmpty => f.write_str("there is no key in the key file"),
+            Cause::PskcEncoding => {
+                f.write_str("the key file is damaged, or its encoding is neither UTF-8 nor UTF-16; save it as UTF-8")
+            }
             Cause::PskcKey => f.write_str("the password or key is not the one of this file, or the file was changed"),
             Cause::PskcLocked { password } => write!(
                 f,
@@ -201,6 +234,9 @@ impl fmt::Display for Error {
                 if password { "password" } else { "pre-shared key" }
             ),
             Cause::PskcMalformed => f.write_str("this is not a key file (PSKC, RFC 6030), or it is damaged"),
+            Cause::PskcNumber => f.write_str(
+                "an encrypted number of this key can be read as text and as a number of bytes; ask its sender which it is",
+            ),
             Cause::PskcResponse => f.write_str("the codes of this token are not plain digits"),
             Cause::PskcSecret => f.write_str("the file has no secret for this token, or two"),
             Cause::PskcToken => f.write_str("the token is damaged: a value is given twice, or is longer than 64 KiB"),
@@ -294,6 +330,9 @@ pub(crate) enum Cause {
     AccountKind,
     Encrypted { app: &'static str, remedy: &'static str },
     ImportBinary,
+    ImportColumns,
+    ImportEmpty,
+    ImportEncoding,
     ImportEntry,
     ImportField(&'static str),
     ImportMalformed,
@@ -304,17 +343,23 @@ pub(crate) enum Cause {
     MigrationCannot,
     MigrationContradiction,
     MigrationMalformed,
-    MigrationMissing { code: u32, of: u32 },
+    MigrationMissing { first: u32, last: u32, of: u32 },
     MigrationOther,
     MigrationTooMany,
     MigrationType,
     QrNoPng,
     QrNotFound,
+    PskcBase64,
     PskcCipher,
     PskcDerivation,
+    PskcDraft,
+    PskcElement(&'static str),
+    PskcEmpty,
+    PskcEncoding,
     PskcKey,
     PskcLocked { password: bool },
     PskcMalformed,
+    PskcNumber,
     PskcResponse,
     PskcSecret,
     PskcToken,

@@ -5,7 +5,8 @@
 //! the same apps are recognised and refused. Key files of hardware tokens are read if they are in the open; for encrypted
 //! ones [`pskc::parse`] takes the password.
 //!
-//! A file has at most 16 MiB and 65536 accounts. Time and memory are linear in its length.
+//! A file is in UTF-8, or in UTF-16 as programs on Windows save it, and has at most 16 MiB and 65536 accounts. Time and
+//! memory are linear in its length.
 
 mod apps;
 mod csv;
@@ -15,6 +16,9 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 
+use zeroize::Zeroizing;
+
+use crate::encoding;
 use crate::error::{Cause, Error};
 use crate::migration::{Migration, Transfer};
 use crate::pskc::{self, Unlock};
@@ -23,15 +27,15 @@ use crate::uri::KeyUri;
 /// Finds out what kind of backup this is, and reads it.
 ///
 /// An account that keyfob cannot take, such as one of mOTP or one with a damaged secret, is an error in its place; the
-/// others are kept. An account whose name or issuer is empty gets the other one for both, and a `steam://` link the
-/// names of the entry it stands in.
+/// others are kept. An account whose name or issuer is empty gets the other one for both. A URI without them gets the
+/// names of the entry it stands in. A name that begins with its issuer and a colon is cut there, as a label of a URI is.
 ///
 /// Counters of HOTP are those of the next code, also where the app stores another. Without one, an account starts at 0; where
 /// that is not so, two of its codes find it: [`Hotp::resync`](crate::Hotp::resync). URIs are read leniently, and what
 /// [`parse_lenient`](KeyUri::parse_lenient) would warn of is not told.
 ///
 /// The codes of a transfer, one text per line, may come in any order and more than once. Their accounts stand behind
-/// those of other lines, and each code that is missing is an error in the place of its accounts.
+/// those of other lines, and what is missing between two codes is an error in the place of its accounts.
 ///
 /// ```
 /// use keyfob::import;
@@ -59,8 +63,8 @@ use crate::uri::KeyUri;
 /// * [`ErrorKind::Encrypted`](crate::ErrorKind::Encrypted) for an encrypted backup. The message names the app and says
 ///   how to make one that is not encrypted, or that a key file needs its password.
 /// * [`ErrorKind::Pskc`](crate::ErrorKind::Pskc) for a damaged key file of hardware tokens.
-/// * [`ErrorKind::Import`](crate::ErrorKind::Import) for everything else that is not a backup, is damaged, or is too
-///   large.
+/// * [`ErrorKind::Import`](crate::ErrorKind::Import) for everything else that is not a backup, is damaged, is too large,
+///   or holds no account.
 ///
 /// # Security
 ///
@@ -74,21 +78,25 @@ pub fn detect(bytes: &[u8]) -> Result<Import, Error> {
         return Err(encrypted(App::Stratum));
     }
     if bytes.starts_with(&JAVA_OBJECT) {
-        let remedy = "no other program opens it, so set these accounts up again";
+        let remedy =
+            "FreeOTP makes no other; open it with its password in a program that reads it, and export it there";
         return Err(Error::new(Cause::Encrypted { app: "FreeOTP", remedy }));
     }
-    let Ok(text) = str::from_utf8(bytes) else {
+    let mut buffer = Zeroizing::default();
+    let Some(text) = encoding::text(bytes, &mut buffer) else {
         // andOTP's encrypted files begin with a number or with random bytes: nothing tells them from other binaries.
-        let text = bytes.iter().take(8).all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
-        return Err(Error::new(if text { Cause::ImportMalformed } else { Cause::ImportBinary }));
+        let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+        // UTF-16 that is cut off has zeros in between, and a mark in front.
+        let mut start = bytes.iter().take(8).filter(|byte| ![0, 0xfe, 0xff].contains(*byte)).peekable();
+        let text = start.peek().is_some() && start.all(is_text);
+        return Err(Error::new(if text { Cause::ImportEncoding } else { Cause::ImportBinary }));
     };
-    // Some editors of Windows put a byte order mark there.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
+    let text = text.trim();
     match text.chars().next() {
         Some('{') => apps::object(text),
         Some('[') => apps::array(text),
-        Some('<') if text.contains("urn:ietf:params:xml:ns:keyprov:pskc") => {
-            Ok(Import { app: App::Pskc, entries: pskc::parse(bytes, Unlock::None)? })
+        Some('<') if text.contains("KeyContainer") => {
+            Ok(Import { app: App::Pskc, entries: pskc::read(text, Unlock::None)? })
         }
         Some(_) if text.lines().next().is_some_and(|header| header.contains("login_totp")) => table(text),
         _ => lines(text),
@@ -103,6 +111,11 @@ pub struct Import {
 }
 
 impl Import {
+    /// What is no account, such as a note, is not among the entries. A file without any says nothing to a user.
+    fn of(app: App, entries: Vec<Result<KeyUri, Error>>) -> Result<Self, Error> {
+        if entries.is_empty() { Err(Error::new(Cause::ImportEmpty)) } else { Ok(Self { app, entries }) }
+    }
+
     /// Which app wrote it.
     #[must_use]
     pub const fn app(&self) -> App {
@@ -191,30 +204,32 @@ fn encrypted(app: App) -> Error {
 
 /// Bitwarden's CSV. Its columns have been added to, so they are found by their names.
 fn table(mut text: &str) -> Result<Import, Error> {
-    let malformed = || Error::new(Cause::ImportMalformed);
-    let header = csv::record(&mut text, MAX_COLUMNS).ok_or_else(malformed)?;
+    let mut header = Vec::new();
+    csv::record(&mut text, MAX_COLUMNS, &mut header).ok_or(Error::new(Cause::ImportColumns))?;
     let column = |name: &str| header.iter().position(|field| *csv::text(field) == *name);
-    let totp = column("login_totp").ok_or_else(malformed)?;
+    let totp = column("login_totp").ok_or(Error::new(Cause::ImportColumns))?;
     let (name, user) = (column("name"), column("login_username"));
-    let mut entries = Vec::new();
+    let (mut entries, mut record) = (Vec::new(), Vec::new());
     while !text.is_empty() {
-        let Some(record) = csv::record(&mut text, header.len()) else {
+        text = text.trim_start_matches(['\r', '\n']);
+        let whole = csv::record(&mut text, header.len(), &mut record);
+        let field = |index: Option<usize>| index.and_then(|index| record.get(index)).copied().unwrap_or_default();
+        let link = field(Some(totp));
+        if whole.is_none() {
             entries.push(Err(Error::new(Cause::ImportRow)));
-            check_number(entries.len())?;
-            continue;
-        };
-        let field = |place: Option<usize>| place.and_then(|at| record.get(at)).map(|field| csv::text(field));
-        let link = field(Some(totp)).unwrap_or_default();
-        if !link.trim().is_empty() {
-            let (name, user) = (field(name).unwrap_or_default(), field(user).unwrap_or_default());
-            entries.push(apps::login_totp(&link, &name, &user));
+        } else if !link.trim().is_empty() {
+            let [link, name, user] = [link, field(name), field(user)].map(csv::text);
+            if !link.trim().is_empty() {
+                entries.push(apps::login_totp(&link, &name, &user));
+            }
         }
         check_number(entries.len())?;
     }
-    Ok(Import { app: App::Bitwarden, entries })
+    Import::of(App::Bitwarden, entries)
 }
 
-/// One URI per line, or behind a comma, as Ente accepts it. A line that is none is an error in its place.
+/// One URI per line, or several with commas, semicolons or spaces between them. A line that is none is an error in its
+/// place.
 fn lines(text: &str) -> Result<Import, Error> {
     let scheme = |line: &str| SCHEMES.into_iter().find(|scheme| has_prefix(line.trim_start(), scheme));
     let Some(first) = text.lines().find_map(scheme) else { return Err(Error::new(Cause::ImportUnknown)) };
@@ -224,9 +239,12 @@ fn lines(text: &str) -> Result<Import, Error> {
         _ if text.contains("codeDisplay=") => App::Ente,
         _ => App::UriList,
     };
-    let mut entries = Vec::new();
+    let lines = || text.lines().flat_map(uris);
+    let number = lines().take(MAX_ENTRIES + 1).count();
+    check_number(number)?;
+    let mut entries = Vec::with_capacity(number);
     let (mut transfers, mut seen) = (Transfers::default(), BTreeSet::new());
-    for line in text.lines().flat_map(uris).map(str::trim).filter(|line| !line.is_empty()) {
+    for line in lines() {
         if has_prefix(line, TRANSFER) {
             if seen.insert(line)
                 && let Err(error) = Migration::parse(line).and_then(|part| transfers.add(part))
@@ -238,11 +256,12 @@ fn lines(text: &str) -> Result<Import, Error> {
         }
         check_number(entries.len() + transfers.size)?;
     }
+    entries.reserve_exact(transfers.size);
     for transfer in transfers.by_batch.into_values().flatten() {
         entries.extend(transfer.into_entries());
         check_number(entries.len())?;
     }
-    Ok(Import { app, entries })
+    Import::of(app, entries)
 }
 
 /// The transfers whose codes are in a list.
@@ -259,29 +278,33 @@ impl Transfers {
     fn add(&mut self, part: Migration) -> Result<(), Error> {
         self.size += 1 + part.entries().len();
         let batch = self.by_batch.entry((part.batch_id(), part.batch_size())).or_default();
-        if batch.last_mut().is_some_and(|transfer| transfer.add(part.clone()).is_ok()) {
-            return Ok(());
+        match batch.last_mut() {
+            Some(transfer) if transfer.check(&part).is_ok() => transfer.add(part),
+            _ => {
+                let mut transfer = Transfer::new();
+                transfer.add(part)?;
+                batch.push(transfer);
+                Ok(())
+            }
         }
-        let mut transfer = Transfer::new();
-        transfer.add(part)?;
-        batch.push(transfer);
-        Ok(())
     }
 }
 
-/// Splits at the commas that a URI stands behind: others belong to a name.
+/// Splits at what stands between two URIs: a comma, a semicolon or white space, with a scheme behind it. Others belong to
+/// a name, or to what a page escaped.
 fn uris(line: &str) -> impl Iterator<Item = &str> {
-    let mut rest = Some(line);
-    core::iter::from_fn(move || {
-        let text = rest?;
-        let comma = text.match_indices(',').find(|(at, _)| {
-            text.get(at + 1..)
-                .is_some_and(|behind| SCHEMES.iter().any(|scheme| has_prefix(behind.trim_start(), scheme)))
-        });
-        let Some((at, _)) = comma else { return rest.take() };
-        rest = text.get(at + 1..);
-        text.get(..at)
-    })
+    let is_between = |c: char| c == ',' || c == ';' || c.is_whitespace();
+    let starts = line.match_indices("://").filter_map(move |(at, colon)| {
+        let mut starts = SCHEMES.iter().filter_map(|scheme| (at + colon.len()).checked_sub(scheme.len()));
+        starts.find(|start| {
+            let parts = line.split_at_checked(*start);
+            parts
+                .is_some_and(|(before, uri)| before.ends_with(is_between) && SCHEMES.iter().any(|s| has_prefix(uri, s)))
+        })
+    });
+    let mut begin = 0;
+    let pieces = starts.chain([line.len()]).filter_map(move |end| line.get(core::mem::replace(&mut begin, end)..end));
+    pieces.map(move |piece| piece.trim_start().trim_end_matches(is_between)).filter(|piece| !piece.is_empty())
 }
 
 fn has_prefix(text: &str, prefix: &str) -> bool {

@@ -40,6 +40,8 @@ mod secret;
 pub mod serde;
 
 // Provisioning.
+#[cfg(feature = "pskc")]
+mod encoding;
 #[cfg(feature = "import")]
 pub mod import;
 #[cfg(feature = "migration")]

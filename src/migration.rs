@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use base64ct::{Base64, Base64Unpadded, Encoding};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{percent_decode, percent_decode_str};
 use zeroize::Zeroizing;
 
 use crate::algorithm::Algorithm;
@@ -21,7 +21,7 @@ use crate::code::Digits;
 use crate::error::{Cause, Error};
 use crate::secret::Secret;
 use crate::totp::Period;
-use crate::uri::{Factor, KeyUri, QR_BYTES, trim_name};
+use crate::uri::{Factor, KeyUri, QR_BYTES, trim_name, without_prefix};
 
 pub use transfer::Transfer;
 
@@ -55,32 +55,47 @@ pub struct Migration {
 }
 
 impl Migration {
-    /// Reads the text of one QR code, escaped or not, in either alphabet of base64 and with padding or without.
+    /// Reads the text of one QR code, escaped or not, in either alphabet of base64 and with padding or without. A text that
+    /// went through a web page, with `&amp;` for `&`, is read as well.
     ///
     /// An account that keyfob cannot take, such as one with MD5, is an error in its place. The others are kept.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Migration`](crate::ErrorKind::Migration) if it is no such URI, or its payload is damaged.
+    /// [`ErrorKind::Migration`](crate::ErrorKind::Migration) if it is no such URI, or its payload is damaged, and
+    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) if it has two different payloads.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let malformed = || Error::new(Cause::MigrationMalformed);
         let (scheme, rest) = text.trim().split_once("://").ok_or_else(malformed)?;
+        if rest.len() > 4 * MAX_BYTES {
+            return Err(malformed());
+        }
+        // A page that escapes what it shows may do so twice.
+        let rest = unescaped(&unescaped(rest));
         let (host, query) = rest.split_once('?').ok_or_else(malformed)?;
+        let host = host.trim_end_matches('/');
         if !scheme.eq_ignore_ascii_case("otpauth-migration") || !host.eq_ignore_ascii_case("offline") {
             return Err(malformed());
         }
-        let data = query.split('&').find_map(|piece| piece.strip_prefix("data=")).ok_or_else(malformed)?;
-        if data.len() > 4 * MAX_BYTES {
-            return Err(malformed());
+        let parameters = query.split('&').filter_map(|piece| piece.split_once('='));
+        let mut payloads = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("data"));
+        let (_, data) = payloads.next().ok_or_else(malformed)?;
+        if payloads.any(|(_, other)| other != data) {
+            return Err(Error::new(Cause::Contradiction));
         }
 
-        let mut base64 = Zeroizing::new(Vec::with_capacity(data.len()));
-        base64.extend(percent_decode_str(data).map(|byte| match byte {
-            // A decoder of forms ate the plus.
-            b' ' | b'-' => b'+',
-            b'_' => b'/',
-            other => other,
-        }));
+        // Escaped twice by a program that escapes URIs. Base64 has no `%`, so nothing else can be meant.
+        let mut once = Zeroizing::new(Vec::with_capacity(data.len()));
+        once.extend(percent_decode_str(data));
+        let mut base64 = Zeroizing::new(Vec::with_capacity(once.len()));
+        base64.extend(percent_decode(&once).filter(|byte| !matches!(byte, b'\n' | b'\r' | b'\t')).map(
+            |byte| match byte {
+                // A decoder of forms ate the plus.
+                b' ' | b'-' => b'+',
+                b'_' => b'/',
+                other => other,
+            },
+        ));
         let end = base64.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
         base64.truncate(end);
         let mut payload = Zeroizing::new(vec![0; base64.len()]);
@@ -156,7 +171,11 @@ impl Migration {
     }
 
     fn read(payload: &[u8]) -> Option<Self> {
-        let mut migration = Self { entries: Vec::new(), batch_size: 1, batch_index: 0, batch_id: 0 };
+        let (mut fields, mut number) = (Fields(payload), 0);
+        while let Some((field, _)) = fields.next()? {
+            number += usize::from(field == 1);
+        }
+        let mut migration = Self { entries: Vec::with_capacity(number), batch_size: 1, batch_index: 0, batch_id: 0 };
         let mut fields = Fields(payload);
         while let Some((number, value)) = fields.next()? {
             match (number, value) {
@@ -184,6 +203,35 @@ impl fmt::Debug for Migration {
             .field("batch_id", &self.batch_id)
             .finish_non_exhaustive()
     }
+}
+
+/// Without the escapes of web pages: `&amp;`, and characters by their numbers. No transfer has a `&` before a `#`.
+fn unescaped(text: &str) -> Zeroizing<String> {
+    let mut plain = Zeroizing::new(String::with_capacity(text.len()));
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('&') {
+        let (character, behind) = escaped_character(behind).unwrap_or(('&', behind));
+        plain.push_str(before);
+        plain.push(character);
+        rest = behind;
+    }
+    plain.push_str(rest);
+    plain
+}
+
+fn escaped_character(text: &str) -> Option<(char, &str)> {
+    if let Some(rest) = text.strip_prefix("amp;") {
+        return Some(('&', rest));
+    }
+    let digits = text.strip_prefix('#')?;
+    // No further than a number goes: a text may have nothing but beginnings of escapes.
+    let end = digits.bytes().take(8).position(|byte| byte == b';')?;
+    let (number, rest) = (digits.get(..end)?, digits.get(end + 1..)?);
+    let number = match number.strip_prefix(['x', 'X']) {
+        Some(digits) => u8::from_str_radix(digits, 16),
+        None => number.parse(),
+    };
+    number.ok().filter(u8::is_ascii).map(|byte| (byte.into(), rest))
 }
 
 /// `None` if the message is damaged; an error if it is an account that cannot be taken.
@@ -230,10 +278,9 @@ fn account(secret: &[u8], name: &[u8], issuer: &[u8], numbers: [u64; 4]) -> Resu
     };
     let secret = Secret::from_bytes(secret)?;
     let text = |bytes| str::from_utf8(bytes).map_err(|_| Error::new(Cause::NotUtf8));
-    let (name, written) = (text(name)?, text(issuer)?);
-    let issuer = trim_name("issuer", written)?;
-    let without = |prefix: &str| name.strip_prefix(prefix)?.strip_prefix(':');
-    let account = [written, issuer].into_iter().filter(|_| !issuer.is_empty()).find_map(without).unwrap_or(name);
+    let (name, issuer) = (text(name)?, trim_name("issuer", text(issuer)?)?);
+    let account = without_prefix(name, issuer);
+    let account = account.as_deref().unwrap_or(name);
     let account = trim_name("account name", account)?;
     if account.is_empty() {
         return Err(Error::new(Cause::AccountEmpty));
@@ -289,8 +336,8 @@ fn write_account(uri: &KeyUri) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut message = Zeroizing::new(Vec::with_capacity(message_bytes(uri)));
     put_bytes(&mut message, 1, uri.secret().expose_bytes());
     // The name has no prefix: apps show the issuer beside it. But where it begins like one, readers cut it.
-    let begins = uri.account().strip_prefix(issuer).is_some_and(|rest| rest.starts_with(':'));
-    let prefix = if begins && !issuer.is_empty() { &[issuer, ":"][..] } else { &[] };
+    let begins = without_prefix(uri.account(), issuer).is_some();
+    let prefix = if begins { &[issuer, ":"][..] } else { &[] };
     put_bytes(&mut message, 2, [prefix.concat().as_str(), uri.account()].concat().as_bytes());
     if !issuer.is_empty() {
         put_bytes(&mut message, 3, issuer.as_bytes());

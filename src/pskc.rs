@@ -4,8 +4,9 @@
 //! a MAC of HMAC with SHA-1, SHA-256 or SHA-512; from a password, the key is derived by PBKDF2. A value without a MAC is
 //! refused, as section 6.1.1 has it: CBC alone would let anybody change the secret on its way.
 //!
-//! Signatures, policies and periods of validity are not looked at. A file has at most 16 MiB and 65536 tokens, and asks for
-//! at most 2,000,000 iterations.
+//! Signatures, policies and periods of validity are not looked at. A key that says what its codes are in a way that RFC 6030
+//! does not have, or has in a draft only, is refused: its codes would be a guess. A file is in UTF-8 or UTF-16, has at most
+//! 16 MiB and 65536 tokens, and asks for at most 2,000,000 iterations.
 
 mod cipher;
 mod xml;
@@ -16,9 +17,10 @@ use core::fmt;
 
 use zeroize::Zeroizing;
 
+use crate::encoding;
 use crate::error::{Cause, Error};
 use crate::secret::Secret;
-use crate::uri::{Account, KeyUri};
+use crate::uri::{Account, KeyUri, without_prefix};
 use cipher::Keys;
 
 /// Reads a key file.
@@ -57,8 +59,9 @@ use cipher::Keys;
 /// * [`ErrorKind::Encrypted`](crate::ErrorKind::Encrypted) if the file needs a password or a key and got the other or
 ///   none, and if no token in it opens with what it got. Where some open and others do not, the others are errors in
 ///   their place.
-/// * [`ErrorKind::Pskc`](crate::ErrorKind::Pskc) for everything that is no key file, is damaged, or asks for more work
-///   than the limits above; [`ErrorKind::Import`](crate::ErrorKind::Import) if it is too large.
+/// * [`ErrorKind::Pskc`](crate::ErrorKind::Pskc) for everything that is no key file, holds no key, is damaged, follows a
+///   draft of RFC 6030, or asks for more work than the limits above; [`ErrorKind::Import`](crate::ErrorKind::Import) if it
+///   is too large.
 ///
 /// # Security
 ///
@@ -68,18 +71,38 @@ pub fn parse(bytes: &[u8], unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, Erro
     if bytes.len() > MAX_BYTES {
         return Err(Error::new(Cause::ImportTooLarge));
     }
-    let text = str::from_utf8(bytes).map_err(|_| Error::new(Cause::PskcMalformed))?;
-    let file = xml::read(text.strip_prefix('\u{feff}').unwrap_or(text))?;
-    let locked = file.tokens.iter().any(Token::is_encrypted);
-    let keys = file.encryption.unlock(unlock, locked)?;
-    let entries: Vec<_> = file.tokens.iter().map(|token| token.key_uri(&keys)).collect();
+    let mut buffer = Zeroizing::default();
+    let text = encoding::text(bytes, &mut buffer).ok_or(Error::new(Cause::PskcEncoding))?;
+    read(text, unlock)
+}
 
-    let mut encrypted = file.tokens.iter().zip(&entries).filter(|(token, _)| token.is_encrypted());
-    let wrong = Error::new(Cause::PskcKey);
-    if entries.contains(&Err(wrong.clone())) && encrypted.all(|(_, entry)| entry.is_err()) {
-        return Err(wrong);
+/// Reads the file twice: the first time says how many tokens there are and how they are encrypted. Each token is turned
+/// into its URI as it comes, so what belongs to a device or to the file is never copied for each token.
+pub(crate) fn read(text: &str, unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, Error>>, Error> {
+    let (mut number, mut drafts, mut is_locked) = (0, 0, false);
+    let encryption = xml::read(text, |token, _| {
+        number += 1;
+        drafts += usize::from(token.is_draft);
+        is_locked |= token.is_encrypted();
+    })?;
+    if number == 0 {
+        return Err(Error::new(Cause::PskcEmpty));
     }
-    Ok(entries)
+    if number == drafts {
+        return Err(Error::new(Cause::PskcDraft));
+    }
+    let keys = encryption.unlock(unlock, is_locked)?;
+
+    let mut entries = Vec::with_capacity(number);
+    let wrong = Error::new(Cause::PskcKey);
+    let (mut some_wrong, mut some_opened) = (false, false);
+    xml::read(text, |token, serial| {
+        let entry = token.key_uri(serial, &keys);
+        some_wrong |= entry.as_ref().err() == Some(&wrong);
+        some_opened |= entry.is_ok() && token.is_encrypted();
+        entries.push(entry);
+    })?;
+    if some_wrong && !some_opened { Err(wrong) } else { Ok(entries) }
 }
 
 /// What opens an encrypted key file. It is ignored where nothing is encrypted.
@@ -115,27 +138,22 @@ impl fmt::Debug for Unlock<'_> {
     }
 }
 
-/// What a file says, before it is opened.
-#[derive(Default)]
-struct File {
-    encryption: cipher::Encryption,
-    tokens: Vec<Token>,
-}
-
-/// A `Key` and the device it is for.
+/// A `Key`. Its device, which many keys may have in common, is not in here.
 #[derive(Default)]
 struct Token {
-    serial: String,
     id: String,
     algorithm: String,
     issuer: String,
     friendly_name: String,
-    suite: String,
+    suite: Option<String>,
     /// A value is given twice, of which nobody knows which counts, or is longer than any.
     damaged: bool,
+    /// An element is not written as the RFC has it.
+    unclear: Option<&'static str>,
+    is_draft: bool,
     digits: Option<String>,
     encoding: String,
-    check_digit: bool,
+    check_digit: String,
     secret: Value,
     counter: Value,
     interval: Value,
@@ -144,6 +162,8 @@ struct Token {
 /// A value in the open, in base64 or decimal, or encrypted.
 #[derive(Default)]
 struct Value {
+    /// Whether there is such an element at all.
+    is_there: bool,
     plain: Option<Zeroizing<String>>,
     cipher: Cipher,
     /// Base64.
@@ -163,34 +183,43 @@ impl Token {
         [&self.secret, &self.counter, &self.interval].iter().any(|value| cipher::is_known(&value.cipher.algorithm))
     }
 
-    fn key_uri(&self, keys: &Keys) -> Result<KeyUri, Error> {
-        if self.damaged {
-            return Err(Error::new(Cause::PskcToken));
+    /// `serial` is the one of the device, or nothing if that is damaged.
+    fn key_uri(&self, serial: Option<&str>, keys: &Keys) -> Result<KeyUri, Error> {
+        if self.is_draft {
+            return Err(Error::new(Cause::PskcDraft));
         }
+        let Some(serial) = serial.filter(|_| !self.damaged) else { return Err(Error::new(Cause::PskcToken)) };
         let kind = self.algorithm.rsplit([':', '#']).next().unwrap_or_default();
         // Section 4.3.4: hexadecimal codes, and codes with a check digit behind them, are none that keyfob makes.
-        if self.check_digit || !["", "DECIMAL"].contains(&self.encoding.as_str()) {
+        let check_digit = !["", "false", "0"].contains(&self.check_digit.as_str());
+        if check_digit || !["", "DECIMAL"].contains(&self.encoding.as_str()) {
             return Err(Error::new(Cause::PskcResponse));
         }
         let digits = match &self.digits {
             Some(digits) => Some(digits.parse().map_err(|_| Error::new(Cause::Digits))?),
             None => None,
         };
-        let own_name = self.friendly_name.strip_prefix(self.issuer.as_str()).and_then(|name| name.strip_prefix(':'));
-        let names = [own_name.unwrap_or_default(), self.serial.as_str(), self.id.as_str()];
+        let own_name = without_prefix(&self.friendly_name, &self.issuer);
+        let names = [own_name.as_deref().unwrap_or_default(), serial, &self.id];
         let account = Account {
             // No algorithm must not become TOTP.
             kind: if kind.is_empty() { "?" } else { kind },
             issuer: &self.issuer,
             name: names.into_iter().find(|name| !name.trim().is_empty()).unwrap_or_default(),
-            algorithm: (!self.suite.is_empty()).then_some(self.suite.as_str()),
+            // Serial numbers may have colons.
+            whole_name: true,
+            algorithm: self.suite.as_deref(),
             digits,
             period: self.interval.number(keys, Cause::Period)?,
             counter: self.counter.number(keys, Cause::Counter)?,
+            ..Account::default()
         };
         account.with(|| {
+            if let Some(name) = self.unclear {
+                return Err(Error::new(Cause::PskcElement(name)));
+            }
             let secret = match (&self.secret.plain, &self.secret.cipher.data) {
-                (Some(plain), None) => base64(plain).ok_or(Error::new(Cause::PskcSecret))?,
+                (Some(plain), None) => base64(plain).ok_or(Error::new(Cause::PskcBase64))?,
                 (None, Some(_)) => keys.open(&self.secret)?,
                 _ => return Err(Error::new(Cause::PskcSecret)),
             };
@@ -202,17 +231,29 @@ impl Token {
 impl Value {
     /// Decimal in the open, big-endian bytes when encrypted.
     fn number(&self, keys: &Keys, what: Cause) -> Result<Option<u64>, Error> {
-        if self.cipher.data.is_some() {
-            let bytes = keys.open(self)?;
-            if !(1..=8).contains(&bytes.len()) {
-                return Err(Error::new(what));
-            }
-            return Ok(Some(bytes.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte))));
+        match (&self.plain, &self.cipher.data) {
+            (Some(plain), None) => plain.trim().parse().map(Some).map_err(|_| Error::new(what)),
+            (None, Some(_)) => decrypted_number(&keys.open(self)?, what).map(Some),
+            (None, None) if !self.is_there => Ok(None),
+            _ => Err(Error::new(what)),
         }
-        match &self.plain {
-            Some(plain) => plain.trim().parse().map(Some).map_err(|_| Error::new(what)),
-            None => Ok(None),
+    }
+}
+
+/// RFC 6030 has big-endian bytes, eight of a counter and four of an interval. Some programs leave out the zeros in front,
+/// and others encrypt the decimal digits. Four digits or more are text, as no counter is that far; of fewer nobody
+/// knows.
+fn decrypted_number(bytes: &[u8], what: Cause) -> Result<u64, Error> {
+    let is_number = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_whitespace() || b"+-".contains(byte);
+    let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    match bytes.len() {
+        1..=3 if bytes.iter().all(is_number) => Err(Error::new(Cause::PskcNumber)),
+        4.. if bytes.iter().all(is_text) => {
+            let text = str::from_utf8(bytes).ok().map(str::trim);
+            text.and_then(|text| text.parse().ok()).ok_or(Error::new(what))
         }
+        1..=8 => Ok(bytes.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte))),
+        _ => Err(Error::new(what)),
     }
 }
 

@@ -12,6 +12,8 @@
 #[cfg(any(feature = "import", feature = "pskc"))]
 mod account;
 mod lint;
+#[cfg(any(feature = "import", feature = "migration", feature = "pskc"))]
+mod names;
 mod parse;
 mod write;
 
@@ -22,8 +24,10 @@ use core::fmt;
 #[cfg(any(feature = "import", feature = "pskc"))]
 pub(crate) use account::Account;
 #[cfg(feature = "import")]
-pub(crate) use account::names;
+pub(crate) use account::entry_uri;
 pub use lint::{Effect, Finding};
+#[cfg(any(feature = "migration", feature = "pskc"))]
+pub(crate) use names::without_prefix;
 pub use parse::Warning;
 #[cfg(any(feature = "import", feature = "pskc"))]
 pub(crate) use parse::algorithm;

@@ -2,6 +2,9 @@
 //!
 //! They stand in `tests/it/fuzz`, where the tests of keyfob run them on the seeds and on all that ever crashed.
 
+#[path = "../../tests/it/allocator.rs"]
+#[allow(dead_code, reason = "the tests of keyfob use the rest")]
+pub mod allocator;
 #[path = "../../tests/it/random.rs"]
 #[allow(dead_code, reason = "the tests of keyfob use the rest")]
 pub mod random;
@@ -32,6 +35,10 @@ pub mod uri;
 
 #[cfg(fuzzing)]
 pub use libfuzzer_sys;
+
+/// A law bounds the memory. libFuzzer itself can do that only with a sanitizer, and not relative to the input.
+#[global_allocator]
+static ALLOCATOR: allocator::Watch = allocator::Watch;
 
 /// The program of a target: libFuzzer around it, or, without instruments, one that runs it on the files it is given.
 #[macro_export]

@@ -47,11 +47,24 @@ pub fn write(home: &Path) {
     let figures = data("rfc6030_pskc");
     let figures = figures["figures"].as_object().unwrap().values();
     let files: Vec<Vec<u8>> = figures.map(|figure| figure["xml"].as_str().unwrap().into()).collect();
-    put("pskc", files.clone());
+    // Long values that belong to many short entries.
+    let long = "a".repeat(2000);
+    let keys = format!(
+        "<KeyContainer><KeyPackage><DeviceInfo><SerialNo>{long}</SerialNo></DeviceInfo>{}</KeyPackage></KeyContainer>",
+        "<Key/>".repeat(400)
+    );
+    put("pskc", files.iter().cloned().chain([keys.clone().into()]).collect());
     let mut backups: Vec<_> = tests.join("backups").read_dir().unwrap().map(|file| file.unwrap().path()).collect();
     backups.sort();
     backups.retain(|path| !path.ends_with("expected.json"));
-    put("import", backups.iter().map(|path| fs::read(path).unwrap()).chain(files.into_iter().take(2)).collect());
+    let many = [
+        keys,
+        format!("login_totp,{long}\n{}", "x\n".repeat(400)),
+        format!(r#"{{"name":"{long}","items":[{}]}}"#, ["0"; 400].join(",")),
+        "otpauth-migration://offline?data=GOgHIOcHKAE=".into(),
+    ];
+    let backups = backups.iter().map(|path| fs::read(path).unwrap()).chain(files.into_iter().take(2));
+    put("import", backups.chain(many.map(String::into_bytes)).collect());
 
     let picture = Qr::new("otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ").unwrap();
     let pixels: Vec<u8> = (0..picture.side() * picture.side())

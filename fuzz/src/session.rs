@@ -105,6 +105,8 @@ impl Plan {
         // Longer ones are slow, and say nothing that shorter ones do not.
         let longest = match self.name.as_str() {
             "guard" | "planted_guard" | "qr" | "differential" => 600,
+            // Of files. What is copied for each entry shows where there are many.
+            "import" | "pskc" => 16_384,
             _ => 4096,
         };
         command.arg(format!("-max_len={longest}"));

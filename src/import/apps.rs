@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::{App, Import, encrypted, json};
 use crate::error::{Cause, Error};
 use crate::secret::Secret;
-use crate::uri::{Account, Factor, KeyUri, names};
+use crate::uri::{Account, KeyUri, entry_uri};
 
 type Entry = Result<KeyUri, Error>;
 
@@ -86,13 +86,16 @@ pub(super) fn array(text: &str) -> Result<Import, Error> {
     if !entries.iter().any(own) {
         return Err(Error::new(Cause::ImportUnknown));
     }
-    Ok(Import { app: App::AndOtp, entries: entries.into_iter().map(and_otp).collect() })
+    Import::of(App::AndOtp, entries.into_iter().map(and_otp).collect())
 }
 
 /// Each element on its own: what is wrong with one is its error. `None` is what is no account.
 fn list(app: App, array: Option<&str>, entry: impl Fn(&str) -> Option<Entry>) -> Result<Import, Error> {
     let elements = array.map_or(Err(Cause::ImportMalformed), json::elements).map_err(Error::new)?;
-    Ok(Import { app, entries: elements.into_iter().filter_map(entry).collect() })
+    let mut entries = Vec::with_capacity(elements.len());
+    entries.extend(elements.into_iter().filter_map(entry));
+    entries.shrink_to_fit();
+    Import::of(app, entries)
 }
 
 fn aegis(entry: &str) -> Entry {
@@ -108,6 +111,7 @@ fn aegis(entry: &str) -> Entry {
         digits: number("digits", digits)?,
         period: number("period", period)?,
         counter: counter_of(&kind, counter)?,
+        ..Account::default()
     };
     with_base32(&account, secret)
 }
@@ -120,17 +124,19 @@ fn two_fas(entry: &str) -> Entry {
     )?;
     let kind = text("tokenType", kind)?;
     // The app shows the name, which people change, in the place of the issuer.
-    let issuer = either(text("name", name)?, text("issuer", issuer)?);
-    let account = either(text("account", account)?, text("label", label)?);
+    let (own_name, issuer) = (text("name", name)?, text("issuer", issuer)?);
+    let (account, label) = (text("account", account)?, text("label", label)?);
     let algorithm = text("algorithm", algorithm)?;
     let account = Account {
         kind: &kind,
-        issuer: &issuer,
-        name: &account,
+        issuer: either(&own_name, &issuer),
+        other_issuer: &issuer,
+        name: either(&account, &label),
         algorithm: given(&algorithm),
         digits: number("digits", digits)?,
         period: number("period", period)?,
         counter: counter_of(&kind, counter)?,
+        ..Account::default()
     };
     with_base32(&account, secret)
 }
@@ -154,6 +160,7 @@ fn and_otp(entry: &str) -> Entry {
         digits: number("digits", digits)?,
         period: number("period", period)?,
         counter: counter_of(&kind, counter)?,
+        ..Account::default()
     };
     with_base32(&account, secret)
 }
@@ -173,7 +180,7 @@ fn bitwarden(entry: &str) -> Result<Option<KeyUri>, Error> {
 /// A URI, or the secret alone as a person pasted it.
 pub(super) fn login_totp(totp: &str, name: &str, user: &str) -> Entry {
     if totp.contains("://") {
-        return uri(totp, name, user);
+        return entry_uri(totp, name, user);
     }
     Account { issuer: name, name: user, ..Account::default() }.with(|| Secret::from_base32(totp))
 }
@@ -182,7 +189,7 @@ fn free_otp_plus(entry: &str) -> Entry {
     let [kind, label, parameter, prefix, secret, algorithm, digits, period, counter] =
         fields(entry, ["type", "label", "issuerInt", "issuerExt", "secret", "algo", "digits", "period", "counter"])?;
     let (kind, label) = (text("type", kind)?, text("label", label)?);
-    let issuer = either(text("issuerInt", parameter)?, text("issuerExt", prefix)?);
+    let (parameter, prefix) = (text("issuerInt", parameter)?, text("issuerExt", prefix)?);
     let algorithm = text("algo", algorithm)?;
     let bytes =
         secret.and_then(|secret| json::elements(secret).ok()).ok_or(Error::new(Cause::ImportField("secret")))?;
@@ -203,12 +210,14 @@ fn free_otp_plus(entry: &str) -> Entry {
     };
     Account {
         kind: &kind,
-        issuer: &issuer,
+        issuer: either(&parameter, &prefix),
+        other_issuer: &prefix,
         name: &label,
         algorithm: given(&algorithm),
         digits: number("digits", digits)?,
         period: number("period", period)?,
         counter,
+        ..Account::default()
     }
     .with(|| Secret::from_bytes(&secret))
 }
@@ -238,6 +247,7 @@ fn stratum(entry: &str) -> Entry {
         digits: number("Digits", digits)?,
         period: number("Period", period)?,
         counter: counter_of(kind, counter)?,
+        ..Account::default()
     };
     with_base32(&account, secret)
 }
@@ -245,17 +255,7 @@ fn stratum(entry: &str) -> Entry {
 fn proton(entry: &str) -> Entry {
     let [content] = fields(entry, ["content"])?;
     let [link, name] = fields(content.ok_or(Error::new(Cause::ImportField("content")))?, ["uri", "name"])?;
-    uri(&required("uri", link)?, "", &text("name", name)?)
-}
-
-/// A URI, and what the app calls it, for a `steam://` link, which has no names.
-fn uri(link: &str, issuer: &str, name: &str) -> Entry {
-    let (uri, _) = KeyUri::parse_lenient(link)?;
-    if !uri.account().is_empty() {
-        return Ok(uri);
-    }
-    let (issuer, account) = names(issuer, name)?;
-    Ok(KeyUri::with(Factor::Steam, issuer, account, uri.secret().clone()))
+    entry_uri(&required("uri", link)?, "", &text("name", name)?)
 }
 
 fn with_base32(account: &Account<'_>, secret: Option<&str>) -> Entry {
@@ -294,6 +294,6 @@ fn given(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-fn either(first: Zeroizing<String>, second: Zeroizing<String>) -> Zeroizing<String> {
+fn either<'a>(first: &'a str, second: &'a str) -> &'a str {
     if first.trim().is_empty() { second } else { first }
 }

@@ -5,15 +5,16 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-/// Takes the first record off the text: its fields as they stand there. `None` if it has more than so many, or a quote
-/// in it is not closed.
+/// Takes the first record off the text, and puts its fields as they stand there into `fields`, which is used again for
+/// each: a file may have a record for each byte. `None` if it has more than so many, or a quote in it is not closed.
 ///
 /// A quote opens only at the start of a field: elsewhere it is a character. One that is not closed costs the record up to
 /// the end of its line, and the lines behind it are read as records. All quotes there stand in pairs, or one of them would
 /// have closed it, so that there is no second one, and no line is read more than twice.
-pub(super) fn record<'a>(rest: &mut &'a str, limit: usize) -> Option<Vec<&'a str>> {
+pub(super) fn record<'a>(rest: &mut &'a str, limit: usize, fields: &mut Vec<&'a str>) -> Option<()> {
     let text = *rest;
-    let (mut fields, mut start, mut quoted, mut closed) = (Vec::new(), 0, false, None);
+    let (mut start, mut quoted, mut closed) = (0, false, None);
+    fields.clear();
     for (at, byte) in text.bytes().enumerate() {
         match byte {
             b'"' if quoted => (quoted, closed) = (false, Some(at + 1)),
@@ -27,7 +28,7 @@ pub(super) fn record<'a>(rest: &mut &'a str, limit: usize) -> Option<Vec<&'a str
                 start = at + 1;
                 if byte == b'\n' {
                     *rest = text.get(start..)?;
-                    return (fields.len() <= limit).then_some(fields);
+                    return (fields.len() <= limit).then_some(());
                 }
             }
             _ => {}
@@ -39,7 +40,7 @@ pub(super) fn record<'a>(rest: &mut &'a str, limit: usize) -> Option<Vec<&'a str
     }
     fields.push(text.get(start..)?);
     *rest = "";
-    (fields.len() <= limit).then_some(fields)
+    (fields.len() <= limit).then_some(())
 }
 
 /// What a field stands for.

@@ -48,6 +48,13 @@ impl Transfer {
     /// those before it or itself: another number of codes, other accounts in the same place, a place that is not among
     /// them, more than 1000 codes. What was collected stays.
     pub fn add(&mut self, part: Migration) -> Result<(), Error> {
+        self.check(&part)?;
+        self.parts.insert(part.batch_index(), part);
+        Ok(())
+    }
+
+    /// Whether [`add`](Self::add) takes the code.
+    pub(crate) fn check(&self, part: &Migration) -> Result<(), Error> {
         let (size, index) = (part.batch_size(), part.batch_index());
         if let Some(first) = self.first() {
             if first.batch_id() != part.batch_id() {
@@ -57,10 +64,9 @@ impl Transfer {
                 return Err(Error::new(Cause::MigrationContradiction));
             }
         }
-        if index >= size || size > MAX_CODES || self.parts.get(&index).is_some_and(|known| *known != part) {
+        if index >= size || size > MAX_CODES || self.parts.get(&index).is_some_and(|known| known != part) {
             return Err(Error::new(Cause::MigrationContradiction));
         }
-        self.parts.insert(index, part);
         Ok(())
     }
 
@@ -88,14 +94,23 @@ impl Transfer {
         Ok(self.parts.into_values().flat_map(Migration::into_entries).collect())
     }
 
-    /// The accounts of the codes that have come, and an error in the place of each that has not.
+    /// The accounts of the codes that have come, and an error in place of those that are missing between two of them. One
+    /// error for each would let a code of fifty bytes make a thousand.
     #[cfg(feature = "import")]
-    pub(crate) fn into_entries(mut self) -> impl Iterator<Item = Result<KeyUri, Error>> {
-        let size = self.first().map_or(0, Migration::batch_size);
-        (0..size).flat_map(move |index| match self.parts.remove(&index) {
-            Some(part) => part.into_entries(),
-            None => alloc::vec![Err(Error::new(Cause::MigrationMissing { code: index + 1, of: size }))],
-        })
+    pub(crate) fn into_entries(self) -> impl Iterator<Item = Result<KeyUri, Error>> {
+        let of = self.first().map_or(0, Migration::batch_size);
+        let missing = move |first: u32, end: u32| {
+            let cause = Cause::MigrationMissing { first: first + 1, last: end, of };
+            (first < end).then_some(Err(Error::new(cause)))
+        };
+        let end = self.parts.last_key_value().map_or(0, |(index, _)| index + 1);
+        let mut next = 0;
+        let found = self.parts.into_iter().flat_map(move |(index, part)| {
+            let gap = missing(next, index);
+            next = index + 1;
+            gap.into_iter().chain(part.into_entries())
+        });
+        found.chain(missing(end, of))
     }
 
     fn first(&self) -> Option<&Migration> {

@@ -2,6 +2,9 @@
 //!
 //! There is no document type in PSKC, so a declaration of one is refused, and with it all entities but the five of XML.
 //! Name spaces are not looked at: the names on a path are unambiguous, and writers disagree on who owns some of them.
+//!
+//! What says how codes are made has to be where RFC 6030 has it. A key with something else in its parameters or its data,
+//! or with such an element in another place, is marked as unclear: whoever wrote it meant something by it.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -12,16 +15,17 @@ use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
 use zeroize::Zeroizing;
 
-use super::{File, Token, Value};
+use super::cipher::Encryption;
+use super::{Token, Value};
 use crate::error::{Cause, Error};
 
-pub(super) fn read(text: &str) -> Result<File, Error> {
+/// Calls `each` with every token as it ends, and with the serial number of its device, or nothing if that is damaged.
+pub(super) fn read(text: &str, each: impl FnMut(&Token, Option<&str>)) -> Result<Encryption, Error> {
     let malformed = || Error::new(Cause::PskcMalformed);
     let mut reader = Reader::from_str(text);
     reader.config_mut().expand_empty_elements = true;
-    let mut file = File::default();
-    // The serial number, or nothing if it is damaged.
-    let mut device = Some(String::new());
+    let mut file =
+        File { encryption: Encryption::default(), device: Some(String::new()), token: None, number: 0, each };
     let mut path: Vec<&'static str> = Vec::new();
     // Nothing once it is longer than any value.
     let mut content = Some(Zeroizing::new(String::new()));
@@ -33,19 +37,19 @@ pub(super) fn read(text: &str) -> Result<File, Error> {
                 if closed || path.len() == MAX_DEPTH {
                     return Err(malformed());
                 }
+                file.stray(&path, content.as_ref().map(|content| content.as_str()));
                 path.push(known(tag.local_name().as_ref()));
-                if path[..] == ["KeyContainer", "KeyPackage"] {
-                    device = Some(String::new());
-                }
-                open(&mut file, &path, &tag, device.as_deref())?;
+                file.open(&path, &tag)?;
                 content.get_or_insert_default().clear();
             }
             Event::End(_) => {
+                file.stray(&path, content.as_ref().map(|content| content.as_str()));
                 match &content {
-                    Some(content) => close(&mut file, &path, content, &mut device)?,
-                    None => damaged(&mut file, &path, &mut device)?,
+                    Some(content) => file.close(&path, content)?,
+                    None => file.damaged(&path)?,
                 }
                 content.get_or_insert_default().clear();
+                file.end(&path);
                 path.pop();
                 closed = path.is_empty();
             }
@@ -63,48 +67,48 @@ pub(super) fn read(text: &str) -> Result<File, Error> {
                 push(&mut content, character.encode_utf8(&mut [0; 4]), &path);
             }
             Event::DocType(_) => return Err(malformed()),
-            Event::Eof if closed => return Ok(file),
+            Event::Eof if closed => return Ok(file.encryption),
             Event::Eof => return Err(malformed()),
             Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
         }
     }
 }
 
-/// What an element says by its attributes.
-fn open(file: &mut File, path: &[&str], tag: &BytesStart<'_>, device: Option<&str>) -> Result<(), Error> {
-    let attribute = |name| {
-        let found = tag.try_get_attribute(name).map_err(|_| Error::new(Cause::PskcMalformed))?;
-        let value = found.map(|found| found.normalized_value(XmlVersion::Implicit1_0).map(String::from));
-        value.transpose().map_err(|_| Error::new(Cause::PskcMalformed))
-    };
-    let uri = |name| attribute(name).map(Option::unwrap_or_default);
-    match path {
-        ["KeyContainer"] => {}
-        ["KeyContainer", "EncryptionKey", "DerivedKey", "KeyDerivationMethod"] => {
-            file.encryption.derivation = uri("Algorithm")?;
-        }
-        ["KeyContainer", "EncryptionKey", "DerivedKey", "KeyDerivationMethod", "PBKDF2-params", "PRF"] => {
-            file.encryption.pseudo_random_function = uri("Algorithm")?;
-        }
-        ["KeyContainer", "MACMethod"] => file.encryption.mac = uri("Algorithm")?,
-        ["KeyContainer", "MACMethod", "MACKey", "EncryptionMethod"] => {
-            file.encryption.mac_key.algorithm = uri("Algorithm")?;
-        }
-        ["KeyContainer", "KeyPackage", "Key"] => {
-            if file.tokens.len() == MAX_TOKENS {
-                return Err(Error::new(Cause::ImportTooLarge));
-            }
-            let (id, algorithm) = (uri("Id")?, uri("Algorithm")?);
-            let (serial, damaged) = (device.unwrap_or_default().to_owned(), device.is_none());
-            file.tokens.push(Token { id, algorithm, serial, damaged, ..Token::default() });
-        }
-        ["KeyContainer", "KeyPackage", "Key", rest @ ..] => {
-            let Some(token) = file.tokens.last_mut() else { return Ok(()) };
+struct File<F> {
+    encryption: Encryption,
+    /// The serial number, or nothing if it is damaged.
+    device: Option<String>,
+    /// The one that is being read, and how many elements its path has.
+    token: Option<(Token, usize)>,
+    number: usize,
+    each: F,
+}
+
+impl<F: FnMut(&Token, Option<&str>)> File<F> {
+    /// What an element says by its attributes.
+    fn open(&mut self, path: &[&'static str], tag: &BytesStart<'_>) -> Result<(), Error> {
+        let attribute = |name| attribute(tag, name);
+        let uri = |name| attribute(name).map(Option::unwrap_or_default);
+        if let Some((token, depth)) = &mut self.token {
+            let rest = path.get(*depth..).unwrap_or_default();
             match rest {
                 ["AlgorithmParameters", "ResponseFormat"] => {
-                    token.digits = attribute("Length")?;
+                    match attribute("Length")? {
+                        Some(digits) => token.damaged |= !put(&mut token.digits, digits),
+                        None => token.unclear = Some("ResponseFormat"),
+                    }
                     token.encoding = uri("Encoding")?;
-                    token.check_digit = matches!(uri("CheckDigits")?.as_str(), "true" | "1");
+                    token.check_digit = uri("CheckDigits")?;
+                }
+                ["AlgorithmParameters", "Suite"] => {
+                    if let Some(name) = attribute("hashalgo")? {
+                        token.damaged |= !put(&mut token.suite, name);
+                    }
+                }
+                ["Data", name] => {
+                    if let Some(value) = value(token, name) {
+                        value.is_there = true;
+                    }
                 }
                 ["Data", name, "EncryptedValue", "EncryptionMethod"] => {
                     if let Some(value) = value(token, name) {
@@ -113,43 +117,54 @@ fn open(file: &mut File, path: &[&str], tag: &BytesStart<'_>, device: Option<&st
                 }
                 _ => {}
             }
+            if let Some(name) = unclear(rest, tag)? {
+                token.unclear = token.unclear.or(Some(name));
+            }
+            return Ok(());
         }
-        [_] => return Err(Error::new(Cause::PskcMalformed)),
-        _ => {}
+        match path {
+            ["KeyContainer"] => {}
+            [_] => return Err(Error::new(Cause::PskcMalformed)),
+            ["KeyContainer", "KeyPackage" | "Device"] => self.device = Some(String::new()),
+            ["KeyContainer", "EncryptionKey", "DerivedKey", "KeyDerivationMethod"] => {
+                self.encryption.derivation = uri("Algorithm")?;
+            }
+            ["KeyContainer", "EncryptionKey", "DerivedKey", "KeyDerivationMethod", "PBKDF2-params", "PRF"] => {
+                self.encryption.pseudo_random_function = uri("Algorithm")?;
+            }
+            ["KeyContainer", "MACMethod"] => self.encryption.mac = uri("Algorithm")?,
+            ["KeyContainer", "MACMethod", "MACKey", "EncryptionMethod"] => {
+                self.encryption.mac_key.algorithm = uri("Algorithm")?;
+            }
+            [.., "Key"] if !path.iter().any(|name| EXTENSIONS.contains(name)) => {
+                if self.number == MAX_TOKENS {
+                    return Err(Error::new(Cause::ImportTooLarge));
+                }
+                self.number += 1;
+                let (id, algorithm) = (uri("Id")?, uri("Algorithm")?);
+                let in_package = path == ["KeyContainer", "KeyPackage", "Key"];
+                let is_draft = !in_package || attribute("KeyId")?.is_some() || attribute("KeyAlgorithm")?.is_some();
+                self.token = Some((Token { id, algorithm, is_draft, ..Token::default() }, path.len()));
+            }
+            // For all keys, or for those of a package: nobody knows which.
+            _ => {
+                if let Some(name) = unclear(path, tag)? {
+                    return Err(Error::new(Cause::PskcElement(name)));
+                }
+            }
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-/// What an element says by its text.
-fn close(file: &mut File, path: &[&str], content: &str, device: &mut Option<String>) -> Result<(), Error> {
-    let encryption = &mut file.encryption;
-    match path {
-        [
-            "KeyContainer",
-            "EncryptionKey",
-            "DerivedKey",
-            "KeyDerivationMethod",
-            "PBKDF2-params",
-            "Salt",
-            "Specified",
-        ] => encryption.salt = content.to_owned(),
-        ["KeyContainer", "EncryptionKey", "DerivedKey", "KeyDerivationMethod", "PBKDF2-params", "IterationCount"] => {
-            encryption.iterations = content.to_owned();
-        }
-        ["KeyContainer", "EncryptionKey", "DerivedKey", "KeyDerivationMethod", "PBKDF2-params", "KeyLength"] => {
-            encryption.key_length = content.to_owned();
-        }
-        ["KeyContainer", "MACMethod", "MACKey", "CipherData", "CipherValue"] => {
-            let first = put(&mut encryption.mac_key.data, content.to_owned());
-            return if first { Ok(()) } else { Err(Error::new(Cause::PskcMalformed)) };
-        }
-        ["KeyContainer", "KeyPackage", "DeviceInfo", "SerialNo"] => *device = Some(content.trim().to_owned()),
-        ["KeyContainer", "KeyPackage", "Key", rest @ ..] => {
-            let Some(token) = file.tokens.last_mut() else { return Ok(()) };
-            match rest {
+    /// What an element says by its text.
+    fn close(&mut self, path: &[&str], content: &str) -> Result<(), Error> {
+        if let Some((token, depth)) = &mut self.token {
+            match path.get(*depth..).unwrap_or_default() {
                 ["Issuer"] => content.trim().clone_into(&mut token.issuer),
                 ["FriendlyName"] => content.trim().clone_into(&mut token.friendly_name),
-                ["AlgorithmParameters", "Suite"] => content.trim().clone_into(&mut token.suite),
+                ["AlgorithmParameters", "Suite"] if token.suite.is_none() || !content.trim().is_empty() => {
+                    token.damaged |= !put(&mut token.suite, content.trim().to_owned());
+                }
                 ["Data", name, inner @ ..] => {
                     let Some(value) = value(token, name) else { return Ok(()) };
                     let first = match inner {
@@ -164,10 +179,104 @@ fn close(file: &mut File, path: &[&str], content: &str, device: &mut Option<Stri
                 }
                 _ => {}
             }
+            return Ok(());
         }
-        _ => {}
+        let encryption = &mut self.encryption;
+        match path {
+            [
+                "KeyContainer",
+                "EncryptionKey",
+                "DerivedKey",
+                "KeyDerivationMethod",
+                "PBKDF2-params",
+                "Salt",
+                "Specified",
+            ] => encryption.salt = content.to_owned(),
+            [
+                "KeyContainer",
+                "EncryptionKey",
+                "DerivedKey",
+                "KeyDerivationMethod",
+                "PBKDF2-params",
+                "IterationCount",
+            ] => {
+                encryption.iterations = content.to_owned();
+            }
+            ["KeyContainer", "EncryptionKey", "DerivedKey", "KeyDerivationMethod", "PBKDF2-params", "KeyLength"] => {
+                encryption.key_length = content.to_owned();
+            }
+            ["KeyContainer", "MACMethod", "MACKey", "CipherData", "CipherValue"]
+                if !put(&mut encryption.mac_key.data, content.to_owned()) =>
+            {
+                return Err(Error::new(Cause::PskcMalformed));
+            }
+            ["KeyContainer", "KeyPackage", "DeviceInfo", "SerialNo"] => self.device = Some(content.trim().to_owned()),
+            _ => {}
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Text in an element that has its value in another element or in attributes.
+    fn stray(&mut self, path: &[&'static str], content: Option<&str>) {
+        let Some((token, depth)) = &mut self.token else { return };
+        let (["Data", name]
+        | ["AlgorithmParameters", name @ "ResponseFormat"]
+        | [name @ ("AlgorithmParameters" | "Data")]) = path.get(*depth..).unwrap_or_default()
+        else {
+            return;
+        };
+        if content.is_none_or(|content| !content.trim().is_empty()) {
+            token.unclear = token.unclear.or(Some(name));
+        }
+    }
+
+    /// An element whose text is too long. The other tokens of the file are as good as before.
+    fn damaged(&mut self, path: &[&str]) -> Result<(), Error> {
+        match (path, &mut self.token) {
+            (_, Some((token, _))) => token.damaged = true,
+            (["KeyContainer", "KeyPackage", "DeviceInfo", ..], None) => self.device = None,
+            _ => return Err(Error::new(Cause::PskcMalformed)),
+        }
+        Ok(())
+    }
+
+    /// Hands out the token that ends here.
+    fn end(&mut self, path: &[&str]) {
+        if let Some((token, _)) = self.token.take_if(|(_, depth)| *depth == path.len()) {
+            (self.each)(&token, self.device.as_deref());
+        }
+    }
+}
+
+/// The name of the element that is not as the RFC has it: one that it has elsewhere, one that it does not have in there,
+/// or one with an attribute that it does not have. `path` begins inside of the key.
+fn unclear(path: &[&'static str], tag: &BytesStart<'_>) -> Result<Option<&'static str>, Error> {
+    let attributes: &[&str] = match path {
+        _ if path.iter().any(|name| EXTENSIONS.contains(name)) => return Ok(None),
+        ["AlgorithmParameters", "ResponseFormat"] => &["Length", "Encoding", "CheckDigits"],
+        ["AlgorithmParameters", "Suite"] => &["hashalgo"],
+        ["Data", "Counter" | "Secret" | "TimeInterval"] | ["AlgorithmParameters" | "Data"] => &[],
+        ["AlgorithmParameters", "ChallengeFormat"] | ["Data", "Time" | "TimeDrift"] => return Ok(None),
+        [name @ ("AlgorithmParameters" | "Data"), _]
+        | ["AlgorithmParameters", name @ ("ResponseFormat" | "Suite"), ..]
+        | [.., name @ ("Counter" | "ResponseFormat" | "Secret" | "Suite" | "TimeInterval")] => return Ok(Some(name)),
+        _ => return Ok(None),
+    };
+    for attribute in tag.attributes().with_checks(false) {
+        let attribute = attribute.map_err(|_| Error::new(Cause::PskcMalformed))?;
+        let name: &str = attribute.key.as_ref();
+        // Of other name spaces, and their declarations.
+        if !name.contains(':') && name != "xmlns" && !attributes.contains(&name) {
+            return Ok(path.last().copied());
+        }
+    }
+    Ok(None)
+}
+
+fn attribute(tag: &BytesStart<'_>, name: &str) -> Result<Option<String>, Error> {
+    let found = tag.try_get_attribute(name).map_err(|_| Error::new(Cause::PskcMalformed))?;
+    let value = found.map(|found| found.normalized_value(XmlVersion::Implicit1_0).map(String::from));
+    value.transpose().map_err(|_| Error::new(Cause::PskcMalformed))
 }
 
 fn value<'t>(token: &'t mut Token, name: &str) -> Option<&'t mut Value> {
@@ -177,16 +286,6 @@ fn value<'t>(token: &'t mut Token, name: &str) -> Option<&'t mut Value> {
         "TimeInterval" => Some(&mut token.interval),
         _ => None,
     }
-}
-
-/// An element whose text is too long. The other tokens of the file are as good as before.
-fn damaged(file: &mut File, path: &[&str], device: &mut Option<String>) -> Result<(), Error> {
-    match (path, file.tokens.last_mut()) {
-        (["KeyContainer", "KeyPackage", "Key", ..], Some(token)) => token.damaged = true,
-        (["KeyContainer", "KeyPackage", "DeviceInfo", ..], _) => *device = None,
-        _ => return Err(Error::new(Cause::PskcMalformed)),
-    }
-    Ok(())
 }
 
 /// Whether it is the first value: of two secrets nobody knows which counts.
@@ -215,20 +314,27 @@ fn push(place: &mut Option<Zeroizing<String>>, text: &str, path: &[&str]) {
 
 /// An element by its name, if it means something here, and else empty.
 fn known(name: &str) -> &'static str {
-    NAMES.into_iter().find(|known| *known == name).unwrap_or_default()
+    NAMES.into_iter().find(|known| known.eq_ignore_ascii_case(name)).unwrap_or_default()
 }
 
-const NAMES: [&str; 31] = [
+/// Of other writers, who may have keys of their own in there.
+const EXTENSIONS: [&str; 2] = ["Extension", "Extensions"];
+
+const NAMES: [&str; 37] = [
     "AlgorithmParameters",
+    "ChallengeFormat",
     "CipherData",
     "CipherValue",
     "Counter",
     "Data",
     "DerivedKey",
+    "Device",
     "DeviceInfo",
     "EncryptedValue",
     "EncryptionKey",
     "EncryptionMethod",
+    "Extension",
+    "Extensions",
     "FriendlyName",
     "Issuer",
     "IterationCount",
@@ -248,6 +354,8 @@ const NAMES: [&str; 31] = [
     "SerialNo",
     "Specified",
     "Suite",
+    "Time",
+    "TimeDrift",
     "TimeInterval",
     "ValueMAC",
 ];

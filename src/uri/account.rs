@@ -1,9 +1,15 @@
 //! From what a file of another program says of an account to a [`KeyUri`].
 
-use alloc::borrow::ToOwned;
+#[cfg(feature = "import")]
 use alloc::string::String;
 
-use super::{Factor, KeyUri, algorithm, trim_name};
+#[cfg(feature = "import")]
+use zeroize::Zeroizing;
+
+use super::names::names;
+use super::{Factor, KeyUri, algorithm};
+#[cfg(feature = "import")]
+use super::{trim_name, write::encoded};
 use crate::code::Digits;
 use crate::error::{Cause, Error};
 use crate::secret::Secret;
@@ -15,7 +21,11 @@ pub(crate) struct Account<'a> {
     /// `totp` if it is empty.
     pub(crate) kind: &'a str,
     pub(crate) issuer: &'a str,
+    /// A second name of the issuer, for apps in which people rename an account.
+    pub(crate) other_issuer: &'a str,
     pub(crate) name: &'a str,
+    /// Whether the name is no label of a URI, which would hold the issuer where there is none.
+    pub(crate) whole_name: bool,
     pub(crate) algorithm: Option<&'a str>,
     pub(crate) digits: Option<u64>,
     pub(crate) period: Option<u64>,
@@ -26,18 +36,19 @@ impl Account<'_> {
     /// The secret is asked for last: an account of a kind that is not supported may have another sort of secret, and
     /// that is not what is wrong with it.
     pub(crate) fn with(&self, secret: impl FnOnce() -> Result<Secret, Error>) -> Result<KeyUri, Error> {
-        let kind = self.kind.to_ascii_lowercase();
-        let factor = match kind.as_str() {
-            "" | "totp" => Factor::Period(self.period()?),
-            "hotp" => Factor::Counter(self.counter.unwrap_or(0)),
-            "steam" if self.period()? != Period::default() => return Err(Error::new(Cause::Period)),
-            "steam" => Factor::Steam,
+        let is = |kind: &str| self.kind.eq_ignore_ascii_case(kind);
+        let factor = match self.kind {
+            "" => Factor::Period(self.period()?),
+            _ if is("totp") => Factor::Period(self.period()?),
+            _ if is("hotp") => Factor::Counter(self.counter.unwrap_or(0)),
+            _ if is("steam") && self.period()? != Period::default() => return Err(Error::new(Cause::Period)),
+            _ if is("steam") => Factor::Steam,
             _ => {
-                let name = NOT_SUPPORTED.iter().find(|name| name.eq_ignore_ascii_case(&kind));
+                let name = NOT_SUPPORTED.iter().find(|name| is(name));
                 return Err(Error::new(name.map_or(Cause::AccountKind, |name| Cause::NotSupported(name))));
             }
         };
-        let (issuer, account) = names(self.issuer, self.name)?;
+        let (issuer, account) = names(self.issuer, self.other_issuer, self.name, !self.whole_name)?;
         let mut uri = KeyUri::with(factor, issuer, account, secret()?);
         // Steam has one algorithm and five symbols, whatever an app writes there.
         if factor != Factor::Steam {
@@ -58,14 +69,49 @@ impl Account<'_> {
     }
 }
 
-/// People leave one of the two empty, and apps let them. The issuer then names the account as well.
-pub(crate) fn names(issuer: &str, account: &str) -> Result<(Option<String>, String), Error> {
-    let (issuer, account) = (trim_name("issuer", issuer.trim())?, trim_name("account name", account.trim())?);
-    let account = if account.is_empty() { issuer } else { account };
-    if account.is_empty() {
-        return Err(Error::new(Cause::AccountEmpty));
+/// The URI in an entry that has names of its own. They are used where the URI has none, as in a `steam://` link.
+#[cfg(feature = "import")]
+pub(crate) fn entry_uri(link: &str, issuer: &str, name: &str) -> Result<KeyUri, Error> {
+    let parsed = KeyUri::parse_lenient(link);
+    let without_account = [Cause::NoLabel, Cause::AccountEmpty].map(Error::new);
+    let own_names = || names(issuer, "", name, true).or_else(|_| names(issuer, "", "", true));
+    let mut uri = match parsed {
+        Ok((uri, _)) => uri,
+        Err(error) if without_account.contains(&error) => {
+            let (own_issuer, account) = own_names()?;
+            let (mut uri, _) = KeyUri::parse_lenient(&with_account(link.trim(), &account))?;
+            uri.issuer = uri.issuer.or(own_issuer);
+            return Ok(uri);
+        }
+        Err(error) => return Err(error),
+    };
+    if uri.account.is_empty() {
+        (uri.issuer, uri.account) = own_names()?;
     }
-    Ok(((!issuer.is_empty()).then(|| issuer.to_owned()), account.to_owned()))
+    // The URI is good without an issuer, and an issuer that is none does not spoil it.
+    if uri.issuer.is_none()
+        && let Ok(issuer) = trim_name("issuer", issuer.trim())
+        && !issuer.is_empty()
+        && *issuer != uri.account
+    {
+        uri.issuer = Some(issuer.into());
+    }
+    Ok(uri)
+}
+
+/// The URI with an account in its label, which has a prefix at most.
+#[cfg(feature = "import")]
+fn with_account(link: &str, account: &str) -> Zeroizing<String> {
+    let (path, query) = link.split_once('?').unwrap_or((link, ""));
+    let start = path.find("://").map_or(0, |at| at + 3);
+    let slash = if path.get(start..).is_some_and(|path| path.contains('/')) { "" } else { "/" };
+    // Without a prefix, a colon of the account would end one.
+    let colon = if path.ends_with('/') || !slash.is_empty() { ":" } else { "" };
+    let mut text = Zeroizing::new(String::with_capacity(link.len() + 3 * account.len() + 3));
+    text.extend([path, slash, colon]);
+    text.extend(encoded(account));
+    text.extend(["?", query]);
+    text
 }
 
 /// Of apps whose backups keyfob reads, so that the message can say so.

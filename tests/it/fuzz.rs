@@ -56,3 +56,9 @@ fn seeds_and_crashes() {
 fn a_law_that_is_broken_panics() {
     code::planted(b"123456789");
 }
+
+#[test]
+#[should_panic(expected = "assertion")]
+fn a_copy_for_each_entry_panics() {
+    import::planted(&[&[b'a'; 2000][..], &[b'\n'; 400]].concat());
+}

@@ -2,7 +2,7 @@ use std::fmt::Write;
 use std::fs;
 use std::time::Instant;
 
-use keyfob::import::{self, App};
+use keyfob::import::{self, App, Import};
 use keyfob::{Error, ErrorKind, KeyUri, Migration, Secret};
 use proptest::prelude::*;
 
@@ -114,6 +114,87 @@ fn encrypted_backups_are_named_and_refused() {
         let error = import::detect(file).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Encrypted, "{app}");
         assert!(error.to_string().contains(app), "{error}");
+    }
+}
+
+/// Each file of the data, as it stands there and in other encodings.
+#[test]
+fn files_as_they_are_in_the_wild() {
+    let data = data("import");
+    for row in rows(&data, "files") {
+        let (name, file) = (text(row, "name"), text(row, "file"));
+        let found = import::detect(file.as_bytes()).map(Import::into_entries);
+        for bytes in crate::encodings(file) {
+            assert!(import::detect(&bytes).map(Import::into_entries) == found, "{name}");
+        }
+        if let Some(part) = row["error"].as_str() {
+            let error = found.expect_err(name).to_string();
+            assert!(error.contains(part), "{name}: {error}");
+            continue;
+        }
+        let (found, expected) = (found.unwrap_or_else(|error| panic!("{name}: {error}")), rows(row, "entries"));
+        assert_eq!(found.len(), expected.len(), "{name}: {found:?}");
+        for (entry, expected) in found.iter().zip(expected) {
+            if let Some(part) = expected["error"].as_str() {
+                let error = entry.as_ref().expect_err(name).to_string();
+                assert!(error.contains(part), "{name}: {error}");
+                continue;
+            }
+            let uri = entry.as_ref().unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(
+                (uri.issuer(), uri.account()),
+                (expected["issuer"].as_str(), text(expected, "account")),
+                "{name}"
+            );
+            assert_eq!(uri.secret().expose_bytes(), b"12345678901234567890", "{name}");
+            assert_eq!(uri.algorithm().to_string(), expected["algorithm"].as_str().unwrap_or("SHA1"), "{name}");
+            assert_eq!(u64::from(uri.digits().get()), expected["digits"].as_u64().unwrap_or(6), "{name}");
+            let period = uri.period().map(|period| u64::from(period.seconds()));
+            assert!(period.is_none() || period == expected["period"].as_u64().or(Some(30)), "{name}");
+            // What keyfob writes, its strict reader takes, unless the name has a colon of its own.
+            assert!(uri.account().contains(':') || KeyUri::parse(&uri.to_uri()).is_ok(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn samples_in_other_encodings() {
+    for (name, app, _) in SAMPLES {
+        let file = String::from_utf8(sample(name)).unwrap();
+        let found = import::detect(file.as_bytes()).unwrap();
+        for bytes in crate::encodings(&file) {
+            let again = import::detect(&bytes).unwrap();
+            assert!(again.app() == app && again == found, "{name}");
+        }
+    }
+    // What is neither, or was cut off, is not called encrypted.
+    let list = "otpauth://totp/M\u{fc}ller:al?secret=GEZDGNBVGY3TQOJQ\n";
+    let latin: Vec<u8> = list.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    let wide: Vec<u8> = list.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let utf32 = [&[0xff, 0xfe, 0, 0][..], &list.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect::<Vec<u8>>()];
+    let half = [&b"\xff\xfe"[..], &wide, b"\x00\xd8"].concat();
+    for bytes in [latin, wide[..9].to_vec(), [b"\xff\xfe", &wide[1..]].concat(), utf32.concat(), half] {
+        let error = import::detect(&bytes).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Import);
+        assert!(error.to_string().contains("neither UTF-8 nor UTF-16"), "{error}");
+    }
+}
+
+/// What a message tells people to do helps them.
+#[test]
+fn advice_is_true() {
+    for (file, advice) in [
+        (&b"\xac\xed\x00\x05sr"[..], "open it with its password in a program that reads it, and export it there"),
+        (br#"{"encrypted":true,"items":[]}"#, "in the format .json, not .json (Encrypted)"),
+        (br#"{"kdfParams":{}}"#, "as plain text"),
+        (br#"{"services":[],"servicesEncrypted":"a"}"#, "without a password"),
+        (br#"{"version":1,"salt":"AAAA","content":"AAAA"}"#, "without a password"),
+        (b"AUTHENTICATORPRO", "without encryption"),
+        (br#"{"header":{"slots":[]},"db":""}"#, "without encryption"),
+    ] {
+        let error = import::detect(file).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Encrypted);
+        assert!(error.to_string().ends_with(advice), "{error}");
     }
 }
 
@@ -394,6 +475,27 @@ fn bombs() {
         ("fields", repeat(r#"{"items":[],"a":0"#, r#","b":0"#, "}")),
         ("commas", repeat("login_totp\n", ",", "")),
         ("rows", repeat("login_totp\n", "x\n", "")),
+        ("empty rows", repeat("name,login_totp\n", "\n", "")),
+        ("empty rows of Windows", repeat("name,login_totp\n", "\r\n", "")),
+        ("rows of empty fields", repeat("name,login_totp\n", ",\n", "")),
+        ("columns", repeat(&format!("login_totp{}\n", ",".repeat(255)), &format!("{}\n", ",".repeat(255)), "")),
+        (
+            "key files",
+            format!(
+                "<KeyContainer><KeyPackage><DeviceInfo><SerialNo>{}</SerialNo></DeviceInfo>{}</KeyPackage></KeyContainer>",
+                "a".repeat(65_536),
+                "<Key/>".repeat(65_536)
+            ),
+        ),
+        (
+            "key files with long values",
+            repeat(
+                "<KeyContainer><KeyPackage>",
+                &format!("<Key Id='{}'/>", "a".repeat(300)),
+                "</KeyPackage></KeyContainer>",
+            ),
+        ),
+        ("names", repeat("otpauth://totp/a:b?secret=GEZDGNBVGY3TQ0JQ\n", ":,otpauth:/", "")),
         ("quotes", repeat("login_totp\n", "\"", "")),
         ("name", repeat(r#"[{"secret":"GEZDGNBVGY3TQOJQ","label":""#, "a", r#""}]"#)),
         ("escapes", repeat(r#"[{"secret":"GEZDGNBVGY3TQOJQ","label":""#, "\\u0061", r#""}]"#)),

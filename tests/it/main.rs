@@ -1,6 +1,7 @@
 //! One integration binary: a module per concept, vectors as data in `tests/data`.
 
 mod algorithm;
+mod allocator;
 mod attack;
 mod base32;
 mod code;
@@ -36,7 +37,7 @@ use random::Random;
 use serde_json::Value;
 
 #[global_allocator]
-static ALLOCATOR: memory::Watch = memory::Watch;
+static ALLOCATOR: allocator::Watch = allocator::Watch;
 
 /// A file of `tests/data`.
 fn data(name: &str) -> Value {
@@ -67,6 +68,14 @@ fn to_hex(bytes: &[u8]) -> String {
 /// How many codes are compared with those of another implementation, unless `KEYFOB_CASES` says.
 fn cases(usual: usize) -> usize {
     std::env::var("KEYFOB_CASES").map_or(usual, |cases| cases.parse().expect("KEYFOB_CASES is a number"))
+}
+
+/// A text in UTF-8 and UTF-16, with a byte order mark and without.
+fn encodings(text: &str) -> Vec<Vec<u8>> {
+    let wide = |to_bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(to_bytes).collect::<Vec<u8>>();
+    let (little, big) = (wide(u16::to_le_bytes), wide(u16::to_be_bytes));
+    let marked = [&b"\xef\xbb\xbf"[..], b"\xff\xfe", b"\xfe\xff"].into_iter().zip([text.as_bytes(), &little, &big]);
+    marked.map(|(mark, bytes)| [mark, bytes].concat()).chain([little.clone(), big.clone()]).collect()
 }
 
 /// Flips a bit, or cuts, or repeats a range.

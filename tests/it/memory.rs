@@ -1,82 +1,13 @@
 //! What the crate leaves on the heap: nothing in generate and verify, and nowhere a secret that was freed unwiped.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::hint::black_box;
 use std::ops::ControlFlow;
 
 use keyfob::search::{self, Candidate};
 use keyfob::{Algorithm, Code, Hotp, Key, KeyUri, LookAhead, Secret, Steam, SteamCode, Totp, Window, base32};
 
+use crate::allocator::{allocations, leaks, most_held};
 use crate::oracle;
-
-/// The system's allocator, which counts and looks into every block before it is given back, on threads that ask for it.
-pub struct Watch;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-    static NEEDLE: Cell<([u8; 16], usize)> = const { Cell::new(([0; 16], 0)) };
-    static LEAKS: Cell<usize> = const { Cell::new(0) };
-    /// Bytes that are allocated, and the most there have been. A block that another thread frees stays.
-    static HELD: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
-}
-
-// SAFETY: both calls go to the system's allocator as they are. A growing block is a new one and a freed one, since
-// `realloc` is not overridden, so what it leaves behind is looked at as well.
-unsafe impl GlobalAlloc for Watch {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        let _ = HELD.try_with(|held| {
-            let (now, most) = held.get();
-            let now = now + layout.size().cast_signed();
-            held.set((now, most.max(now)));
-        });
-        let watching = NEEDLE.try_with(Cell::get).is_ok_and(|(_, length)| length > 0);
-        // SAFETY: the caller's contract. What another test left in the block is not found again when it is freed.
-        unsafe { if watching { System.alloc_zeroed(layout) } else { System.alloc(layout) } }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        let _ = HELD.try_with(|held| held.set((held.get().0 - layout.size().cast_signed(), held.get().1)));
-        let (needle, length) = NEEDLE.try_with(Cell::get).unwrap_or_default();
-        if length > 0 {
-            // SAFETY: the block is still the caller's. Of a block from before the watch, bytes may be read here that were
-            // never written, which the system's allocator allows and a test may do.
-            let bytes = unsafe { std::slice::from_raw_parts(block, layout.size()) };
-            if bytes.windows(length).any(|window| window == &needle[..length]) {
-                let _ = LEAKS.try_with(|count| count.set(count.get() + 1));
-            }
-        }
-        // SAFETY: the caller's contract.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-fn allocations(work: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.get();
-    work();
-    ALLOCATIONS.get() - before
-}
-
-/// How many bytes `work` holds at once.
-fn most_held<T>(work: impl FnOnce() -> T) -> usize {
-    let before = HELD.get().0;
-    HELD.set((before, before));
-    drop(black_box(work()));
-    (HELD.get().1 - before).cast_unsigned()
-}
-
-/// In how many freed blocks the first 16 bytes of `needle` stood while `work` ran.
-fn leaks(needle: &[u8], work: impl FnOnce()) -> usize {
-    LEAKS.set(0);
-    let length = needle.len().min(16);
-    let mut start = [0; 16];
-    start[..length].copy_from_slice(&needle[..length]);
-    NEEDLE.set((start, length));
-    work();
-    NEEDLE.set(([0; 16], 0));
-    LEAKS.get()
-}
 
 #[test]
 fn generate_and_verify_allocate_nothing() {
@@ -189,6 +120,93 @@ fn hostile_files_take_bounded_memory() {
     // Four bytes a pixel, one of grey, and what the decoder needs.
     let held = most_held(|| Qr::read_png(&picture).unwrap_err());
     assert!(held <= (5 * 4 + 1) * MIB, "{held}");
+}
+
+/// The file of each format that needs the most memory for its size: very many entries of a byte or two, each of which is
+/// an error of its own, and long values that belong to all of them. `entry` is how many bytes an entry takes at most.
+#[test]
+fn memory_is_a_multiple_of_the_file() {
+    use keyfob::{Migration, import, pskc};
+
+    let entry = size_of::<Result<KeyUri, keyfob::Error>>();
+    let many = |entry: &str, between: &str| vec![entry; 1 << 16].join(between);
+    let json = |head: &str, tail: &str| format!("{head}{}{tail}", many("0", ","));
+    let long = |bytes: usize| "a".repeat(bytes);
+    let base64 =
+        |payload: &[u8]| format!("otpauth-migration://offline?data={}\n", data_encoding::BASE64.encode(payload));
+    let key_file = |serial: &str, keys: &str| {
+        format!(
+            "<KeyContainer><KeyPackage><DeviceInfo><SerialNo>{serial}</SerialNo></DeviceInfo>{keys}</KeyPackage></KeyContainer>"
+        )
+    };
+    let key = "<Key Algorithm='hotp'><Issuer>a</Issuer><Data><Secret><PlainValue>MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=</PlainValue></Secret></Data></Key>";
+    // Each says that it is the last of a thousand codes.
+    let gap = |n: u8| base64(&[0x18, 0xe8, 7, 0x20, 0xe7, 7, 0x28, n]);
+    let gaps: String = (0..60).map(gap).collect();
+    let link = "otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ";
+    for (what, file, times, entries) in [
+        ("Aegis", json(r#"{"header":{"slots":null},"db":{"entries":["#, "]}}"), 24, 1 << 16),
+        ("2FAS", json(r#"{"services":["#, "]}"), 24, 1 << 16),
+        (
+            "2FAS, long names",
+            format!(
+                r#"{{"services":[{{"name":"{0}","otp":{{"account":"{0}","label":"{0}","issuer":"{0}"}}}}]}}"#,
+                long(50_000)
+            ),
+            4,
+            1,
+        ),
+        ("Bitwarden", json(r#"{"items":["#, "]}"), 24, 1 << 16),
+        ("andOTP", json(r#"[{"secret":"","label":""},"#, "]").replacen(",0,", ",", 1), 24, 1 << 16),
+        ("FreeOTP+", json(r#"{"tokens":["#, "]}"), 24, 1 << 16),
+        ("FreeOTP+, a long secret", format!(r#"{{"tokens":[{{"label":"a","secret":[{}]}}]}}"#, many("1", ",")), 24, 1),
+        ("Stratum", json(r#"{"Authenticators":["#, "]}"), 24, 1 << 16),
+        ("Proton", json(r#"{"entries":["#, "]}"), 24, 1 << 16),
+        ("Bitwarden CSV", format!("login_totp\n{}", many("x", "\n")), 1, 1 << 16),
+        (
+            "Bitwarden CSV, long columns",
+            format!("login_totp,{}\n{}", vec![long(1000); 200].join(","), many("x", "\n")),
+            1,
+            1 << 16,
+        ),
+        (
+            "Bitwarden CSV, many columns",
+            format!("login_totp{}\n{}", ",".repeat(255), [",".repeat(255), "x\n".into()].concat().repeat(1000)),
+            1,
+            1 << 16,
+        ),
+        ("list", many("otpauth://", "\n"), 1, 1 << 16),
+        ("list, short lines", format!("otpauth://\n{}", many("x", "\n")[2..].to_owned()), 1, 1 << 16),
+        ("list, parameters", many(&format!("{link}&a="), ","), 8, 1 << 16),
+        ("list, a scheme of many kinds", many("x ", "otpauth://"), 1, 1 << 16),
+        ("transfers", base64(&[0x0a, 0].repeat(30_000)), 4, 30_000),
+        ("transfers with gaps", gaps, 8, 120),
+        ("key file", key_file(&long(65_000), &many("<Key/>", "")), 1, 1 << 16),
+        ("key file, a serial number", key_file(&long(1024), &key.repeat(20_000)), 10, 20_000),
+        (
+            "key file, a serial number in references",
+            key_file(&"&#x61;".repeat(65_000), &many("<Key/>", "")),
+            1,
+            1 << 16,
+        ),
+        (
+            "key file, drafts",
+            key_file("", "").replace("</KeyContainer>", &format!("{}</KeyContainer>", many("<Key/>", ""))),
+            1,
+            1 << 16,
+        ),
+    ] {
+        let wide: Vec<u8> = file.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for file in [file.into_bytes(), [&b"\xff\xfe"[..], &wide].concat()] {
+            let held = most_held(|| import::detect(&file));
+            let limit = times * file.len() + 2 * entry * entries + 64 * 1024;
+            assert!(held <= limit, "{what}: {held} bytes for {}", file.len());
+            let held = most_held(|| pskc::parse(&file, pskc::Unlock::None));
+            assert!(held <= limit, "{what}: {held} bytes for {}", file.len());
+        }
+    }
+    let transfer = base64(&[0x0a, 0].repeat(32_768));
+    assert!(most_held(|| Migration::parse(&transfer)) <= 4 * transfer.len() + 2 * entry * 32_768);
 }
 
 /// A code is four bytes and the number of its digits.

@@ -128,6 +128,8 @@ fn what_is_no_transfer() {
         assert_eq!(error.kind(), ErrorKind::Migration, "{}", &text[..text.len().min(80)]);
     }
     assert!(Migration::parse("otpauth-migration://offline?data=").unwrap().entries().is_empty());
+    let two = Migration::parse("otpauth-migration://offline?data=EAE=&DATA=EAEYAQ==").unwrap_err();
+    assert_eq!(two.to_string(), "a parameter is given twice, with different values");
 }
 
 /// A transfer of so many codes, with an account in each.

@@ -5,7 +5,7 @@ use keyfob::pskc::{self, Unlock};
 use keyfob::{Algorithm, Error, ErrorKind, KeyUri, Period};
 use proptest::prelude::*;
 
-use crate::{Random, data, hex, text};
+use crate::{Random, data, hex, rows, text};
 
 const SECRET: &[u8] = b"12345678901234567890";
 /// Of the figures 6 and 7 of RFC 6030.
@@ -316,12 +316,110 @@ fn tokens() {
     }
 }
 
+/// Each key of the data says one thing in one way: it is read as it is meant, or refused.
+#[test]
+fn what_is_elsewhere_or_written_otherwise() {
+    let data = data("pskc");
+    for row in rows(&data, "keys") {
+        let name = text(row, "name");
+        let found = token(text(row, "algorithm"), text(row, "key"));
+        if let Some(expected) = row["error"].as_str() {
+            let error = found.expect_err(name).to_string();
+            assert!(error.contains(expected), "{name}: {error}");
+            continue;
+        }
+        let uri = found.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(uri.secret().expose_bytes(), SECRET, "{name}");
+        assert_eq!(uri.account(), row["account"].as_str().unwrap_or("7"), "{name}");
+        assert_eq!(uri.algorithm().to_string(), row["digest"].as_str().unwrap_or("SHA1"), "{name}");
+        assert_eq!(u64::from(uri.digits().get()), row["digits"].as_u64().unwrap_or(6), "{name}");
+        let period = uri.period().map(|period| u64::from(period.seconds()));
+        assert!(period.is_none() || period == row["period"].as_u64().or(Some(30)), "{name}");
+        assert!(uri.counter().is_none() || uri.counter() == row["counter"].as_u64().or(Some(0)), "{name}");
+    }
+    for row in rows(&data, "files") {
+        let (name, file) = (text(row, "name"), text(row, "file"));
+        let error = pskc::parse(file.as_bytes(), Unlock::None).expect_err(name);
+        assert_eq!(error.kind(), ErrorKind::Pskc, "{name}");
+        assert!(error.to_string().contains(text(row, "error")), "{name}: {error}");
+    }
+    // A key that is as it should be is not lost for one that is not.
+    let good = file("hotp", DATA);
+    let both = good.replace("</KeyContainer>", &good.replace("KeyPackage", "Device")[28..]);
+    let found: Vec<_> = plain(&both).iter().map(Result::is_ok).collect();
+    assert_eq!(found, [true, false]);
+}
+
+/// An encrypted number is never another one: what can be read in two ways is refused.
+#[test]
+fn encrypted_numbers() {
+    let key = [7; 16];
+    let token = |algorithm: &str, name: &str, bytes: &[u8]| {
+        let secret = encrypted("Secret", &key, "hmac-sha1", SECRET);
+        let number = encrypted(name, &key, "hmac-sha1", bytes);
+        let method = r#"<MACMethod Algorithm="http://www.w3.org/2000/09/xmldsig#hmac-sha1"/><KeyPackage>"#;
+        let file = file(algorithm, &format!("<Data>{secret}{number}</Data>")).replace("<KeyPackage>", method);
+        pskc::parse(file.as_bytes(), Unlock::Key(&key)).unwrap().remove(0)
+    };
+    let both_ways = "can be read as text and as a number of bytes";
+    let counter = "the counter is not";
+    for (bytes, expected) in [
+        (&[5][..], Ok(5)),
+        (&[0, 0, 0, 5], Ok(5)),
+        (&[0, 0, 0, 0, 0, 0, 0, 5], Ok(5)),
+        (&[0, 0, 0, b'5'], Ok(53)),
+        (&[0, 0, 0, 0, 0, 0, b'5', b'5'], Ok(0x3535)),
+        (b"A", Ok(65)),
+        (&[b'5', 1], Ok(0x3501)),
+        (b"5", Err(both_ways)),
+        (b"55", Err(both_ways)),
+        (b"555", Err(both_ways)),
+        (b"5\n", Err(both_ways)),
+        (b"+5", Err(both_ways)),
+        (b"-1", Err(both_ways)),
+        (b"5555", Ok(5555)),
+        (b"00000005", Ok(5)),
+        (b" 5555\r\n", Ok(5555)),
+        (b"18446744073709551615", Ok(u64::MAX)),
+        (b"18446744073709551616", Err(counter)),
+        (b"0x05", Err(counter)),
+        (b"0000000A", Err(counter)),
+        (b"-123", Err(counter)),
+        (b"", Err(counter)),
+    ] {
+        let found = token("hotp", "Counter", bytes).map(|uri| uri.counter().unwrap());
+        match (&found, expected) {
+            (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{bytes:?}: {error}"),
+            _ => assert_eq!(found.ok(), expected.ok(), "{bytes:?}"),
+        }
+    }
+    for (bytes, expected) in [(&[60][..], Some(60)), (&[0, 0, 0, 60], Some(60)), (b"60", None), (b"0060", Some(60))] {
+        let period = token("totp", "TimeInterval", bytes).ok().and_then(|uri| uri.period());
+        assert_eq!(period.map(Period::seconds), expected, "{bytes:?}");
+    }
+}
+
+#[test]
+fn key_files_in_other_encodings() {
+    let file = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-16\"?>\r\n{}",
+        file("hotp", &format!("<Issuer>Ä</Issuer>{DATA}"))
+    );
+    let expected = plain(&file);
+    assert_eq!(expected[0].as_ref().unwrap().issuer(), Some("Ä"));
+    for bytes in crate::encodings(&file) {
+        assert!(pskc::parse(&bytes, Unlock::None).unwrap() == expected);
+    }
+    let latin: Vec<u8> = file.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    let error = pskc::parse(&latin, Unlock::None).unwrap_err();
+    assert!(error.to_string().contains("save it as UTF-8"), "{error}");
+}
+
 #[test]
 fn what_is_no_key_file() {
     let good = file("hotp", DATA);
     assert!(plain(&good)[0].is_ok());
     assert!(plain(&format!("\u{feff}<?xml version=\"1.0\"?><!-- a -->\n{good}\n"))[0].is_ok());
-    assert!(plain("<KeyContainer/>").is_empty());
     let deep = format!("<KeyContainer>{}", "<a>".repeat(1_000_000));
     let laughs = format!("<!DOCTYPE a [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]>{good}");
     let outside = format!("<!DOCTYPE a SYSTEM \"file:///etc/passwd\">{good}");

@@ -1,0 +1,34 @@
+//! The text of a file, in UTF-8 or in UTF-16, as programs on Windows save it.
+
+use alloc::string::String;
+
+use zeroize::Zeroizing;
+
+/// The text without its byte order mark. UTF-16 is converted into `buffer`, which is wiped like the secrets in it.
+///
+/// UTF-16 without a mark is recognized by its first two characters, which are ASCII in every format that is read.
+/// `None` if the bytes are in another encoding, or damaged.
+pub(crate) fn text<'a>(bytes: &'a [u8], buffer: &'a mut Zeroizing<String>) -> Option<&'a str> {
+    let (from_bytes, bytes): (fn([u8; 2]) -> u16, _) = match bytes {
+        // UTF-32, whose mark begins like the one of UTF-16.
+        [0xff, 0xfe, 0, 0, ..] => return None,
+        [0xff, 0xfe, rest @ ..] => (u16::from_le_bytes, rest),
+        [0xfe, 0xff, rest @ ..] => (u16::from_be_bytes, rest),
+        [a, 0, b, 0, ..] if is_ascii_text(*a) && is_ascii_text(*b) => (u16::from_le_bytes, bytes),
+        [0, a, 0, b, ..] if is_ascii_text(*a) && is_ascii_text(*b) => (u16::from_be_bytes, bytes),
+        _ => return str::from_utf8(bytes).ok().map(|text| text.strip_prefix('\u{feff}').unwrap_or(text)),
+    };
+    let (units, []) = bytes.as_chunks::<2>() else { return None };
+    let characters = || char::decode_utf16(units.iter().map(|unit| from_bytes(*unit)));
+    // The buffer has its final size from the start: one that grows leaves a copy of the secrets behind.
+    let length = characters().map(|character| character.map_or(0, char::len_utf8)).sum();
+    *buffer = Zeroizing::new(String::with_capacity(length));
+    for character in characters() {
+        buffer.push(character.ok()?);
+    }
+    Some(buffer)
+}
+
+fn is_ascii_text(byte: u8) -> bool {
+    byte.is_ascii_graphic() || byte.is_ascii_whitespace()
+}

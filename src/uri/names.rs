@@ -1,0 +1,84 @@
+//! Issuer and account as the files of other programs have them.
+
+use alloc::borrow::Cow;
+#[cfg(feature = "pskc")]
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+
+use percent_encoding::percent_decode_str;
+
+use super::MAX_NAME_BYTES;
+#[cfg(feature = "pskc")]
+use super::trim_name;
+#[cfg(feature = "pskc")]
+use crate::error::{Cause, Error};
+
+/// The account in a name that begins with the issuer and a colon.
+///
+/// Programs that store the label of a URI as it is leave the prefix there, with spaces around the colon, in lower case, or
+/// with the whole label percent-encoded.
+pub(crate) fn without_prefix<'a>(name: &'a str, issuer: &str) -> Option<Cow<'a, str>> {
+    let issuer = issuer.trim_matches(' ');
+    if issuer.is_empty() {
+        return None;
+    }
+    match (cut(name, issuer), decoded(name)) {
+        (Some(account), _) => Some(Cow::Borrowed(account)),
+        (None, Some(label)) => cut(&label, issuer).map(|account| Cow::Owned(account.into())),
+        (None, None) => None,
+    }
+}
+
+fn cut<'a>(name: &'a str, issuer: &str) -> Option<&'a str> {
+    let (prefix, rest) = name.trim_start_matches(' ').split_at_checked(issuer.len())?;
+    let account = rest.trim_start_matches(' ').strip_prefix(':')?;
+    prefix.eq_ignore_ascii_case(issuer).then(|| account.trim_matches(' '))
+}
+
+/// A label in which the colon is percent-encoded, and then all of it is. `None` for every other name: a `%` may be meant.
+fn decoded(name: &str) -> Option<String> {
+    // Names that are longer are refused, and are not worth a copy.
+    let is_encoded = name.len() <= MAX_ENCODED && (name.contains("%3A") || name.contains("%3a"));
+    is_encoded.then(|| String::from_utf8(percent_decode_str(name).collect()).ok())?
+}
+
+/// Issuer and account of an entry. `other` is a second name of the issuer, which the account may begin with as well.
+///
+/// People leave one of the two empty, and apps let them. The issuer then names the account as well. Where there is no
+/// issuer and `is_label` says that the name may be the label of a URI, it is split as a reader of URIs does. So is an
+/// issuer that stands alone.
+#[cfg(feature = "pskc")]
+pub(crate) fn names(issuer: &str, other: &str, name: &str, is_label: bool) -> Result<(Option<String>, String), Error> {
+    let (issuer, name) = (trim_name("issuer", issuer.trim())?, name.trim());
+    // The checks below look at all of a name, and one name may belong to all keys of a file.
+    if name.len() > MAX_ENCODED {
+        return Err(Error::new(Cause::NameTooLong("account name")));
+    }
+    let is_alone = is_label && name.is_empty();
+    let (issuer, name) = if is_alone { ("", issuer) } else { (issuer, name) };
+    let label = decoded(name);
+    let account = [issuer, other].into_iter().find_map(|issuer| without_prefix(name, issuer));
+    let (issuer, account) = match (&account, split(label.as_deref().unwrap_or(name))) {
+        (Some(account), _) => (issuer, &**account),
+        (None, Some(parts)) if issuer.is_empty() && is_label => parts,
+        _ if is_alone => (name, ""),
+        _ => (issuer, name),
+    };
+    let (issuer, account) = (trim_name("issuer", issuer)?, trim_name("account name", account.trim())?);
+    let account = if account.is_empty() { issuer } else { account };
+    if account.is_empty() {
+        return Err(Error::new(Cause::AccountEmpty));
+    }
+    Ok(((!issuer.is_empty()).then(|| issuer.to_owned()), account.to_owned()))
+}
+
+/// At the first colon. Neither part is empty, and the colon is not the one of a web address.
+#[cfg(feature = "pskc")]
+fn split(label: &str) -> Option<(&str, &str)> {
+    let (issuer, account) = label.split_once(':')?;
+    let is_label = !issuer.trim().is_empty() && !account.trim().is_empty() && !account.starts_with("//");
+    is_label.then(|| (issuer.trim(), account.trim()))
+}
+
+/// Both names, the colon, and every byte percent-encoded.
+const MAX_ENCODED: usize = 3 * (2 * MAX_NAME_BYTES + 1);
