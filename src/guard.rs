@@ -144,19 +144,18 @@
 //!
 //! A listener that panics takes no answer with it: the panic ends at the guard, and the other events are sent.
 
-mod budget;
-mod change;
-mod enrollment;
+mod answer;
+mod context;
+mod decide;
 mod error;
-mod event;
+mod id;
+mod keyring;
 mod policy;
 mod proof;
 mod randomness;
 mod record;
-mod recovery;
-mod seal;
-mod transition;
-mod verify;
+mod report;
+mod setup;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -165,19 +164,24 @@ use core::fmt;
 use core::pin::Pin;
 use core::time::Duration;
 
-pub use change::{AuthenticatorStatus, Status};
-pub use enrollment::{Confirmation, Confirmed, Diagnosis, Enrollment, Setup};
+pub use answer::enrollment::{Confirmation, Confirmed, Diagnosis, Enrollment};
+use answer::event::events;
+pub use answer::event::{Event, EventKind, Flow};
+pub use answer::status::{AuthenticatorStatus, Status};
+pub use answer::transition::{Change, Committed, Transition};
+pub use answer::verdict::{Accepted, Method, Refusal, Resynchronization, Verdict};
+pub use context::Context;
 pub use error::{GuardError, GuardErrorKind};
-pub use event::{Event, EventKind, Flow};
+pub use id::{AuthenticatorId, KeyId};
+pub use keyring::Keyring;
 pub use policy::{Policy, Waits};
 pub use proof::{Proof, Purpose};
 pub use randomness::Randomness;
-pub use record::{AuthenticatorId, SecondFactor};
-pub use recovery::RecoveryCodes;
-pub use seal::{KeyId, Keyring};
-pub use transition::{Change, Committed, Transition};
-pub use verify::{Accepted, Method, Refusal, Resynchronization, Verdict};
+pub use record::SecondFactor;
+pub use record::recovery::RecoveryCodes;
+pub use setup::Setup;
 
+use crate::guard::report::{Clock, Listener, Report, tell};
 use crate::store::{Store, Swap};
 
 /// The second factor of an application: a store, the keys, and the limits.
@@ -243,9 +247,9 @@ pub struct Guard<S> {
     keyring: Keyring,
     issuer: String,
     policy: Policy,
-    clock: Box<dyn Fn() -> Option<u64> + Send + Sync>,
+    clock: Box<Clock>,
     randomness: Randomness,
-    events: Box<dyn Fn(&Event) + Send + Sync>,
+    events: Box<Listener>,
     sleep: Option<Box<Sleep>>,
 }
 
@@ -390,7 +394,7 @@ impl<S: Store> Guard<S> {
             };
             let transition = factor.verify(context, typed)?;
             let written = matches!(transition.change(), Change::Write(_));
-            let events = context.events([kind]);
+            let events = events(context, [kind]);
             let failed = matches!(events.first().map(Event::kind), Some(EventKind::ResealFailed { .. }));
             Ok(transition.with_events(move |verdict| {
                 let accepted = matches!(verdict, Verdict::Accepted(_));
@@ -542,7 +546,7 @@ impl<S: Store> Guard<S> {
         user: &str,
         decide: impl FnMut(&SecondFactor, &Context<'_>) -> Result<Transition<T>, GuardError>,
     ) -> Result<T, GuardError> {
-        let mut report = Report { guard: self, user, flow: flow.into(), swapping: false, exhausts: false };
+        let mut report = Report::new(&*self.clock, &*self.events, user, flow.into());
         let outcome = self.rounds(&mut report, decide).await;
         report.ended(outcome.as_ref().err().map(GuardError::kind));
         outcome
@@ -550,10 +554,10 @@ impl<S: Store> Guard<S> {
 
     async fn rounds<T>(
         &self,
-        report: &mut Report<'_, S>,
+        report: &mut Report<'_>,
         mut decide: impl FnMut(&SecondFactor, &Context<'_>) -> Result<Transition<T>, GuardError>,
     ) -> Result<T, GuardError> {
-        let user = report.user;
+        let user = report.user();
         let now = (self.clock)().ok_or(GuardErrorKind::Clock)?;
         // One moment for all rounds: waiting for a swap is no way into a later window.
         let context = Context::new(user, now, &self.policy, &self.keyring)?;
@@ -566,15 +570,15 @@ impl<S: Store> Guard<S> {
             let (version, record) = loaded.unzip();
             let factor = SecondFactor::read(record.as_deref())?;
             let transition = decide(&factor, &context)?;
-            report.exhausts = report.flow.is_some_and(|flow| factor.exhausted_by(flow, &context));
-            report.swapping = !matches!(transition.change(), Change::None);
+            let exhausts = report.flow().is_some_and(|flow| factor.exhausted_by(flow, &context));
+            report.begins(!matches!(transition.change(), Change::None), exhausts);
             let swap = match transition.change() {
                 Change::None => Swap::Swapped,
                 change => self.store.swap(user, version, change.record()).await.map_err(failed)?,
             };
-            report.swapping = false;
+            report.begins(false, false);
             if let Ok(Committed { value, events }) = transition.committed(swap) {
-                events.iter().for_each(|event| self.tell(event));
+                events.iter().for_each(|event| tell(&*self.events, event));
                 return Ok(value);
             }
         }
@@ -591,49 +595,6 @@ impl<S: Store> Guard<S> {
         }
         Ok(())
     }
-
-    /// The change is stored by now: a listener that panics must not take the answer with it, nor the other events.
-    fn tell(&self, event: &Event) {
-        let told = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| (self.events)(event)));
-        // The panic hook has reported it.
-        drop(told);
-    }
-}
-
-/// Sees to it that no request ends without an event, whether it fails or is dropped.
-struct Report<'a, S: Store> {
-    guard: &'a Guard<S>,
-    user: &'a str,
-    /// `None` if there is nothing to report any more.
-    flow: Option<Flow>,
-    /// A change is on its way to the store.
-    swapping: bool,
-    /// A failure, if this is one, uses up the guess budget.
-    exhausts: bool,
-}
-
-impl<S: Store> Report<'_, S> {
-    fn ended(&mut self, error: Option<GuardErrorKind>) {
-        if let (Some(flow), Some(kind)) = (self.flow.take(), error) {
-            self.without_an_answer(EventKind::Failed { flow, kind });
-        }
-    }
-
-    fn without_an_answer(&self, kind: EventKind) {
-        let at = (self.guard.clock)().unwrap_or(0);
-        let exhausted = (self.swapping && self.exhausts).then_some(EventKind::Exhausted);
-        for kind in [kind].into_iter().chain(exhausted) {
-            self.guard.tell(&Event::new(self.user, at, kind));
-        }
-    }
-}
-
-impl<S: Store> Drop for Report<'_, S> {
-    fn drop(&mut self) {
-        if let Some(flow) = self.flow.take() {
-            self.without_an_answer(EventKind::Dropped { flow, may_have_changed: self.swapping });
-        }
-    }
 }
 
 impl<S: fmt::Debug> fmt::Debug for Guard<S> {
@@ -644,33 +605,6 @@ impl<S: fmt::Debug> fmt::Debug for Guard<S> {
             .field("issuer", &self.issuer)
             .field("policy", &self.policy)
             .finish_non_exhaustive()
-    }
-}
-
-/// What a decision of [`SecondFactor`] depends on besides the record. The example of [`Change`] makes one for each.
-#[derive(Clone, Copy, Debug)]
-pub struct Context<'a> {
-    user: &'a str,
-    now: u64,
-    policy: &'a Policy,
-    keyring: &'a Keyring,
-}
-
-impl<'a> Context<'a> {
-    /// For an user, at a time in Unix seconds.
-    ///
-    /// # Errors
-    ///
-    /// [`GuardErrorKind::User`] unless the name of the account has 1 to 255 bytes and no control characters.
-    pub fn new(user: &'a str, now: u64, policy: &'a Policy, keyring: &'a Keyring) -> Result<Self, GuardError> {
-        if !matches!(user.len(), 1..=255) || user.contains(char::is_control) {
-            return Err(GuardErrorKind::User.into());
-        }
-        Ok(Self { user, now, policy, keyring })
-    }
-
-    fn events(&self, kinds: impl IntoIterator<Item = EventKind>) -> Vec<Event> {
-        kinds.into_iter().map(|kind| Event::new(self.user, self.now, kind)).collect()
     }
 }
 

@@ -307,6 +307,6 @@ fn seconds(duration: Duration) -> u32 {
 }
 
 /// Seconds.
-const DAY: u32 = 86_400;
+pub(crate) const DAY: u32 = 86_400;
 /// The limit of NIST SP 800-63B-4, section 3.2.2.
-const NIST: u8 = 100;
+pub(crate) const NIST: u8 = 100;

@@ -9,11 +9,12 @@ use core::str::FromStr;
 use crate::base32;
 use crate::ct;
 use crate::error::{Cause, Error};
-use crate::guard::Context;
+use crate::guard::answer::verdict::Accepted;
+use crate::guard::context::Context;
 use crate::guard::error::{GuardError, GuardErrorKind};
+use crate::guard::id::KeyId;
+use crate::guard::keyring::{RingKey, message};
 use crate::guard::record::SecondFactor;
-use crate::guard::seal::{KeyId, RingKey, message};
-use crate::guard::verify::Accepted;
 
 /// Shows that a second factor was verified a moment ago, for one purpose.
 ///

@@ -24,8 +24,8 @@ use crate::code::Digits;
 use crate::ct;
 use crate::error::{Cause, Error};
 use crate::guard::error::{GuardError, GuardErrorKind};
+use crate::guard::id::{AuthenticatorId, KeyId};
 use crate::guard::randomness::Randomness;
-use crate::guard::record::AuthenticatorId;
 use crate::totp::Period;
 
 /// The keys that seal what is stored: one primary, under which everything new is sealed, and old ones that still open.
@@ -209,29 +209,6 @@ impl FromStr for Keyring {
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.keys().map(|key| &key.id)).finish()
-    }
-}
-
-/// The name of a key. It is public, and stored beside what is sealed under it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyId(String);
-
-impl KeyId {
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub(crate) fn new(id: &str) -> Option<Self> {
-        let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        (matches!(id.len(), 1..=32) && id.chars().all(valid)).then(|| Self(id.into()))
-    }
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
     }
 }
 

@@ -8,8 +8,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::guard::answer::event::Event;
 use crate::guard::error::{GuardError, GuardErrorKind};
-use crate::guard::event::Event;
 use crate::store::Swap;
 
 /// A decision that was made and not yet stored.

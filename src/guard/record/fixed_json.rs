@@ -5,32 +5,32 @@ use alloc::vec::Vec;
 use serde::Serialize;
 
 use crate::ct;
-use crate::guard::seal::Sealed;
+use crate::guard::keyring::Sealed;
 
-pub(super) struct Json(pub(super) Vec<u8>);
+pub(crate) struct Json(pub(crate) Vec<u8>);
 
 impl Json {
-    pub(super) fn raw(&mut self, text: &str) {
+    pub(crate) fn raw(&mut self, text: &str) {
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    pub(super) fn text(&mut self, text: &str) {
+    pub(crate) fn text(&mut self, text: &str) {
         // Writing to a vector does not fail.
         let _ = text.serialize(&mut serde_json::Serializer::new(&mut self.0));
     }
 
     /// A number that no verdict changes.
-    pub(super) fn plain(&mut self, number: u64) {
+    pub(crate) fn plain(&mut self, number: u64) {
         let _ = number.serialize(&mut serde_json::Serializer::new(&mut self.0));
     }
 
-    pub(super) fn signed(&mut self, number: i64) {
+    pub(crate) fn signed(&mut self, number: i64) {
         self.fixed(ct::magnitude(number), ct::mask_negative(number));
     }
 
     /// A number in as many characters as the largest one, with white space before it, which JSON permits. `negative` is
     /// a mask.
-    pub(super) fn fixed(&mut self, number: u64, negative: u64) {
+    pub(crate) fn fixed(&mut self, number: u64, negative: u64) {
         let mut text = [b' '; 21];
         let mut rest = number;
         // Masks: whether all digits are written, and the sign as well. A zero has one digit.
@@ -47,7 +47,7 @@ impl Json {
         self.0.extend_from_slice(&text);
     }
 
-    pub(super) fn sealed(&mut self, sealed: &Sealed) {
+    pub(crate) fn sealed(&mut self, sealed: &Sealed) {
         self.raw("{\"key\":");
         self.text(sealed.key.as_str());
         self.raw(",\"sealed\":\"");
@@ -57,7 +57,7 @@ impl Json {
 }
 
 /// Ten hashes are half of a record, so these two are loops that become vector instructions.
-pub(super) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
+pub(crate) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
     let mut text = [0; 64];
     for ([high, low], byte) in text.as_chunks_mut().0.iter_mut().zip(bytes) {
         (*high, *low) = (byte >> 4, byte & 15);

@@ -13,11 +13,11 @@ use core::fmt;
 use zeroize::Zeroizing;
 
 use crate::ct::{self, Piece};
-use crate::guard::Context;
+use crate::guard::context::Context;
 use crate::guard::error::{GuardError, GuardErrorKind};
+use crate::guard::id::AuthenticatorId;
+use crate::guard::keyring::{Owner, Sealed, hmac_sha256};
 use crate::guard::randomness::Randomness;
-use crate::guard::record::{AuthenticatorId, RecoverySet};
-use crate::guard::seal::{Owner, hmac_sha256};
 
 /// New recovery codes, in the open: to be shown once, by whoever [confirms](crate::Guard::confirm) the first authenticator
 /// or [replaces](crate::Guard::regenerate_recovery_codes) them. Wiped on drop.
@@ -58,7 +58,26 @@ impl fmt::Debug for RecoveryCodes {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RecoverySet {
+    pub(crate) id: AuthenticatorId,
+    pub(crate) created: u64,
+    /// Under which the codes are hashed. Sealed rather than derived from the keyring: it can be sealed again under a new
+    /// key, while hashes under an old key could never leave it.
+    pub(crate) key: Sealed,
+    /// The hash of each code, and when it was used; 0 for never.
+    pub(crate) codes: Vec<([u8; 32], u64)>,
+}
+
 impl RecoverySet {
+    pub(crate) fn owner<'a>(&'a self, user: &'a str) -> Owner<'a> {
+        Owner::recovery(user, &self.id)
+    }
+
+    pub(crate) fn left(&self) -> u8 {
+        u8::try_from(self.codes.iter().filter(|(_, used)| *used == 0).count()).unwrap_or(u8::MAX)
+    }
+
     pub(crate) fn generate(context: &Context<'_>, random: &Randomness) -> Result<(RecoveryCodes, Self), GuardError> {
         let mut key = Zeroizing::new([0; 32]);
         random.fill(&mut *key)?;

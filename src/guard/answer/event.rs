@@ -2,12 +2,14 @@
 //! somebody typed.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
-use crate::guard::enrollment::Diagnosis;
+use crate::guard::answer::enrollment::Diagnosis;
+use crate::guard::answer::verdict::{Method, Refusal};
+use crate::guard::context::Context;
 use crate::guard::error::GuardErrorKind;
-use crate::guard::record::AuthenticatorId;
-use crate::guard::verify::{Method, Refusal};
+use crate::guard::id::AuthenticatorId;
 
 /// Something that happened to an user, after it was stored; or an attempt that came to nothing.
 ///
@@ -70,6 +72,11 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} user={:?} {:?}", self.at, self.user, self.kind)
     }
+}
+
+/// The events of one decision.
+pub(crate) fn events(context: &Context<'_>, kinds: impl IntoIterator<Item = EventKind>) -> Vec<Event> {
+    kinds.into_iter().map(|kind| Event::new(context.user, context.now, kind)).collect()
 }
 
 /// What was asked of the guard, in an event about a request without an answer.

@@ -7,19 +7,44 @@ use serde::Deserialize;
 
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
-use crate::guard::budget::{Budget, MAX_FAILURES, MAX_LEVEL};
-use crate::guard::record::{
-    Authenticator, AuthenticatorId, LEANS, MAX_DRIFT, Pending, RecoverySet, SecondFactor, check_name,
-};
-use crate::guard::recovery::RecoveryCodes;
-use crate::guard::seal::Sealed;
+use crate::guard::error::{GuardError, GuardErrorKind};
+use crate::guard::id::AuthenticatorId;
+use crate::guard::keyring::Sealed;
+use crate::guard::record::SecondFactor;
+use crate::guard::record::authenticator::{Authenticator, LEANS, MAX_DRIFT, Pending, check_name};
+use crate::guard::record::budget::{Budget, MAX_FAILURES, MAX_LEVEL};
+use crate::guard::record::recovery::{RecoveryCodes, RecoverySet};
 use crate::totp::Period;
+
+impl SecondFactor {
+    /// Reads a record. An account without one has no second factor: `None` is a valid record.
+    ///
+    /// # Errors
+    ///
+    /// [`GuardErrorKind::RecordNewer`] for the record of a newer version, [`GuardErrorKind::RecordInvalid`] for what is not
+    /// a record. Nothing is filled in by a default.
+    pub fn read(record: Option<&[u8]>) -> Result<Self, GuardError> {
+        let Some(record) = record else { return Ok(Self::default()) };
+        if record.len() > MAX_RECORD {
+            return Err(GuardErrorKind::RecordInvalid.into());
+        }
+        let record = core::str::from_utf8(record).map_err(|_| GuardErrorKind::RecordInvalid)?;
+        match serde_json::from_str::<Stored<'_>>(record) {
+            Ok(stored) if stored.v == VERSION => stored.validated().ok_or(GuardErrorKind::RecordInvalid.into()),
+            // A newer version may have fields that this one does not know, so the version is looked for alone.
+            _ => match serde_json::from_str::<AnyVersion>(record) {
+                Ok(AnyVersion { v }) if v > VERSION => Err(GuardErrorKind::RecordNewer.into()),
+                _ => Err(GuardErrorKind::RecordInvalid.into()),
+            },
+        }
+    }
+}
 
 /// The record as serde reads it, before its values are checked.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Stored<'a> {
-    pub(super) v: u64,
+struct Stored<'a> {
+    v: u64,
     generation: u64,
     #[serde(borrow)]
     active: Vec<StoredAuthenticator<'a>>,
@@ -31,8 +56,8 @@ pub(super) struct Stored<'a> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct AnyVersion {
-    pub(super) v: u64,
+struct AnyVersion {
+    v: u64,
 }
 
 #[derive(Deserialize)]
@@ -101,7 +126,7 @@ struct StoredBudget {
 }
 
 impl Stored<'_> {
-    pub(super) fn validated(self) -> Option<SecondFactor> {
+    fn validated(self) -> Option<SecondFactor> {
         let active = self.active.into_iter().map(StoredAuthenticator::validated).collect::<Option<Vec<_>>>()?;
         let distinct =
             active.iter().zip(1..).all(|(one, after)| active.iter().skip(after).all(|other| other.id != one.id));
@@ -206,3 +231,7 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
     }
     valid.then_some(bytes)
 }
+
+const VERSION: u64 = 1;
+/// Eight authenticators with the longest secrets and names take a quarter of it.
+const MAX_RECORD: usize = 1 << 16;

@@ -5,7 +5,7 @@
 //! ever, which is a few per cent in a year. A rate is no limit: it only says how long guessing takes.
 
 use crate::ct;
-use crate::guard::policy::Policy;
+use crate::guard::policy::{self, Policy};
 
 /// Times are Unix seconds. After a decision, and until it is stored, the numbers tell the verdict.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -124,10 +124,10 @@ fn known(at: u64, now: u64, most: u64) -> u64 {
 const SKEW: u64 = 3600;
 /// Longer than for a wait: to pause the drain for so long costs a few failures of forgiveness, and keeps nobody out for
 /// good.
-const DAY: u64 = 86_400;
+const DAY: u64 = policy::DAY as u64;
 
 /// One failure. A failure forgiven a day is one unit a second.
-pub(crate) const FAILURE: u64 = 86_400;
+pub(crate) const FAILURE: u64 = DAY;
 /// A budget cannot be larger: NIST SP 800-63B-4, section 3.2.2.
-pub(crate) const MAX_FAILURES: u64 = 100;
+pub(crate) const MAX_FAILURES: u64 = policy::NIST as u64;
 pub(crate) const MAX_LEVEL: u64 = MAX_FAILURES * FAILURE;

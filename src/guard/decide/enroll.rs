@@ -1,0 +1,108 @@
+//! A new authenticator is shown, and stands beside whatever works today.
+
+use crate::algorithm::same_hmac_key;
+use crate::guard::answer::enrollment::Enrollment;
+use crate::guard::answer::event::{EventKind, events};
+use crate::guard::answer::transition::{Change, Committed, Transition};
+use crate::guard::context::Context;
+use crate::guard::error::{GuardError, GuardErrorKind};
+use crate::guard::id::AuthenticatorId;
+use crate::guard::keyring::Owner;
+use crate::guard::proof::{Proof, Purpose};
+use crate::guard::randomness::Randomness;
+use crate::guard::record::SecondFactor;
+use crate::guard::record::authenticator::{Authenticator, Pending};
+use crate::guard::setup::Setup;
+use crate::key::Key;
+use crate::secret::Secret;
+use crate::uri::KeyUri;
+
+impl SecondFactor {
+    /// Shows a new authenticator, pending until [`confirm`](Self::confirm). What worked before works on; an enrollment that
+    /// was waiting is dropped.
+    ///
+    /// `issuer` is the name of your service, as authenticator apps will show it. The proof is for [`Purpose::ADD`], and needed once the account has an active authenticator.
+    ///
+    /// # Errors
+    ///
+    /// [`GuardErrorKind::ProofRequired`], [`GuardErrorKind::ProofRejected`], [`GuardErrorKind::TooManyAuthenticators`],
+    /// [`GuardErrorKind::UnknownAuthenticator`] for one to replace, [`GuardErrorKind::SecretInUse`] for an imported secret
+    /// that an active authenticator has, [`GuardErrorKind::Invalid`] for names that no URI can carry,
+    /// [`GuardErrorKind::Randomness`].
+    pub fn enroll(
+        &self,
+        context: &Context<'_>,
+        random: &Randomness,
+        issuer: &str,
+        setup: &Setup,
+        proof: Option<&Proof>,
+    ) -> Result<Transition<Enrollment>, GuardError> {
+        if !self.active.is_empty() {
+            self.check(context, proof.ok_or(GuardErrorKind::ProofRequired)?, &Purpose::ADD)?;
+        }
+        if setup.replaces.as_ref().is_some_and(|id| self.active.iter().all(|one| one.id != *id)) {
+            return Err(GuardErrorKind::UnknownAuthenticator.into());
+        }
+        if setup.replaces.is_none() && self.active.len() >= Self::MAX_AUTHENTICATORS {
+            return Err(GuardErrorKind::TooManyAuthenticators.into());
+        }
+        let secret = match &setup.secret {
+            // Twice, each code would be good twice: once for either.
+            Some(secret) if self.has_secret(context, secret) => return Err(GuardErrorKind::SecretInUse.into()),
+            Some(secret) => secret.clone(),
+            None => random.secret(setup.algorithm)?,
+        };
+        let uri = match setup.period {
+            Some(period) => KeyUri::totp(issuer, &setup.label, &secret)?.with_period(period)?,
+            None => KeyUri::hotp(issuer, &setup.label, &secret, setup.counter)?,
+        };
+        let uri = uri.with_algorithm(setup.algorithm).with_digits(setup.digits);
+
+        let id = AuthenticatorId::random(random)?;
+        let Setup { period, algorithm, digits, .. } = *setup;
+        let owner = Owner::authenticator(context.user, &id, algorithm, digits, period);
+        let authenticator = Authenticator {
+            secret: context.keyring.seal(secret.expose_bytes(), &owner, random)?,
+            id: id.clone(),
+            name: setup.name.clone(),
+            period,
+            algorithm,
+            digits,
+            created: context.now,
+            next: setup.counter,
+            disclosed: 0,
+            drift: 0,
+            lean: 0,
+            resynced: 0,
+            used: 0,
+        };
+
+        let mut next = self.clone();
+        if next.generation == 0 {
+            next.generation = random.generation()?;
+        }
+        let canceled = next.cancel_enrollment(context);
+        next.pending = Some(Pending {
+            authenticator,
+            since: context.now,
+            imported: setup.secret.is_some(),
+            tries: 0,
+            confirmed: 0,
+            replaces: setup.replaces.clone(),
+        });
+        let started = EventKind::EnrollmentStarted { authenticator: id.clone() };
+        let events = events(context, canceled.into_iter().chain([started]));
+        let expires_at = context.now.saturating_add(context.policy.enrollment_lifetime());
+        let enrollment = Enrollment { authenticator: id, uri, expires_at };
+        Ok(Transition::new(Change::Write(next.write()), move || Committed { value: enrollment, events }))
+    }
+
+    fn has_secret(&self, context: &Context<'_>, secret: &Secret) -> bool {
+        // One that does not open now is no reason not to enroll another.
+        let opened = |one: &Authenticator| context.keyring.open(&one.secret, &one.owner(context.user)).ok();
+        self.active.iter().filter_map(opened).any(|opened| match Key::new(&opened) {
+            Ok(key) => same_hmac_key(key, secret.into()),
+            Err(_) => false,
+        })
+    }
+}

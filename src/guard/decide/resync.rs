@@ -1,0 +1,87 @@
+//! Finds an authenticator whose clock or counter is off, by two codes in a row.
+
+use alloc::string::String;
+use alloc::vec;
+
+use crate::code::Code;
+use crate::ct;
+use crate::guard::answer::event::{Event, EventKind};
+use crate::guard::answer::transition::{Change, Committed, Transition};
+use crate::guard::answer::verdict::{Refusal, Resynchronization};
+use crate::guard::context::Context;
+use crate::guard::decide::attempt::{LAST, Revealed};
+use crate::guard::error::GuardError;
+use crate::guard::record::SecondFactor;
+
+impl SecondFactor {
+    /// Finds an authenticator that ran off, by two codes that it showed one after the other (RFC 4226, section 7.4;
+    /// RFC 6238, section 6), and remembers how far it is off. Lets nobody in.
+    ///
+    /// It is charged to the guess budget like any attempt. Both codes are spent, and neither may have been before.
+    ///
+    /// Codes of an hour ago resynchronize an authenticator to an hour ago, and its owner is out of step from then on.
+    /// Whoever has noted three unspent codes in a row can resynchronize by two of them and log in by the third, as long as
+    /// [`Policy::with_resync_within`] reaches back to them. So offer it to users who have shown otherwise who they are.
+    ///
+    /// # Errors
+    ///
+    /// As for [`verify`](Self::verify).
+    pub fn resync(
+        &self,
+        context: &Context<'_>,
+        first: &str,
+        second: &str,
+    ) -> Result<Transition<Resynchronization>, GuardError> {
+        let refused = |reason, change, exhausted| {
+            self.refusal(context, reason, change, exhausted).map(Resynchronization::Refused)
+        };
+        if self.active.is_empty() {
+            return Ok(refused(Refusal::NotEnrolled, Change::None, None));
+        }
+        let (Ok(first), Ok(second)) = (Code::parse(first), Code::parse(second)) else {
+            return Ok(refused(Refusal::Malformed, Change::None, None));
+        };
+        if let Some((reason, change, exhausted)) = self.barred(context) {
+            return Ok(refused(reason, change, exhausted));
+        }
+        let (next, hidden) = self.attempt(
+            context,
+            |authenticator, spent| {
+                let hotp = authenticator.hotp(context.user, context.keyring)?;
+                let within = context.policy.resync_within();
+                let (from, to) = match authenticator.period {
+                    Some(period) => {
+                        let now = period.steps(context.now);
+                        (now.saturating_sub(within), now.saturating_add(within))
+                    }
+                    None => (spent, spent.saturating_add(within)),
+                };
+                let (hit, counter) = hotp.scan([&first, &second], from, to.min(LAST)).hidden();
+                // The first of the two may not have been used either.
+                let disclosed =
+                    authenticator.was_disclosed(counter) | authenticator.was_disclosed(counter.wrapping_sub(1));
+                Ok((hit & ct::mask_less(spent, counter) & !disclosed, 0, counter))
+            },
+            |authenticator, fresh, context, counter| {
+                if let Some(period) = authenticator.period {
+                    let drift = counter.wrapping_sub(period.steps(context.now));
+                    authenticator.drift = ct::select(fresh, drift, authenticator.drift.cast_unsigned()).cast_signed();
+                    authenticator.lean = ct::select(fresh, 0, authenticator.lean.cast_unsigned()).cast_signed();
+                    authenticator.resynced = ct::select(fresh, 1, authenticator.resynced);
+                }
+            },
+        )?;
+        let user = String::from(context.user);
+        let now = context.now;
+        Ok(Transition::new(Change::Write(next), move || match hidden.reveal() {
+            Ok(Revealed { id, drift, .. }) => {
+                let kind = EventKind::Resynchronized { authenticator: id.clone(), drift };
+                Committed {
+                    value: Resynchronization::Done { authenticator: id, drift },
+                    events: vec![Event::new(&user, now, kind)],
+                }
+            }
+            Err((refused, events)) => Committed { value: Resynchronization::Refused(refused), events },
+        }))
+    }
+}

@@ -1,0 +1,43 @@
+//! How the second factor of an account stands.
+
+use alloc::vec::Vec;
+
+use crate::guard::answer::status::{AuthenticatorStatus, Status};
+use crate::guard::context::Context;
+use crate::guard::id::KeyId;
+use crate::guard::record::SecondFactor;
+use crate::guard::record::authenticator::Authenticator;
+use crate::guard::record::recovery::RecoverySet;
+
+impl SecondFactor {
+    /// What to show on the user's security page and to an operator. No secret is opened for it.
+    #[must_use]
+    pub fn status(&self, context: &Context<'_>) -> Status {
+        let share = |one: &Authenticator| {
+            let codes = match one.period {
+                Some(_) => context.policy.codes_of_totp(),
+                None => context.policy.codes_of_hotp(),
+            };
+            codes / 10f64.powi(one.digits.get().into())
+        };
+        let pending = self.pending.as_ref().filter(|pending| pending.is_waiting(context));
+        let imported = pending.filter(|pending| pending.imported).map(|pending| &pending.authenticator);
+        let secrets = self.active.iter().chain(pending.map(|pending| &pending.authenticator)).map(|one| &one.secret);
+        let sealed = secrets.chain(self.recovery.as_ref().map(|set| &set.key));
+        let mut keys: Vec<KeyId> = sealed.map(|sealed| sealed.key.clone()).collect();
+        keys.sort();
+        keys.dedup();
+        Status {
+            authenticators: self.active.iter().map(AuthenticatorStatus::of).collect(),
+            enrollment_pending: pending.is_some(),
+            recovery_codes_left: self.recovery.as_ref().map_or(0, RecoverySet::left),
+            generation: self.generation,
+            failures: self.budget.failures,
+            gate: self.budget.gate(context.policy, context.now),
+            keys,
+            // A guess is for a login or for the enrollment, and never for both.
+            share: self.active.iter().map(share).sum::<f64>().max(imported.map_or(0.0, share)),
+            policy: context.policy.clone(),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The decision on a code that is typed at a login.
+//!
+//! Up to the swap a hit, a miss and a replay do the same work: everything is computed with masks, the next record is
+//! written through one path in one length, and nothing is read from the verdict. It is read in what
+//! [`Transition::committed`] runs.
+
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::code::Code;
+use crate::ct;
+use crate::guard::answer::event::{Event, EventKind, events};
+use crate::guard::answer::transition::{Change, Committed, Transition};
+use crate::guard::answer::verdict::{Accepted, Method, Refusal, Verdict};
+use crate::guard::context::Context;
+use crate::guard::decide::attempt::Revealed;
+use crate::guard::error::GuardError;
+use crate::guard::record::SecondFactor;
+use crate::guard::record::recovery::RecoveryCode;
+
+impl SecondFactor {
+    /// Decides on what a user typed: a code of any active authenticator, or a recovery code, by its shape.
+    ///
+    /// # Errors
+    ///
+    /// [`GuardErrorKind::KeyMissing`](crate::guard::GuardErrorKind::KeyMissing) and
+    /// [`GuardErrorKind::SealBroken`](crate::guard::GuardErrorKind::SealBroken) if a secret does not open.
+    pub fn verify(&self, context: &Context<'_>, typed: &str) -> Result<Transition<Verdict>, GuardError> {
+        if self.active.is_empty() {
+            return Ok(self.refused(context, Refusal::NotEnrolled, Change::None));
+        }
+        // In this order: the shape of a code is which bytes are digits, and in a recovery code that is secret.
+        if let Some(code) = RecoveryCode::parse(typed) {
+            return match code.is_valid() {
+                true => self.verify_recovery_code(context, &code),
+                false => Ok(self.refused(context, Refusal::Malformed, Change::None)),
+            };
+        }
+        match Code::parse(typed) {
+            Ok(code) => self.verify_code(context, &code),
+            Err(_) => Ok(self.refused(context, Refusal::Malformed, Change::None)),
+        }
+    }
+
+    fn verify_code(&self, context: &Context<'_>, code: &Code) -> Result<Transition<Verdict>, GuardError> {
+        if let Some((reason, change, exhausted)) = self.barred(context) {
+            return Ok(self.refusal(context, reason, change, exhausted).map(Verdict::Refused));
+        }
+        let (next, hidden) = self.attempt(
+            context,
+            |authenticator, spent| {
+                let (from, to) = authenticator.window(context.policy, context.now);
+                let hotp = authenticator.hotp(context.user, context.keyring)?;
+                let (hit, counter) = hotp.scan([code], from, to).hidden();
+                let replayed = ct::mask_less(counter, spent) | authenticator.was_disclosed(counter);
+                Ok((hit & !replayed, hit & replayed, counter))
+            },
+            |authenticator, fresh, context, counter| authenticator.learn(fresh, context.now, counter),
+        )?;
+
+        let user = String::from(context.user);
+        let (now, generation) = (context.now, self.generation);
+        let recovery_codes_left = self.recovery.as_ref().map_or(0, |recovery| recovery.left());
+        let lagging: Vec<_> = self.active.iter().filter_map(|one| one.clock_behind(context.policy, now)).collect();
+        Ok(Transition::new(Change::Write(next), move || match hidden.reveal() {
+            Ok(Revealed { id, method, name, drift }) => {
+                let kind = EventKind::Accepted { method, authenticator: Some(id.clone()), drift };
+                let events = vec![Event::new(&user, now, kind)];
+                let authenticator = Some((id, name));
+                let accepted =
+                    Accepted { user, at: now, generation, method, authenticator, drift, recovery_codes_left };
+                Committed { value: Verdict::Accepted(accepted), events }
+            }
+            Err((refused, mut events)) => {
+                events.extend(lagging.into_iter().map(|kind| Event::new(&user, now, kind)));
+                Committed { value: Verdict::Refused(refused), events }
+            }
+        }))
+    }
+
+    /// Recovery codes cannot be guessed, so a miss is not counted and nothing is written for it. All slots are compared.
+    fn verify_recovery_code(
+        &self,
+        context: &Context<'_>,
+        code: &RecoveryCode,
+    ) -> Result<Transition<Verdict>, GuardError> {
+        let Some(set) = &self.recovery else { return Ok(self.refused(context, Refusal::WrongCode, Change::None)) };
+        let key = set.open(context)?;
+        let hash = code.hash(&key);
+        let matches: Vec<_> = set.codes.iter().map(|(stored, _)| ct::mask(ct::eq(stored, &hash).into())).collect();
+        // Public: the code is 115 bits long, so its holder knows what the answer is, and which slot it was is stored.
+        let slot = matches.into_iter().position(ct::declassify);
+        let mut next = self.clone();
+        let used = slot.and_then(|slot| next.recovery.as_mut()?.codes.get_mut(slot));
+        let Some((_, used)) = used else { return Ok(self.refused(context, Refusal::WrongCode, Change::None)) };
+        if *used != 0 {
+            return Ok(self.refused(context, Refusal::Replayed, Change::None));
+        }
+        // Zero means unused.
+        *used = context.now.max(1);
+        let lifted = next.budget.lift(context.policy, context.now, u64::MAX);
+        let left = next.recovery.as_ref().map_or(0, |recovery| recovery.left());
+        let accepted = Accepted {
+            user: context.user.into(),
+            at: context.now,
+            generation: self.generation,
+            method: Method::RecoveryCode,
+            authenticator: None,
+            drift: 0,
+            recovery_codes_left: left,
+        };
+        let accept = EventKind::Accepted { method: Method::RecoveryCode, authenticator: None, drift: 0 };
+        let kinds = [accept, EventKind::Recovered { left }].into_iter().chain(lifted.then_some(EventKind::Unlocked));
+        let events = events(context, kinds);
+        Ok(Transition::new(Change::Write(next.write()), move || Committed {
+            value: Verdict::Accepted(accepted),
+            events,
+        }))
+    }
+
+    fn refused(&self, context: &Context<'_>, reason: Refusal, change: Change) -> Transition<Verdict> {
+        self.refusal(context, reason, change, None).map(Verdict::Refused)
+    }
+}

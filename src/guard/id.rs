@@ -1,0 +1,83 @@
+//! Names that keyfob gives to authenticators and recovery codes, and that an application gives to keys.
+
+use alloc::string::String;
+use core::fmt;
+use core::str::FromStr;
+
+use crate::error::{Cause, Error};
+use crate::guard::error::GuardError;
+use crate::guard::randomness::Randomness;
+
+/// The name of an authenticator within its account: random letters and digits, to put into links and forms.
+///
+/// ```
+/// use keyfob::guard::AuthenticatorId;
+///
+/// let id = AuthenticatorId::new("hcpbmjdnoaeglkfi"); // from a form, as `Display` wrote it
+/// assert!(id.is_ok());
+/// assert!("../admin".parse::<AuthenticatorId>().is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AuthenticatorId(pub(crate) String);
+
+impl AuthenticatorId {
+    /// Reads an id that was shown before: 1 to 32 lowercase letters and digits. `str::parse` does the same. Whether the account
+    /// has such an authenticator turns out when it is used.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) for any other string.
+    pub fn new(id: &str) -> Result<Self, Error> {
+        let valid = matches!(id.len(), 1..=32) && id.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9'));
+        if valid { Ok(Self(id.into())) } else { Err(Error::new(Cause::AuthenticatorId)) }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn random(random: &Randomness) -> Result<Self, GuardError> {
+        let mut bytes = [0; 16];
+        random.fill(&mut bytes)?;
+        Ok(Self(bytes.into_iter().map(|byte| char::from(b'a' + (byte & 15))).collect()))
+    }
+}
+
+impl FromStr for AuthenticatorId {
+    type Err = Error;
+
+    fn from_str(id: &str) -> Result<Self, Error> {
+        Self::new(id)
+    }
+}
+
+impl fmt::Display for AuthenticatorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// The name of a key. It is public, and stored beside what is sealed under it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(String);
+
+impl KeyId {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn new(id: &str) -> Option<Self> {
+        let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        (matches!(id.len(), 1..=32) && id.chars().all(valid)).then(|| Self(id.into()))
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}

@@ -1,0 +1,117 @@
+//! The record as JSON.
+//!
+//! Every number that depends on a verdict has the same length whatever it is, and is written without a branch: up to the
+//! swap, time and size must not tell what the swap decides about.
+
+use alloc::vec::Vec;
+
+use crate::guard::record::SecondFactor;
+use crate::guard::record::authenticator::Authenticator;
+use crate::guard::record::budget::Budget;
+use crate::guard::record::fixed_json::{Json, hex};
+use crate::guard::record::recovery::RecoverySet;
+
+impl SecondFactor {
+    /// The record as JSON. Every number that depends on a verdict has the same length whatever it is, and is written
+    /// without a branch: up to the swap, time and size must not tell what the swap decides about.
+    pub(crate) fn write(&self) -> Vec<u8> {
+        let mut json = Json(Vec::with_capacity(2048 + 512 * self.active.len()));
+        json.raw("{\"v\":1,\"generation\":");
+        json.plain(self.generation);
+        json.raw(",\"active\":[");
+        for (place, authenticator) in self.active.iter().enumerate() {
+            json.raw(if place > 0 { "," } else { "" });
+            authenticator.write(&mut json);
+        }
+        json.raw("]");
+        if let Some(pending) = &self.pending {
+            json.raw(",\"pending\":{\"authenticator\":");
+            pending.authenticator.write(&mut json);
+            json.raw(",\"since\":");
+            json.plain(pending.since);
+            json.raw(",\"imported\":");
+            json.raw(if pending.imported { "true" } else { "false" });
+            json.raw(",\"tries\":");
+            json.fixed(pending.tries, 0);
+            json.raw(",\"confirmed\":");
+            json.fixed(pending.confirmed, 0);
+            if let Some(id) = &pending.replaces {
+                json.raw(",\"replaces\":");
+                json.text(&id.0);
+            }
+            json.raw("}");
+        }
+        if let Some(recovery) = &self.recovery {
+            recovery.write(&mut json);
+        }
+        let Budget { failures, failed_at, level, level_at, until, reported_at } = self.budget;
+        for (name, number) in [
+            (",\"budget\":{\"failures\":", failures),
+            (",\"failed_at\":", failed_at),
+            (",\"level\":", level),
+            (",\"level_at\":", level_at),
+            (",\"until\":", until),
+            (",\"reported_at\":", reported_at),
+        ] {
+            json.raw(name);
+            json.fixed(number, 0);
+        }
+        json.raw("}}");
+        json.0
+    }
+}
+
+impl Authenticator {
+    fn write(&self, json: &mut Json) {
+        json.raw("{\"id\":");
+        json.text(&self.id.0);
+        json.raw(",\"name\":");
+        json.text(&self.name);
+        if let Some(period) = self.period {
+            json.raw(",\"period\":");
+            json.plain(period.seconds().into());
+        }
+        json.raw(",\"algorithm\":\"");
+        json.raw(self.algorithm.name());
+        json.raw("\",\"digits\":");
+        json.plain(self.digits.get().into());
+        json.raw(",\"created\":");
+        json.plain(self.created);
+        json.raw(",\"next\":");
+        json.fixed(self.next, 0);
+        json.raw(",\"disclosed\":");
+        json.fixed(self.disclosed, 0);
+        json.raw(",\"drift\":");
+        json.signed(self.drift);
+        json.raw(",\"lean\":");
+        json.signed(self.lean);
+        json.raw(",\"resynced\":");
+        json.fixed(self.resynced, 0);
+        json.raw(",\"used\":");
+        json.fixed(self.used, 0);
+        json.raw(",\"secret\":");
+        json.sealed(&self.secret);
+        json.raw("}");
+    }
+}
+
+impl RecoverySet {
+    fn write(&self, json: &mut Json) {
+        json.raw(",\"recovery\":{\"id\":");
+        json.text(&self.id.0);
+        json.raw(",\"created\":");
+        json.plain(self.created);
+        json.raw(",\"key\":");
+        json.sealed(&self.key);
+        json.raw(",\"codes\":[");
+        for (place, (hash, used)) in self.codes.iter().enumerate() {
+            json.raw(if place > 0 { ",[\"" } else { "[\"" });
+            json.0.extend_from_slice(&hex(hash));
+            json.raw("\",");
+            // Which code was used is public before the swap: `verify_recovery_code` says why.
+            json.plain(*used);
+            json.raw("]");
+        }
+        json.raw("]}");
+    }
+}
