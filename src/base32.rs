@@ -8,8 +8,9 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-use crate::ct::{self, Piece};
+use crate::ct;
 use crate::error::{Cause, Error};
+use crate::typed::{Piece, is_separator, pieces};
 
 /// Writes bytes in capitals, without padding.
 ///
@@ -31,7 +32,9 @@ pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
     text
 }
 
-/// Reads what people paste: in capitals or not, with spaces or hyphens, with padding or without.
+/// Reads what people paste: in capitals or not, with spaces and dashes of any width, with padding or without.
+///
+/// The invisible marks that a clipboard adds are dropped as well. Letters and digits are the ASCII ones only.
 ///
 /// Left-over bits of the last character that are not zero, which some producers write, are ignored.
 ///
@@ -70,7 +73,7 @@ fn values(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut values = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut padding = None;
     let letter = |byte| ct::mask_within(byte, b'A', b'Z') | ct::mask_within(byte, b'a', b'z');
-    let pieces = ct::pieces(text, |byte| letter(byte) | ct::mask_within(byte, b'2', b'7'));
+    let pieces = pieces(text, |byte| letter(byte) | ct::mask_within(byte, b'2', b'7'));
     for (position, piece) in (1..).zip(pieces) {
         match piece {
             Piece::Symbol(symbol) => {
@@ -82,8 +85,7 @@ fn values(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
                 values.push(ct::select(letter(symbol), low.wrapping_sub(1), low + 8).to_le_bytes()[0]);
             }
             Piece::Other('=') => padding = padding.or(Some(position)),
-            Piece::Other('-') => {}
-            Piece::Other(character) if character.is_whitespace() => {}
+            Piece::Other(character) if is_separator(character) => {}
             Piece::Other(character) => {
                 let look_alike = matches!(character, '0' | '1' | '8' | '9');
                 return Err(Error::new(Cause::Base32Symbol { position, look_alike }));

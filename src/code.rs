@@ -7,8 +7,9 @@ use core::fmt;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::ct::{self, Divisor, Piece};
+use crate::ct::{self, Divisor};
 use crate::error::{Cause, Error};
+use crate::typed::symbols;
 
 /// A code of 6, 7 or 8 digits, leading zeros included.
 ///
@@ -40,8 +41,16 @@ pub struct Code {
 impl Code {
     /// Reads what a person typed or pasted: 6 to 8 digits.
     ///
-    /// White space and hyphens are dropped, wherever they stand and of whatever width; full-width digits (U+FF10 to
-    /// U+FF19) count as digits. The time depends on the shape of the text, not on the digits.
+    /// A digit may be of any script: Arabic, Persian, Devanagari, full-width and all others that Unicode 18 has. White
+    /// space and dashes of any width are dropped wherever they stand, and so are the invisible marks that a phone's clipboard
+    /// puts around digits. The time depends on the shape of the text, not on the digits.
+    ///
+    /// ```
+    /// # use keyfob::Code;
+    /// let shown_in_cairo = "\u{2068}\u{0662}\u{0668}\u{0667}\u{2013}\u{0660}\u{0668}\u{0662}\u{2069}";
+    /// assert_eq!(Code::parse(shown_in_cairo)?.to_string(), "287082");
+    /// # Ok::<(), keyfob::CodeError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -50,7 +59,7 @@ impl Code {
     pub fn parse(text: &str) -> Result<Self, CodeError> {
         let mut value = Zeroizing::new(0);
         let mut count = 0;
-        for symbol in symbols(text, |byte| ct::mask_within(byte, b'0', b'9')) {
+        for symbol in symbols(text, MAX_BYTES, |byte| ct::mask_within(byte, b'0', b'9')) {
             let digit = u32::from(symbol? - b'0');
             count += 1;
             if count > Digits::Eight.get() {
@@ -166,7 +175,7 @@ impl Digits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CodeError {
-    /// Something else than digits, white space and hyphens.
+    /// A character that is not a digit, white space, a dash or one of the marks that [`Code::parse`] drops.
     Character,
     /// Too few or too many digits.
     Length,
@@ -183,24 +192,5 @@ impl fmt::Display for CodeError {
 
 impl core::error::Error for CodeError {}
 
-/// The symbols of a typed text, in ASCII: white space and hyphens dropped, full-width forms folded. `alphabet` gives a
-/// mask of all ones for a symbol.
-pub(crate) fn symbols(text: &str, alphabet: impl Fn(u8) -> u64 + Copy) -> impl Iterator<Item = Result<u8, CodeError>> {
-    /// Eight wide digits with room for separators. A longer text is not read at all.
-    const MAX_BYTES: usize = 64;
-    /// From a full-width form to the character it stands for.
-    const WIDE: u32 = 0xfee0;
-
-    let too_long = text.len() > MAX_BYTES;
-    let pieces = ct::pieces(if too_long { "" } else { text }, alphabet).filter_map(move |piece| match piece {
-        Piece::Symbol(symbol) => Some(Ok(symbol)),
-        Piece::Other('-' | '\u{ff0d}') => None,
-        Piece::Other(character) if character.is_whitespace() => None,
-        Piece::Other(character) => {
-            let narrow = u8::try_from(u32::from(character).wrapping_sub(WIDE)).unwrap_or(0);
-            // Whether the text is a code is public.
-            Some(if ct::declassify(alphabet(narrow)) { Ok(narrow) } else { Err(CodeError::Character) })
-        }
-    });
-    too_long.then_some(Err(CodeError::Length)).into_iter().chain(pieces)
-}
+/// Eight wide digits with room for separators. A longer text is not read at all.
+pub(crate) const MAX_BYTES: usize = 64;

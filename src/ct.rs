@@ -119,6 +119,12 @@ pub(crate) fn mask_within(x: u8, low: u8, high: u8) -> u64 {
     mask(((x.wrapping_sub(low) | high.wrapping_sub(x)) >> 31) ^ 1)
 }
 
+/// The same for characters, by their code points.
+#[inline]
+pub(crate) fn mask_between(x: u32, low: u32, high: u32) -> u64 {
+    mask(((x.wrapping_sub(low) | high.wrapping_sub(x)) >> 31) ^ 1)
+}
+
 /// All ones if `a` is `b`, all zeros if not.
 #[cfg(feature = "guard")]
 pub(crate) fn mask_same(a: u64, b: u64) -> u64 {
@@ -187,30 +193,6 @@ pub(crate) fn declassify(mask: u64) -> bool {
         black_box(false)
     }
     if mask != 0 { yes() } else { no() }
-}
-
-/// Walks a typed or pasted text.
-///
-/// The bytes for which `alphabet` gives a mask of all ones may belong to a secret. Which bytes of a text these are is
-/// its public shape, and so is everything else in it.
-pub(crate) fn pieces(text: &str, alphabet: impl Fn(u8) -> u64) -> impl Iterator<Item = Piece> {
-    let mut position = 0;
-    core::iter::from_fn(move || {
-        let byte = *text.as_bytes().get(position)?;
-        if declassify(alphabet(byte)) {
-            position += 1;
-            return Some(Piece::Symbol(byte));
-        }
-        let character = text.get(position..)?.chars().next()?;
-        position += character.len_utf8();
-        Some(Piece::Other(character))
-    })
-}
-
-pub(crate) enum Piece {
-    /// A byte of the alphabet.
-    Symbol(u8),
-    Other(char),
 }
 
 /// Division by a constant, of a number below 2^31, without a division instruction.

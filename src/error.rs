@@ -49,9 +49,11 @@ impl Error {
             | Cause::NoSecret
             | Cause::NoUri
             | Cause::NotUtf8
+            | Cause::ParameterInside(_)
             | Cause::ParameterKnown
             | Cause::ParametersTooMany
             | Cause::PercentEncoding
+            | Cause::Separator
             | Cause::T0
             | Cause::Tolerated(_)
             | Cause::UriNotSupported(_)
@@ -161,11 +163,18 @@ impl fmt::Display for Error {
             Cause::NoSecret => f.write_str("the URI has no secret; some are for approval by a message, not for codes"),
             Cause::NoUri => f.write_str("this is not an otpauth URI: otpauth://totp/... or otpauth://hotp/..."),
             Cause::NotUtf8 => f.write_str("a part of the URI is not UTF-8 once it is decoded"),
+            Cause::ParameterInside(part) => write!(
+                f,
+                "the {part} contains another parameter, as in Example&amp;digits=8; separate parameters by a plain &"
+            ),
             Cause::ParameterKnown => f.write_str("the parameter has no name, or one that the URI gets from its account"),
             Cause::ParametersTooMany => {
                 f.write_str("a URI has at most 64 parameters beyond the usual ones, with 5120 bytes in all")
             }
             Cause::PercentEncoding => f.write_str("a % is not followed by two hexadecimal digits"),
+            Cause::Separator => f.write_str(
+                "the name of a parameter is damaged, as in amp;digits=8; separate parameters by a plain &",
+            ),
             Cause::T0 => f.write_str("apps count the steps of TOTP from 1970: T0 must be 0"),
             Cause::Tolerated(warning) => f.write_str(warning),
             Cause::UriNotSupported(name) => write!(f, "URIs of the kind {name} are not supported"),
@@ -320,9 +329,11 @@ pub(crate) enum Cause {
     NoSecret,
     NoUri,
     NotUtf8,
+    ParameterInside(&'static str),
     ParameterKnown,
     ParametersTooMany,
     PercentEncoding,
+    Separator,
     T0,
     Tolerated(&'static str),
     UriNotSupported(&'static str),

@@ -28,6 +28,7 @@ pub mod search;
 mod steam;
 mod totp;
 mod truncation;
+mod typed;
 
 // Secrets.
 #[cfg(feature = "alloc")]

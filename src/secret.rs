@@ -81,7 +81,7 @@ impl Secret {
         Key::new(bytes).map(|key| Self(Zeroizing::new(key.bytes().into())))
     }
 
-    /// Imports a secret as people paste it: in capitals or not, with spaces, hyphens and padding or without.
+    /// Imports a secret as people paste it: in capitals or not, with spaces, dashes and padding or without.
     ///
     /// # Errors
     ///

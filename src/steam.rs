@@ -4,11 +4,12 @@ use core::fmt;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::code::{CodeError, symbols};
+use crate::code::{CodeError, MAX_BYTES};
 use crate::ct::{self, Divisor};
 use crate::hotp::Newest;
 use crate::key::Key;
 use crate::totp::{Step, Totp, Window};
+use crate::typed::symbols;
 
 /// Makes and checks the codes of a Steam Guard authenticator.
 ///
@@ -82,7 +83,8 @@ pub struct SteamCode {
 impl SteamCode {
     /// Reads what a person typed or pasted: five symbols, in capitals or not.
     ///
-    /// White space and hyphens are dropped and full-width forms folded, as in [`Code::parse`](crate::Code::parse).
+    /// White space, dashes and invisible marks are dropped and digits may be of any script, as in
+    /// [`Code::parse`](crate::Code::parse); letters may be full-width ones.
     ///
     /// # Errors
     ///
@@ -91,7 +93,7 @@ impl SteamCode {
         let mut value = Zeroizing::new(0);
         let mut weight = 1;
         let mut count = 0;
-        for symbol in symbols(text, |byte| place(byte).1) {
+        for symbol in symbols(text, MAX_BYTES, |byte| place(byte).1) {
             let digit = place(symbol?).0;
             count += 1;
             if count > SYMBOLS {

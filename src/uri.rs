@@ -11,6 +11,7 @@
 
 #[cfg(any(feature = "import", feature = "pskc"))]
 mod account;
+mod escaped;
 mod lint;
 #[cfg(any(feature = "import", feature = "migration", feature = "pskc"))]
 mod names;
@@ -95,8 +96,8 @@ impl KeyUri {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for an empty account, and for a colon, a control character or more than
-    /// 1024 bytes in either name: apps cut the name at a colon.
+    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for an empty account, and for a colon, a control character, more than
+    /// 1024 bytes or the rest of an escaped URI, such as `&amp;digits=8`, in either name: apps cut the name at a colon.
     pub fn totp(issuer: &str, account: &str, secret: &Secret) -> Result<Self, Error> {
         Self::new(Factor::Period(Period::default()), issuer, account, secret)
     }
@@ -242,15 +243,17 @@ impl KeyUri {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for an empty name and for one that keyfob knows, for more than 64 parameters
-    /// or 5120 bytes in all, and for a `steam://` link, which has none.
+    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for an empty name and for one that keyfob knows or what is left of one, such
+    /// as `amp;digits`, for `;digits=` and the like in a value, for more than 64 parameters or 5120 bytes in all, and for a
+    /// `steam://` link, which has none.
     pub fn with_parameter(mut self, name: &str, value: &str) -> Result<Self, Error> {
         if self.account.is_empty() {
             return Err(Error::new(Cause::AccountEmpty));
         }
-        if name.is_empty() || parse::KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+        if name.is_empty() || escaped::is_reserved(name) {
             return Err(Error::new(Cause::ParameterKnown));
         }
+        escaped::check_hidden("value of a parameter", value, &[';'])?;
         self.others.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
         self.others.push((name.into(), Zeroizing::new(value.into())));
         if parse::is_too_much(&self.others) { Err(Error::new(Cause::ParametersTooMany)) } else { Ok(self) }
@@ -395,6 +398,7 @@ pub(crate) fn trim_name<'a>(part: &'static str, name: &'a str) -> Result<&'a str
     if name.contains(char::is_control) {
         return Err(Error::new(Cause::Control(part)));
     }
+    escaped::check_hidden(part, name, &[';'])?;
     Ok(name)
 }
 

@@ -1,18 +1,22 @@
 //! Which apps would show a wrong code, refuse a URI or cut its name, and why.
 //!
-//! Apps change, and nobody announces it: the table is dated evidence, from their sources and from public reports of
-//! 2018 to 2026. What is not in it is not known to be right.
+//! The table has dated evidence, from the sources of the apps and from public reports. What is not in it is not known to
+//! be right. `docs/apps.md` shows it.
+
+mod table;
 
 use alloc::vec::Vec;
 
+use self::table::{Rule, Source, TABLE};
 use super::{Factor, KeyUri};
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
-use crate::key::Strength;
 use crate::totp::Period;
 
 impl KeyUri {
     /// What real apps do wrong with these settings, the worst first. Empty for the defaults and a plain name.
+    ///
+    /// Each finding names its source and how old it is. The page `docs/apps.md` shows all that is known.
     ///
     /// ```
     /// use keyfob::{Algorithm, Effect, KeyUri, Secret};
@@ -29,7 +33,7 @@ impl KeyUri {
     pub fn lint(&self) -> Vec<Finding> {
         let rules = TABLE.iter().filter(|rule| (rule.applies)(self));
         let mut findings: Vec<Finding> =
-            rules.flat_map(|rule| rule.apps.iter().map(|app| Finding { app, rule })).collect();
+            rules.flat_map(|rule| rule.apps.iter().map(|(app, source)| Finding { app, source, rule })).collect();
         findings.sort_by_key(|finding| (finding.effect(), finding.app));
         findings
     }
@@ -39,6 +43,7 @@ impl KeyUri {
 #[derive(Clone, Copy)]
 pub struct Finding {
     app: &'static str,
+    source: &'static Source,
     rule: &'static Rule,
 }
 
@@ -60,6 +65,18 @@ impl Finding {
     pub const fn reason(&self) -> &'static str {
         self.rule.reason
     }
+
+    /// Where this was read: a repository with the source of the app, or a public report.
+    #[must_use]
+    pub const fn source(&self) -> &'static str {
+        self.source.name
+    }
+
+    /// The year and month of what was read, such as `2026-02`, or `undated`. Newer versions may do better.
+    #[must_use]
+    pub const fn read(&self) -> &'static str {
+        self.source.read
+    }
 }
 
 impl core::fmt::Debug for Finding {
@@ -68,6 +85,8 @@ impl core::fmt::Debug for Finding {
             .field("app", &self.app)
             .field("effect", &self.rule.effect)
             .field("reason", &self.rule.reason)
+            .field("source", &self.source.name)
+            .field("read", &self.source.read)
             .finish()
     }
 }
@@ -84,156 +103,6 @@ pub enum Effect {
     Mislabelled,
 }
 
-struct Rule {
-    applies: fn(&KeyUri) -> bool,
-    effect: Effect,
-    apps: &'static [&'static str],
-    reason: &'static str,
-}
-
-const fn rule(
-    applies: fn(&KeyUri) -> bool,
-    effect: Effect,
-    apps: &'static [&'static str],
-    reason: &'static str,
-) -> Rule {
-    Rule { applies, effect, apps, reason }
-}
-
-static TABLE: [Rule; 24] = [
-    rule(
-        |uri| uri.algorithm != Algorithm::Sha1,
-        Effect::WrongCode,
-        &[
-            "Authy",
-            "Duo Mobile",
-            "Google Authenticator for Android before 2024",
-            "Microsoft Authenticator",
-            "Okta Verify",
-        ],
-        "computes with SHA-1 whatever the URI says",
-    ),
-    rule(
-        |uri| uri.algorithm == Algorithm::Sha512,
-        Effect::Refused,
-        &["YubiKey with firmware before 4.3.1"],
-        "does not know SHA-512",
-    ),
-    rule(
-        |uri| uri.digits != Digits::Six,
-        Effect::WrongCode,
-        &["Google Authenticator for Android before 2024", "Microsoft Authenticator", "Okta Verify"],
-        "shows six digits whatever the URI says",
-    ),
-    rule(
-        |uri| uri.digits == Digits::Seven,
-        Effect::WrongCode,
-        &["Authy", "Google Authenticator after a transfer"],
-        "has no codes of seven digits",
-    ),
-    rule(
-        |uri| uri.other_period().is_some(),
-        Effect::WrongCode,
-        &["Duo Mobile", "Google Authenticator", "Microsoft Authenticator"],
-        "counts in 30 seconds whatever the URI says",
-    ),
-    rule(
-        |uri| uri.other_period().is_some_and(|period| !(5..=300).contains(&period.seconds())),
-        Effect::WrongCode,
-        &["Apple Passwords"],
-        "counts in 30 seconds where the period is not 5 to 300",
-    ),
-    rule(
-        |uri| uri.period().is_some_and(|period| period.seconds() < 5),
-        Effect::Refused,
-        &["FreeOTP for Android"],
-        "takes periods of 5 seconds and more",
-    ),
-    rule(|uri| uri.counts(), Effect::WrongCode, &["Bitwarden"], "reads HOTP as TOTP"),
-    rule(|uri| uri.counts(), Effect::Refused, &["Apple Passwords"], "knows TOTP only"),
-    rule(
-        // Without an account it is written as a link that the app knows.
-        |uri| uri.factor == Factor::Steam && !uri.account.is_empty(),
-        Effect::WrongCode,
-        &["Bitwarden"],
-        "reads Steam as TOTP, unless it is a steam:// link",
-    ),
-    rule(
-        |uri| uri.factor == Factor::Steam,
-        Effect::Refused,
-        &["Apple Passwords", "Google Authenticator", "YubiKey"],
-        "does not know Steam codes",
-    ),
-    rule(
-        |uri| uri.factor == Factor::Steam,
-        Effect::WrongCode,
-        &["FreeOTP for Android"],
-        "shows Steam codes in reverse",
-    ),
-    rule(
-        |uri| uri.issuers().any(|issuer| issuer == "Steam") && uri.factor != Factor::Steam,
-        Effect::WrongCode,
-        &["Ente Auth", "FreeOTP", "Stratum"],
-        "makes Steam codes for the issuer Steam",
-    ),
-    rule(
-        |uri| uri.secret.strength() < Strength::Strong,
-        Effect::Refused,
-        &["FreeOTP for Android"],
-        "asks before it takes a secret below 128 bits",
-    ),
-    rule(
-        |uri| uri.counter() > Some(i32::MAX as u64),
-        Effect::Refused,
-        &["2FAS", "Google Authenticator for Android before 2024", "Stratum"],
-        "keeps the counter in 31 bits",
-    ),
-    rule(
-        |uri| uri.counter() > Some(1 << 53),
-        Effect::WrongCode,
-        &["apps written in JavaScript"],
-        "keep the counter in a number that is exact up to 2^53",
-    ),
-    rule(|uri| uri.stored_name_bytes() > 64, Effect::Refused, &["YubiKey"], "stores names of at most 64 bytes"),
-    rule(
-        |uri| uri.issuers().any(|issuer| issuer.chars().count() > 30) || uri.account.chars().count() > 50,
-        Effect::Mislabelled,
-        &["2FAS for Android"],
-        "cuts an issuer at 30 characters and an account at 50",
-    ),
-    rule(
-        |uri| uri.names_contain(&['&', '#', '?', '%', '+', '=', '/', '"']),
-        Effect::Mislabelled,
-        &["2FAS for Android", "Stratum"],
-        "decodes the whole URI before it splits it, so that & # ? % + = / and \" cut or change a name",
-    ),
-    rule(|uri| uri.names_contain(&[':']), Effect::Refused, &["FreeOTP for Android"], "takes one colon only"),
-    rule(
-        |uri| uri.names_contain(&[':']),
-        Effect::Mislabelled,
-        &["Aegis", "Apple Passwords", "FreeOTP for iOS"],
-        "loses a part of a name with a colon",
-    ),
-    rule(
-        |uri| uri.label_issuer.is_some(),
-        Effect::Mislabelled,
-        &["Aegis", "FreeOTP", "Microsoft Authenticator", "Stratum"],
-        "shows the prefix of the label instead of the issuer",
-    ),
-    rule(
-        |uri| uri.issuer.is_none(),
-        Effect::Mislabelled,
-        &["Microsoft Authenticator"],
-        "shows the domain of the mail address where there is no issuer",
-    ),
-    rule(
-        |uri| uri.to_uri().len() > 213,
-        Effect::Refused,
-        &["cameras of older phones"],
-        "fail on QR codes above version 10, which 213 bytes fill",
-    ),
-];
-
 impl KeyUri {
     fn other_period(&self) -> Option<Period> {
         self.period().filter(|period| *period != Period::default())
@@ -249,6 +118,32 @@ impl KeyUri {
         period + self.issuer().map_or(0, |issuer| issuer.len() + 1) + self.account.len()
     }
 
+    fn has_other_settings(&self) -> bool {
+        let other = self.algorithm != Algorithm::Sha1 || self.digits != Digits::Six;
+        self.period().is_some_and(|period| other || period != Period::default())
+    }
+
+    /// Steam as a type, and not as the link without names.
+    const fn names_steam(&self) -> bool {
+        matches!(self.factor, Factor::Steam) && !self.account.is_empty()
+    }
+
+    /// A security key finds the period in the stored name. One of 30 seconds is not written there.
+    fn begins_like_a_period(&self) -> bool {
+        let name = self.issuer().unwrap_or(&self.account);
+        let rest = name.trim_start_matches(|c: char| c.is_ascii_digit());
+        self.period() == Some(Period::default()) && rest.len() < name.len() && rest.starts_with('/')
+    }
+
+    /// What stands in front of the account in the label.
+    fn prefix(&self) -> Option<&str> {
+        self.label_issuer().or(self.issuer())
+    }
+
+    fn issuers_contain(&self, characters: &[char]) -> bool {
+        self.issuers().any(|issuer| issuer.contains(characters))
+    }
+
     fn names_contain(&self, characters: &[char]) -> bool {
         self.issuers().chain([self.account()]).any(|name| name.contains(characters))
     }
@@ -257,4 +152,8 @@ impl KeyUri {
     fn issuers(&self) -> impl Iterator<Item = &str> {
         self.issuer().into_iter().chain(self.label_issuer())
     }
+}
+
+fn divides_a_minute(period: Period) -> bool {
+    [1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60].contains(&period.seconds())
 }

@@ -8,6 +8,7 @@ use core::fmt;
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
+use super::escaped::{SEPARATORS, check_hidden, is_reserved, unescaped};
 use super::write::encoded;
 use super::{Factor, KeyUri, trim_name};
 use crate::algorithm::Algorithm;
@@ -98,6 +99,9 @@ pub enum Warning {
     RepeatedParameter,
     /// A `+` that means a space.
     Plus,
+    /// `&amp;` or `&#38;` for `&`, or another character reference of HTML: the text was taken from the source of a page.
+    /// Many apps then ignore algorithm, digits and period.
+    HtmlEscape,
     /// A colon inside a name, where some apps cut it.
     Colon,
     /// A secret in lower case, with spaces, hyphens or padding.
@@ -125,6 +129,7 @@ impl Warning {
             Self::ParameterSpelling => "the name of a parameter is not in lower case",
             Self::RepeatedParameter => "a parameter is given twice",
             Self::Plus => "a + stands for a space, which is written %20",
+            Self::HtmlEscape => "the URI is escaped for HTML, with &amp; or &#38; for &",
             Self::Colon => "a name contains a colon",
             Self::SecretSpelling => "the secret is not written in capitals without spaces, hyphens and padding",
             Self::LeftOverBits => "the last character of the secret has bits that belong to no byte",
@@ -184,6 +189,14 @@ impl Reader {
         if uri.len() != text.len() {
             self.warn(Warning::WhiteSpace);
         }
+        let unescaped = unescaped(uri);
+        let uri = match &unescaped {
+            Some(unescaped) => {
+                self.warn(Warning::HtmlEscape);
+                unescaped.trim()
+            }
+            None => uri,
+        };
         let (scheme, rest) = uri.split_once("://").ok_or(Error::new(Cause::NoUri))?;
         if let Some(name) = NOT_SUPPORTED.iter().find(|name| name.eq_ignore_ascii_case(scheme)) {
             return Err(Error::new(Cause::UriNotSupported(name)));
@@ -207,9 +220,9 @@ impl Reader {
         }
         let mut parameters = self.parameters(query)?;
         let factor = self.factor(kind, &mut parameters)?;
+        let (label_issuer, account) = self.label(label, parameters.issuer.as_ref().map(|issuer| issuer.as_str()))?;
         let secret = parameters.secret.as_deref().ok_or(Error::new(Cause::NoSecret))?;
         let secret = self.secret(secret, parameters.secret_pluses)?;
-        let (label_issuer, account) = self.label(label, parameters.issuer.as_ref().map(|issuer| issuer.as_str()))?;
         let issuer = parameters.issuer.map(|issuer| (*issuer).clone()).or_else(|| label_issuer.clone());
 
         let mut uri = KeyUri::with(factor, issuer, account, secret);
@@ -236,10 +249,11 @@ impl Reader {
     /// Splits first and decodes afterwards: a percent-encoded `&` belongs to a value.
     fn parameters(&mut self, query: &str) -> Result<Parameters, Error> {
         let mut parameters = Parameters::default();
+        check_hidden("value of a parameter", query, &[';'])?;
         for piece in query.split('&').filter(|piece| !piece.is_empty()) {
             let (raw_name, raw) = piece.split_once('=').unwrap_or((piece, ""));
             let name = text(raw_name)?;
-            let known = name.to_ascii_lowercase();
+            let known = name.trim().to_ascii_lowercase();
             if known == "secret" {
                 self.spelling(&name, &known);
                 let value = bytes(&self.plus(raw))?;
@@ -255,6 +269,12 @@ impl Reader {
                 "issuer" => Zeroizing::new(text(&self.plus(raw))?.trim_matches(' ').to_owned()),
                 _ => text(raw)?,
             };
+            if raw.contains('=') {
+                // In the value of an app's parameter, an address for one, a `?` and a `#` are nothing special.
+                let own = if known == "issuer" || known == "encoder" { &SEPARATORS } else { &SEPARATORS[..2] };
+                check_hidden("value of a parameter", &value, own)?;
+            }
+            check_hidden("value of a parameter", &value, &[';'])?;
             let place = match known.as_str() {
                 // An empty issuer is none.
                 "issuer" if value.is_empty() => {
@@ -267,6 +287,7 @@ impl Reader {
                 "period" => &mut parameters.period,
                 "counter" => &mut parameters.counter,
                 "encoder" => &mut parameters.encoder,
+                _ if is_reserved(&name) => return Err(Error::new(Cause::Separator)),
                 _ => {
                     match parameters.others.iter().find(|(other, _)| other.eq_ignore_ascii_case(&name)) {
                         Some((_, other)) if *other != value => return Err(Error::new(Cause::Contradiction)),
@@ -381,6 +402,10 @@ impl Reader {
     /// Prefix and account.
     fn label(&mut self, raw: &str, issuer: Option<&str>) -> Result<(Option<String>, String), Error> {
         let label = text(raw)?;
+        // keyfob writes `%3D`, so that a name may contain what looks like a parameter.
+        if raw.contains('=') {
+            check_hidden("label", &label, &SEPARATORS)?;
+        }
         let own = issuer.and_then(|issuer| label.strip_prefix(issuer)?.strip_prefix(':').map(|rest| (issuer, rest)));
         let (prefix, account) = own.or_else(|| label.split_once(':')).unwrap_or(("", &label));
         let (prefix, account) = (trim_name("issuer", prefix)?, trim_name("account name", account)?);
@@ -435,9 +460,6 @@ fn bytes(raw: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     bytes.extend(percent_decode_str(raw));
     Ok(bytes)
 }
-
-/// The parameters that mean something here.
-pub(super) const KNOWN: [&str; 7] = ["secret", "issuer", "algorithm", "digits", "period", "counter", "encoder"];
 
 /// Of programs that keyfob knows of and does not read, so that the message can say so.
 const NOT_SUPPORTED: [&str; 3] = ["motp", "otpauth-migration", "phonefactor"];

@@ -1,6 +1,7 @@
 use keyfob::{ErrorKind, base32};
 use proptest::prelude::*;
 
+use crate::fuzz::is_separator;
 use crate::{data, hex, rows, text, to_hex};
 
 #[test]
@@ -44,7 +45,7 @@ fn every_character_is_a_symbol_a_separator_or_an_error() {
         let upper = character.to_ascii_uppercase();
         if let Some(digit) = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(upper) {
             assert_eq!(decoded.unwrap()[4], digit as u8);
-        } else if character.is_whitespace() || "-=".contains(character) {
+        } else if character == '=' || is_separator(character) {
             assert_eq!(decoded.unwrap().len(), 4);
         } else {
             let error = decoded.unwrap_err();
@@ -56,10 +57,30 @@ fn every_character_is_a_symbol_a_separator_or_an_error() {
 
 #[test]
 fn positions_count_characters() {
-    for (input, position) in
-        [("0AAAAAAA", 1), ("AAAA AAA1", 9), ("é", 1), ("ＡAAAAAAA", 1), ("AAéA", 3), ("AA==AA", 3), ("\u{202e}AA", 1)]
-    {
+    for (input, position) in [
+        ("0AAAAAAA", 1),
+        ("AAAA AAA1", 9),
+        ("é", 1),
+        ("ＡAAAAAAA", 1),
+        ("AAéA", 3),
+        ("AA==AA", 3),
+        ("\u{202e}A8", 3),
+        ("A\u{2013}\u{200b}0", 4),
+    ] {
         assert_eq!(base32::decode(input).unwrap_err().position(), Some(position), "{input:?}");
+    }
+}
+
+#[test]
+fn what_a_clipboard_adds() {
+    for typed in
+        ["\u{2068}MZXW 6YTB\u{2069}", "MZXW\u{2013}6YTB", "MZXW\u{2212}6YTB=", "\u{feff}MZXW\u{ad}6YTB\u{200b}"]
+    {
+        assert_eq!(*base32::decode(typed).unwrap(), *b"fooba", "{typed:?}");
+    }
+    // A letter or a digit that is not ASCII is none of the alphabet.
+    for typed in ["ＭZXW6YTB", "\u{0662}ZXW6YTB", "２ZXW6YTB", "ſZXW6YTB", "\u{212a}ZXW6YTB"] {
+        assert_eq!(base32::decode(typed).unwrap_err().position(), Some(1), "{typed:?}");
     }
 }
 

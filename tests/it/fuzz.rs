@@ -14,6 +14,8 @@ mod uri;
 
 use std::path::Path;
 
+pub use code::is_separator;
+
 type Target = (&'static str, fn(&[u8]));
 
 #[test]

@@ -45,10 +45,14 @@ fn what_is_no_code() {
         ("", CodeError::Length),
         ("2222", CodeError::Length),
         ("222222", CodeError::Length),
-        ("2222\u{202e}2", CodeError::Character),
+        ("2222\u{20e3}2", CodeError::Character),
         ("2222é", CodeError::Character),
     ] {
         assert_eq!(SteamCode::parse(typed).unwrap_err(), error, "{typed:?}");
     }
-    assert_eq!(SteamCode::parse("２ｄ２ｖ８").unwrap().to_string(), "2D2V8");
+    for typed in
+        ["２ｄ２ｖ８", "\u{2068}2D2V8\u{2069}", "2D\u{2013}2V8", "\u{0662}d\u{06f2}v८", "2D\u{200b}2V8\u{feff}"]
+    {
+        assert_eq!(SteamCode::parse(typed).unwrap().to_string(), "2D2V8", "{typed:?}");
+    }
 }

@@ -1,3 +1,4 @@
+mod escaped;
 mod lint;
 
 use std::cell::Cell;
@@ -224,6 +225,8 @@ fn one_warning_each() {
         (format!("otpauth://totp/a?{SECRET}&image=x&image=x"), Warning::RepeatedParameter),
         (format!("otpauth://totp/a?{SECRET}&image=x&Image=x"), Warning::RepeatedParameter),
         (format!("otpauth://totp/a?{SECRET}&issuer=b+c"), Warning::Plus),
+        (format!("otpauth://totp/a?{SECRET}&amp;issuer=b"), Warning::HtmlEscape),
+        (format!("otpauth://totp/a?{SECRET}&%20digits=6"), Warning::ParameterSpelling),
         (format!("otpauth://totp/a:b:c?{SECRET}"), Warning::Colon),
         (format!("otpauth://totp/a?{}", SECRET.to_lowercase()), Warning::SecretSpelling),
         (format!("otpauth://totp/a?{SECRET}&algorithm=hmac-sha-1"), Warning::AlgorithmSpelling),
@@ -250,7 +253,7 @@ fn one_warning_each() {
         assert_eq!(error.to_string(), warning.to_string());
         texts.insert(warning.to_string());
     }
-    assert_eq!(texts.len(), 13, "{texts:?}");
+    assert_eq!(texts.len(), 14, "{texts:?}");
 }
 
 /// At the edge of what is looked at, and an encoder that is none.

@@ -12,12 +12,13 @@ use core::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::ct::{self, Piece};
+use crate::ct;
 use crate::guard::context::Context;
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::id::AuthenticatorId;
 use crate::guard::keyring::{Owner, Sealed, hmac_sha256};
 use crate::guard::randomness::Randomness;
+use crate::typed::symbols;
 
 /// New recovery codes, in the open: to be shown once, by whoever [confirms](crate::Guard::confirm) the first authenticator
 /// or [replaces](crate::Guard::regenerate_recovery_codes) them. Wiped on drop.
@@ -99,22 +100,18 @@ impl RecoverySet {
 pub(crate) struct RecoveryCode(Zeroizing<[u8; SYMBOLS]>);
 
 impl RecoveryCode {
-    /// What has the shape of one: capitals or not, white space and hyphens anywhere; O is 0, I and L are 1.
+    /// What has the shape of one: uppercase or not, full-width or not, with the separators that [`symbols`] drops; O is 0,
+    /// I and L are 1.
+    ///
+    /// Digits of another script are taken as well. The length of the text then tells which symbols are digits, which
+    /// leaves more than 90 of the 115 bits.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        if !matches!(text.len(), SYMBOLS..=MAX_BYTES) {
-            return None;
-        }
         let mut code = Self(Zeroizing::new([0; SYMBOLS]));
-        let mut places = code.0.iter_mut();
-        for piece in ct::pieces(text, |byte| value(byte).1) {
-            match piece {
-                Piece::Symbol(byte) => *places.next()? = value(byte).0,
-                Piece::Other('-') => {}
-                Piece::Other(character) if character.is_whitespace() => {}
-                Piece::Other(_) => return None,
-            }
+        let mut rest = code.0.iter_mut();
+        for symbol in symbols(text, MAX_BYTES, |byte| value(byte).1) {
+            *rest.next()? = value(symbol.ok()?).0;
         }
-        places.next().is_none().then_some(code)
+        rest.next().is_none().then_some(code)
     }
 
     /// Whether the check symbol is right. Public: what was typed can be a code, or cannot.

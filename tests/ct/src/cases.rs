@@ -234,6 +234,14 @@ pub fn all() -> Vec<Case> {
             Box::new(move || drop(black_box(Code::parse(&text)).unwrap()))
         }),
     );
+    case(
+        "Code::parse, digits of other scripts",
+        Box::new(|inputs| {
+            // Full-width, Arabic and mathematical ones: which script a digit is of is public.
+            let text = wide_text(inputs, ['\u{ff10}', '\u{660}', '\u{1d7d8}']);
+            Box::new(move || drop(black_box(Code::parse(&text)).unwrap()))
+        }),
+    );
 
     case(
         "base32::encode",
@@ -367,6 +375,19 @@ fn text(inputs: &mut Inputs, length: usize, symbol: fn(usize) -> u8) -> String {
         }
     }
     // SAFETY: ASCII. Checking it would branch on bytes that are secret by now.
+    unsafe { String::from_utf8_unchecked(text) }
+}
+
+/// Two digits of each script, by its zero. The last byte says which digit it is.
+fn wide_text(inputs: &mut Inputs, zeros: [char; 3]) -> String {
+    let mut text = Vec::new();
+    for zero in zeros.into_iter().chain(zeros) {
+        let digit = char::from_u32(u32::from(zero) + (inputs.next() % 10) as u32).unwrap();
+        text.extend(digit.encode_utf8(&mut [0; 4]).bytes());
+        let last = text.len() - 1;
+        poison(&mut text[last..]);
+    }
+    // SAFETY: whole characters. Checking it would branch on bytes that are secret by now.
     unsafe { String::from_utf8_unchecked(text) }
 }
 

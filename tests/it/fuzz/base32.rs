@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 use data_encoding::{BASE32_NOPAD, Encoding, Specification};
 use keyfob::{Secret, base32};
 
+use super::code::is_separator;
+
 pub fn run(data: &[u8]) {
     let written = base32::encode(data);
     assert_eq!(*written, BASE32_NOPAD.encode(data));
@@ -29,7 +31,7 @@ pub fn run(data: &[u8]) {
 }
 
 fn pasted(text: &str) -> Option<Vec<u8>> {
-    let kept: String = text.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
+    let kept: String = text.chars().filter(|c| !is_separator(*c)).collect();
     let symbols = kept.trim_end_matches('=');
     LAX.decode(symbols.to_ascii_uppercase().as_bytes()).ok()
 }

@@ -4,6 +4,7 @@ use keyfob::guard::{AuthenticatorId, Context, Proof, Purpose, SecondFactor};
 use keyfob::store::Swap;
 use keyfob::{Keyring, Policy, Verdict};
 
+use super::code::{is_separator, narrow};
 use super::record::{ACCOUNT, NOW, genuine, keyring};
 
 pub fn run(data: &[u8]) {
@@ -42,7 +43,7 @@ pub fn run(data: &[u8]) {
 }
 
 fn recovery(text: &str) -> Option<String> {
-    let symbols = text.chars().filter(|c| !c.is_whitespace() && *c != '-').map(|c| match c.to_ascii_uppercase() {
+    let symbols = text.chars().filter(|c| !is_separator(*c)).map(|c| match narrow(c).to_ascii_uppercase() {
         'O' => '0',
         'I' | 'L' => '1',
         other => other,

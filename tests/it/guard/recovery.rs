@@ -67,7 +67,7 @@ fn every_single_typing_mistake_is_caught_by_the_check_symbol() {
 #[test]
 fn a_code_may_be_typed_as_it_is_read() {
     type Spell = fn(&str) -> String;
-    let spellings: [Spell; 9] = [
+    let spellings: [Spell; 10] = [
         str::to_owned,
         str::to_lowercase,
         |code| code.replace('-', ""),
@@ -76,6 +76,7 @@ fn a_code_may_be_typed_as_it_is_read() {
         |code| code.replace('0', "O").replace('1', "I"),
         |code| code.replace('0', "o").replace('1', "l"),
         |code| code.replace('1', "L").to_lowercase(),
+        |code| format!("\u{2068}{}\u{2069}", code.replace('-', "\u{2013}\u{200b}")),
         // As long as a text may be.
         |code| format!("{code}{}", "-".repeat(128 - code.len())),
     ];
@@ -88,6 +89,24 @@ fn a_code_may_be_typed_as_it_is_read() {
         for (code, spell) in codes.iter().zip(spellings) {
             assert_eq!(world.verify(&spell(code)).unwrap().method(), Method::RecoveryCode, "{}", spell(code));
         }
+    }
+    // Full-width, and with digits of another script.
+    let wide = |code: &str| {
+        let wide = |c: char| if c == '-' { '\u{ff0d}' } else { char::from_u32(u32::from(c) + 0xfee0).unwrap() };
+        code.chars().map(wide).collect::<String>()
+    };
+    let arabic = |code: &str| {
+        let digit = |c: char| c.to_digit(10).and_then(|digit| char::from_u32(0x0660 + digit)).unwrap_or(c);
+        code.chars().map(digit).collect::<String>()
+    };
+    let (world, _, codes) = World::enrolled();
+    for (code, spelled) in codes.iter().zip([wide(&codes[0]), wide(&codes[1].to_lowercase()), arabic(&codes[2])]) {
+        assert_eq!(world.verify(&spelled).unwrap().method(), Method::RecoveryCode, "{spelled} for {code}");
+    }
+    for seed in 3..6 {
+        let mut world = World::new();
+        world.guard = world.guard.with_randomness(randomness(seed));
+        let (_, codes) = world.add(AL, &Setup::totp("al@example.com"), None);
         let code = &codes[9];
         for typed in [
             format!("{code}{}", "-".repeat(129 - code.len())),
@@ -95,7 +114,8 @@ fn a_code_may_be_typed_as_it_is_read() {
             code[1..].to_owned(),
             code.replacen(|c: char| c.is_ascii_alphanumeric(), "U", 1),
             code.replace('-', "_"),
-            code.replace('-', "\u{2010}"),
+            code.replacen('-', "\u{2022}", 1),
+            code.replacen('-', "\u{301}", 1),
         ] {
             assert_eq!(world.verify(&typed).unwrap_err(), Refusal::Malformed, "{typed}");
         }

@@ -134,7 +134,7 @@ fn what_is_no_code_is_not_charged_and_nothing_is_written() {
     let before = world.stored(AL);
     let long = "1".repeat(1000);
     let recovery = codes[0].replace('-', "");
-    let texts = ["", " ", "12345", "123456789", "12345a", "+123456", "\u{200b}123456", &long, &recovery[1..], "١٢٣٤٥٦"];
+    let texts = ["", " ", "12345", "123456789", "12345a", "+123456", "1\u{301}23456", &long, &recovery[1..], "①②③④⑤⑥"];
     for typed in texts.iter().cycle().take(300) {
         assert_eq!(world.verify(typed).unwrap_err(), Refusal::Malformed, "{typed}");
     }

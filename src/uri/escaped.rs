@@ -1,0 +1,150 @@
+//! URIs that were escaped once too often: taken from the source of a page, where `&` is `&amp;`, or percent-encoded as a
+//! whole.
+//!
+//! A reader that splits such a URI at `&` finds parameters named `amp;digits`, which it does not know, and computes codes
+//! with the defaults. So what is unambiguous is undone, and what is left of it is looked for and refused.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use zeroize::Zeroizing;
+
+use crate::error::{Cause, Error};
+
+/// The URI without HTML's character references, or `None` if it has none.
+///
+/// An escaped `&` separates parameters, except in the label and in front of the rest of an issuer (`AT&amp;T`): there it
+/// belongs to the name and becomes `%26`.
+pub(super) fn unescaped(uri: &str) -> Option<Zeroizing<String>> {
+    // A reference is never shorter than the character, so the buffer does not grow and leaves no copy of the secret.
+    let mut text = Zeroizing::new(String::with_capacity(uri.len()));
+    let mut ampersands = Vec::new();
+    let mut is_escaped = false;
+    let mut rest = uri;
+    while let Some((before, after)) = rest.split_once('&') {
+        text.push_str(before);
+        let (mut character, mut is_reference) = ('&', false);
+        rest = after;
+        // Again for `&amp;amp;`, of a page that escaped an escaped URI.
+        while let Some((referred, after)) = (character == '&').then(|| reference(rest)).flatten() {
+            (character, rest, is_reference) = (referred, after, true);
+        }
+        if is_reference && character == '&' {
+            ampersands.push(text.len());
+        }
+        is_escaped |= is_reference;
+        text.push(character);
+    }
+    text.push_str(rest);
+    is_escaped.then(|| separated(&text, &ampersands))
+}
+
+/// Writes `%26` for each of these ampersands that is part of a name.
+fn separated(text: &str, ampersands: &[usize]) -> Zeroizing<String> {
+    let mut separated = Zeroizing::new(String::with_capacity(text.len() + 2 * ampersands.len()));
+    let query = text.find('?').unwrap_or(text.len());
+    let mut start = 0;
+    for &ampersand in ampersands {
+        separated.push_str(text.get(start..ampersand).unwrap_or_default());
+        let after = text.get(ampersand + 1..).unwrap_or_default();
+        let is_rest = after.split('&').next().is_some_and(|piece| !piece.is_empty() && !piece.contains('='));
+        let is_issuer = separated.rsplit(['?', '&']).next().and_then(|piece| piece.split_once('='));
+        let is_issuer = is_issuer.is_some_and(|(name, _)| name.eq_ignore_ascii_case("issuer"));
+        let is_name = ampersand < query || (is_issuer && is_rest);
+        separated.push_str(if is_name { "%26" } else { "&" });
+        start = ampersand + 1;
+    }
+    separated.push_str(text.get(start..).unwrap_or_default());
+    separated
+}
+
+/// The character that a reference stands for, and what follows it. The `&` in front is not part of `text`.
+fn reference(text: &str) -> Option<(char, &str)> {
+    closed_reference(text).or_else(|| {
+        // Without the semicolon only in front of a parameter, since `&amp` may begin the name of one.
+        let rest = without_ampersand(text)?;
+        let name = rest.split(|c: char| !c.is_ascii_alphabetic()).next()?;
+        let after = rest.strip_prefix(name)?;
+        let equals = || closed_reference(after.strip_prefix('&')?).filter(|(character, _)| *character == '=');
+        (is_known(name) && (after.starts_with('=') || equals().is_some())).then_some(('&', rest))
+    })
+}
+
+fn closed_reference(text: &str) -> Option<(char, &str)> {
+    let name = text.split(|c: char| c != '#' && !c.is_ascii_alphanumeric()).next()?;
+    let rest = text.strip_prefix(name)?.strip_prefix(';')?;
+    let character = match name.strip_prefix('#') {
+        Some(number) => {
+            let number = match number.strip_prefix(['x', 'X']) {
+                Some(hexadecimal) => u32::from_str_radix(hexadecimal, 16),
+                None => number.parse(),
+            };
+            char::from_u32(number.ok()?)?
+        }
+        None => NAMED.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?.1,
+    };
+    Some((character, rest))
+}
+
+/// What follows `amp`, `#38` or `#x26`.
+fn without_ampersand(text: &str) -> Option<&str> {
+    match text.split_at_checked(3) {
+        Some((amp, rest)) if amp.eq_ignore_ascii_case("amp") => return Some(rest),
+        _ => {}
+    }
+    let number = text.strip_prefix('#').unwrap_or(text);
+    match number.strip_prefix(['x', 'X']) {
+        Some(hexadecimal) => hexadecimal.trim_start_matches('0').strip_prefix("26"),
+        None => number.trim_start_matches('0').strip_prefix("38"),
+    }
+}
+
+/// Whether the name of a parameter is that of a known one, or what is left of it: ` digits`, `amp;digits`, `#38digits`.
+pub(super) fn is_reserved(name: &str) -> bool {
+    name.split(';').any(|part| {
+        let plain: String = part.chars().filter(char::is_ascii_alphanumeric).collect();
+        is_known(&plain) || without_ampersand(&plain).is_some_and(is_known)
+    })
+}
+
+/// Refuses a name or a value in which a known parameter follows one of these separators, as in `Example&amp;digits=8`.
+pub(super) fn check_hidden(part: &'static str, text: &str, separators: &[char]) -> Result<(), Error> {
+    let is_hidden = text.match_indices('=').any(|(equals, _)| {
+        let before = text.get(..equals).unwrap_or_default().trim_end();
+        let rest = before.trim_end_matches(|c: char| c.is_ascii_alphanumeric());
+        // The separator first: without one, what precedes the `=` may be the secret.
+        rest.trim_end().ends_with(separators) && before.strip_prefix(rest).is_some_and(is_reserved)
+    });
+    if is_hidden { Err(Error::new(Cause::ParameterInside(part))) } else { Ok(()) }
+}
+
+fn is_known(name: &str) -> bool {
+    KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// What may stand in front of a parameter where a `&` should. The first two separate parameters elsewhere.
+pub(super) const SEPARATORS: [char; 4] = ['&', ';', '?', '#'];
+
+/// The parameters that mean something to keyfob.
+const KNOWN: [&str; 7] = ["secret", "issuer", "algorithm", "digits", "period", "counter", "encoder"];
+
+/// The references that programs write for what stands in a URI. `period` is not among them: it is a parameter.
+const NAMED: [(&str, char); 17] = [
+    ("amp", '&'),
+    ("apos", '\''),
+    ("colon", ':'),
+    ("comma", ','),
+    ("commat", '@'),
+    ("equals", '='),
+    ("gt", '>'),
+    ("lowbar", '_'),
+    ("lt", '<'),
+    ("nbsp", '\u{a0}'),
+    ("num", '#'),
+    ("percnt", '%'),
+    ("plus", '+'),
+    ("quest", '?'),
+    ("quot", '"'),
+    ("semi", ';'),
+    ("sol", '/'),
+];
