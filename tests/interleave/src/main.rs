@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use keyfob::guard::{Confirmation, Refusal, Setup};
+use keyfob::guard::{Confirmation, Refusal, Setup, Waits};
 use keyfob::store::{MemoryStore, Store, Swap, Version};
 use keyfob::{Guard, KeyUri, Keyring, Policy, Secret, Totp, Verdict};
 use shuttle::future::block_on;
@@ -59,7 +59,16 @@ fn one_code(racy: bool) {
 
 /// Three threads guess where one failure is free.
 fn guesses(racy: bool) {
-    let guard = guard(racy, Policy::default().with_waits(crate::random::waits(1, 30, 3600)).unwrap());
+    let guard = guard(
+        racy,
+        Policy::default()
+            .with_waits(Waits {
+                after_failures: 1,
+                first: std::time::Duration::from_secs(30),
+                longest: std::time::Duration::from_secs(3600),
+            })
+            .unwrap(),
+    );
     let refusals = at_once(&guard, ["000000", "000001", "000002"].map(str::to_owned));
     assert_eq!(refusals.iter().filter(|refusal| **refusal == Some(Refusal::WrongCode)).count(), 1);
     let throttled = |refusal: &&Option<Refusal>| matches!(refusal, Some(Refusal::Throttled { .. }));

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
+use keyfob::guard::Waits;
 use keyfob::{Algorithm, Code, Digits, Hotp, Key, LookAhead, Period, Policy, Totp, Window, ct, search};
 
 use crate::random::Choices;
@@ -70,7 +71,11 @@ fn settings(bytes: &[u8], at: u64) {
         bytes[5]
     );
     let built = Policy::default().with_consecutive_failures(100).and_then(|policy| {
-        policy.with_waits(crate::guarded::waits(bytes[0], bytes[1].into(), u32::from(bytes[2]) * 400))
+        policy.with_waits(Waits {
+            after_failures: bytes[0],
+            first: Duration::from_secs(bytes[1].into()),
+            longest: Duration::from_secs(u64::from(bytes[2]) * 400),
+        })
     });
     let built = built.and_then(|policy| policy.with_consecutive_failures(bytes[3]));
     let built = built.and_then(|policy| policy.with_long_term(bytes[4], bytes[5]));

@@ -6,8 +6,9 @@ mod database;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use keyfob::guard::{GuardErrorKind, Proof, Purpose};
+use keyfob::guard::{GuardErrorKind, Proof, Purpose, Waits};
 use keyfob::{LookAhead, Policy, Window};
 
 use super::call::{Heard, Shared, guard, run};
@@ -93,7 +94,11 @@ impl Run {
             _ => (limits.first_wait, limits.longest_wait),
         };
         let policy = Policy::default()
-            .with_waits(crate::guarded::waits(limits.free as u8, first as u32, longest as u32))
+            .with_waits(Waits {
+                after_failures: limits.free as u8,
+                first: Duration::from_secs(first),
+                longest: Duration::from_secs(longest),
+            })
             .map(|policy| policy.with_window(Window::new(limits.behind as u8, limits.ahead as u8).unwrap()))
             .map(|policy| policy.with_look_ahead(LookAhead::new(limits.look_ahead as u8).unwrap()))
             .and_then(|policy| policy.with_consecutive_failures(limits.consecutive as u8))
