@@ -5,6 +5,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::mem;
 
 use zeroize::Zeroizing;
 
@@ -19,17 +20,18 @@ use crate::typed::{Piece, is_separator, pieces};
 /// ```
 #[must_use]
 pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
-    // Never grows, so it leaves no copy behind.
-    let mut text = Zeroizing::new(String::with_capacity(bytes.len().div_ceil(5).saturating_mul(8)));
+    // Never grows, so it leaves no copy behind. Bytes, since pushing a character branches on how long it is as UTF-8.
+    let mut text = Zeroizing::new(Vec::with_capacity(bytes.len().div_ceil(5).saturating_mul(8)));
     for group in bytes.chunks(5) {
         let mut word = [0; 8];
         word.iter_mut().skip(3).zip(group).for_each(|(to, from)| *to = *from);
         let word = Zeroizing::new(u64::from_be_bytes(word));
         for place in 0..(group.len() * 8).div_ceil(5) {
-            text.push(symbol((*word >> (35 - 5 * place)).to_le_bytes()[0] & 31).into());
+            text.push(symbol((*word >> (35 - 5 * place)).to_le_bytes()[0] & 31));
         }
     }
-    text
+    // Without a copy, and without an error: all of it is ASCII.
+    Zeroizing::new(String::from_utf8(mem::take(&mut *text)).unwrap_or_default())
 }
 
 /// Reads what people paste: in capitals or not, with spaces and dashes of any width, with padding or without.
@@ -97,6 +99,6 @@ fn values(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
 
 /// The character for five bits.
 fn symbol(value: u8) -> u8 {
-    ct::select(ct::mask_within(value, 0, 25), u64::from(b'A') + u64::from(value), u64::from(value) + 24).to_le_bytes()
-        [0]
+    let letter = u64::from(b'A') + u64::from(value);
+    ct::ascii(ct::select(ct::mask_within(value, 0, 25), letter, u64::from(value) + 24).to_le_bytes()[0])
 }

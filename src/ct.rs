@@ -178,6 +178,14 @@ pub(crate) fn select(mask: u64, a: u64, b: u64) -> u64 {
     b ^ (mask & (a ^ b))
 }
 
+/// An ASCII character, of which everybody may know that it is one: its top bit no longer depends on the secret. The check
+/// that a text is UTF-8 branches on that bit.
+#[cfg(feature = "alloc")]
+#[inline]
+pub(crate) fn ascii(byte: u8) -> u8 {
+    byte & black_box(0x7f)
+}
+
 /// Turns a mask into a decision. Whatever follows from it is public, and each caller says why it may be.
 ///
 /// The only place where a branch may depend on a secret. It is a function of its own, with a branch that the optimiser
