@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use keyfob::guard::{Confirmation, Refusal, Setup, Waits};
 use keyfob::store::{MemoryStore, Store, Swap, Version};
@@ -58,18 +59,11 @@ fn one_code(racy: bool) {
     assert!(refusals.iter().flatten().all(|refusal| *refusal == Refusal::Replayed));
 }
 
-/// Three threads guess, and one failure is free of a wait: one guess is compared.
+/// Three threads guess, and the first failure begins a wait, so one guess is compared.
 fn guesses(racy: bool) {
-    let guard = guard(
-        racy,
-        Policy::default()
-            .with_waits(Waits {
-                after_failures: 1,
-                first: std::time::Duration::from_secs(30),
-                longest: std::time::Duration::from_secs(3600),
-            })
-            .unwrap(),
-    );
+    let (first, longest) = (Duration::from_secs(30), Duration::from_secs(3600));
+    let waits = Waits { after_failures: 1, first, longest };
+    let guard = guard(racy, Policy::default().with_waits(waits).unwrap());
     let refusals = at_once(&guard, ["000000", "000001", "000002"].map(str::to_owned));
     assert_eq!(refusals.iter().filter(|refusal| **refusal == Some(Refusal::WrongCode)).count(), 1);
     let throttled = |refusal: &&Option<Refusal>| matches!(refusal, Some(Refusal::Throttled { .. }));
