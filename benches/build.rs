@@ -1,4 +1,4 @@
-//! Looks for the C library liboath, by compiling against it: whoever can link it can time it.
+//! Detects the C library liboath by compiling against it.
 
 use std::env;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(liboath)");
     println!("cargo::rerun-if-changed=build.rs");
-    // Always: installing the library changes no file that cargo could watch.
+    // Runs on every build, because Cargo cannot watch whether the library is installed.
     println!("cargo::rerun-if-changed=liboath-may-be-installed-meanwhile");
 
     let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");

@@ -1,4 +1,4 @@
-//! The peers that share `sha1`, `sha2` and `hmac` with keyfob, in a build without it.
+//! The libraries that share `sha1`, `sha2` and `hmac` with keyfob, in a build without keyfob.
 
 use std::hint::black_box;
 
@@ -12,7 +12,7 @@ use sha1::block_api::compress;
 use totp_rs::{Algorithm, Builder, Secret, Totp};
 
 fn main() {
-    // keyfob switches on features of its dependencies, and its peers would pay for them.
+    // keyfob enables features of its dependencies that would slow the other libraries down.
     if cfg!(feature = "keyfob") {
         println!("not timed in a build with keyfob: add --no-default-features");
         return;

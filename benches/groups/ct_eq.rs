@@ -22,7 +22,7 @@ fn main() {
     let mut group = criterion.benchmark_group("ct::eq");
     for length in (1..=64).chain([256, 1024, 4096, 65536]) {
         let (a, b) = (vec![0xa5; length], vec![0xa5; length]);
-        // All peers at one length, then the next: what the machine does meanwhile hits them alike.
+        // All crates at one length, then the next length, so that other load affects all of them.
         for (name, eq) in PEERS {
             for place in 0..length {
                 let mut other = b.clone();
@@ -30,7 +30,7 @@ fn main() {
                 assert!(!eq(&a, &other), "{name}, length {length}, place {place}");
             }
             assert!(eq(&a, &b), "{name}, length {length}");
-            // A function that the compiler does not know: the loop around it is the same code for all.
+            // Called through a pointer, so that the loop around it is the same code for all.
             let eq = black_box(eq);
             group.bench_function(BenchmarkId::new(name, length), |bencher| {
                 bencher.iter(|| eq(black_box(&a), black_box(&b)));

@@ -1,4 +1,4 @@
-//! A verification by the guard: the decision alone, and with a store beside what that store costs by itself.
+//! A verification by the guard: the decision alone, and with a store, compared with bare statements on that store.
 
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ fn main() {
     criterion.final_summary();
 }
 
-/// A store in memory that counts how often it is asked.
+/// A store in memory that counts its calls.
 #[derive(Default)]
 struct Counted {
     store: MemoryStore,
@@ -50,7 +50,7 @@ impl Store for Counted {
     }
 }
 
-/// A guard whose clock stands where it is put, and the accounts' phone.
+/// A guard with a clock that can be set, and the phone of its accounts.
 struct Bench<S> {
     guard: Guard<S>,
     keyring: Keyring,
@@ -80,7 +80,7 @@ impl<S: Store> Bench<S> {
         self.phone.code_at(self.clock.load(Ordering::Relaxed)).to_string()
     }
 
-    /// Thirty seconds later, with the code of that moment.
+    /// Thirty seconds later, with the code of that time.
     async fn accept(&self) -> bool {
         self.clock.fetch_add(30, Ordering::Relaxed);
         matches!(self.guard.verify(ACCOUNT, &self.code()).await, Ok(Verdict::Accepted(_)))
@@ -104,7 +104,7 @@ fn decision(criterion: &mut Criterion, runtime: &Runtime) {
     let bench = Bench::new(Counted::default());
     runtime.block_on(bench.enroll(ACCOUNT));
 
-    // From the bytes of a record to the verdict; always from the same, so no guess is one too many.
+    // From the bytes of a record to the verdict, always from the same record, so the budget never runs out.
     let (_, record) = runtime.block_on(bench.guard.store().load(ACCOUNT)).expect("infallible").expect("enrolled");
     let policy = Policy::default();
     let decide = |typed: &str| {
@@ -129,9 +129,9 @@ fn decision(criterion: &mut Criterion, runtime: &Runtime) {
     group.finish();
 }
 
-/// Beside the same statement on the same table, with a record of the same length, synced alike.
+/// Compared with the same statement on the same table, with a record of the same length and the same durability.
 fn sqlite(criterion: &mut Criterion, runtime: &Runtime) {
-    // In the target folder: what stands for a temporary folder is often memory, which does not sync.
+    // In the target folder, because the temporary folder is often in memory, where syncing costs nothing.
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("guard-{}.db", std::process::id()));
     let options = SqliteConnectOptions::new()
         .filename(&file)
@@ -180,12 +180,12 @@ fn sqlite(criterion: &mut Criterion, runtime: &Runtime) {
     for end in ["", "-wal", "-shm"] {
         let mut name = file.clone().into_os_string();
         name.push(end);
-        // The last connection removes two of the three.
+        // The last connection removes two of the three files.
         let _ = std::fs::remove_file(name);
     }
 }
 
-/// What a store cannot do without. How many rows it changed.
+/// The bare update that a store needs. Returns the number of changed rows.
 async fn update(pool: &SqlitePool, account: &str, length: usize) -> u64 {
     let query = sqlx::query("UPDATE bare SET version = version + 1, record = ? WHERE account = ?");
     query.bind(vec![b'x'; length]).bind(account).execute(pool).await.expect("updated").rows_affected()

@@ -1,4 +1,4 @@
-//! Files of other apps, over the number of their accounts.
+//! Files of other apps, by the number of accounts.
 
 use std::fmt::Write;
 use std::hint::black_box;
@@ -50,7 +50,7 @@ fn transfers(accounts: &[KeyUri]) -> String {
     codes.map(|code| format!("{}\n", *code)).collect()
 }
 
-/// As large as a payload may be, or nearly. keyfob writes none, and neither does a program that draws them.
+/// A payload of nearly the largest size that is read. Programs that draw QR codes never write one that large.
 fn large_transfers(accounts: &[KeyUri]) -> String {
     let field = |number: u8, bytes: &[u8]| {
         let length = u8::try_from(bytes.len()).ok().filter(|length| *length < 128).expect("short");

@@ -1,4 +1,4 @@
-//! A wrong code, looked for in one day on either side: 2881 steps.
+//! A wrong code, searched for in one day on either side: 2881 steps.
 
 use std::hint::black_box;
 use std::ops::ControlFlow;
@@ -24,7 +24,7 @@ fn main() {
         || search::steps(black_box(&totp), [black_box(&wrong)], black_box(AT), WITHIN, |_| ControlFlow::Continue(()));
     time(&mut group, "keyfob", miss, |found| found.expect("not stopped").count(), 0);
 
-    // Reads the clock: the time is kept as a distance from now.
+    // It reads the clock, so the time is set relative to now.
     let libreauth = |at: u64| {
         let totp = TOTPBuilder::new().key(SECRET).timestamp(at.cast_signed()).tolerance(WITHIN.into()).finalize();
         totp.expect("valid")

@@ -20,13 +20,13 @@ fn totp() -> Totp {
     Totp::new(Key::new(black_box(SECRET)).expect("valid"))
 }
 
-/// From a text, as the peers do it.
+/// From a text, as in the other libraries.
 fn verify(totp: &Totp, typed: &str) -> Option<u64> {
     let code = Code::parse(black_box(typed)).ok()?;
     totp.verify(&code, black_box(AT), black_box(Window::default())).map(|step| step.get())
 }
 
-/// Reads the clock: the time is kept as a distance from now.
+/// It reads the clock, so the time is set relative to now.
 fn libreauth() -> TOTP {
     TOTPBuilder::new().key(black_box(SECRET)).timestamp(AT.cast_signed()).tolerance(1).finalize().expect("valid")
 }

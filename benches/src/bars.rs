@@ -1,4 +1,4 @@
-//! The bars that keyfob has set itself, and whether they are met.
+//! The limits that keyfob sets itself, and whether they are met.
 
 use crate::results::Results;
 

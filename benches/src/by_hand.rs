@@ -1,4 +1,4 @@
-//! What an application writes that has HMAC and no library for one-time passwords.
+//! What an application writes if it has HMAC but no library for one-time passwords.
 
 use std::ops::RangeInclusive;
 

@@ -1,4 +1,4 @@
-//! Charts, as SVG written by hand.
+//! Draws charts as SVG.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ const FAINT: &str = "#d9dee4";
 const ACCENT: &str = "#0b6e4f";
 const OTHER: &str = "#9aa5b1";
 
-/// One horizontal bar for each row; those of keyfob stand out.
+/// A horizontal bar per row, with keyfob's highlighted.
 pub fn bars(title: &str, subtitle: &str, axis: &str, rows: &[(String, f64)]) -> String {
     const LEFT: f64 = 270.0;
     const RIGHT: f64 = 90.0;
@@ -44,7 +44,7 @@ pub fn bars(title: &str, subtitle: &str, axis: &str, rows: &[(String, f64)]) -> 
     svg + "</svg>\n"
 }
 
-/// A line for each series, both axes logarithmic. The first series stands out.
+/// A line per series with logarithmic axes. The first series is highlighted.
 pub fn lines(title: &str, subtitle: &str, axes: [&str; 2], series: &[(&str, Vec<(usize, f64)>)]) -> String {
     const LEFT: f64 = 80.0;
     const RIGHT: f64 = 680.0;
@@ -69,7 +69,7 @@ pub fn lines(title: &str, subtitle: &str, axes: [&str; 2], series: &[(&str, Vec<
         line(&mut svg, (LEFT, y(value)), (RIGHT, y(value)), FAINT, 1.0);
         text(&mut svg, (LEFT - 8.0, y(value) + 5.0), "end", 13, INK, &format!("{value}"));
     }
-    // The first one last, so that it lies on top.
+    // The first series is drawn last, so that it is on top.
     for (place, (_, points)) in series.iter().enumerate().rev() {
         let path: Vec<_> =
             points.iter().map(|&(length, value)| format!("{:.1},{:.1}", x(length as f64), y(value))).collect();

@@ -1,4 +1,4 @@
-//! How everything here is timed: first the answer is compared, then the time is taken.
+//! The harness: it compares the answer with a known one, and then measures the time.
 
 use std::env;
 use std::fmt::Debug;
@@ -9,7 +9,7 @@ use criterion::measurement::WallTime;
 
 pub type Group<'a> = criterion::BenchmarkGroup<'a, WallTime>;
 
-/// Set by the driver for a run that shows that everything works and whose figures mean little.
+/// Set by the driver for a quick run, which only checks that everything works.
 pub const QUICK: &str = "KEYFOB_BENCHES_QUICK";
 
 #[must_use]
@@ -39,11 +39,11 @@ fn settings(warm_up: Duration, measurement: Duration) -> Criterion {
         .configure_from_args()
 }
 
-/// Times `run`, unless `answer` makes something else of its result than is expected.
+/// Times `run`, whose result, converted by `answer`, must be the expected one.
 ///
 /// # Panics
 ///
-/// Then: what is wrong cannot be fast.
+/// If the result is wrong.
 pub fn time<T, A: PartialEq + Debug>(
     group: &mut Group,
     name: &str,

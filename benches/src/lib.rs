@@ -1,4 +1,4 @@
-//! What the groups share: inputs, the harness, and the peers that need more than a call.
+//! Shared by the groups: inputs, the harness, and the other libraries that need more than one call.
 
 pub mod by_hand;
 pub mod harness;
@@ -7,21 +7,21 @@ pub mod liboath;
 /// The secret of the test vectors of RFC 4226 and RFC 6238.
 pub const SECRET: &[u8; 20] = b"12345678901234567890";
 
-/// A moment of RFC 6238, appendix B, whose code begins with a zero.
+/// A time from RFC 6238, appendix B, whose code begins with a zero.
 pub const AT: u64 = 1_111_111_109;
 
-/// The step that it lies in.
+/// The step of that time.
 pub const STEP: u64 = AT / 30;
 
-/// The last six of the eight digits that the appendix has for it.
+/// The last six of the eight digits in the appendix.
 pub const CODE: &str = "081804";
 
 /// [`CODE`] as a number.
 pub const VALUE: u32 = 81_804;
 
-/// Not the code of any step that is looked at here; each benchmark that relies on it checks it.
+/// Not the code of any step in the benchmarks; each benchmark that relies on this checks it.
 pub const MISS: &str = "000000";
 
-/// The kinds of files whose reading is timed.
+/// The kinds of files that are timed.
 pub const FILES: [&str; 5] =
     ["transfer codes", "transfer codes of 1000 accounts", "list of URIs", "Aegis", "Bitwarden, CSV"];

@@ -1,6 +1,6 @@
-//! The C library of oath-toolkit, where it is installed.
+//! The C library of oath-toolkit, if it is installed.
 
-/// Whether it is.
+/// Whether it is installed.
 pub const PRESENT: bool = cfg!(liboath);
 
 #[cfg(liboath)]

@@ -1,4 +1,4 @@
-//! Where and with what was measured.
+//! The machine and the versions that were measured.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -64,7 +64,7 @@ fn field(path: &str, name: &str, separator: char) -> Option<String> {
     Some(value.trim().trim_matches('"').to_owned())
 }
 
-/// Those that keyfob, its peers and the bars depend on.
+/// The instruction sets that the results depend on.
 #[cfg(target_arch = "x86_64")]
 fn instruction_sets() -> String {
     let sets = [

@@ -17,10 +17,10 @@ use keyfob_benches::harness::QUICK;
 use machine::Machine;
 use results::Results;
 
-/// Other work on the machine makes a round slower and never faster, so the smallest of some medians is the least wrong.
+/// Other load makes a round slower and never faster, so the smallest median is the most accurate.
 const ROUNDS: usize = 3;
 
-/// In this order: what is compared with each other runs close together.
+/// The order keeps groups that are compared with each other close together.
 const RUNS: [&[&str]; 8] = [
     &["--bench", "code"],
     &["--no-default-features", "--bench", "apart"],
@@ -58,7 +58,7 @@ fn run(quick: bool) -> Result<(), Box<dyn Error>> {
     let mut results = Results::default();
     let criterion = machine.target.join("criterion");
     for round in 1..=rounds {
-        // What an earlier run left there is not a result of this one.
+        // Removes the results of an earlier run.
         match fs::remove_dir_all(&criterion) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
@@ -80,7 +80,7 @@ fn run(quick: bool) -> Result<(), Box<dyn Error>> {
     }
     let yardstick = yardstick::run(&machine.target, quick)?;
 
-    // A quick run has nothing to say that belongs into the repository.
+    // The figures of a quick run do not belong in the repository.
     let root = if quick { machine.target.join("quick") } else { Path::new(env!("CARGO_MANIFEST_DIR")).join("..") };
     let charts = root.join("benches/charts");
     fs::create_dir_all(&charts)?;

@@ -1,4 +1,4 @@
-//! BENCHMARKS.md and what its charts show.
+//! Writes BENCHMARKS.md and its charts.
 
 use std::fmt::Write;
 
@@ -15,8 +15,8 @@ const GROUPS: [(&str, &str, &str); 14] = [
     (
         "One code, key kept",
         "code, key kept",
-        "HMAC-SHA-1, six digits. The secret was absorbed, or stored, before. The two bare compressions are the part
-that cannot be left out.",
+        "HMAC-SHA-1, six digits. The secret was absorbed, or stored, beforehand. Two bare compressions are the least that
+HMAC can cost.",
     ),
     ("One code, key fresh", "code, key fresh", "The same, from the bytes of the secret."),
     ("One code, SHA-256", "code, SHA-256", "Secret of 32 bytes."),
@@ -24,45 +24,45 @@ that cannot be left out.",
     (
         "One verification, key kept",
         "verify, key kept",
-        "A wrong code, given as text, one step accepted on either side: three codes. keyfob always computes all
-three; the others stop at a match, and a wrong code is the case in which they do not.",
+        "A wrong code, given as text, with a window of one step on either side, so three codes. keyfob always computes
+all three. The others stop at a match, so a wrong code makes them compute all three as well.",
     ),
     ("One verification, key fresh", "verify, key fresh", "The same, from the bytes of the secret."),
-    ("Search of 2881 steps", "search", "A wrong code, looked for in one day on either side."),
+    ("Search of 2881 steps", "search", "A wrong code, searched for in one day on either side."),
     (
         "base32, decode",
         "base32, decode",
-        "20 bytes. keyfob decodes without a table and wipes what it holds; the others do neither.",
+        "20 bytes. keyfob uses no lookup table and wipes its buffers; the others do neither.",
     ),
     ("base32, encode", "base32, encode", "20 bytes."),
     (
         "URI, write",
         "URI, write",
-        "Issuer and account, everything else by default. The two texts differ in the @, which totp-rs escapes.",
+        "Issuer and account, with default settings. The results differ in the @, which totp-rs escapes.",
     ),
     (
         "URI, read",
         "URI, read",
-        "The URI that keyfob writes, into an object that can make codes or be asked for its parts.",
+        "The URI that keyfob writes, parsed into an object that computes codes and has accessors for the parts.",
     ),
     (
         "The guard, decision",
         "guard, decision",
-        "From the bytes of an account's record to the verdict: the record is read, its secret opened, three codes are
-compared, the budget is charged and the next record written. Nobody else does this, so there is nothing to compare it
-with. With a store, a verification is one load and one swap; the benchmark counts them.",
+        "From the bytes of an account's record to the verdict: keyfob parses the record, decrypts the secret, compares
+three codes, charges the budget and writes the next record. No other library does this, so there is no comparison. With
+a store, a verification is one load and one swap; the benchmark counts them.",
     ),
     (
         "The guard on SQLite",
         "guard, SQLite",
-        "One verification of a right code, beside one bare update of a row of the same size, in the same database with
-WAL and `synchronous = FULL`, one after the other. Both wait for the disk, and for the thread that `sqlx` has for a
+        "One verification of a right code, and one bare update of a row of the same size in the same database, with WAL
+and `synchronous = FULL`, one after the other. Both wait for the disk, and for the thread that `sqlx` runs per
 connection.",
     ),
     (
         "The guard on SQLite, 32 at once",
         "guard, SQLite, 32 at once",
-        "32 accounts verified at once, beside 32 bare updates at once; times are for all 32. SQLite has one writer.",
+        "32 accounts verified at once, and 32 bare updates at once; times are for all 32. SQLite has one writer.",
     ),
 ];
 
@@ -89,14 +89,14 @@ fn write(
         "# Benchmarks
 
 Written by `cargo run --release --manifest-path benches/Cargo.toml`, which runs everything and replaces this file and its
-charts. With `-- --quick` at the end it takes a minute, writes below the target folder, and its figures mean little.
+charts. With `-- --quick` it takes a minute, writes to the target folder, and only checks that every answer is right.
 
 A time is a median; each benchmark runs {}, and the smallest median counts. A ratio is a time divided by keyfob's: above
-1 is slower than keyfob. Every benchmark compares its answer with a known one before it is timed and after, and stops
-the run if it differs.
+1 is slower than keyfob. Every benchmark compares its answer with a known one before and after it is timed, and stops
+the run if they differ.
 
 Ratios carry over to other machines, times do not. Two measurements of the same code differ by about 3 %, and by more on
-a machine that is doing something else.
+a busy machine.
 
 ## Where
 
@@ -116,7 +116,10 @@ a machine that is doing something else.
         writeln!(page, "| left out | liboath, which is not installed |")?;
     }
 
-    writeln!(page, "\n## The bars\n\nWhat keyfob has set itself.\n\n| what | bar | measured | |\n|---|---|---|---|")?;
+    writeln!(
+        page,
+        "\n## The bars\n\nThe limits that keyfob sets itself.\n\n| what | bar | measured | |\n|---|---|---|---|"
+    )?;
     for bar in bars::bars(results) {
         writeln!(page, "| {} | {} | {} | {} |", bar.what, bar.bar, bar.measured, bar.verdict())?;
     }
@@ -142,15 +145,15 @@ a machine that is doing something else.
         "
 ## How it was done
 
-* totp-rs and what stands on `hmac` are built without keyfob. Features unify over a build: keyfob switches on
-  `sha1/zeroize`, and its peers would pay for wiping that they did not ask for.
-* totp-rs is built without its feature `zeroize`, hence wipes nothing; keyfob always wipes.
-* \"By hand\" is what an application writes that has HMAC only: RFC 4226's truncation, and a search that stops at a match.
-* totp-lite and liboath keep nothing between calls, hence are among the fresh keys only. totp-lite does not verify.
-* libreauth's TOTP reads the system clock in each call; one code is therefore measured with its HOTP.
-* The bars for one verification divide by totp-rs with an object that exists already, for a fresh key too.
-* `ct::eq` and its peers are called through a pointer to a function, by one loop that is the same code for all.
-* Where the linker puts a function moves a time of a few nanoseconds by up to 0.7 ns, from one build to the next.
+* totp-rs and the code on `hmac` are built without keyfob. Features unify over a build: keyfob enables `sha1/zeroize`,
+  and the others would pay for wiping that they did not ask for.
+* totp-rs is built without its feature `zeroize`, so it wipes nothing; keyfob always wipes.
+* \"By hand\" is what an application writes on top of HMAC: RFC 4226's truncation, and a loop that stops at a match.
+* totp-lite and liboath keep nothing between calls, so they appear with fresh keys only. totp-lite does not verify.
+* libreauth's TOTP reads the system clock in each call, so its HOTP is measured for a single code.
+* The bars for one verification divide by totp-rs with an existing object, for a fresh key too.
+* One loop calls `ct::eq` and the others through a function pointer, so the surrounding code is the same for all.
+* The address that the linker gives a function changes a time of a few nanoseconds by up to 0.7 ns between builds.
 * Default release profile, no `target-cpu`."
     )
 }
@@ -172,7 +175,7 @@ fn files(page: &mut String, results: &Results) -> std::fmt::Result {
         "
 ## Files of other apps
 
-Time per account, by how many accounts a file has. It stays the same where the whole is linear in the file.
+Time per account, by the number of accounts in the file. It stays constant if reading is linear in the size.
 
 | accounts | {} |
 |--:|{}",
@@ -195,7 +198,7 @@ fn comparison(page: &mut String, results: &Results) -> std::fmt::Result {
         page,
         "\n## `ct::eq`
 
-Two equal slices, in nanoseconds. `==` is not constant time; it is what `ct::eq` takes the place of.
+Two equal slices, in nanoseconds. `==` is not constant time; `ct::eq` replaces it.
 
 | bytes | {} | fastest of the five | keyfob / fastest | keyfob / == |
 |--:|{}---|--:|--:|",
@@ -219,10 +222,10 @@ fn users_yardstick(page: &mut String, results: &Results, programs: &[Program]) -
     writeln!(
         page,
         "
-## Users' yardstick
+## Other languages
 
-The same code and the same verification of a wrong one in other languages, from an object that exists already where the
-library has objects. Best of seven runs, timed by a loop in that language.
+The same code, and the same verification of a wrong code, in other languages, with an existing object where the library
+has objects. Best of seven runs, timed by a loop in that language.
 
 | | one code | ratio | one verification | ratio |
 |---|--:|--:|--:|--:|

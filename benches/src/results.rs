@@ -1,4 +1,4 @@
-//! What criterion measured.
+//! The results of criterion.
 
 use std::error::Error;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What other languages take, by the script beside this crate.
+//! The times of other languages, from the script in `yardstick`.
 
 use std::error::Error;
 use std::path::Path;
@@ -10,7 +10,7 @@ pub struct Program {
     pub verification: f64,
 }
 
-/// Nothing for what is not installed; the script says so.
+/// A language that is not installed is left out; the script reports it.
 pub fn run(target: &Path, quick: bool) -> Result<Vec<Program>, Box<dyn Error>> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("yardstick/run.sh");
     let calls = if quick { "200" } else { "20000" };
@@ -26,7 +26,7 @@ pub fn run(target: &Path, quick: bool) -> Result<Vec<Program>, Box<dyn Error>> {
     text.lines().map(program).collect()
 }
 
-/// Name, nanoseconds for a code, nanoseconds for a verification, with tabs between.
+/// Parses name, nanoseconds per code and nanoseconds per verification, separated by tabs.
 fn program(line: &str) -> Result<Program, Box<dyn Error>> {
     let [name, code, verification] = line.split('\t').collect::<Vec<_>>()[..] else {
         return Err(format!("the yardstick wrote: {line}").into());

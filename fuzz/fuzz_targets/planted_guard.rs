@@ -1,3 +1,3 @@
-//! A control: a store that does not look at versions. The campaign has to find it.
+//! A control with a planted bug: a store that ignores versions. The fuzzer must find it.
 #![cfg_attr(fuzzing, no_main)]
 keyfob_fuzz::target!(keyfob_fuzz::guard::planted);

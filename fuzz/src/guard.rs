@@ -1,9 +1,11 @@
-//! The model of the guard, with an input for its choices.
+//! The model of `tests/it/model`, with the fuzzer's input for its choices.
 
 #[path = "../../tests/it/model/call.rs"]
 mod call;
 #[path = "../../tests/it/model/checker.rs"]
 mod checker;
+#[path = "../../tests/it/model/invariant.rs"]
+mod invariant;
 #[path = "../../tests/it/model/oracle.rs"]
 mod oracle;
 #[path = "../../tests/it/model/script.rs"]

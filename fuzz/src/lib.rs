@@ -1,6 +1,7 @@
-//! What is fuzzed: a function of bytes for each family of inputs, which panics if a law is broken.
+//! The fuzz targets: for each kind of input a function of bytes, which panics if a law is broken.
 //!
-//! They stand in `tests/it/fuzz`, where the tests of keyfob run them on the seeds and on all that ever crashed.
+//! The functions are in `tests/it/fuzz`, so that keyfob's tests run them on the seeds and on every input that ever
+//! crashed.
 
 #[path = "../../tests/it/allocator.rs"]
 #[allow(dead_code, reason = "the tests of keyfob use the rest")]
@@ -36,11 +37,11 @@ pub mod uri;
 #[cfg(fuzzing)]
 pub use libfuzzer_sys;
 
-/// A law bounds the memory. libFuzzer itself can do that only with a sanitizer, and not relative to the input.
+/// One law limits the memory. libFuzzer can do that only with a sanitizer, and not relative to the input.
 #[global_allocator]
 static ALLOCATOR: allocator::Watch = allocator::Watch;
 
-/// The program of a target: libFuzzer around it, or, without instruments, one that runs it on the files it is given.
+/// The `main` of a target: libFuzzer's, or, without instrumentation, one that runs the target on the files it is given.
 #[macro_export]
 macro_rules! target {
     ($run:path) => {

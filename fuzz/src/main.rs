@@ -1,6 +1,6 @@
-//! Runs the campaign: builds the targets for libFuzzer, runs them on all cores, and writes what came of it.
+//! Runs a campaign: builds the targets for libFuzzer, runs them on all cores, and writes the report.
 //!
-//! `campaign [SECONDS] [TARGET...]`; `--smoke` is for CI, `--seeds` writes the seeds anew.
+//! `campaign [SECONDS] [TARGET...]`; `--smoke` is for CI, `--seeds` writes the seeds again.
 
 mod report;
 mod seeds;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use session::{Plan, Session};
 
-/// Each with how many times the seconds it gets. The slow one first, so that no core waits for it at the end.
+/// The targets, with a factor for their time. The longest comes first, so that no core waits for it at the end.
 const TARGETS: [(&str, u64); 11] = [
     ("guard", 3),
     ("record", 1),
@@ -31,7 +31,7 @@ const TARGETS: [(&str, u64); 11] = [
     ("base32", 1),
     ("code", 1),
 ];
-/// What has to be found, or the campaign would find nothing.
+/// Targets with a planted bug that the fuzzer must find, and the seconds it has for it.
 const CONTROLS: [(&str, u64); 2] = [("planted_guard", 30), ("planted", 30)];
 
 fn main() -> ExitCode {
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
     }
     let stop = Arc::new(AtomicU32::new(0));
     let asked = stop.clone();
-    // The children have process groups of their own: they are asked one by one, and end when they have written.
+    // The children have their own process groups, so each is asked to stop and exits after it has written its files.
     let handler = move || {
         asked.fetch_add(1, Ordering::SeqCst);
     };
@@ -80,19 +80,22 @@ fn main() -> ExitCode {
         let control = CONTROLS.iter().any(|(name, _)| *name == session.plan.name);
         if control != session.crashed {
             failed = true;
-            let what = if control { "did not find what is planted" } else { "crashed" };
+            let what = if control { "did not find the planted bug" } else { "crashed" };
             eprintln!("{} {what}; {}", session.plan.name, session.last_words());
         }
     }
     if !smoke {
         report::write(&home, &TARGETS.map(|(name, _)| name)).expect("the report is written");
-        println!("fuzz/REPORT.md is written{}", if interrupted { "; the same command goes on from here" } else { "" });
+        println!(
+            "fuzz/REPORT.md is written{}",
+            if interrupted { "; the same command continues from here" } else { "" }
+        );
     }
     if failed || (smoke && interrupted) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// With the instruments that libFuzzer needs: those that `cargo fuzz` asks for. No sanitizer, which needs a nightly
-/// compiler and halves the speed: keyfob has one line of `unsafe`.
+/// Builds with the same instrumentation as `cargo fuzz`, but without a sanitizer. A sanitizer needs a nightly compiler
+/// and halves the speed, and keyfob has one line of `unsafe`.
 fn build(home: &Path) -> Option<PathBuf> {
     let flags = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
         -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
@@ -102,7 +105,7 @@ fn build(home: &Path) -> Option<PathBuf> {
     let host = String::from_utf8(host).ok()?;
     let host = host.lines().find_map(|line| line.strip_prefix("host: "))?;
     let target = home.join("target/libfuzzer");
-    // With a target named, build scripts and macros have no instruments.
+    // With an explicit target, build scripts and macros are not instrumented.
     let status = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
         .args(["build", "--release", "--bins", "--target", host, "--manifest-path"])
         .arg(home.join("Cargo.toml"))
@@ -114,7 +117,7 @@ fn build(home: &Path) -> Option<PathBuf> {
     status.ok()?.success().then(|| target.join(host).join("release"))
 }
 
-/// As many at once as there are cores.
+/// Runs as many targets at once as there are cores.
 fn run(mut plans: VecDeque<Plan>, stop: &AtomicU32) -> Vec<Session> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let (mut running, mut done): (Vec<Session>, Vec<Session>) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! A table of what came of each target, and a picture of how its coverage grew.
+//! Writes REPORT.md: a table of the results of each target, and a chart of coverage over time.
 
 use std::fmt::Write;
 use std::fs;
@@ -44,7 +44,7 @@ pub fn write(home: &Path, targets: &[&str]) -> io::Result<()> {
     fs::write(home.join("REPORT.md"), table)
 }
 
-/// Time is logarithmic: most is found in the first seconds, and the rest is what the campaign is for.
+/// The time axis is logarithmic, because most coverage is found in the first seconds.
 fn panel(name: &str, points: &[Point], place: usize) -> String {
     let (left, top) = (place % COLUMNS * WIDTH + 10, place / COLUMNS * HEIGHT + 24);
     let (width, height) = ((WIDTH - 24) as f64, (HEIGHT - 50) as f64);

@@ -1,4 +1,4 @@
-//! One target under libFuzzer: started, listened to, stopped, minimised.
+//! Runs one target under libFuzzer: starts it, reads its output, stops it, minimizes its corpus.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-/// What to run, and where its inputs are.
+/// A target to run, and the paths of its inputs.
 pub struct Plan {
     pub name: String,
     program: PathBuf,
@@ -19,14 +19,14 @@ pub struct Plan {
     crashes: PathBuf,
     corpus: PathBuf,
     dictionary: Option<PathBuf>,
-    /// What came of it so far: `report` reads this.
+    /// The log of the progress so far, for `report`.
     log: Option<PathBuf>,
     seconds: u64,
-    /// Of an earlier run that was interrupted.
+    /// The progress of an earlier run that was interrupted.
     spent: Point,
 }
 
-/// How far it was at some time.
+/// The progress at some time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Point {
     pub seconds: u64,
@@ -86,9 +86,9 @@ impl Plan {
         Self {
             name: name.into(),
             program: programs.join(name),
-            // A control begins with nothing: it is the fuzzer that has to find it.
+            // A control starts without inputs, because the fuzzer itself has to find the bug.
             seeds: (!control).then(|| home.join("seeds").join(inputs)),
-            // What a control finds is no crash of keyfob.
+            // The crash of a control is not a crash of keyfob.
             crashes: if control { scratch.join("crashes") } else { home.join("crashes").join(inputs) },
             corpus,
             dictionary: dictionary.exists().then_some(dictionary),
@@ -102,10 +102,10 @@ impl Plan {
         let mut command = Command::new(&self.program);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         command.args(["-rss_limit_mb=2048", "-timeout=20", "-print_final_stats=1"]);
-        // Longer ones are slow, and say nothing that shorter ones do not.
+        // Longer inputs are slow and cover nothing more.
         let longest = match self.name.as_str() {
             "guard" | "planted_guard" | "qr" | "differential" => 600,
-            // Of files. What is copied for each entry shows where there are many.
+            // Files. A value that is copied for each entry is noticed with many entries.
             "import" | "pskc" => 16_384,
             _ => 4096,
         };
@@ -182,7 +182,7 @@ impl Session {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Politely, and then not.
+    /// Asks the process to stop, or kills it if `now`.
     pub fn stop(&mut self, now: bool) {
         if now {
             let _ = self.child.kill();
@@ -192,7 +192,7 @@ impl Session {
         }
     }
 
-    /// After it ended: what came of it, and the smallest corpus that reaches as far.
+    /// After the process has ended: writes the result, and minimizes the corpus.
     pub fn finish(&mut self, interrupted: bool) {
         let status = self.child.wait();
         let _ = self.ears.take().map(JoinHandle::join);
@@ -202,7 +202,7 @@ impl Session {
         let mut point = self.heard.lock().unwrap().point;
         point.seconds = self.seconds;
         if !interrupted {
-            point.inputs = self.minimise().unwrap_or(point.inputs);
+            point.inputs = self.minimize().unwrap_or(point.inputs);
         }
         let end = match (interrupted, self.crashed) {
             (true, _) => "interrupted",
@@ -214,13 +214,13 @@ impl Session {
         }
     }
 
-    fn minimise(&self) -> Option<u64> {
+    fn minimize(&self) -> Option<u64> {
         let small = self.plan.corpus.with_extension("small");
         let _ = fs::remove_dir_all(&small);
         fs::create_dir_all(&small).ok()?;
         let mut command = self.plan.command();
         command.stderr(Stdio::null()).arg("-merge=1").args([&small, &self.plan.corpus]).args(&self.plan.seeds);
-        // Without an answer, the corpus stays as it is.
+        // If libFuzzer fails, the corpus stays as it is.
         if !command.status().ok()?.success() || count(&small) == 0 {
             return None;
         }

@@ -1,8 +1,10 @@
-//! Attackers who know the password and want the code, for a year, against what [`Policy::guess_probability`] states.
+//! Attackers who know the password guess codes for a year. Their success is compared with
+//! [`Policy::guess_probability`].
 //!
-//! Real: every decision of the guard in one account's year, so the number of guesses and their moments are exact; and
-//! in [`codes`] the codes, of as many secrets as `KEYFOB_ATTACKERS` says for each kind. Drawn: in [`drawn`], whether a guess at such
-//! a moment is one of the codes that are right. That is all that is drawn: no guess that the guard did not answer counts.
+//! The guard makes every decision of one account's year, so the number of guesses and their times are exact. [`codes`]
+//! then compares guesses at these times with the codes of real secrets, as many as `KEYFOB_ATTACKERS` says for each
+//! kind. Only [`drawn`] is a simulation: it draws whether a guess is one of the valid codes. Guesses that the guard did
+//! not answer never count.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -15,14 +17,14 @@ use serde_json::{Value, json};
 
 use crate::Random;
 
-/// How an attacker chooses the moment.
+/// How an attacker chooses the time of a guess.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
-    /// At each moment permitted, forty requests at once.
+    /// As soon as the guard permits, forty requests at once.
     Parallel,
-    /// At each moment permitted.
+    /// As soon as the guard permits.
     Patient,
-    /// As many as are answered right after the owner has logged in.
+    /// Right after each login of the owner, until the guard stops answering.
     Waiting,
 }
 
@@ -38,10 +40,10 @@ fn guesses_in_a_year_are_counted_exactly() {
             let bound = capacity + 365 * forgiven;
             println!("{kind:?}, {capacity} and {forgiven}: {} guesses of {bound}, {logins} logins", moments.len());
             assert!(moments.len() <= bound, "{kind:?}: {} guesses", moments.len());
-            // The bound is what happens, not a number far above it.
+            // The attacker nearly reaches the bound, so the bound is not too generous.
             assert!(moments.len() * 100 >= bound * 98, "{kind:?}: {} guesses of {bound}", moments.len());
-            // Beside an attacker who takes each moment, the owner has those that are forgiven: four a day by default, one
-            // in two days where it is one a day. A recovery code is the way around.
+            // The attacker uses every permitted guess, so the owner competes for the forgiven ones. With four a day the
+            // owner logs in daily, with one a day every other day. Otherwise a recovery code is needed.
             assert!(logins >= if forgiven == 1 { 182 } else { 364 }, "{kind:?}: {logins}");
         }
     }
@@ -55,14 +57,15 @@ fn the_odds_are_what_the_policy_says() {
     let rate = drawn(moments.len(), DRAWN) as f64 / DRAWN as f64;
     println!("{DRAWN} attackers: {:.3} % of stated {:.3} %", rate * 100.0, stated * 100.0);
     assert!((0.8..=1.2).contains(&(rate / stated)), "{rate} where {stated} is stated");
-    // The control: a budget that each login of the owner refills, as one that counts in a row only.
+    // The control: a budget that each login of the owner refills, as a consecutive count alone would be.
     let (moments, _) = Life::new(&policy, true).year(Kind::Patient);
     let rate = drawn(moments.len(), 5_000) as f64 / 5_000.0;
     println!("refilled by the owner: {} guesses, {:.3} %", moments.len(), rate * 100.0);
     assert!(rate > 1.2 * stated, "{rate} is not above {stated}");
 }
 
-/// The same with the codes of real secrets. With few attackers there are few hits, and the bound is four deviations.
+/// The same with the codes of real secrets. A few attackers have few hits, so the tolerance is four standard
+/// deviations.
 #[test]
 fn the_odds_hold_for_real_codes() {
     let policy = Policy::default();
@@ -77,14 +80,14 @@ fn the_odds_hold_for_real_codes() {
     for kind in [Kind::Parallel, Kind::Patient, Kind::Waiting] {
         assert_eq!(year(false, kind, attackers()), (true, true), "{kind:?}");
     }
-    // The control, as above. With few attackers there would be nothing to see.
+    // The control, as above. With few attackers the difference would not be visible.
     if attackers() >= 1_000 {
         assert_eq!(year(true, Kind::Patient, attackers().min(5_000)), (true, false));
     }
 }
 
-/// Every path on which a code is compared with a secret that the attacker was not shown, in turn: the login, the
-/// confirmation of an old secret that is taken over, begun anew each time, and the resynchronization.
+/// The attacker alternates between all flows that compare a code with a secret the attacker has not seen: login, the
+/// confirmation of an imported secret (with a new enrollment each time), and resynchronization.
 #[test]
 fn all_paths_together_are_counted() {
     let policy = Policy::default();
@@ -117,7 +120,7 @@ fn all_paths_together_are_counted() {
                     }
                 }
                 1 => {
-                    // It takes a proof where there is an authenticator, so this attacker has the old secret's account only.
+                    // An account with an authenticator requires a proof for this, so the active list is emptied here.
                     let mut only: Value = serde_json::from_slice(&life.record).unwrap();
                     only["active"] = json!([]);
                     let factor = SecondFactor::read(Some(&serde_json::to_vec(&only).unwrap())).unwrap();
@@ -151,7 +154,7 @@ fn all_paths_together_are_counted() {
             now = match refusal {
                 Refusal::Throttled { retry_at } | Refusal::Exhausted { retry_at: Some(retry_at) } => retry_at,
                 Refusal::Exhausted { retry_at: None } => {
-                    // Its owner has logged in: the count of failures in a row begins anew.
+                    // As after a login of the owner: the consecutive count is reset.
                     let mut value: Value = serde_json::from_slice(&life.record).unwrap();
                     value["budget"]["failures"] = json!(0);
                     life.record = serde_json::to_vec(&value).unwrap();
@@ -167,7 +170,7 @@ fn all_paths_together_are_counted() {
             }
         }
         println!("charged on all paths: {charged}; {answered} guesses of {bound}");
-        assert_eq!(answered <= bound, charged, "{answered} guesses, where one path without a charge is the control");
+        assert_eq!(answered <= bound, charged, "{answered} guesses; the control does not charge one of the paths");
     }
 }
 
@@ -175,38 +178,38 @@ fn attackers() -> usize {
     std::env::var("KEYFOB_ATTACKERS").map_or(20, |number| number.parse().unwrap())
 }
 
-/// How many of so many attackers hit one of three codes in a million, with so many guesses each.
+/// How many of the attackers guess one of three codes in a million, with this number of guesses each.
 fn drawn(guesses: usize, attackers: usize) -> usize {
     let mut random = Random(0);
     (0..attackers).filter(|_| (0..guesses).any(|_| random.below(1_000_000) < 3)).count()
 }
 
-/// How many of so many accounts show, at one of these moments, the code that is guessed then.
+/// How many of the accounts have, at one of these times, a code that equals the guess made then.
 fn codes(moments: &[u64], attackers: usize) -> usize {
     let mut random = Random(12);
     let secret = |random: &mut Random| Totp::new(Key::new(&random.bytes(20)).unwrap());
     let mut standing: Vec<Totp> = (0..attackers).map(|_| secret(&mut random)).collect();
     for &at in moments {
         let guess = Code::parse(&format!("{:06}", random.below(1_000_000))).unwrap();
-        // The last account that shows it; then those that remain.
-        while let Some(place) = {
+        // Removes the last account with this code, and searches the remaining ones again.
+        while let Some(index) = {
             let candidates = standing.iter().map(|totp| Candidate::totp(totp, at, Window::default()));
             search::authenticators(candidates, [&guess], |_| ControlFlow::Continue(())).unwrap().last()
         } {
-            standing.swap_remove(usize::try_from(place).unwrap());
+            standing.swap_remove(usize::try_from(index).unwrap());
         }
     }
     attackers - standing.len()
 }
 
-/// One account, its owner who logs in each day, and an attacker.
+/// One account, an owner who logs in once a day, and an attacker.
 struct Life {
     policy: Policy,
     keyring: Keyring,
     record: Vec<u8>,
     phone: Totp,
     random: Random,
-    /// The control: a success refills everything.
+    /// The control: a success refills the whole budget.
     refilled: bool,
 }
 
@@ -227,7 +230,7 @@ impl Life {
         Self { policy: policy.clone(), keyring, record, phone, random: Random(3), refilled }
     }
 
-    /// The moments of all guesses that were answered, and how often the owner got in.
+    /// The times of all guesses that were answered, and the number of the owner's logins.
     fn year(mut self, kind: Kind) -> (Vec<u64>, u32) {
         let (mut moments, mut logins) = (Vec::new(), 0);
         let (mut now, mut due) = (START, START);
@@ -263,15 +266,15 @@ impl Life {
         (moments, logins)
     }
 
-    /// So many requests at once, each decided on the same record until one of them is stored. How the last one was
-    /// refused, and how many were told about a code.
+    /// Runs `at_once` requests, which are decided on the same record until one of them is stored. Returns the refusal
+    /// of the last one and how many were answered after a comparison.
     fn attempts(&mut self, now: u64, typed: &str, at_once: usize) -> (Option<Refusal>, usize) {
         let context = Context::new("al", now, &self.policy, &self.keyring).unwrap();
         let (mut last, mut answered) = (None, 0);
         let mut waiting = at_once;
         while waiting > 0 {
             let factor = SecondFactor::read(Some(&self.record)).unwrap();
-            // All that wait have compared; the swap of the first of them wins.
+            // All have compared the code; the first swap succeeds.
             let raced = waiting.min(3);
             let mut transitions: Vec<_> = (0..raced).map(|_| factor.verify(&context, typed).unwrap()).collect();
             let winner = transitions.swap_remove(0);
@@ -287,7 +290,7 @@ impl Life {
                 assert!(transitions.into_iter().all(|loser| loser.committed(Swap::Conflict).is_err()));
                 waiting -= 1;
             } else {
-                // Nothing was compared, for nobody.
+                // The guard compared nothing, for none of them.
                 waiting = 0;
             }
         }
@@ -302,7 +305,7 @@ fn written(change: &Change) -> Option<Vec<u8>> {
     }
 }
 
-/// Some 470 of them succeed, so 20 % more or less is four standard deviations.
+/// About 470 of them succeed, so 20 % is four standard deviations.
 const DRAWN: usize = 100_000;
 const DAY: u64 = 86_400;
 const YEAR: u64 = 365 * DAY;

@@ -1,3 +1,4 @@
+use ::base32::Alphabet;
 use keyfob::{ErrorKind, base32};
 use proptest::prelude::*;
 
@@ -93,6 +94,16 @@ fn long_texts() {
 }
 
 proptest! {
+    #[test]
+    fn the_crate_base32_agrees(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        for padding in [false, true] {
+            let text = ::base32::encode(Alphabet::Rfc4648 { padding }, &bytes);
+            prop_assert_eq!(&*base32::decode(&text).unwrap(), &bytes);
+        }
+        let text = base32::encode(&bytes);
+        prop_assert_eq!(::base32::decode(Alphabet::Rfc4648 { padding: false }, &text).unwrap(), bytes);
+    }
+
     #[test]
     fn decode_undoes_encode(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
         prop_assert_eq!(&*base32::decode(&base32::encode(&bytes)).unwrap(), &bytes);

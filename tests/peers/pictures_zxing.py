@@ -1,4 +1,5 @@
-# The path of a picture per line: the texts of the QR codes in it, as JSON. Black on white only, as keyfob draws them.
+# Reads the path of a picture per line, and prints the texts of its QR codes as JSON. Black on white only, as keyfob
+# draws.
 import json
 import sys
 

@@ -1,4 +1,4 @@
-//! What is looked at, and the leaky controls that every method has to catch.
+//! The functions under test, and the leaky controls that every method must report.
 
 mod guard;
 
@@ -11,7 +11,7 @@ use keyfob::{Algorithm, Code, Digits, Hotp, Key, LookAhead, Secret, Steam, Steam
 use crate::valgrind::{declassify, poison};
 
 pub struct Case {
-    /// A name that begins with `control` is one that leaks. A method that does not notice it has shown nothing.
+    /// A name that begins with `control` is a function that leaks. A method that does not report it proves nothing.
     pub name: String,
     prepare: Box<dyn Fn(&mut Inputs) -> Run>,
 }
@@ -19,13 +19,13 @@ pub struct Case {
 pub type Run = Box<dyn FnMut()>;
 
 impl Case {
-    /// Makes the inputs of this seed. What is looked at is the function that is returned.
+    /// Makes the inputs of this seed, and returns the function under test.
     pub fn prepare(&self, seed: u64) -> Run {
         (self.prepare)(&mut Inputs(seed))
     }
 }
 
-/// Secret inputs, a function of the seed. For one case all seeds give the same lengths and the same verdict.
+/// Secret inputs that depend on the seed. Within a case, all seeds give the same lengths and the same verdict.
 pub struct Inputs(u64);
 
 impl Inputs {
@@ -58,7 +58,7 @@ pub fn all() -> Vec<Case> {
         cases.push(Case { name: name.to_owned(), prepare });
     };
 
-    // Around the borders of the straight lines and the blocks.
+    // Lengths around the boundaries between the unrolled code and the block loops.
     eq::<1>(&mut case);
     eq::<3>(&mut case);
     eq::<6>(&mut case);
@@ -168,7 +168,7 @@ pub fn all() -> Vec<Case> {
         "search::authenticators hit",
         Box::new(|inputs| {
             let keys: Vec<Hotp> = (0..20).map(|_| Hotp::new(Key::new(&inputs.bytes::<20>()).unwrap())).collect();
-            // Which of sixteen keys is the one, without an index by a secret.
+            // Selects one of sixteen keys without indexing by a secret.
             let chosen = inputs.below(16);
             let mut key = inputs.bytes::<20>();
             let mut keys = keys;
@@ -199,7 +199,7 @@ pub fn all() -> Vec<Case> {
         Box::new(|inputs| {
             let (key, offset) = (inputs.bytes::<20>(), inputs.below(2));
             let steam = Steam::new(Key::new(&key).unwrap());
-            // `offset` stays below the division that turns time into steps, which is not for secrets.
+            // `offset` stays within a step, because the division of time into steps may not see secrets.
             let codes = [steam.code_at(30_000_000), steam.code_at(30_000_030)].map(|code| code.to_string());
             let mut text: Vec<u8> = codes[0]
                 .bytes()
@@ -351,7 +351,7 @@ fn controls(case: &mut impl FnMut(&str, Box<dyn Fn(&mut Inputs) -> Run>)) {
     );
 }
 
-/// Two arrays that differ in one place, which the seed chooses without a branch or an index.
+/// Two arrays that differ in one byte, which the seed chooses without a branch or an index.
 fn differing<const N: usize>(inputs: &mut Inputs) -> ([u8; N], [u8; N]) {
     let a = inputs.bytes::<N>();
     let place = inputs.below((N as u64).next_power_of_two().max(2) / 2);
@@ -362,11 +362,11 @@ fn differing<const N: usize>(inputs: &mut Inputs) -> ([u8; N], [u8; N]) {
     (a, b)
 }
 
-/// So many symbols, with public separators between them. Every fifth symbol is followed by a space.
+/// Symbols with public separators: every fifth symbol is followed by a space.
 fn text(inputs: &mut Inputs, length: usize, symbol: fn(usize) -> u8) -> String {
     let mut text = Vec::new();
     for place in 1..=length {
-        // The symbol is chosen in the open and becomes secret afterwards.
+        // The symbol is chosen before it is marked as secret.
         text.push(symbol(inputs.next() as usize));
         let last = text.len() - 1;
         poison(&mut text[last..]);
@@ -374,7 +374,7 @@ fn text(inputs: &mut Inputs, length: usize, symbol: fn(usize) -> u8) -> String {
             text.push(b' ');
         }
     }
-    // SAFETY: ASCII. Checking it would branch on bytes that are secret by now.
+    // SAFETY: ASCII. A check would branch on bytes that are already marked as secret.
     unsafe { String::from_utf8_unchecked(text) }
 }
 
@@ -395,7 +395,7 @@ fn base32_symbol(number: usize) -> u8 {
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[number % 32]
 }
 
-/// Checks the verdict, which is public, as is what was found: the caller stores it.
+/// Checks the verdict. It is public, and so is the step or counter that was found, because the caller stores it.
 fn verdict<T>(mut found: Option<T>, expected: bool) {
     declassify(&mut found);
     assert_eq!(found.is_some(), expected, "the case does not do what its name says");

@@ -1,7 +1,7 @@
-//! The decisions of the guard, from the record as it was read to the record as it will be written.
+//! The decisions of the guard, from the parsed record to the record to be written.
 //!
-//! Secret are the keys of the keyring, hence everything that they open and every MAC under them, and what was typed,
-//! hence everything that follows from comparing it.
+//! Secret are the keys of the keyring, so everything that they decrypt and every MAC under them, and the typed code, so
+//! the result of every comparison with it.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -21,7 +21,8 @@ use crate::valgrind::poison;
 
 pub fn cases(case: &mut impl FnMut(&str, Box<dyn Fn(&mut Inputs) -> Run>)) {
     for (kinds, name) in ACCOUNTS {
-        // The seed chooses hit, miss or replay, whose code, and where in the window: none of it shows before the swap.
+        // The seed chooses hit, miss or replay, the authenticator, and the step in the window. None may show before the
+        // swap.
         case(
             &format!("SecondFactor::verify to the swap, {name}"),
             Box::new(move |inputs| {
@@ -91,7 +92,7 @@ pub fn cases(case: &mut impl FnMut(&str, Box<dyn Fn(&mut Inputs) -> Run>)) {
         }),
     );
     for (imported, name) in [(true, "imported"), (false, "shown")] {
-        // Hit, miss, and the code of a clock that is off: none of it shows before the swap.
+        // Hit, miss, or the code of a wrong clock. None may show before the swap.
         case(
             &format!("SecondFactor::confirm to the swap, {name}"),
             Box::new(move |inputs| {
@@ -133,7 +134,7 @@ pub fn cases(case: &mut impl FnMut(&str, Box<dyn Fn(&mut Inputs) -> Run>)) {
                 let mut account = Account::new(inputs, &[TOTP]);
                 let mut token = account.proof(&Purpose::DISABLE).token();
                 if !genuine {
-                    // In the MAC. The last symbol has bits that mean nothing.
+                    // In the MAC, but not in its last symbol, which has unused bits.
                     let end = token.len() - 7;
                     let other = if token.as_bytes()[end] == b'A' { "B" } else { "A" };
                     token.replace_range(end..=end, other);
@@ -151,7 +152,7 @@ pub fn cases(case: &mut impl FnMut(&str, Box<dyn Fn(&mut Inputs) -> Run>)) {
     controls(case);
 }
 
-/// What would be natural to write, and tells the verdict before the swap.
+/// A control: the obvious implementation, which shows the verdict before the swap.
 fn controls(case: &mut impl FnMut(&str, Box<dyn Fn(&mut Inputs) -> Run>)) {
     fn verdict(inputs: &mut Inputs) -> u64 {
         let mut mask = (inputs.next() & 1).wrapping_neg();
@@ -225,7 +226,7 @@ enum Outcome {
     Replay,
 }
 
-/// An account whose authenticators were all used a step ago, made in the open.
+/// An account whose authenticators were all used a step ago. Nothing is marked as secret while it is made.
 struct Account {
     guard: Guard<MemoryStore>,
     keyring: String,
@@ -237,7 +238,7 @@ struct Account {
 struct Token {
     hotp: Hotp,
     totp: bool,
-    /// The next counter; for TOTP, the clock says it.
+    /// The next counter of an HOTP token.
     next: u64,
 }
 
@@ -281,7 +282,7 @@ impl Account {
         }
     }
 
-    /// Begins one more enrollment, and gives a code for it: right, wrong, or that of a phone that is ten minutes ahead.
+    /// Begins another enrollment, and returns a code for it: right, wrong, or from a phone that is ten minutes ahead.
     fn waiting(&mut self, inputs: &mut Inputs, imported: bool) -> Vec<u8> {
         let secret = Secret::from_bytes(&public::<20>(inputs)).unwrap();
         let uri = KeyUri::totp("Example Inc", "alice", &secret).unwrap();
@@ -296,7 +297,7 @@ impl Account {
         hidden(codes[outcome as usize].to_string())
     }
 
-    /// By the first authenticator.
+    /// Logs in with the first authenticator.
     fn proof(&mut self, purpose: &Purpose) -> Proof {
         self.pass();
         let typed = self.next_code(0);
@@ -310,7 +311,7 @@ impl Account {
         assert!(matches!(now(self.guard.verify(ACCOUNT, typed)).unwrap(), Verdict::Accepted(_)));
     }
 
-    /// Into the next step.
+    /// Moves the clock to the next step.
     fn pass(&self) {
         self.clock.fetch_add(30, Ordering::Relaxed);
     }
@@ -323,9 +324,9 @@ impl Account {
         token.hotp.code(counter).to_string()
     }
 
-    /// What comes of it, whose code, and how far ahead.
+    /// The outcome, the authenticator, and how many steps ahead.
     fn any_outcome(&self, inputs: &mut Inputs) -> (Outcome, usize, u64) {
-        // Three seeds one after the other see all three.
+        // Three consecutive seeds give all three outcomes.
         let outcome = match inputs.0 % 3 {
             0 => Outcome::Hit,
             1 => Outcome::Miss,
@@ -335,12 +336,12 @@ impl Account {
         (outcome, place, inputs.next() & 1)
     }
 
-    /// The text of a code, secret from now on.
+    /// The text of a code, marked as secret.
     fn typed(&mut self, inputs: &mut Inputs, (outcome, place, ahead): (Outcome, usize, u64)) -> Vec<u8> {
         let step = self.clock.load(Ordering::Relaxed) / 30;
         let token = &self.tokens[place];
         let expected = if token.totp { step } else { token.next };
-        // All of them, for the heap to look the same.
+        // All codes are made, so that the heap looks the same.
         let other = Hotp::new(&Secret::from_bytes(&public::<20>(inputs)).unwrap());
         let codes = [token.hotp.code(expected + ahead), other.code(1 + ahead), token.hotp.code(expected - 1)];
         hidden(codes[outcome as usize].to_string())
@@ -357,7 +358,7 @@ impl Account {
         hidden(code)
     }
 
-    /// Runs a decision on the account as it is now, with the keys secret from now on.
+    /// Runs a decision on the current account, with the keys marked as secret.
     fn decide(self) -> impl Fn(Look<'_>) {
         let (_, record) = now(self.guard.store().load(ACCOUNT)).unwrap().unwrap();
         let factor = SecondFactor::read(Some(&record)).unwrap();
@@ -371,7 +372,7 @@ impl Account {
 
 const ACCOUNT: &str = "user-17";
 
-/// Generations and ids are public, and of one length; the rest is as the seed says.
+/// Generations and ids are public and have a fixed length; the rest depends on the seed.
 fn fill(bytes: &mut [u8], ids: &AtomicU64, seed: &AtomicU64) -> Result<(), ()> {
     if matches!(bytes.len(), 8 | 16) {
         bytes.fill(ids.fetch_add(1, Ordering::Relaxed) as u8);
@@ -394,7 +395,7 @@ fn hidden(text: String) -> Vec<u8> {
 }
 
 fn secret(bytes: &[u8]) -> &str {
-    // SAFETY: ASCII. Checking it would branch on bytes that are secret by now.
+    // SAFETY: ASCII. A check would branch on bytes that are already marked as secret.
     unsafe { str::from_utf8_unchecked(bytes) }
 }
 
@@ -406,5 +407,5 @@ fn now<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// What is done with a record that was read.
+/// A decision on a parsed record.
 type Look<'a> = &'a mut dyn FnMut(&SecondFactor, &Context<'_>);

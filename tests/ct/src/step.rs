@@ -1,12 +1,12 @@
-//! The processor itself, one instruction at a time: valgrind knows neither SHA nor AVX-512 instructions.
+//! Single-steps the real processor, because valgrind supports neither SHA nor AVX-512 instructions.
 
 use std::hash::{DefaultHasher, Hasher};
 
 use crate::cases::Case;
 
-/// Prints how many different sequences of instruction addresses there were, and their length.
+/// Prints the number of different sequences of instruction addresses, and their length.
 pub fn compare(case: &Case, seeds: u64) {
-    // Binds functions and lets the crate ask the processor what it can do.
+    // The first run binds functions and detects the features of the processor.
     case.prepare(1)();
     let mut traces: Vec<(u64, u64)> = (1..=seeds).map(|seed| trace(case, seed)).collect();
     let steps = traces[0].1;

@@ -1,12 +1,12 @@
-//! Runs a case under lackey, which writes down every instruction and every address of data.
+//! Runs a case under lackey, which records every instruction and every data address.
 
 use std::sync::atomic::AtomicU8;
 
 use crate::cases::Case;
 
-/// One process for each seed, so that all of them find the same heap. What counts stands between two marks.
+/// Starts a process per seed, so that all have the same heap. The section between two marks in the trace is compared.
 pub fn record(case: &Case, seeds: u64) {
-    // Binds functions and lets the crate ask the processor what it can do.
+    // The first run binds functions and detects the features of the processor.
     case.prepare(1)();
     for seed in 1..=seeds {
         // SAFETY: the process has one thread. The child calls what the parent could have called, and leaves by `_exit`.
@@ -26,8 +26,8 @@ pub fn record(case: &Case, seeds: u64) {
     }
 }
 
-/// Stores of one byte, to two places 4000 bytes apart by turns: a sign in the trace that nothing else leaves. A loop that
-/// fills a buffer or counts in one byte must not end the section that is looked at.
+/// A mark: stores single bytes alternately to two addresses 4000 bytes apart, a pattern that nothing else leaves in the
+/// trace. A loop that fills a buffer or counts in one byte must not be mistaken for the end of the section.
 #[inline(never)]
 fn mark() {
     static PLACES: [AtomicU8; 4001] = [const { AtomicU8::new(0) }; 4001];

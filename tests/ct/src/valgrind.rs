@@ -1,28 +1,28 @@
-//! Client requests to valgrind's memcheck: which bits are secret. On a processor without valgrind they do nothing.
+//! Client requests that tell valgrind's memcheck which bits are secret. Without valgrind they do nothing.
 
 use std::arch::asm;
 
-/// Bytes are secret from now on: memcheck reports every branch and every address that depends on them.
+/// Marks bytes as secret: memcheck reports every branch and every address that depends on them.
 ///
-/// Takes `&mut`, since the optimiser may keep what it read through `&` in registers, where the poison does not reach.
+/// Takes `&mut`, because the optimizer may keep a value read through `&` in registers, which the mark does not cover.
 pub fn poison<T: ?Sized>(value: &mut T) {
     let (address, length) = bytes(value);
     request(MEMCHECK + 1, address, length, 0);
     let mut shadow = vec![0u8; length];
     match request(MEMCHECK + 8, address, shadow.as_mut_ptr() as u64, length as u64) {
-        // Not under memcheck: another tool, or none.
+        // Another tool than memcheck, or none.
         0 => {}
         answer => assert!(answer == 1 && shadow.iter().all(|bits| *bits == 0xff), "the poison did not take"),
     }
 }
 
-/// Bytes are public from now on. Each caller says why.
+/// Marks bytes as public. Each caller says why.
 pub fn declassify<T: ?Sized>(value: &mut T) {
     let (address, length) = bytes(value);
     request(MEMCHECK + 2, address, length, 0);
 }
 
-/// Whether secrets are watched at all.
+/// Whether this runs under memcheck.
 pub fn watching() -> bool {
     let (mut byte, mut shadow) = (0u8, 0u8);
     let (address, length) = bytes(&mut byte);

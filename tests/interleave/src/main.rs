@@ -1,14 +1,16 @@
-//! Before and after each call of the store shuttle may go on with another thread: at random, or by priorities that change
-//! a few times (PCT), which meets a race of that depth with a known probability. Within a call `MemoryStore` has a lock
-//! of its own.
+//! Before and after each call of the store, shuttle may switch to another thread: at random, or by priorities that
+//! change a few times (PCT), which finds a race of that depth with a known probability. Within a call, `MemoryStore`
+//! holds its own lock.
 //!
-//! What holds in all orders with a store that swaps must break in one with a store that looks first and writes then.
+//! A claim must hold in all schedules with a store that swaps, and break in some schedule with a store that checks the
+//! version first and writes later.
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use keyfob::guard::{Confirmation, Refusal, Setup, Waits};
 use keyfob::store::{MemoryStore, Store, Swap, Version};
@@ -18,12 +20,12 @@ use shuttle::sync::Mutex;
 use shuttle::thread;
 
 fn main() -> ExitCode {
-    // A panic is how shuttle tells of what it found, and what the controls are for.
+    // Shuttle reports a failure as a panic, and the controls are expected to fail.
     std::panic::set_hook(Box::new(|_| {}));
     let mut as_expected = true;
     let claims = [("one code", one_code as fn(bool)), ("guesses", guesses), ("enrolled anew", enrolled_anew)];
     for (name, claim) in claims {
-        for (store, racy) in [("swaps", false), ("looks, then writes", true)] {
+        for (store, racy) in [("swaps", false), ("checks, then writes", true)] {
             for (order, schedules) in [("random", RANDOM), ("PCT", PCT)] {
                 let begun = Arc::new(AtomicUsize::new(0));
                 let test = {
@@ -45,11 +47,11 @@ fn main() -> ExitCode {
             }
         }
     }
-    println!("what shuttle prints of failures is of the stores that look first, and has to be there");
+    println!("failures that shuttle prints above are from the store that checks first, and are expected");
     if as_expected { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Three threads, one code, one acceptance.
+/// Three threads use the same code; it is accepted once.
 fn one_code(racy: bool) {
     let guard = guard(racy, Policy::default());
     let refusals = at_once(&guard, [code(1), code(1), code(1)]);
@@ -57,18 +59,11 @@ fn one_code(racy: bool) {
     assert!(refusals.iter().flatten().all(|refusal| *refusal == Refusal::Replayed));
 }
 
-/// Three threads guess where one failure is free.
+/// Three threads guess, and the first failure begins a wait, so one guess is compared.
 fn guesses(racy: bool) {
-    let guard = guard(
-        racy,
-        Policy::default()
-            .with_waits(Waits {
-                after_failures: 1,
-                first: std::time::Duration::from_secs(30),
-                longest: std::time::Duration::from_secs(3600),
-            })
-            .unwrap(),
-    );
+    let (first, longest) = (Duration::from_secs(30), Duration::from_secs(3600));
+    let waits = Waits { after_failures: 1, first, longest };
+    let guard = guard(racy, Policy::default().with_waits(waits).unwrap());
     let refusals = at_once(&guard, ["000000", "000001", "000002"].map(str::to_owned));
     assert_eq!(refusals.iter().filter(|refusal| **refusal == Some(Refusal::WrongCode)).count(), 1);
     let throttled = |refusal: &&Option<Refusal>| matches!(refusal, Some(Refusal::Throttled { .. }));
@@ -76,7 +71,7 @@ fn guesses(racy: bool) {
     assert_eq!(block_on(guard.status(ACCOUNT)).unwrap().consecutive_failures(), 1);
 }
 
-/// While a code is verified, an operator removes the account and it is enrolled anew: the former phone stays out.
+/// During a verification, an operator removes the account and it is enrolled again. The old phone's codes are refused.
 fn enrolled_anew(racy: bool) {
     let guard = guard(racy, Policy::default());
     let former = guard.clone();
@@ -88,7 +83,7 @@ fn enrolled_anew(racy: bool) {
     assert_eq!(refused, Refusal::WrongCode);
 }
 
-/// Why each was refused, if it was.
+/// The refusal of each, or `None` if it was accepted.
 fn at_once(guard: &Arc<Guard<Scheduled>>, typed: [String; 3]) -> Vec<Option<Refusal>> {
     let attempts = typed.map(|typed| {
         let guard = guard.clone();
@@ -100,9 +95,9 @@ fn at_once(guard: &Arc<Guard<Scheduled>>, typed: [String; 3]) -> Vec<Option<Refu
     attempts.into_iter().map(|attempt| attempt.join().unwrap()).collect()
 }
 
-/// Of an account whose phone has a fresh code.
+/// A guard with an account whose current code is unused.
 fn guard(racy: bool, policy: Policy) -> Arc<Guard<Scheduled>> {
-    // Made once, by threads that shuttle knows nothing of.
+    // Made once, outside of shuttle's scheduler.
     static RECORD: LazyLock<Vec<u8>> = LazyLock::new(|| {
         futures_lite::future::block_on(async {
             let guard = Guard::new(MemoryStore::new(), keyring(), "Example Inc").with_clock(|| Some(NOW - 60));
@@ -130,7 +125,7 @@ fn keyring() -> Keyring {
     Keyring::parse("2026:GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZA").unwrap()
 }
 
-/// `MemoryStore`, with a lock around its calls that shuttle sees.
+/// `MemoryStore`, with a lock around its calls that shuttle can schedule.
 struct Scheduled {
     racy: bool,
     gate: Mutex<()>,
@@ -138,12 +133,12 @@ struct Scheduled {
 }
 
 impl Scheduled {
-    /// Others may come here.
+    /// Lets shuttle switch threads.
     fn pause(&self) {
         drop(self.gate.lock().unwrap());
     }
 
-    /// Under the version that is there by now, if the one that was there was expected.
+    /// For the racy store: checks the version, pauses, and then returns whatever version is current.
     async fn expected(&self, account: &str, expected: Option<Version>) -> Result<Option<Version>, Infallible> {
         let version = async || Ok(self.inner.load(account).await?.map(|(version, _)| version));
         self.pause();
@@ -176,5 +171,5 @@ const ACCOUNT: &str = "user-17";
 const NOW: u64 = 1_900_000_000;
 const RANDOM: usize = 10_000;
 const PCT: usize = 2_000;
-/// Of a race: how many changes of thread it needs.
+/// The depth of a race: the number of thread switches that it needs.
 const DEPTH: usize = 3;

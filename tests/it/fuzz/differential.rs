@@ -70,13 +70,9 @@ fn settings(bytes: &[u8], at: u64) {
         bytes[4],
         bytes[5]
     );
-    let built = Policy::default().with_consecutive_failures(100).and_then(|policy| {
-        policy.with_waits(Waits {
-            after_failures: bytes[0],
-            first: Duration::from_secs(bytes[1].into()),
-            longest: Duration::from_secs(u64::from(bytes[2]) * 400),
-        })
-    });
+    let (first, longest) = (Duration::from_secs(bytes[1].into()), Duration::from_secs(u64::from(bytes[2]) * 400));
+    let waits = Waits { after_failures: bytes[0], first, longest };
+    let built = Policy::default().with_consecutive_failures(100).and_then(|policy| policy.with_waits(waits));
     let built = built.and_then(|policy| policy.with_consecutive_failures(bytes[3]));
     let built = built.and_then(|policy| policy.with_long_term(bytes[4], bytes[5]));
     let read = serde_json::from_str::<Policy>(&text).ok();

@@ -1,4 +1,4 @@
-//! Calls of the guard, with the answers in the words of the oracle.
+//! Calls the guard and translates its answers into the types of the oracle.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use crate::Random;
 
 pub type Shared = Guard<Arc<Faulty>>;
 
-/// What a guard reported.
+/// The events that a guard reported.
 pub type Heard = Arc<Mutex<Vec<EventKind>>>;
 
 pub fn guard(
@@ -42,9 +42,9 @@ pub fn guard(
     Arc::new(guard.with_randomness(randomness).with_clock(move || *lock(&time)))
 }
 
-/// An authenticator of another system. No two have one secret.
-fn odd_one(hotp: bool, place: usize) -> KeyUri {
-    let secret = Secret::from_bytes(&[place as u64, 1, 2, 3].map(u64::to_be_bytes).concat()).unwrap();
+/// An authenticator of another system, each with a secret of its own.
+fn imported(hotp: bool, index: usize) -> KeyUri {
+    let secret = Secret::from_bytes(&[index as u64, 1, 2, 3].map(u64::to_be_bytes).concat()).unwrap();
     let uri = match hotp {
         true => KeyUri::hotp("Example", "al", &secret, 0).unwrap(),
         false => KeyUri::totp("Example", "al", &secret).unwrap().with_period(Period::new(60).unwrap()).unwrap(),
@@ -52,13 +52,13 @@ fn odd_one(hotp: bool, place: usize) -> KeyUri {
     uri.with_algorithm(Algorithm::Sha256).with_digits(Digits::Eight)
 }
 
-/// Carries a call out, and puts the answer into the words of the oracle.
+/// Makes a call, and translates the answer into the types of the oracle.
 pub fn run(guard: &Shared, name: &str, ids: &[AuthenticatorId], call: &Call, proof: Option<&Proof>) -> Seen {
     let mut seen = Seen { outcome: Ok(Answer::Done), dropped: false, phone: None, codes: None, accepted: None };
     let nobody = || AuthenticatorId::new("nobody").unwrap();
     let id = |phone: usize| ids.get(phone).cloned().unwrap_or_else(nobody);
-    let place = |id: &AuthenticatorId| ids.iter().position(|other| other == id).unwrap();
-    // One that an account cannot have made.
+    let index = |id: &AuthenticatorId| ids.iter().position(|other| other == id).unwrap();
+    // A proof that no account has made.
     let none = Proof::from_token(&format!("add~1~1~1~k0~{}", *keyfob::base32::encode(&[0; 32]))).unwrap();
     let proved = proof.unwrap_or(&none);
     let done = |()| Answer::Done;
@@ -68,7 +68,7 @@ pub fn run(guard: &Shared, name: &str, ids: &[AuthenticatorId], call: &Call, pro
             Verdict::Accepted(accepted) => {
                 let left = accepted.recovery_codes_left().into();
                 let answer = match accepted.authenticator() {
-                    Some(id) => Answer::Accepted { phone: place(id), drift: accepted.drift(), left },
+                    Some(id) => Answer::Accepted { phone: index(id), drift: accepted.drift(), left },
                     None => Answer::Recovered { left },
                 };
                 seen.accepted = Some(accepted);
@@ -77,7 +77,7 @@ pub fn run(guard: &Shared, name: &str, ids: &[AuthenticatorId], call: &Call, pro
         }),
         Op::Resync(..) => now(guard.resync(name, &call.typed[0], &call.typed[1])).map(|answer| match answer {
             Resynchronization::Done { authenticator, drift } => {
-                Answer::Resynchronized { phone: place(&authenticator), drift }
+                Answer::Resynchronized { phone: index(&authenticator), drift }
             }
             Resynchronization::Refused(refused) => Answer::Refused(refused),
         }),
@@ -91,7 +91,7 @@ pub fn run(guard: &Shared, name: &str, ids: &[AuthenticatorId], call: &Call, pro
         }),
         Op::Enroll { replaces, hotp, odd, .. } => {
             let setup = match (odd, hotp) {
-                (true, _) => Setup::import(&odd_one(*hotp, ids.len())).unwrap(),
+                (true, _) => Setup::import(&imported(*hotp, ids.len())).unwrap(),
                 (_, true) => Setup::hotp("al@example.com"),
                 _ => Setup::totp("al@example.com"),
             };
@@ -127,7 +127,7 @@ pub fn run(guard: &Shared, name: &str, ids: &[AuthenticatorId], call: &Call, pro
         Op::Disable(_) => now(guard.disable(name, proved)).map(done),
         Op::Revoke(phone, _) => now(guard.revoke(name, &id(*phone), proved)).map(done),
         Op::Rename(phone, _) => {
-            // Another name each time: the same one again would change nothing.
+            // A new name each time, because an unchanged name would write nothing.
             let new = format!("phone {}", NAMES.fetch_add(1, Ordering::Relaxed));
             now(guard.rename(name, &id(*phone), &new, proved)).map(done)
         }
@@ -139,7 +139,7 @@ pub fn run(guard: &Shared, name: &str, ids: &[AuthenticatorId], call: &Call, pro
     match outcome {
         Ok(answer) => seen.outcome = Ok(answer),
         Err(Unanswered::Failed(kind)) => seen.outcome = Err(kind),
-        // As after an error of the store, nobody knows whether there was a change.
+        // As after an error of the store, the caller cannot know whether the record changed.
         Err(Unanswered::Dropped) => (seen.outcome, seen.dropped) = (Err(GuardErrorKind::Store), true),
     }
     seen
@@ -150,7 +150,7 @@ enum Unanswered {
     Failed(GuardErrorKind),
 }
 
-/// The store answers at once, or never: then the caller gives up.
+/// The store answers immediately or never. If never, the caller gives up and drops the request.
 fn now<T>(request: impl Future<Output = Result<T, GuardError>>) -> Result<T, Unanswered> {
     match pin!(request).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => answer.map_err(|error| Unanswered::Failed(error.kind())),

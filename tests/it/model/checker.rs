@@ -1,17 +1,15 @@
-//! I1 to I10 over what was seen, whatever the oracle says; then, if `strict`, that the oracle says the same.
+//! Checks the invariants against what was seen, independently of the oracle. If `strict`, the oracle has to agree as
+//! well.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use keyfob::guard::{Accepted, AuthenticatorId, EventKind, GuardErrorKind, Refusal};
 use serde_json::Value;
 
+use super::invariant::{Invariant, Violation};
 use super::oracle::{Answer, DAY, Gate, Limits, Op, Phone, State, Typed, World};
 
-/// Which invariant, and what was seen.
-#[derive(Debug)]
-pub struct Violation(pub &'static str, pub String);
-
-/// What was asked. `source` is the phone and the counter whose code was typed, or the second of two.
+/// A call. `source` is the phone and the counter of the typed code, or of the second one of two.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub op: Op,
@@ -21,15 +19,15 @@ pub struct Call {
 
 pub struct Seen {
     pub outcome: Result<Answer, GuardErrorKind>,
-    /// The caller gave up.
+    /// Whether the caller gave up.
     pub dropped: bool,
     pub phone: Option<Phone>,
     pub codes: Option<Vec<String>>,
     pub accepted: Option<Accepted>,
 }
 
-/// How the store took part: how many changes took effect, how it may make an answer fail, and the record afterwards, if
-/// nobody else has written since.
+/// The store's part in a call: how many changes took effect, the error it may have caused, and the record afterwards,
+/// unless another request has written since.
 pub struct Stored<'a> {
     pub applied: u32,
     pub faulted: Option<GuardErrorKind>,
@@ -42,23 +40,23 @@ pub struct Account {
     pub state: Option<State>,
     pub snapshot: Option<(Option<Vec<u8>>, Option<State>)>,
     pub last: Option<Call>,
-    /// Failures told of since the last success.
+    /// Answered failures since the last success.
     failures: u64,
-    /// The latest of them by any clock that was not set back since.
+    /// The time of the latest one, by any clock that was not set back since.
     failed_at: u64,
-    /// The latest by any clock, until one sees that it lies further ahead than the clocks of servers differ.
+    /// The latest time by any clock, until a clock shows it to be further ahead than servers may differ.
     ahead: u64,
-    /// All of them, each a day's worth of seconds, less what the right clock has forgiven since.
+    /// All answered failures, a day in seconds each, minus what was forgiven since by the right clock.
     total: u64,
     clock: u64,
 }
 
-/// When something happened: by the clock of the server that was asked, and by the right one.
+/// The time of a call, by the clock of the server that handles it and by the right clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     pub server: Option<u64>,
     pub right: u64,
-    /// By how much a second server lags.
+    /// How many seconds the second server lags.
     pub lag: u64,
 }
 
@@ -112,7 +110,7 @@ impl Checker {
         self.count(call, &seen.outcome);
         let Some(now) = moment.server else {
             let right = seen.outcome == Err(GuardErrorKind::Clock) && stored.applied == 0;
-            return if right { Ok(()) } else { Err(Violation("I6", format!("without a clock: {:?}", seen.outcome))) };
+            return Invariant::WritesOnce.require(right, || format!("without a clock: {:?}", seen.outcome));
         };
         self.epoch += 1;
         let world = World {
@@ -126,7 +124,7 @@ impl Checker {
         let (expected, next) = world.predict(self.accounts[at].state.as_ref(), &call.op);
         let old_key = self.accounts[at].state.as_ref().is_some_and(|state| state.old_key(self.primary));
         let silent = stored.faulted.is_some_and(|kind| seen.outcome == Err(kind));
-        // Written, and nobody heard: as good as told, the same code must not be right once more.
+        // If it was written but the answer was lost, it counts as answered: the code must not be accepted again.
         let outcome = if silent && stored.applied > 0 { &expected } else { &seen.outcome };
         self.invariants(at, call, (now, moment), outcome)?;
         self.writes(call, &seen.outcome, stored, next.is_some())?;
@@ -136,19 +134,18 @@ impl Checker {
             self.carried(at, now, call, answer, record)?;
         }
 
-        // The authenticator is active, and its recovery codes could not be stored.
+        // The authenticator is active, but its recovery codes could not be stored.
         let short = stored.faulted.is_some() && seen.outcome == Ok(Answer::Confirmed { recovery_codes: false });
         let agreed = expected == seen.outcome || (short && expected == Ok(Answer::Confirmed { recovery_codes: true }));
-        if self.strict && !silent && !agreed {
-            return Err(Violation("model", format!("expected {expected:?}, saw {:?}", seen.outcome)));
-        }
+        Invariant::OracleAgrees
+            .require(!self.strict || silent || agreed, || format!("expected {expected:?}, saw {:?}", seen.outcome))?;
         if let Some(mut next) = next.filter(|_| !silent || stored.applied > 0) {
             let record = stored.record.flatten();
             if let Some(next) = next.as_mut() {
                 if old_key && matches!(call.op, Op::Verify(_)) {
                     next.reseal(self.primary, now);
                 }
-                // They are stored by a second change.
+                // Recovery codes are stored by a second change.
                 let had = self.accounts[at].state.as_ref().is_some_and(|state| state.recovery.is_some());
                 if matches!(expected, Ok(Answer::Confirmed { .. })) && !had && stored.applied < 2 {
                     next.recovery = None;
@@ -162,7 +159,7 @@ impl Checker {
         }
     }
 
-    /// I11: a request without an answer is reported.
+    /// [`Invariant::FailureIsReported`].
     pub fn heard(&self, call: &Call, seen: &Seen, heard: &[EventKind]) -> Result<(), Violation> {
         let reported = match (&seen.outcome, seen.dropped) {
             (_, true) => heard.iter().any(|kind| matches!(kind, EventKind::Dropped { may_have_changed: true, .. })),
@@ -172,8 +169,7 @@ impl Checker {
             }
             _ => true,
         };
-        let text = || format!("nobody heard of {:?}: {:?}", call.op, seen.outcome);
-        if reported { Ok(()) } else { Err(Violation("I11", text())) }
+        Invariant::FailureIsReported.require(reported, || format!("no event for {:?}: {:?}", call.op, seen.outcome))
     }
 
     fn invariants(
@@ -185,12 +181,12 @@ impl Checker {
     ) -> Result<(), Violation> {
         let gate = self.gate(at, now);
         let account = &mut self.accounts[at];
-        // Where the right clock was set back, a server that lags may be the first to see it.
+        // After the right clock was set back, a lagging server may be the first to notice.
         let forward = right.checked_sub(account.clock).unwrap_or_else(|| {
             account.failed_at = account.failed_at.min(right.saturating_sub(lag));
             lag
         });
-        // To a server that lags, a clock that was set back a little and its own lag are one difference.
+        // A lagging server cannot tell its lag from a small correction of the right clock.
         if account.ahead.saturating_sub(now) > HOUR {
             account.ahead = now;
             account.failed_at = account.failed_at.min(now);
@@ -208,33 +204,35 @@ impl Checker {
         let hit = matches!(answer, Answer::Accepted { .. } | Answer::Resynchronized { .. })
             || (confirms && matches!(answer, Answer::Confirmed { .. }));
         let wait = self.limits.wait(account.failures);
-        if (hit || missed) && wait > 0 && now < account.failed_at.saturating_add(wait) {
-            return Err(Violation("I4", format!("compared less than {wait} s after {}", account.failed_at)));
-        }
+        let waited = wait == 0 || now >= account.failed_at.saturating_add(wait);
+        Invariant::NotComparedWhileThrottled.require(waited || !(hit || missed), || {
+            format!("compared less than {wait} s after {}", account.failed_at)
+        })?;
         if missed {
-            // What was before a success or a removal is none of them.
+            // Failures before a success or a removal do not count.
             account.failed_at = if account.failures == 0 { now } else { account.failed_at.max(now) };
             account.failures += 1;
             account.ahead = account.ahead.max(now);
             account.total += DAY;
-            // Where the server that lags counts first after all was forgiven, the other forgives its lag as well.
+            // If the lagging server counts first after everything was forgiven, the other server forgives the lag as
+            // well.
             let most = self.limits.long_term * DAY + lag * self.limits.per_day;
-            if account.failures > self.limits.consecutive || account.total > most {
-                let text = format!("{} in a row, {} s in all", account.failures, account.total);
-                return Err(Violation("I3", text));
-            }
+            Invariant::WithinBudget
+                .require(account.failures <= self.limits.consecutive && account.total <= most, || {
+                    format!("{} in a row, {} s in all", account.failures, account.total)
+                })?;
         }
         if hit || missed {
-            match gate {
-                Gate::Open => {}
-                Gate::Throttled(_) => return Err(Violation("I4", format!("compared while throttled: {answer:?}"))),
-                // By the long-term count, which time alone drains, or by the other, which it does not.
-                Gate::Exhausted(Some(_)) => {
-                    return Err(Violation("I3", format!("compared beyond the total: {answer:?}")));
-                }
-                Gate::Exhausted(None) => {
-                    return Err(Violation("I10", format!("compared though exhausted: {answer:?}")));
-                }
+            let barred = match gate {
+                Gate::Open => None,
+                Gate::Throttled(_) => Some(Invariant::NotComparedWhileThrottled),
+                // By the long-term count, which drains over time.
+                Gate::Exhausted(Some(_)) => Some(Invariant::WithinBudget),
+                // By the consecutive count, which does not.
+                Gate::Exhausted(None) => Some(Invariant::StaysRefused),
+            };
+            if let Some(invariant) = barred {
+                return Err(Violation(invariant, format!("compared with the budget {gate:?}: {answer:?}")));
             }
         }
         let rebound = !imported && !first && matches!(answer, Answer::Confirmed { .. });
@@ -249,9 +247,8 @@ impl Checker {
         }
         match *answer {
             Answer::Accepted { phone, drift, .. } | Answer::Resynchronized { phone, drift } => {
-                if self.gone.contains(&phone) {
-                    return Err(Violation("I10", format!("authenticator {phone} is revoked")));
-                }
+                Invariant::StaysRefused
+                    .require(!self.gone.contains(&phone), || format!("authenticator {phone} is revoked"))?;
                 let counter = self.counter(at, phone, drift, now, call);
                 if matches!(answer, Answer::Resynchronized { .. }) {
                     self.spend(phone, counter - 1)?;
@@ -262,9 +259,9 @@ impl Checker {
             Answer::Recovered { .. } => {
                 let Op::Verify(Typed::Recovery(code)) = &call.op else { return Ok(()) };
                 let fresh = self.spent.insert(code.clone());
-                if fresh { Ok(()) } else { Err(Violation("I7", "a recovery code was accepted again".into())) }
+                Invariant::RecoveryCodeOnce.require(fresh, || "a recovery code was accepted again".into())
             }
-            // Another server, whose clock is ahead by so much, may have counted.
+            // A server whose clock is ahead by up to an hour may have counted.
             Answer::Refused(Refusal::Throttled { retry_at }) => self.bounded(now, retry_at, 3600),
             Answer::Refused(Refusal::Exhausted { retry_at }) | Answer::Status { retry_at, .. } => {
                 self.bounded(now, retry_at.unwrap_or(now), DAY)
@@ -276,36 +273,35 @@ impl Checker {
     fn bounded(&self, now: u64, retry_at: u64, ahead: u64) -> Result<(), Violation> {
         let longest = self.limits.longest_wait.max(DAY.div_ceil(self.limits.per_day));
         let bounded = retry_at >= now && retry_at - now <= longest + ahead;
-        if bounded { Ok(()) } else { Err(Violation("I9", format!("at {now}, wait until {retry_at}"))) }
+        Invariant::WaitsAreBounded.require(bounded, || format!("at {now}, wait until {retry_at}"))
     }
 
     fn spend(&mut self, phone: usize, counter: u64) -> Result<(), Violation> {
-        if !self.accepted.insert((phone, counter)) {
-            return Err(Violation("I1", format!("{counter} of authenticator {phone} was accepted again")));
-        }
-        match self.highest.insert(phone, counter) {
-            Some(highest) if highest >= counter => {
-                Err(Violation("I2", format!("{counter} of authenticator {phone} after {highest}")))
-            }
-            _ => Ok(()),
-        }
+        Invariant::AcceptedOnce.require(self.accepted.insert((phone, counter)), || {
+            format!("{counter} of authenticator {phone} was accepted again")
+        })?;
+        let before = self.highest.insert(phone, counter);
+        Invariant::Increasing.require(before.is_none_or(|highest| highest < counter), || {
+            format!("{counter} of authenticator {phone} after {before:?}")
+        })
     }
 
     fn counter(&self, at: usize, phone: usize, drift: i64, now: u64, call: &Call) -> u64 {
         match (self.phones[phone].period, call.source) {
             (Some(period), _) => (now / period).wrapping_add_signed(drift),
-            // Nobody knows where a broken store let it be.
+            // A broken store may have changed the counter in the record.
             (None, Some((source, counter))) if source == phone && !self.strict => counter,
-            // Of a million codes some are those of another counter as well, or of a phone that nobody looked at.
+            // A code can also match another counter, or another phone, by chance.
             _ => {
                 let active = self.accounts[at].state.iter().flat_map(|state| &state.active);
-                let spent = active.into_iter().find(|one| one.phone == phone).map_or(0, |one| one.next);
+                let found = active.into_iter().find(|authenticator| authenticator.phone == phone);
+                let spent = found.map_or(0, |authenticator| authenticator.next);
                 spent.wrapping_add_signed(drift)
             }
         }
     }
 
-    /// I6: an answer has one write, an error none, unless it is the store's own.
+    /// [`Invariant::WritesOnce`]. An error of the store itself may come after its write.
     fn writes(
         &self,
         call: &Call,
@@ -319,17 +315,12 @@ impl Checker {
             Ok(Answer::Confirmed { .. }) => 2,
             Ok(_) => 1,
         };
-        if stored.applied > allowed {
-            let text = format!("{} writes for {:?}: {outcome:?}", stored.applied, call.op);
-            return Err(Violation("I6", text));
-        }
-        if outcome.is_ok() && changes && stored.applied == 0 {
-            return Err(Violation("I5", format!("nothing was written for {:?}: {outcome:?}", call.op)));
-        }
-        Ok(())
+        let seen = || format!("{} writes for {:?}: {outcome:?}", stored.applied, call.op);
+        Invariant::WritesOnce.require(stored.applied <= allowed, seen)?;
+        Invariant::AnswerIsStored.require(outcome.is_err() || !changes || stored.applied > 0, seen)
     }
 
-    /// I5: what was told is in the record.
+    /// [`Invariant::AnswerIsStored`].
     fn carried(
         &self,
         at: usize,
@@ -340,8 +331,8 @@ impl Checker {
     ) -> Result<(), Violation> {
         let record = record.map_or(Value::Null, read);
         let next_of = |phone: usize| {
-            let active = record["active"].as_array().into_iter().flatten();
-            active.into_iter().find(|one| one["id"] == self.ids[phone].as_str()).and_then(|one| one["next"].as_u64())
+            let mut active = record["active"].as_array().into_iter().flatten();
+            active.find(|authenticator| authenticator["id"] == self.ids[phone].as_str())?["next"].as_u64()
         };
         let carried = match *answer {
             Answer::Accepted { phone, drift, .. } | Answer::Resynchronized { phone, drift } => {
@@ -358,21 +349,21 @@ impl Checker {
             }
             _ => true,
         };
-        if carried { Ok(()) } else { Err(Violation("I5", format!("the record does not carry {answer:?}"))) }
+        Invariant::AnswerIsStored.require(carried, || format!("the record does not carry {answer:?}"))
     }
 
     fn adopt(&mut self, at: usize, call: &Call, mut next: Option<State>, seen: &mut Seen, record: Option<&[u8]>) {
         let lost = || record.map_or(Value::Null, read);
         match (&call.op, &mut next) {
             (Op::Enroll { hotp, odd, .. }, Some(next)) => {
-                // If the answer was lost, so is the secret.
+                // If the answer was lost, the secret is unknown.
                 let phone = seen.phone.take().unwrap_or_else(|| {
                     let id = lost()["pending"]["authenticator"]["id"].as_str().and_then(|id| id.parse().ok());
                     let period = (!hotp).then_some(if *odd { 60 } else { 30 });
                     Phone { id: id.unwrap(), hotp: None, period, counter: 0, ahead: 0 }
                 });
                 if let Some(pending) = &mut next.pending {
-                    pending.one.phone = self.phones.len();
+                    pending.authenticator.phone = self.phones.len();
                 }
                 self.ids.push(phone.id.clone());
                 self.phones.push(phone);
@@ -394,24 +385,24 @@ impl Checker {
             sets.flat_map(|(codes, _)| codes.iter().filter_map(|(code, _)| code.clone())).collect()
         };
         let phones = |state: &Option<State>| -> HashSet<usize> {
-            state.iter().flat_map(|state| state.active.iter().map(|one| one.phone)).collect()
+            state.iter().flat_map(|state| state.active.iter().map(|authenticator| authenticator.phone)).collect()
         };
         self.spent.extend(codes(&before).difference(&codes(&account.state)).cloned());
         self.gone.extend(phones(&before).difference(&phones(&account.state)));
     }
 
-    /// A backup was restored and fenced: what it cannot know is forgotten here as well, as the documentation says, and
-    /// no more than that. Steps up to the fence stay spent.
+    /// After a restored backup and invalidated codes, forgets exactly what the documentation says the guard cannot
+    /// know. Steps up to the invalidated ones stay used.
     pub fn restored(&mut self, at: usize) {
         let account = &mut self.accounts[at];
         (account.failures, account.total) = (0, 0);
         let Some(state) = &account.state else { return };
-        let pending = state.pending.iter().map(|pending| &pending.one);
-        for one in state.active.iter().chain(pending) {
-            self.gone.remove(&one.phone);
-            self.accepted.retain(|(phone, counter)| *phone != one.phone || *counter < one.next);
-            self.highest.remove(&one.phone);
-            self.highest.extend(one.next.checked_sub(1).map(|highest| (one.phone, highest)));
+        let pending = state.pending.iter().map(|pending| &pending.authenticator);
+        for authenticator in state.active.iter().chain(pending) {
+            self.gone.remove(&authenticator.phone);
+            self.accepted.retain(|(phone, counter)| *phone != authenticator.phone || *counter < authenticator.next);
+            self.highest.remove(&authenticator.phone);
+            self.highest.extend(authenticator.next.checked_sub(1).map(|highest| (authenticator.phone, highest)));
         }
         for (code, used) in state.recovery.iter().flat_map(|(codes, _)| codes) {
             if let Some(code) = code.as_ref().filter(|_| !used) {
@@ -420,7 +411,7 @@ impl Checker {
         }
     }
 
-    /// That the record says what the oracle thinks it says.
+    /// Compares the record with the state of the oracle.
     fn same(&self, at: usize, record: Option<&[u8]>) -> Result<(), Violation> {
         let state = self.accounts[at].state.as_ref();
         let value = record.map(read);
@@ -429,29 +420,29 @@ impl Checker {
             (Some(state), Some(value)) => self.agree(state, value),
             _ => false,
         };
-        if same { Ok(()) } else { Err(Violation("model", format!("{state:?} is not {value:?}"))) }
+        Invariant::OracleAgrees.require(same, || format!("{state:?} is not {value:?}"))
     }
 
     fn agree(&self, state: &State, value: &Value) -> bool {
-        let one = |one: &super::oracle::Authenticator, value: &Value| {
-            value["id"] == self.ids[one.phone].as_str()
-                && value["next"] == one.next
-                && value["disclosed"] == one.disclosed
-                && value["drift"] == one.drift
-                && value["lean"] == one.lean
-                && value["resynced"] == u64::from(one.resynced)
-                && value["secret"]["key"] == format!("k{}", one.key)
+        let same = |authenticator: &super::oracle::Authenticator, value: &Value| {
+            value["id"] == self.ids[authenticator.phone].as_str()
+                && value["next"] == authenticator.next
+                && value["disclosed"] == authenticator.disclosed
+                && value["drift"] == authenticator.drift
+                && value["lean"] == authenticator.lean
+                && value["resynced"] == u64::from(authenticator.resynced)
+                && value["secret"]["key"] == format!("k{}", authenticator.key)
         };
         let active = value["active"].as_array().unwrap();
         let used = value["recovery"]["codes"].as_array().map(|codes| codes.iter().map(|code| code[1] != 0));
         let budget = &state.budget;
         let stored = &value["budget"];
         active.len() == state.active.len()
-            && state.active.iter().zip(active).all(|(a, b)| one(a, b))
+            && state.active.iter().zip(active).all(|(a, b)| same(a, b))
             && state.pending.is_some() == value["pending"].is_object()
             && state.pending.as_ref().is_none_or(|pending| {
                 let stored = &value["pending"];
-                one(&pending.one, &stored["authenticator"])
+                same(&pending.authenticator, &stored["authenticator"])
                     && (stored["since"] == pending.since && stored["tries"] == pending.tries)
                     && stored["imported"] == pending.imported
             })
@@ -483,17 +474,17 @@ impl Checker {
     }
 }
 
-/// A record, in which an enrollment that was confirmed is an active authenticator.
+/// Parses a record, and moves a confirmed enrollment to the active authenticators, as the guard does.
 fn read(record: &[u8]) -> Value {
     let mut value: Value = serde_json::from_slice(record).unwrap();
     if value["pending"]["confirmed"] == 1 {
         let mut pending = value.as_object_mut().unwrap().remove("pending").unwrap();
         let active = value["active"].as_array_mut().unwrap();
-        active.retain(|one| one["id"] != pending["replaces"]);
+        active.retain(|authenticator| authenticator["id"] != pending["replaces"]);
         active.push(pending["authenticator"].take());
     }
     value
 }
 
-/// How far the clocks of servers may differ.
+/// How far the clocks of servers may differ, in seconds.
 const HOUR: u64 = 3600;

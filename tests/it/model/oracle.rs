@@ -1,6 +1,6 @@
-//! What the guard should answer, said a second time: with branches, early exits and no regard for time.
+//! What the guard should answer: a second implementation of its rules, with branches and early exits instead of masks.
 
-// `fuzz` includes this file by its path, and then would look elsewhere.
+// `fuzz` includes this file by its path, so the path of the submodule has to be explicit.
 #[path = "oracle/budget.rs"]
 mod budget;
 
@@ -8,13 +8,13 @@ pub use budget::{Budget, DAY, Gate, Limits};
 use keyfob::Hotp;
 use keyfob::guard::{AuthenticatorId, GuardErrorKind, Purpose, Refusal};
 
-/// What the user holds. `hotp` is unknown if the answer that told of it was lost.
+/// The user's app or token. `hotp` is unknown if the answer of the enrollment was lost.
 pub struct Phone {
     pub id: AuthenticatorId,
     pub hotp: Option<Hotp>,
     pub period: Option<u64>,
     pub counter: u64,
-    /// Steps.
+    /// How many steps its clock is ahead.
     pub ahead: i64,
 }
 
@@ -22,7 +22,7 @@ pub struct Phone {
 pub struct Authenticator {
     pub phone: usize,
     pub next: u64,
-    /// One more than the step that a diagnosis told of.
+    /// One more than the step that a diagnosis disclosed, or 0.
     pub disclosed: u64,
     pub drift: i64,
     pub lean: i64,
@@ -32,23 +32,23 @@ pub struct Authenticator {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pending {
-    pub one: Authenticator,
+    pub authenticator: Authenticator,
     pub since: u64,
     pub imported: bool,
     pub tries: u8,
     pub replaces: Option<usize>,
 }
 
-/// Unless its answer was lost, and whether it was used.
+/// The code, unless the answer with it was lost, and whether it was used.
 pub type RecoveryCode = (Option<String>, bool);
 
-/// A record. The generation is which beginning it has, and how many changes there were since.
+/// A record. The generation is the number of its creation and the number of changes since.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     pub generation: (u64, u64),
     pub active: Vec<Authenticator>,
     pub pending: Option<Pending>,
-    /// The codes, and the key they are sealed under.
+    /// The codes, and the number of the key that they are sealed under.
     pub recovery: Option<(Vec<RecoveryCode>, usize)>,
     pub budget: Budget,
 }
@@ -60,7 +60,7 @@ pub enum Typed {
     Recovery(String),
 }
 
-/// A proof by what it is bound to.
+/// Everything that a proof is bound to.
 #[derive(Clone, Debug)]
 pub struct Bound {
     pub account: usize,
@@ -73,14 +73,14 @@ pub struct Bound {
 pub enum Op {
     Confirm(Typed),
     Disable(Option<Bound>),
-    /// `odd` is one that has its secret already, with another algorithm, length and period than most.
+    /// `odd` imports a secret, with an unusual algorithm, length and period.
     Enroll {
         replaces: Option<usize>,
         hotp: bool,
         odd: bool,
         proof: Option<Bound>,
     },
-    /// Whether it is the strict kind.
+    /// Invalidates codes: all of them if `true`, the recent ones if `false`.
     Fence(bool),
     Lift,
     Regenerate(Option<Bound>),
@@ -106,7 +106,7 @@ pub enum Answer {
     Status { failures: u64, left: usize, active: usize, exhausted: bool, retry_at: Option<u64> },
 }
 
-/// The answer, and the record afterwards if it is written: `Some(None)` removes it.
+/// The answer, and the record if it is written. `Some(None)` removes the record.
 pub type Prediction = (Result<Answer, GuardErrorKind>, Option<Option<State>>);
 
 impl Authenticator {
@@ -139,16 +139,16 @@ impl Authenticator {
 }
 
 impl Phone {
-    pub fn shows(&self, counter: u64) -> Option<String> {
+    pub fn code_at(&self, counter: u64) -> Option<String> {
         self.hotp.as_ref().map(|hotp| hotp.code(counter).to_string())
     }
 
     fn newest(&self, codes: &[&str], from: u64, to: u64) -> Option<u64> {
         let last = codes.len() as u64 - 1;
-        // The last counter has no next one.
-        (from.saturating_add(last)..=to.min(u64::MAX - 1))
-            .rev()
-            .find(|at| codes.iter().rev().zip(0..).all(|(code, back)| self.shows(at - back).as_deref() == Some(*code)))
+        // The last counter has no successor.
+        (from.saturating_add(last)..=to.min(u64::MAX - 1)).rev().find(|at| {
+            codes.iter().rev().zip(0..).all(|(code, back)| self.code_at(at - back).as_deref() == Some(*code))
+        })
     }
 }
 
@@ -164,31 +164,32 @@ impl State {
     }
 
     pub fn old_key(&self, primary: usize) -> bool {
-        let authenticators = self.active.iter().chain(self.pending.as_ref().map(|pending| &pending.one));
-        let mut keys = authenticators.map(|one| one.key).chain(self.recovery.as_ref().map(|set| set.1));
+        let authenticators = self.active.iter().chain(self.pending.as_ref().map(|pending| &pending.authenticator));
+        let mut keys =
+            authenticators.map(|authenticator| authenticator.key).chain(self.recovery.as_ref().map(|set| set.1));
         keys.any(|key| key != primary)
     }
 
     pub fn reseal(&mut self, primary: usize, now: u64) {
-        self.pending.take_if(|pending| !pending.waits(now) && pending.one.key != primary);
+        self.pending.take_if(|pending| !pending.waits(now) && pending.authenticator.key != primary);
         self.active
             .iter_mut()
-            .chain(self.pending.as_mut().map(|pending| &mut pending.one))
-            .for_each(|one| one.key = primary);
+            .chain(self.pending.as_mut().map(|pending| &mut pending.authenticator))
+            .for_each(|authenticator| authenticator.key = primary);
         if let Some(set) = &mut self.recovery {
             set.1 = primary;
         }
     }
 }
 
-/// Everything besides the record that an answer depends on.
+/// Everything that an answer depends on, except the record.
 pub struct World<'a> {
     pub account: usize,
     pub now: u64,
     pub limits: Limits,
     pub phones: &'a [Phone],
     pub primary: usize,
-    /// For the beginning of a new record.
+    /// The number for the creation of a record.
     pub epoch: u64,
 }
 
@@ -223,8 +224,8 @@ impl World<'_> {
                 factor.budget.lift(self.limits, self.now);
                 (Ok(Answer::Recovered { left: factor.left() }), Some(Some(factor)))
             }
-            Typed::Code(code) => self.attempt(factor, |one, phone| {
-                let (from, to) = one.window(self.limits, phone, self.now);
+            Typed::Code(code) => self.attempt(factor, |authenticator, phone| {
+                let (from, to) = authenticator.window(self.limits, phone, self.now);
                 phone.newest(&[code], from, to)
             }),
         }
@@ -235,31 +236,32 @@ impl World<'_> {
             return refused(Refusal::NotEnrolled);
         }
         let (Typed::Code(first), Typed::Code(second)) = (first, second) else { return refused(Refusal::Malformed) };
-        let (answer, mut next) = self.attempt(factor, |one, phone| {
+        let (answer, mut next) = self.attempt(factor, |authenticator, phone| {
             let (from, to) = match phone.period {
                 Some(period) => {
                     let now = self.now / period;
                     (now.saturating_sub(self.limits.within), now + self.limits.within)
                 }
-                None => (one.next, one.next.saturating_add(self.limits.within)),
+                None => (authenticator.next, authenticator.next.saturating_add(self.limits.within)),
             };
-            let told = |at: u64| at + 1 == one.disclosed || at == one.disclosed;
-            phone.newest(&[first, second], from, to).map(|at| if at > one.next && !told(at) { at } else { 0 })
+            let told = |at: u64| at + 1 == authenticator.disclosed || at == authenticator.disclosed;
+            phone.newest(&[first, second], from, to).map(|at| if at > authenticator.next && !told(at) { at } else { 0 })
         });
         match answer {
             Ok(Answer::Accepted { phone, drift, .. }) => {
-                for one in next.iter_mut().flatten().flat_map(|factor| &mut factor.active) {
-                    let period = self.phones[one.phone].period;
-                    if one.phone == phone
+                for authenticator in next.iter_mut().flatten().flat_map(|factor| &mut factor.active) {
+                    let period = self.phones[authenticator.phone].period;
+                    if authenticator.phone == phone
                         && let Some(period) = period
                     {
-                        (one.drift, one.lean) = ((one.next - 1).wrapping_sub(self.now / period) as i64, 0);
-                        one.resynced = true;
+                        (authenticator.drift, authenticator.lean) =
+                            ((authenticator.next - 1).wrapping_sub(self.now / period) as i64, 0);
+                        authenticator.resynced = true;
                     }
                 }
                 (Ok(Answer::Resynchronized { phone, drift }), next)
             }
-            // The pair was seen before: looks like any miss.
+            // The pair was used before, which is answered like any miss.
             Ok(Answer::Refused(Refusal::Replayed)) => (Ok(Answer::Refused(Refusal::WrongCode)), next),
             answer => (answer, next),
         }
@@ -271,14 +273,14 @@ impl World<'_> {
         }
         let mut accepted = None;
         let mut replayed = false;
-        for one in &mut factor.active {
-            let phone = &self.phones[one.phone];
-            match find(one, phone) {
-                Some(counter) if counter >= one.next && counter + 1 != one.disclosed => {
-                    let base = phone.period.map_or(one.next, |period| self.now / period);
-                    accepted = accepted.or(Some((one.phone, counter.wrapping_sub(base) as i64)));
-                    one.learn(phone, self.now, counter);
-                    one.next = counter + 1;
+        for authenticator in &mut factor.active {
+            let phone = &self.phones[authenticator.phone];
+            match find(authenticator, phone) {
+                Some(counter) if counter >= authenticator.next && counter + 1 != authenticator.disclosed => {
+                    let base = phone.period.map_or(authenticator.next, |period| self.now / period);
+                    accepted = accepted.or(Some((authenticator.phone, counter.wrapping_sub(base) as i64)));
+                    authenticator.learn(phone, self.now, counter);
+                    authenticator.next = counter + 1;
                 }
                 Some(_) => replayed = true,
                 None => {}
@@ -307,10 +309,12 @@ impl World<'_> {
         Some((Ok(Answer::Refused(reason)), written.then_some(Some(factor))))
     }
 
-    /// The step of the future that a diagnosis tells of, if the code is that of a phone whose clock is off.
+    /// The future step that a diagnosis discloses, if the code is from a phone whose clock is wrong.
     fn disclosed(&self, pending: &Pending, phone: &Phone, code: &str, end: u64) -> Option<u64> {
         let period = phone.period.filter(|_| !pending.imported)?;
-        let tells = |step: u64| step <= end || pending.one.disclosed == 0 || pending.one.disclosed == step + 1;
+        let tells = |step: u64| {
+            step <= end || pending.authenticator.disclosed == 0 || pending.authenticator.disclosed == step + 1
+        };
         let now = self.now / period;
         let near = phone.newest(&[code], now.saturating_sub(3600 / period), now + 3600 / period);
         let zones = (5..=56).flat_map(|quarters: i64| [quarters * 900, -quarters * 900]).map(|zone| {
@@ -335,13 +339,13 @@ impl World<'_> {
         {
             return barred;
         }
-        let phone = &self.phones[pending.one.phone];
-        let (from, to) = pending.one.window(self.limits, phone, now);
-        let found = phone.newest(&[code], from.max(pending.one.next), to);
-        let Some(counter) = found.filter(|counter| counter + 1 != pending.one.disclosed) else {
+        let phone = &self.phones[pending.authenticator.phone];
+        let (from, to) = pending.authenticator.window(self.limits, phone, now);
+        let found = phone.newest(&[code], from.max(pending.authenticator.next), to);
+        let Some(counter) = found.filter(|counter| counter + 1 != pending.authenticator.disclosed) else {
             pending.tries += 1;
             if let Some(step) = self.disclosed(&pending, phone, code, to) {
-                pending.one.disclosed = step + 1;
+                pending.authenticator.disclosed = step + 1;
             }
             if pending.imported {
                 factor.budget.failed(self.limits, now);
@@ -354,8 +358,8 @@ impl World<'_> {
         } else if !factor.active.is_empty() {
             factor.budget.lift(self.limits, now);
         }
-        factor.active.retain(|one| Some(one.phone) != pending.replaces);
-        factor.active.push(Authenticator { next: counter + 1, ..pending.one });
+        factor.active.retain(|authenticator| Some(authenticator.phone) != pending.replaces);
+        factor.active.push(Authenticator { next: counter + 1, ..pending.authenticator });
         factor.generation.1 += 1;
         let recovery_codes = factor.recovery.is_none();
         factor.recovery.get_or_insert((vec![(None, false); 10], self.primary));
@@ -367,7 +371,8 @@ impl World<'_> {
             proof.account == self.account
                 && proof.purpose == *purpose
                 && proof.generation == factor.generation
-                // One of the future was made by a clock that ran ahead. At the end of time none has any left.
+                // A proof from the future was made by a server whose clock is ahead. At the maximal time all have
+                // expired.
                 && (proof.made..proof.made.saturating_add(300)).contains(&self.now)
         });
         if good { Ok(()) } else { Err(GuardErrorKind::ProofRejected) }
@@ -375,7 +380,7 @@ impl World<'_> {
 
     fn change(&self, mut factor: State, op: &Op) -> Result<(Answer, Option<Option<State>>), GuardErrorKind> {
         let enrolled = if factor.active.is_empty() { Err(GuardErrorKind::NotEnrolled) } else { Ok(()) };
-        let has = |factor: &State, phone| factor.active.iter().any(|one| one.phone == phone);
+        let has = |factor: &State, phone| factor.active.iter().any(|authenticator| authenticator.phone == phone);
         match op {
             Op::Enroll { replaces, proof, odd, .. } => {
                 if enrolled.is_ok() {
@@ -391,8 +396,8 @@ impl World<'_> {
                 if factor.generation == (0, 0) {
                     factor.generation = (self.epoch, 0);
                 }
-                // Whose phone it is, the caller knows.
-                let one = Authenticator {
+                // The caller fills in the phone.
+                let authenticator = Authenticator {
                     phone: usize::MAX,
                     next: 0,
                     disclosed: 0,
@@ -402,7 +407,7 @@ impl World<'_> {
                     key: self.primary,
                 };
                 let (since, imported) = (self.now, *odd);
-                factor.pending = Some(Pending { one, since, imported, tries: 0, replaces: *replaces });
+                factor.pending = Some(Pending { authenticator, since, imported, tries: 0, replaces: *replaces });
                 return Ok((Answer::Enrolled, Some(Some(factor))));
             }
             Op::Status => {
@@ -437,7 +442,7 @@ impl World<'_> {
                 if !has(&factor, *phone) {
                     return Err(GuardErrorKind::UnknownAuthenticator);
                 }
-                factor.active.retain(|one| one.phone != *phone);
+                factor.active.retain(|authenticator| authenticator.phone != *phone);
                 if factor.active.is_empty() {
                     return Err(GuardErrorKind::LastAuthenticator);
                 }
@@ -465,15 +470,15 @@ impl World<'_> {
                     return Err(GuardErrorKind::NotEnrolled);
                 }
                 factor.pending = None;
-                for one in &mut factor.active {
-                    let phone = &self.phones[one.phone];
+                for authenticator in &mut factor.active {
+                    let phone = &self.phones[authenticator.phone];
                     match phone.period {
                         Some(period) => {
                             let reach = self.now / period + self.limits.within + 10 + self.limits.ahead;
-                            let end = one.window(self.limits, phone, self.now).1;
-                            one.next = one.next.max(if *strict { end.max(reach) } else { end } + 1);
+                            let end = authenticator.window(self.limits, phone, self.now).1;
+                            authenticator.next = authenticator.next.max(if *strict { end.max(reach) } else { end } + 1);
                         }
-                        None if *strict => one.next = u64::MAX,
+                        None if *strict => authenticator.next = u64::MAX,
                         None => {}
                     }
                 }

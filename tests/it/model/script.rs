@@ -1,6 +1,6 @@
-//! Random lives of three accounts: users, guessers, operators, and whatever happens to servers.
+//! Random lives of three accounts, with users, guessers, operators and failing servers.
 
-// `fuzz` includes this file by its path, and then would look elsewhere.
+// `fuzz` includes this file by its path, so the path of the submodule has to be explicit.
 #[path = "script/database.rs"]
 mod database;
 
@@ -12,7 +12,8 @@ use keyfob::guard::{GuardErrorKind, Proof, Purpose, Waits};
 use keyfob::{LookAhead, Policy, Window};
 
 use super::call::{Heard, Shared, guard, run};
-use super::checker::{Call, Checker, Moment, Stored, Violation};
+use super::checker::{Call, Checker, Moment, Stored};
+use super::invariant::Violation;
 use super::oracle::{Answer, Bound, DAY, Gate, Limits, Op, Typed};
 use super::store::{Broken, Fault, Faulty, lock};
 use crate::random::{Choices, Random};
@@ -26,10 +27,10 @@ pub struct Run {
     policy: Policy,
     randomness: Arc<Mutex<Random>>,
     check: Checker,
-    /// By how many seconds the clock of a second server lags.
+    /// How many seconds the clock of a second server lags.
     lag: u64,
     proofs: VecDeque<(Proof, Bound)>,
-    /// Where the clock returns to, and after how many steps.
+    /// The time that the clock returns to, and after how many steps.
     detour: Option<(u64, u64)>,
     trace: VecDeque<String>,
 }
@@ -39,18 +40,18 @@ impl Run {
         Self::by(Choices::Random(Random(seed.wrapping_mul(0x5851_f42d_4c95_7f2d))), seed, broken)
     }
 
-    /// As a tape has it, to its end.
+    /// Runs the life that the bytes of a tape choose, to the end of the tape.
     pub fn replay(tape: &[u8], broken: Option<Broken>) {
         let mut run = Self::by(Choices::Tape(tape.iter().copied().collect()), 1, broken);
         while !run.random.ended() {
-            if let Err(Violation(which, what)) = run.step() {
-                panic!("{which}: {what}\n{}", run.trace());
+            if let Err(violation) = run.step() {
+                panic!("{violation}\n{}", run.trace());
             }
         }
     }
 
     fn by(mut random: Choices, seed: u64, broken: Option<Broken>) -> Self {
-        // Small ones are used up within a life.
+        // Small limits are reached within one life.
         let limits = match random.below(3) {
             0 => Limits {
                 free: 5,
@@ -93,12 +94,10 @@ impl Run {
             Some(Broken::Impatient) => (DAY, DAY),
             _ => (limits.first_wait, limits.longest_wait),
         };
+        // Without the helper of the other tests, which `fuzz` does not include.
+        let (first, longest) = (Duration::from_secs(first), Duration::from_secs(longest));
         let policy = Policy::default()
-            .with_waits(Waits {
-                after_failures: limits.free as u8,
-                first: Duration::from_secs(first),
-                longest: Duration::from_secs(longest),
-            })
+            .with_waits(Waits { after_failures: limits.free as u8, first, longest })
             .map(|policy| policy.with_window(Window::new(limits.behind as u8, limits.ahead as u8).unwrap()))
             .map(|policy| policy.with_look_ahead(LookAhead::new(limits.look_ahead as u8).unwrap()))
             .and_then(|policy| policy.with_consecutive_failures(limits.consecutive as u8))
@@ -188,7 +187,7 @@ impl Run {
         }
     }
 
-    /// One call, perhaps with a store that fails or somebody who gets between.
+    /// Makes one call, sometimes with a failing store or with another request between load and swap.
     fn perform(&mut self, at: usize, call: Call, faults: bool) -> Result<(), Violation> {
         let meanwhile = Arc::new(Mutex::new(None));
         let mut others = None;
@@ -221,7 +220,7 @@ impl Run {
             _ => Some(GuardErrorKind::Store),
         };
         let right = *lock(&self.clock);
-        // The second server.
+        // The call goes to the second server.
         let now = if self.random.below(4) == 0 { right.map(|right| right.saturating_sub(self.lag)) } else { right };
         let moment = Moment { server: now, right: right.unwrap_or(0), lag: self.lag };
         *lock(&self.clock) = now;
@@ -236,7 +235,7 @@ impl Run {
         let bytes = self.store.bytes(&name);
         if let (Some((mut seen, applied)), Some(other)) = (lock(&meanwhile).take(), others) {
             self.note(format!("{now:?} {name} meanwhile {other:?}: {:?}", seen.outcome));
-            // It came first.
+            // The other request was stored first.
             self.check.check(at, &other, moment, &mut seen, &Stored { applied, faulted: None, record: None })?;
         }
         let applied = *lock(&self.store.applied);
@@ -333,13 +332,13 @@ impl Run {
         })
     }
 
-    /// Mostly one that is good, from a login just now.
+    /// A proof, usually a valid one from a login at this time.
     fn proof(&mut self, at: usize, purpose: &Purpose) -> Result<Option<Bound>, Violation> {
         match self.random.below(8) {
             0 => return Ok(None),
             1 => {
-                let place = self.random.below(24) as usize;
-                return Ok(self.proofs.get(place).map(|(_, bound)| bound.clone()));
+                let index = self.random.below(24) as usize;
+                return Ok(self.proofs.get(index).map(|(_, bound)| bound.clone()));
             }
             _ => {}
         }
@@ -349,7 +348,7 @@ impl Run {
         Ok(good.map(|(_, bound)| bound.clone()))
     }
 
-    /// An authenticator of the account, or of another.
+    /// An authenticator of this account, sometimes of another one.
     fn phone(&mut self, at: usize) -> usize {
         let active = self.check.accounts[at].state.as_ref().map_or(&[][..], |state| &state.active);
         match active.len() as u64 {
@@ -365,11 +364,11 @@ impl Run {
 
     fn near(&mut self, at: usize, off: i64) -> Call {
         let now = self.now();
-        let place = self.phone(at);
+        let index = self.phone(at);
         let skipped = if self.random.below(4) == 0 { self.random.below(5) } else { 0 };
         let slip = self.random.below(12);
-        let Some(phone) = self.check.phones.get_mut(place) else { return code("000000".into(), None) };
-        // Its clock runs off, or was set.
+        let Some(phone) = self.check.phones.get_mut(index) else { return code("000000".into(), None) };
+        // The phone's clock drifts, or is corrected.
         match slip {
             0 => phone.ahead = -1,
             1 => phone.ahead = 1,
@@ -383,14 +382,14 @@ impl Run {
                 (phone.counter - u64::from(phone.counter > 0)).saturating_add_signed(off)
             }
         };
-        let text = phone.shows(counter).unwrap_or_else(|| "000000".into());
-        code(text, Some((place, counter)))
+        let text = phone.code_at(counter).unwrap_or_else(|| "000000".into());
+        code(text, Some((index, counter)))
     }
 
     fn recovery(&mut self, at: usize) -> Call {
-        // Those of others have a right check symbol, too.
-        let whose = if self.random.below(6) == 0 { self.random.below(3) as usize } else { at };
-        let sets = self.check.accounts[whose].state.iter().flat_map(|state| &state.recovery);
+        // Codes of other accounts have a correct check symbol as well.
+        let owner = if self.random.below(6) == 0 { self.random.below(3) as usize } else { at };
+        let sets = self.check.accounts[owner].state.iter().flat_map(|state| &state.recovery);
         let codes: Vec<_> = sets.flat_map(|(codes, _)| codes.iter().filter_map(|(code, _)| code.clone())).collect();
         if codes.is_empty() {
             return code("111111".into(), None);
@@ -411,10 +410,10 @@ impl Run {
 
     fn resync(&mut self, at: usize) -> Call {
         let now = self.now();
-        let place = self.phone(at);
+        let index = self.phone(at);
         let far = self.random.below(self.check.limits.within * 2 + 6) as i64 - self.check.limits.within as i64 - 3;
         let broken = self.random.below(6);
-        let Some(phone) = self.check.phones.get_mut(place) else { return simple(Op::Status) };
+        let Some(phone) = self.check.phones.get_mut(index) else { return simple(Op::Status) };
         let counter = match phone.period {
             Some(period) => {
                 phone.ahead = far;
@@ -425,21 +424,21 @@ impl Run {
                 phone.counter
             }
         };
-        let show = |counter| phone.shows(counter).unwrap_or_else(|| "000000".into());
+        let show = |counter| phone.code_at(counter).unwrap_or_else(|| "000000".into());
         let first = show(counter.saturating_sub(u64::from(broken != 0)));
         let second = show(counter);
         let op = Op::Resync(Typed::Code(first.clone()), Typed::Code(second.clone()));
-        Call { op, typed: [first, second], source: Some((place, counter)) }
+        Call { op, typed: [first, second], source: Some((index, counter)) }
     }
 
     fn confirm(&mut self, at: usize) -> Call {
         let pending = self.check.accounts[at].state.as_ref().and_then(|state| state.pending.as_ref());
-        let phone = pending.map(|pending| pending.one.phone).filter(|_| self.random.below(8) > 0);
+        let phone = pending.map(|pending| pending.authenticator.phone).filter(|_| self.random.below(8) > 0);
         let now = self.now();
         let code = match phone.map(|phone| (phone, &self.check.phones[phone])) {
-            Some((place, phone)) => {
+            Some((index, phone)) => {
                 let counter = phone.period.map_or(phone.counter, |period| now / period);
-                code(phone.shows(counter).unwrap_or_else(|| "000000".into()), Some((place, counter)))
+                code(phone.code_at(counter).unwrap_or_else(|| "000000".into()), Some((index, counter)))
             }
             None => code(format!("{:06}", self.random.below(1_000_000)), None),
         };
@@ -447,7 +446,7 @@ impl Run {
         Call { op: Op::Confirm(typed), ..code }
     }
 
-    /// What somebody else does at the same moment: often the very same.
+    /// The call of another request at the same time, often the same call.
     fn other(&mut self, at: usize, call: &Call) -> Call {
         match (&call.op, self.random.below(10)) {
             (Op::Verify(_) | Op::Resync(..) | Op::Confirm(_), 0..=4) => match call.op {
@@ -463,7 +462,7 @@ impl Run {
     }
 }
 
-/// So many swaps are lost before an attempt gives up.
+/// After this many lost swaps the guard gives up.
 const ATTEMPTS: u8 = 8;
 
 fn simple(op: Op) -> Call {

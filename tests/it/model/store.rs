@@ -1,4 +1,4 @@
-//! A store that fails on demand, and stores that break their one promise.
+//! A store that fails on demand, and broken stores for the controls.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -6,57 +6,57 @@ use futures_lite::future::block_on;
 use keyfob::store::{MemoryStore, Store, StoreError, Swap, Version};
 use serde_json::{Value, json};
 
-/// What happens to the next call that it fits, once.
+/// Happens once, to the next call that it applies to.
 #[derive(Default)]
 pub enum Fault {
-    /// Somebody else is faster so many times.
+    /// Another request is faster this many times.
     Conflict(u8),
-    /// The caller gives up while the change is on its way: it is stored, or it is not.
+    /// The caller gives up after the change was stored, or before.
     DroppedAfter,
     DroppedBefore,
     ErrorAfter,
     ErrorBefore,
     ErrorOfLoad,
-    /// Somebody else does this between load and swap.
+    /// Another request does this between load and swap.
     Meanwhile(Box<dyn FnOnce() + Send>),
     #[default]
     None,
-    /// The same, at the swap after the next.
+    /// Lets one swap pass, and then fails the next one.
     Then(Box<Fault>),
 }
 
-/// How a store is wrong, or another part of the world.
+/// How a store, or another part of the setup, is broken.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Broken {
-    /// The version is not looked at.
+    /// The store ignores the version.
     Blind,
-    /// The consecutive count is lost now and then.
+    /// The consecutive count is lost.
     ForgetsFailures,
-    /// The long-term count is.
+    /// The long-term count is lost.
     ForgetsTotal,
-    /// Recovery codes come back.
+    /// Used recovery codes become unused.
     ForgetsUse,
-    /// What somebody writes to the database has no effect, so what is damaged opens.
+    /// Direct writes to the database have no effect, so a damaged record opens.
     Heals,
-    /// The waits are longer than they were set to.
+    /// Waits are longer than the checker expects.
     Impatient,
-    /// Now and then nothing is written.
+    /// Some writes are lost.
     Lost,
-    /// Counters and steps are as they were a little earlier.
+    /// Counters and steps go back a little.
     Rewinds,
-    /// A replica that is behind: what was revoked is there again.
+    /// A stale replica: revoked authenticators reappear.
     Stale,
-    /// What was written is reported as a conflict.
+    /// Some successful writes are reported as conflicts.
     Unsure,
 }
 
 pub struct Faulty {
     pub inner: MemoryStore,
     pub fault: Mutex<Fault>,
-    /// How many changes took effect.
+    /// The number of changes that took effect.
     pub applied: Mutex<u32>,
     pub broken: Option<Broken>,
-    /// For the replica: the records as they once were.
+    /// Earlier records, for the stale replica.
     past: Mutex<Vec<(String, Vec<u8>)>>,
     rounds: Mutex<u32>,
 }
@@ -77,7 +77,7 @@ impl Faulty {
         block_on(self.inner.load(account)).unwrap().map(|(_, record)| record)
     }
 
-    /// As nobody but an attacker or a backup does.
+    /// Writes without the guard, as an attacker or a restored backup does.
     pub fn put(&self, account: &str, record: Option<&[u8]>) {
         if self.broken == Some(Broken::Heals) {
             return;
@@ -137,7 +137,7 @@ impl Faulty {
             std::future::pending::<()>().await;
         }
         match (unheard, self.broken) {
-            (true, _) => Err("written, and nobody heard".into()),
+            (true, _) => Err("written, but the answer was lost".into()),
             (_, Some(Broken::Unsure)) if self.now_and_then() => Ok(Swap::Conflict),
             _ => Ok(swap),
         }
@@ -164,21 +164,21 @@ impl Faulty {
                 }
             }),
             Some(Broken::Rewinds) => edit(|value| {
-                for one in value["active"].as_array_mut().into_iter().flatten() {
-                    one["next"] = json!(one["next"].as_u64().unwrap().saturating_sub(2));
+                for authenticator in value["active"].as_array_mut().into_iter().flatten() {
+                    authenticator["next"] = json!(authenticator["next"].as_u64().unwrap().saturating_sub(2));
                 }
             }),
             Some(Broken::Stale) => {
                 let mut past = lock(&self.past);
-                let place = past.iter().position(|(whose, _)| whose == account);
-                place.map_or(record, |place| past.remove(place).1)
+                let index = past.iter().position(|(owner, _)| owner == account);
+                index.map_or(record, |index| past.remove(index).1)
             }
             _ => record,
         }
     }
 }
 
-/// Whether an authenticator went, and none came.
+/// Whether the number of authenticators decreased.
 fn fewer(record: Option<&[u8]>, old: &[u8]) -> bool {
     let count = |record: &[u8]| {
         let value: Value = serde_json::from_slice(record).unwrap();

@@ -27,7 +27,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
-/// Named by the prebuilt `core` of hosted targets, for unwinding, which this program does not do.
+/// The prebuilt `core` of hosted targets refers to it for unwinding, which this program does not do.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
 

@@ -1,4 +1,4 @@
-//! A smoke test with a clock: it sees only what is large, and needs nothing but the processor.
+//! A timing test. It finds only large differences, but needs no tools.
 
 use std::hint::black_box;
 
@@ -31,7 +31,7 @@ fn ct_eq_1000(runner: &mut CtRunner, _: &mut BenchRng) {
     compare(runner, ct::eq, 1000);
 }
 
-/// The code of the oldest step of the window against that of the newest: the verdict is the same, the place is not.
+/// The code of the oldest step of the window and that of the newest: same verdict, different position.
 fn totp_verify(runner: &mut CtRunner, _: &mut BenchRng) {
     let totp = Totp::new(Key::new(b"12345678901234567890").unwrap());
     let codes = [totp.code_at(29_999_970), totp.code_at(30_000_030)];

@@ -1,4 +1,4 @@
-//! The program that the tools look at: one case, one seed, nothing else.
+//! The program that the tools observe: it runs one case with one seed.
 
 #[path = "../cases.rs"]
 mod cases;
@@ -24,7 +24,7 @@ fn main() {
     }
 }
 
-/// Each case under memcheck: its name and how many errors were reported in it.
+/// Runs each case under memcheck, and prints its name and the number of errors.
 fn poison() {
     assert!(valgrind::watching(), "run this under memcheck");
     for case in cases::all() {
@@ -37,9 +37,9 @@ fn poison() {
     }
 }
 
-/// One run inside a function of its own, for callgrind to count.
+/// Runs a case inside its own function, so that callgrind can count it.
 fn count(case: &cases::Case) {
-    // The first run binds functions and asks the processor what it can do.
+    // The first run binds functions and detects the features of the processor.
     for seed in 1..=2 {
         let mut run = case.prepare(seed);
         if seed == 1 { run() } else { counted(&mut *run) }

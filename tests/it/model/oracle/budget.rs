@@ -1,6 +1,6 @@
-//! How many guesses are left.
+//! The guess budget of the oracle.
 
-/// The limits, as numbers of their own.
+/// The limits of the policy, as plain numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub free: u64,
@@ -42,7 +42,7 @@ impl Limits {
 }
 
 impl Budget {
-    /// Where the clock was set back by more than servers differ, what it counted ahead is as of now.
+    /// If the clock was set back by more than servers differ, times that are too far ahead count as the present.
     pub fn set_back(&mut self, now: u64) -> bool {
         let (failed_at, level_at) = (self.failed_at, self.level_at);
         if failed_at > now && failed_at - now > 3600 {
@@ -88,7 +88,7 @@ impl Budget {
         self.reported_at = 0;
     }
 
-    /// Reports that it is exhausted, unless a refusal has within a day.
+    /// Reports exhaustion, unless a refusal reported it within a day.
     pub fn report(&mut self, now: u64) -> bool {
         let due = self.reported_at == 0 || now.abs_diff(self.reported_at) >= DAY;
         if due {

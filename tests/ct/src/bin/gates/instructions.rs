@@ -1,4 +1,4 @@
-//! How many instructions the hot functions take. A wall clock is too noisy to guard them; callgrind counts.
+//! Guards the instruction counts of the hot functions with callgrind, because timings are too noisy.
 
 use std::fs;
 use std::process::Command;
@@ -18,18 +18,18 @@ const HOT: [&str; 9] = [
     "base32::decode",
 ];
 
-/// Fails where a function takes over 3 % more than was written down, or less: then it is faster, and to be written down,
-/// or the counter missed it.
+/// Fails if a count is more than 3 % above or below the recorded one. If it is below, the function became faster and
+/// the new count should be recorded, or the counter missed the function.
 pub fn check(rows: &mut Vec<Row>) {
     let written = fs::read_to_string(here().join("instructions.txt")).unwrap_or_default();
     for (name, count) in counts() {
         let before = written.lines().find_map(|line| line.strip_suffix(&format!(" {name}"))?.parse::<u64>().ok());
         let result = match before {
             Some(before) if (before * 97..=before * 103).contains(&(count * 100)) => {
-                Ok(format!("{count} (written down: {before})"))
+                Ok(format!("{count} (recorded: {before})"))
             }
-            Some(before) => Err(format!("{count}, more than 3 % away from the {before} written down")),
-            None => Err(format!("{count}, and nothing written down")),
+            Some(before) => Err(format!("{count}, more than 3 % away from the recorded {before}")),
+            None => Err(format!("{count}, and no count is recorded")),
         };
         rows.push(Row {
             what: name.to_owned(),
@@ -40,7 +40,7 @@ pub fn check(rows: &mut Vec<Row>) {
     }
 }
 
-/// Writes down the figures of today.
+/// Records the current counts.
 pub fn record() {
     let lines: String = counts().into_iter().map(|(name, count)| format!("{count} {name}\n")).collect();
     fs::write(here().join("instructions.txt"), &lines).expect("the figures can be written");

@@ -1,7 +1,7 @@
 //! Looks for traces of secrets in what the compiler made of keyfob, with seven methods, and prints a table.
 //!
-//! `gates` runs all of them; `gates poison trace step code targets dudect instructions` chooses. `gates record` writes down how
-//! many instructions the hot functions take now.
+//! `gates` runs all of them, `gates poison trace` only these two. `gates record` stores the current instruction counts
+//! of the hot functions.
 
 mod instructions;
 mod methods;
@@ -10,7 +10,7 @@ mod subject;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// What was looked at, how, and what came of it.
+/// What was tested, how, and the result.
 pub struct Row {
     what: String,
     how: &'static str,

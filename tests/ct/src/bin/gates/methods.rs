@@ -1,4 +1,4 @@
-//! The methods. Each has controls that it must catch, in the same run, or it fails.
+//! The methods. Each has controls in the same run that it must report, or it fails.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -10,7 +10,7 @@ use std::process::Command;
 use crate::Row;
 use crate::subject::{self, ALL, RELEASE, SIZE, SMALLEST, SOFT, Subject, folder, here, in_pairs, output};
 
-// As in `trace.rs` of the subject.
+// The same values as in `trace.rs` of the subject.
 const MARK_STORES: u32 = 16;
 const MARK_DISTANCE: u64 = 4000;
 
@@ -67,8 +67,8 @@ pub fn trace(rows: &mut Vec<Row>) {
     ));
 }
 
-/// Its decisions are a hundred times longer than anything else, and enrolling somebody first is longer still: a trace of
-/// each would take an hour. Memcheck looks at them, at every level.
+/// Decisions of the guard take a hundred times as many instructions as the other cases, and the enrollment before them
+/// even more, so their traces would take an hour. Memcheck covers them, at every optimization level.
 fn of_the_guard(name: &str) -> bool {
     name.starts_with("SecondFactor") || name.starts_with("control of the guard")
 }
@@ -99,19 +99,19 @@ fn between_marks(log: &Path) -> Option<u64> {
             hash.write(line.as_bytes());
         }
     }
-    // The parent of the runs makes none.
+    // The parent process makes no marks.
     assert!(marks == 0 || marks == 2, "{}: {marks} marks", log.display());
     (marks == 2).then(|| hash.finish())
 }
 
-/// The processor itself, step by step: the only method that sees SHA and AVX-512 instructions.
+/// Single-steps the real processor, the only method that sees SHA and AVX-512 instructions.
 pub fn step(rows: &mut Vec<Row>) {
     const SEEDS: &str = "16";
     for level in [RELEASE, SOFT] {
         let subject = Subject::build(level);
         let soft = level.name == SOFT.name;
-        // SHA-512 has no instructions that valgrind does not know, and takes the most steps: once is enough. Without
-        // SHA instructions there is news in the hashes only.
+        // SHA-512 takes the most steps and uses no instructions that valgrind lacks, so once is enough. Without SHA
+        // instructions only the hash functions differ.
         let chosen: Vec<_> = subject
             .cases()
             .filter(|(_, name)| !of_the_guard(name))
@@ -125,7 +125,7 @@ pub fn step(rows: &mut Vec<Row>) {
             let traces: u64 = printed.split(' ').next().and_then(|count| count.parse().ok()).expect("a number");
             (*name, traces > 1)
         });
-        // Addresses of data are not seen, nor a difference within one vector.
+        // This method sees neither data addresses nor differences within a vector.
         rows.push(row(
             "equal traces of the processor (single step)",
             level.name,
@@ -136,7 +136,7 @@ pub fn step(rows: &mut Vec<Row>) {
     }
 }
 
-/// No cases but the controls may differ, and all controls must but for those that the method cannot see.
+/// Only controls may differ, and all controls must, except those that the method cannot see.
 fn row<'a>(
     how: &'static str,
     level: &str,
@@ -164,7 +164,7 @@ fn row<'a>(
     Row { what: format!("{cases} cases{note}"), how, level: level.to_owned(), result }
 }
 
-/// Functions of fixed size, read instruction by instruction.
+/// Reads functions of fixed size instruction by instruction.
 pub fn code(rows: &mut Vec<Row>) {
     for level in [RELEASE, SIZE, SMALLEST] {
         let subject = Subject::build(level);
@@ -189,9 +189,9 @@ pub fn code(rows: &mut Vec<Row>) {
     }
 }
 
-/// The same functions as LLVM makes them for other processors, where its program for that is installed.
+/// Reads the same functions as LLVM compiles them for other processors, if `llc` is installed.
 pub fn targets(rows: &mut Vec<Row>) {
-    // Name, and what a conditional jump or a division begins with there. The rest is the same for all.
+    // The name, and the prefixes of conditional jumps and divisions. The rest is the same for all.
     const TARGETS: [(&str, &[&str]); 9] = [
         ("aarch64", &["b.", "cbz", "cbnz", "tbz", "tbnz", "udiv", "sdiv"]),
         ("armv7", ARM),
@@ -213,7 +213,7 @@ pub fn targets(rows: &mut Vec<Row>) {
         "beq", "bne", "bhs", "blo", "bcs", "bcc", "bmi", "bpl", "bvs", "bvc", "bhi", "bls", "bge", "blt", "bgt", "ble",
         "cbz", "cbnz", "udiv", "sdiv",
     ];
-    // What a division is where the processor has none.
+    // The library functions that replace a division if the processor has none.
     const LIBRARY: [&str; 7] = ["__udiv", "__umod", "__div", "__mod", "__aeabi_uidiv", "__aeabi_idiv", "__aeabi_uldiv"];
     let Some(llc) = ["llc-22", "llc"].into_iter().find(|llc| {
         let version = Command::new(llc).arg("--version").output();
@@ -232,7 +232,7 @@ pub fn targets(rows: &mut Vec<Row>) {
             .arg(&ir)
             .arg(here().join("src/lib.rs")),
     );
-    // What ties it to this processor goes.
+    // Removes the attributes that are specific to this processor.
     let text = fs::read_to_string(&ir).expect("what rustc wrote");
     let neutral: String = text
         .lines()
@@ -241,7 +241,7 @@ pub fn targets(rows: &mut Vec<Row>) {
         .collect();
     fs::write(&ir, neutral).expect("a file");
     for (target, bad) in TARGETS {
-        // Its multiplication; without it, that is a call as well.
+        // The extension for multiplication; without it, a multiplication is a call as well.
         let extensions = if target.starts_with("riscv") { "-mattr=+m" } else { "-mattr=" };
         let triple = format!("-mtriple={target}-unknown-linux-gnu");
         let listing = output(Command::new(llc).args(["-O3", "-o", "-", extensions, &triple]).arg(&ir));
@@ -269,13 +269,13 @@ fn mnemonic(line: &str) -> Option<&str> {
     line.split_once(":\t")?.1.split_whitespace().next()
 }
 
-/// Welch's t over timings: the bounds are for a machine that others use as well.
+/// Welch's t-test of timings, with limits for a machine that is not idle.
 pub fn dudect(rows: &mut Vec<Row>) {
     let program = subject::build("dudect", RELEASE);
     let mut smallest: BTreeMap<String, f64> = BTreeMap::new();
     let mut control: f64 = 0.0;
-    // A timing can be disturbed, and a leak cannot hide: of three runs the quietest counts, and for the control the
-    // loudest.
+    // Other load can disturb a timing but cannot hide a leak three times, so the smallest of three results counts, and
+    // for the control the largest.
     for _ in 0..3 {
         for line in output(&mut Command::new(&program)).lines() {
             let Some((name, t)) = line.strip_prefix("bench ").and_then(|line| line.split_once(" ... ")) else {

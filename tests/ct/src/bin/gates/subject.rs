@@ -1,19 +1,19 @@
-//! Builds the program that is looked at, in every way that a user may build keyfob.
+//! Builds the program under test, in every way that a user may build keyfob.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A way to build.
+/// A build configuration.
 #[derive(Clone, Copy)]
 pub struct Level {
     pub name: &'static str,
-    optimised: &'static str,
+    optimized: &'static str,
     lto: &'static str,
     flags: &'static str,
 }
 
-const fn level(name: &'static str, optimised: &'static str, lto: &'static str, flags: &'static str) -> Level {
-    Level { name, optimised, lto, flags }
+const fn level(name: &'static str, optimized: &'static str, lto: &'static str, flags: &'static str) -> Level {
+    Level { name, optimized, lto, flags }
 }
 
 pub const RELEASE: Level = level("3", "3", "false", "");
@@ -48,12 +48,12 @@ impl Subject {
         Self { path, cases }
     }
 
-    /// The cases, with their places.
+    /// The cases, with their indices.
     pub fn cases(&self) -> impl Iterator<Item = (usize, &str)> {
         self.cases.iter().map(String::as_str).enumerate()
     }
 
-    /// A command of this program under a tool of valgrind.
+    /// A command that runs this program under a tool of valgrind.
     pub fn under(&self, tool: &[&str], arguments: &[&str]) -> Command {
         let mut command = Command::new("valgrind");
         command.arg("-q").args(tool).arg(&self.path).args(arguments);
@@ -81,7 +81,7 @@ pub fn build(binary: &str, level: Level) -> PathBuf {
         .arg(here().join("Cargo.toml"))
         .arg("--target-dir")
         .arg(&folder)
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", level.optimised)
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", level.optimized)
         .env("CARGO_PROFILE_RELEASE_LTO", level.lto)
         .env("RUSTFLAGS", level.flags)
         .status()

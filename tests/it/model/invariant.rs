@@ -1,0 +1,59 @@
+//! The invariants that the checker looks at after every step.
+
+use std::fmt;
+
+/// Writes each sentence once, for the documentation and for the report of a violation.
+macro_rules! invariants {
+    ($($name:ident: $sentence:literal,)*) => {
+        /// The number is the position in this list. Tests of single flows name the number in their messages, as in
+        /// `I4`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Invariant {
+            $(#[doc = $sentence] $name,)*
+        }
+
+        impl Invariant {
+            const fn sentence(self) -> &'static str {
+                match self {
+                    $(Self::$name => $sentence,)*
+                }
+            }
+
+            /// A violation unless `holds`.
+            pub fn require(self, holds: bool, seen: impl FnOnce() -> String) -> Result<(), Violation> {
+                if holds { Ok(()) } else { Err(Violation(self, seen())) }
+            }
+        }
+    };
+}
+
+invariants! {
+    AcceptedOnce: "No step of a TOTP authenticator and no counter of an HOTP authenticator is accepted twice.",
+    Increasing: "The accepted steps and counters of an authenticator only increase.",
+    WithinBudget: "The failures that were answered never exceed the consecutive or the long-term budget.",
+    NotComparedWhileThrottled: "No code is compared before the wait after the last failure is over.",
+    AnswerIsStored: "Whatever an answer says is in the stored record.",
+    WritesOnce: "An error writes nothing, and an answer writes the record once (a first confirmation twice).",
+    RecoveryCodeOnce: "A recovery code is accepted at most once.",
+    SealedInPlace: "A sealed secret opens only in the record, and with the settings, that it was sealed for.",
+    WaitsAreBounded: "No wait is longer than the policy allows.",
+    StaysRefused: "An exhausted budget stays exhausted, and a revoked authenticator stays revoked.",
+    FailureIsReported: "Every request that ends without an answer is reported as an event.",
+    OracleAgrees: "The answer and the stored record are those of the oracle.",
+}
+
+impl fmt::Display for Invariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "I{} {self:?} ({})", *self as u8 + 1, self.sentence())
+    }
+}
+
+/// Which invariant was broken, and what was seen.
+#[derive(Debug)]
+pub struct Violation(pub Invariant, pub String);
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0, self.1)
+    }
+}
