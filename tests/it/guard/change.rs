@@ -350,3 +350,25 @@ fn a_fence_brings_a_generation_that_was_never_there() {
     assert_ne!(world.status().generation(), generation);
     assert!(block_on(world.guard.check(AL, &proof, &transfer)).is_err());
 }
+
+/// What a restored backup gives back all the same. SECURITY.md says so; an operator looks at the status.
+#[test]
+fn a_fence_does_not_cover_recovery_codes_revocations_and_counts() {
+    let (world, mut app, codes) = World::enrolled();
+    let proof = world.prove(&mut app, &Purpose::ADD);
+    let (token, _) = world.add(AL, &Setup::totp("al@example.com"), Some(&proof));
+    let backup = world.bytes(AL).unwrap();
+    assert!(world.verify(&codes[0]).is_ok());
+    let proof = world.prove(&mut app, &Purpose::REVOKE);
+    block_on(world.guard.revoke(AL, &token.id, &proof)).unwrap();
+    world.fail(&app, 3);
+    let state = || {
+        let status = world.status();
+        (status.recovery_codes_left(), status.authenticators().len(), status.consecutive_failures())
+    };
+    assert_eq!(state(), (9, 1, 3));
+    world.put(AL, &backup);
+    block_on(world.guard.operator_invalidate_codes(AL)).unwrap();
+    assert_eq!(state(), (10, 2, 0));
+    assert!(world.verify(&codes[0]).is_ok());
+}

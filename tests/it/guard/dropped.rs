@@ -303,3 +303,56 @@ impl Store for Losing {
         if lost { Ok(Swap::Conflict) } else { self.inner.swap(account, expected, record).await }
     }
 }
+
+/// Whatever comes of an attempt, it is an event, and so is a proof that is rejected or missing.
+#[test]
+fn every_attempt_is_an_event() {
+    let (world, mut phone, codes) = World::enrolled();
+    let right = phone.code(world.now());
+    assert!(world.verify(&right).is_ok());
+    assert!(matches!(&*world.heard(), [EventKind::Accepted { .. }]));
+    assert!(world.verify(&codes[0]).is_ok());
+    assert!(matches!(&*world.heard(), [EventKind::Accepted { .. }, EventKind::Recovered { left: 9 }]));
+    let wrong = phone.wrong(world.now());
+    for (typed, reason) in [
+        (&*right, Refusal::Replayed),
+        (&wrong, Refusal::WrongCode),
+        ("12345", Refusal::Malformed),
+        (&codes[0], Refusal::Replayed),
+        (&codes[1][1..], Refusal::Malformed),
+    ] {
+        assert_eq!(world.verify(typed).unwrap_err(), reason);
+        assert_eq!(world.heard(), [EventKind::Refused { reason }], "{typed}");
+    }
+    assert!(world.try_verify("bo", "123456").unwrap().is_err());
+    assert_eq!(world.heard(), [EventKind::Refused { reason: Refusal::NotEnrolled }]);
+    for (first, reason) in [(&*wrong, Refusal::WrongCode), ("12345", Refusal::Malformed)] {
+        let _ = block_on(world.guard.resync(AL, first, &wrong)).unwrap();
+        assert_eq!(world.heard(), [EventKind::Refused { reason }]);
+    }
+    let pending = Phone::of(&world.enroll("bo", &Setup::totp("bo@example.com"), None).unwrap());
+    world.heard();
+    for (typed, expected) in [(pending.wrong(world.now()), Refusal::WrongCode), ("12345".into(), Refusal::Malformed)] {
+        let _ = block_on(world.guard.confirm("bo", &typed)).unwrap();
+        assert!(matches!(&*world.heard(), [EventKind::EnrollmentRefused { reason, .. }] if *reason == expected));
+    }
+
+    let proof = world.prove(&mut phone, &crate::guard::proof::transfer());
+    let guard = &world.guard;
+    world.heard();
+    let setup = Setup::totp("al@example.com");
+    let rejected = GuardErrorKind::ProofRejected;
+    for (flow, expected, answer) in [
+        (Flow::Check, rejected, block_on(guard.check(AL, &proof, &Purpose::ADD))),
+        (Flow::Enroll, rejected, block_on(guard.enroll_another(AL, &setup, &proof)).map(drop)),
+        (Flow::Enroll, GuardErrorKind::ProofRequired, block_on(guard.enroll(AL, &setup)).map(drop)),
+        (Flow::Rename, rejected, block_on(guard.rename(AL, &phone.id, "x", &proof))),
+        (Flow::Revoke, rejected, block_on(guard.revoke(AL, &phone.id, &proof))),
+        (Flow::RegenerateRecoveryCodes, rejected, block_on(guard.regenerate_recovery_codes(AL, &proof)).map(drop)),
+        (Flow::Disable, rejected, block_on(guard.disable(AL, &proof))),
+    ] {
+        assert_eq!(kind(answer), expected);
+        assert_eq!(world.events.lock().unwrap().remove(0).kind(), &EventKind::Failed { flow, kind: expected });
+    }
+    assert!(world.heard().is_empty());
+}

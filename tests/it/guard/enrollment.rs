@@ -260,3 +260,20 @@ fn an_enrollment_ends_when_the_factors_change() {
         assert_eq!(kind(block_on(world.guard.confirm(AL, "123456"))), GuardErrorKind::NoEnrollment);
     }
 }
+
+/// RFC 6238, sections 3 and 5.1: a secret for each prover, as long as the output of the hash.
+#[test]
+fn each_enrollment_has_a_secret_of_its_own() {
+    let world = World::new();
+    let mut seen = std::collections::BTreeSet::new();
+    for (algorithm, length) in [(Algorithm::Sha1, 20), (Algorithm::Sha256, 32), (Algorithm::Sha512, 64)] {
+        let setup = Setup::totp("al@example.com").with_algorithm(algorithm);
+        // Ten users, and one who begins ten times.
+        for user in (0..10).map(|number| number.to_string()).chain(std::iter::repeat_n(AL.into(), 10)) {
+            let enrollment = world.enroll(&user, &setup, None).unwrap();
+            let secret = enrollment.uri().secret().expose_bytes();
+            assert_eq!(secret.len(), length, "{algorithm}");
+            assert!(seen.insert(secret[..20].to_vec()), "a secret was issued twice");
+        }
+    }
+}

@@ -235,3 +235,17 @@ fn an_unknown_outcome_is_no_verdict() {
         }
     }
 }
+
+/// Who can write to the database can remove the record, and no record is no second factor: the login has to know
+/// by other means that there was one.
+#[test]
+fn a_record_that_was_deleted_is_an_account_without_a_second_factor() {
+    let (world, mut phone, codes) = World::enrolled();
+    let version = world.stored(AL).map(|(version, _)| version);
+    assert_eq!(block_on(world.store.swap(AL, version, None)).unwrap(), Swap::Swapped);
+    assert!(!world.status().is_active());
+    for typed in [&phone.code(world.now()), &codes[0]] {
+        assert_eq!(world.verify(typed).unwrap_err(), Refusal::NotEnrolled);
+    }
+    assert!(world.enroll(AL, &Setup::totp("al@example.com"), None).is_ok());
+}

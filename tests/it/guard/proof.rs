@@ -14,7 +14,7 @@ fn good(world: &World, account: &str, proof: &Proof, purpose: &Purpose) -> bool 
     }
 }
 
-fn transfer() -> Purpose {
+pub fn transfer() -> Purpose {
     Purpose::application("transfer").unwrap()
 }
 

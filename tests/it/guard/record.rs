@@ -338,3 +338,39 @@ fn records_of_the_first_version_are_read_for_ever() {
     }
     assert_eq!(world.status().recovery_codes_left(), 8);
 }
+
+/// What the page calls safe to change by hand, and the trap that it names.
+#[test]
+fn what_is_changed_by_hand_does_what_the_page_says() {
+    let (world, mut phone, codes) = World::enrolled();
+    // A code that was not used, refused from here on.
+    let step = phone.step(world.now());
+    world.edit(|record| record["active"][0]["next"] = (step + 1).into());
+    assert_eq!(world.verify(&phone.code(world.now())).unwrap_err(), Refusal::Replayed);
+    world.edit(|record| record["recovery"]["codes"][2][1] = 1.into());
+    assert_eq!(world.verify(&codes[2]).unwrap_err(), Refusal::Replayed);
+    assert_eq!(world.status().recovery_codes_left(), 9);
+    // The three numbers of the budget are what an operator ends.
+    world.edit(|record| {
+        record["budget"]["failures"] = 100.into();
+        record["budget"]["level"] = (100 * super::DAY).into();
+    });
+    assert!(world.status().is_exhausted());
+    world.edit(|record| ["failures", "level", "reported_at"].iter().for_each(|name| record["budget"][name] = 0.into()));
+    assert!(!world.status().is_exhausted());
+    world.pass(30);
+    assert!(world.verify(&phone.code(world.now())).is_ok());
+
+    // An enrollment that waits can be removed. Confirmed, it is an authenticator.
+    let remove = |world: &World| world.edit(|record| drop(record.as_object_mut().unwrap().remove("pending")));
+    let proof = world.prove(&mut phone, &Purpose::ADD);
+    world.enroll(AL, &Setup::totp("al@example.com"), Some(&proof)).unwrap();
+    remove(&world);
+    assert!(!world.status().enrollment_pending() && world.status().authenticators().len() == 1);
+    let proof = world.prove(&mut phone, &Purpose::ADD);
+    let mut second = Phone::of(&world.enroll(AL, &Setup::totp("al@example.com"), Some(&proof)).unwrap());
+    world.confirm(AL, &second.code(world.now()));
+    assert_eq!((world.record()["pending"]["confirmed"].clone(), world.status().authenticators().len()), (1.into(), 2));
+    remove(&world);
+    assert_eq!(world.status().authenticators().len(), 1);
+}

@@ -324,3 +324,16 @@ fn equal_codes_in_the_window_are_spent_together() {
         assert_eq!(world.verify(&typed).unwrap_err(), Refusal::Replayed);
     }
 }
+
+/// What it costs to offer a resynchronization: codes that were seen and not used are good for an hour, three in a row.
+#[test]
+fn three_unused_codes_of_the_last_hour_get_in_by_a_resynchronization() {
+    let (world, phone, _) = World::enrolled();
+    world.pass(3600);
+    let seen = phone.step(world.now()) - 100;
+    let code = |at: u64| phone.hotp.code(at).to_string();
+    assert_eq!(world.verify(&code(seen + 2)).unwrap_err(), Refusal::WrongCode, "control");
+    let answer = block_on(world.guard.resync(AL, &code(seen), &code(seen + 1))).unwrap();
+    assert!(matches!(answer, Resynchronization::Done { drift: -99, .. }));
+    assert!(world.verify(&code(seen + 2)).is_ok());
+}
