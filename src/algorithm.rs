@@ -8,11 +8,13 @@
 mod lanes;
 
 use core::fmt;
+use core::str::FromStr;
 
 use sha1::Digest;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::algorithm::lanes::{Kernel, Keys, LANES};
+use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::truncation::truncate;
 
@@ -27,6 +29,8 @@ use crate::truncation::truncate;
 /// let secret = Secret::generate_for(Algorithm::Sha256); // as long as the hash: 32 bytes
 /// let totp = Totp::with_algorithm(&secret, Algorithm::Sha256);
 /// assert_eq!(totp.algorithm().to_string(), "SHA256");
+///
+/// assert_eq!("sha512".parse(), Ok(Algorithm::Sha512)); // as a settings file has it
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Algorithm {
@@ -40,6 +44,10 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    const ALL: [Self; 3] = [Self::Sha1, Self::Sha256, Self::Sha512];
+
+    pub(crate) const UNKNOWN: Error = Error::new(ErrorKind::Uri, "the algorithm is not SHA1, SHA256 or SHA512");
+
     /// The length of a new secret in bytes, which is the hash's output: 20, 32 or 64 (RFC 6238, section 5.1).
     #[must_use]
     pub const fn secret_bytes(self) -> usize {
@@ -64,6 +72,16 @@ impl Algorithm {
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+/// By the name as `otpauth` URIs spell it, in capitals or not. A hyphen or anything else that does not belong to it is
+/// [`ErrorKind::Uri`].
+impl FromStr for Algorithm {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(name)).ok_or(Self::UNKNOWN)
     }
 }
 

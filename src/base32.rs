@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use zeroize::Zeroizing;
 
 use crate::ct::{self, Piece};
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 
 /// Writes bytes in capitals, without padding.
 ///
@@ -51,7 +51,7 @@ pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
 pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let values = values(text)?;
     if matches!(values.len() & 7, 1 | 3 | 6) {
-        return Err(Error::new(Cause::Base32Length { symbols: values.len() }));
+        return Err(LENGTH.number(values.len() as u64));
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(values.len()));
     for group in values.chunks(8) {
@@ -75,7 +75,7 @@ fn values(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
         match piece {
             Piece::Symbol(symbol) => {
                 if let Some(position) = padding {
-                    return Err(Error::new(Cause::Base32Padding { position }));
+                    return Err(PADDING.at(position));
                 }
                 // `A` and `a` are 1 in their lower five bits; `2` is 18, and stands for 26.
                 let low = u64::from(symbol & 31);
@@ -85,8 +85,8 @@ fn values(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
             Piece::Other('-') => {}
             Piece::Other(character) if character.is_whitespace() => {}
             Piece::Other(character) => {
-                let look_alike = matches!(character, '0' | '1' | '8' | '9');
-                return Err(Error::new(Cause::Base32Symbol { position, look_alike }));
+                let is_look_alike = matches!(character, '0' | '1' | '8' | '9');
+                return Err(if is_look_alike { LOOK_ALIKE } else { SYMBOL }.at(position));
             }
         }
     }
@@ -98,3 +98,14 @@ fn symbol(value: u8) -> u8 {
     ct::select(ct::mask_within(value, 0, 25), u64::from(b'A') + u64::from(value), u64::from(value) + 24).to_le_bytes()
         [0]
 }
+
+const LENGTH: Error =
+    Error::new(ErrorKind::Secret, "no secret has {} base32 characters; one or more are missing or too many");
+const PADDING: Error = Error::new(ErrorKind::Secret, "the padding at position {} is not at the end of the secret");
+const SYMBOL: Error =
+    Error::new(ErrorKind::Secret, "the character at position {} of the secret is not one of A-Z and 2-7");
+const LOOK_ALIKE: Error = Error::new(
+    ErrorKind::Secret,
+    "the character at position {} of the secret is not one of A-Z and 2-7 \
+     (0 and 1 are often a misread O and I or L, 8 a B, 9 a g)",
+);

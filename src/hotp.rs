@@ -5,7 +5,7 @@ use core::fmt;
 use crate::algorithm::{Algorithm, Hmac};
 use crate::code::{Code, Digits};
 use crate::ct;
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 
 /// Makes and checks HOTP codes (RFC 4226).
@@ -155,7 +155,7 @@ impl LookAhead {
     ///
     /// [`ErrorKind::LookAhead`](crate::ErrorKind::LookAhead) above 10.
     pub const fn new(counters: u8) -> Result<Self, Error> {
-        if counters > 10 { Err(Error::new(Cause::LookAhead)) } else { Ok(Self(counters)) }
+        if counters > MAX_LOOK_AHEAD { Err(LOOK_AHEAD_TOO_FAR) } else { Ok(Self(counters)) }
     }
 
     /// The number.
@@ -234,3 +234,7 @@ impl Newest {
         ct::declassify(self.matches).then_some(self.counter)
     }
 }
+
+const MAX_LOOK_AHEAD: u8 = 10;
+const LOOK_AHEAD_TOO_FAR: Error =
+    Error::new(ErrorKind::LookAhead, "the look-ahead is at most {} counters").number(MAX_LOOK_AHEAD as u64);

@@ -18,10 +18,13 @@ use zeroize::Zeroizing;
 
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
 use crate::totp::Period;
-use crate::uri::{Factor, KeyUri, QR_BYTES, trim_name, without_prefix};
+use crate::uri::{
+    ACCOUNT_EMPTY, CONTRADICTION, COUNTER, Factor, KeyUri, NOT_UTF8, QR_BYTES, too_long_for_qr, trim_name,
+    without_prefix,
+};
 
 pub use transfer::Transfer;
 
@@ -65,23 +68,22 @@ impl Migration {
     /// [`ErrorKind::Migration`](crate::ErrorKind::Migration) if it is no such URI, or its payload is damaged, and
     /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) if it has two different payloads.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let malformed = || Error::new(Cause::MigrationMalformed);
-        let (scheme, rest) = text.trim().split_once("://").ok_or_else(malformed)?;
+        let (scheme, rest) = text.trim().split_once("://").ok_or(MALFORMED)?;
         if rest.len() > 4 * MAX_BYTES {
-            return Err(malformed());
+            return Err(MALFORMED);
         }
         // A page that escapes what it shows may do so twice.
         let rest = unescaped(&unescaped(rest));
-        let (host, query) = rest.split_once('?').ok_or_else(malformed)?;
+        let (host, query) = rest.split_once('?').ok_or(MALFORMED)?;
         let host = host.trim_end_matches('/');
         if !scheme.eq_ignore_ascii_case("otpauth-migration") || !host.eq_ignore_ascii_case("offline") {
-            return Err(malformed());
+            return Err(MALFORMED);
         }
         let parameters = query.split('&').filter_map(|piece| piece.split_once('='));
         let mut payloads = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("data"));
-        let (_, data) = payloads.next().ok_or_else(malformed)?;
+        let (_, data) = payloads.next().ok_or(MALFORMED)?;
         if payloads.any(|(_, other)| other != data) {
-            return Err(Error::new(Cause::Contradiction));
+            return Err(CONTRADICTION);
         }
 
         // Escaped twice by a program that escapes URIs. Base64 has no `%`, so nothing else can be meant.
@@ -99,11 +101,11 @@ impl Migration {
         let end = base64.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
         base64.truncate(end);
         let mut payload = Zeroizing::new(vec![0; base64.len()]);
-        let payload = Base64Unpadded::decode(&*base64, &mut payload).map_err(|_| malformed())?;
+        let payload = Base64Unpadded::decode(&*base64, &mut payload).map_err(|_| MALFORMED)?;
         if payload.len() > MAX_BYTES {
-            return Err(malformed());
+            return Err(MALFORMED);
         }
-        Self::read(payload).ok_or_else(malformed)
+        Self::read(payload).ok_or(MALFORMED)
     }
 
     /// The accounts, in their order.
@@ -153,7 +155,7 @@ impl Migration {
         while !rest.is_empty() {
             let index = batches.len() as u64;
             if index == u64::from(MAX_CODES) {
-                return Err(Error::new(Cause::MigrationTooMany));
+                return Err(TOO_MANY);
             }
             let mut count = rest.len().min(ACCOUNTS_PER_CODE);
             let (batch, others) = loop {
@@ -261,29 +263,29 @@ fn account(secret: &[u8], name: &[u8], issuer: &[u8], numbers: [u64; 4]) -> Resu
         0 | 1 => Algorithm::Sha1,
         2 => Algorithm::Sha256,
         3 => Algorithm::Sha512,
-        _ => return Err(Error::new(Cause::AlgorithmUnknown)),
+        _ => return Err(Algorithm::UNKNOWN),
     };
     let digits = match digits {
         0 | 1 => Digits::Six,
         2 => Digits::Eight,
         3 => Digits::Seven,
-        _ => return Err(Error::new(Cause::Digits)),
+        _ => return Err(Digits::REFUSED),
     };
     let factor = match kind {
         0 | 2 => Factor::Period(Period::default()),
         // Below zero it is none.
-        1 if i64::try_from(counter).is_err() => return Err(Error::new(Cause::Counter)),
+        1 if i64::try_from(counter).is_err() => return Err(COUNTER),
         1 => Factor::Counter(counter),
-        _ => return Err(Error::new(Cause::MigrationType)),
+        _ => return Err(KIND_UNKNOWN),
     };
     let secret = Secret::from_bytes(secret)?;
-    let text = |bytes| str::from_utf8(bytes).map_err(|_| Error::new(Cause::NotUtf8));
+    let text = |bytes| str::from_utf8(bytes).map_err(|_| NOT_UTF8);
     let (name, issuer) = (text(name)?, trim_name("issuer", text(issuer)?)?);
     let account = without_prefix(name, issuer);
     let account = account.as_deref().unwrap_or(name);
     let account = trim_name("account name", account)?;
     if account.is_empty() {
-        return Err(Error::new(Cause::AccountEmpty));
+        return Err(ACCOUNT_EMPTY);
     }
     let issuer = (!issuer.is_empty()).then(|| issuer.to_owned());
     Ok(KeyUri::with(factor, issuer, account.to_owned(), secret).with_algorithm(algorithm).with_digits(digits))
@@ -315,22 +317,21 @@ fn write(accounts: &[KeyUri], size: u64, index: u64, id: i32) -> Result<Zeroizin
         }
     }
     if uri.len() > QR_BYTES && accounts.len() == 1 {
-        return Err(Error::new(Cause::QrTooLong { bytes: uri.len(), limit: QR_BYTES }));
+        return Err(too_long_for_qr(uri.len()));
     }
     Ok(uri)
 }
 
 fn write_account(uri: &KeyUri) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let cannot = || Error::new(Cause::MigrationCannot);
     let (kind, counter) = match (uri.period(), uri.counter()) {
         (Some(period), _) if period == Period::default() => (2, None),
         (_, Some(counter)) if i64::try_from(counter).is_ok() => (1, Some(counter)),
-        _ => return Err(cannot()),
+        _ => return Err(CANNOT_SAY),
     };
     let digits = match uri.digits() {
         Digits::Six => 1,
         Digits::Eight => 2,
-        Digits::Seven => return Err(cannot()),
+        Digits::Seven => return Err(CANNOT_SAY),
     };
     let issuer = uri.issuer().unwrap_or_default();
     let mut message = Zeroizing::new(Vec::with_capacity(message_bytes(uri)));
@@ -445,3 +446,14 @@ const MAX_CODES: u32 = 1000;
 
 /// More than a QR code holds by far.
 const MAX_BYTES: usize = 64 * 1024;
+
+const CANNOT_SAY: Error = Error::new(
+    ErrorKind::Migration,
+    "a transfer holds TOTP of 30 seconds and HOTP, with six or eight digits and counters below 2^63",
+);
+const KIND_UNKNOWN: Error = Error::new(ErrorKind::Migration, "the account is neither TOTP nor HOTP");
+const MALFORMED: Error =
+    Error::new(ErrorKind::Migration, "this is not an otpauth-migration URI, or a part of it is missing");
+const TOO_MANY: Error =
+    Error::new(ErrorKind::Migration, "a transfer has at most {} QR codes; export fewer accounts at a time")
+        .number(MAX_CODES as u64);

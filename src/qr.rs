@@ -15,8 +15,8 @@ use qrcode::bits::Bits;
 use qrcode::{Color, EcLevel, QrCode, QrResult, Version};
 use zeroize::Zeroizing;
 
-use crate::error::{Cause, Error};
-use crate::uri::{KeyUri, QR_BYTES};
+use crate::error::Error;
+use crate::uri::{KeyUri, QR_BYTES, too_long_for_qr};
 
 pub use svg::Svg;
 pub use terminal::Terminal;
@@ -70,7 +70,7 @@ impl Qr {
     ///
     /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) if the text is longer than 2331 bytes.
     pub fn new(text: &str) -> Result<Self, Error> {
-        let too_long = || Error::new(Cause::QrTooLong { bytes: text.len(), limit: QR_BYTES });
+        let too_long = || too_long_for_qr(text.len());
         if text.len() > QR_BYTES {
             return Err(too_long());
         }

@@ -1,6 +1,7 @@
 //! Steam Guard codes: RFC 6238 with five symbols of another alphabet.
 
 use core::fmt;
+use core::str::FromStr;
 
 use zeroize::{Zeroize, Zeroizing};
 
@@ -101,6 +102,15 @@ impl SteamCode {
             weight *= 26;
         }
         if count == SYMBOLS { Ok(Self { value: *value }) } else { Err(CodeError::Length) }
+    }
+}
+
+/// [`SteamCode::parse`].
+impl FromStr for SteamCode {
+    type Err = CodeError;
+
+    fn from_str(text: &str) -> Result<Self, CodeError> {
+        Self::parse(text)
     }
 }
 

@@ -7,7 +7,6 @@ use core::time::Duration;
 
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
-use crate::error::{Cause, Error};
 use crate::guard::Context;
 use crate::guard::budget::Gate;
 use crate::guard::error::{GuardError, GuardErrorKind};
@@ -68,7 +67,7 @@ impl SecondFactor {
         proof: &Proof,
     ) -> Result<Transition<()>, GuardError> {
         if !check_name(name) {
-            return Err(Error::new(Cause::Name).into());
+            return Err(crate::guard::record::NAME_REFUSED.into());
         }
         self.check(context, proof, &Purpose::RENAME)?;
         let mut next = self.clone();

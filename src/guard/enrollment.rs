@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::algorithm::{Algorithm, same_hmac_key};
 use crate::code::{Code, Digits};
 use crate::ct;
-use crate::error::{Cause, Error};
+use crate::error::Error;
 use crate::guard::Context;
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::event::{Event, EventKind};
@@ -90,7 +90,7 @@ impl Setup {
     /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for Steam, whose codes are no numbers.
     pub fn import(uri: &KeyUri) -> Result<Self, Error> {
         if uri.to_steam().is_some() {
-            return Err(Error::new(Cause::UriNotSupported("steam")));
+            return Err(crate::uri::not_supported("steam"));
         }
         Ok(Self {
             period: uri.period(),
@@ -123,7 +123,7 @@ impl Setup {
     /// [`ErrorKind::Name`](crate::ErrorKind::Name) for more than 256 bytes and for control characters.
     pub fn with_name(mut self, name: &str) -> Result<Self, Error> {
         if !check_name(name) {
-            return Err(Error::new(Cause::Name));
+            return Err(crate::guard::record::NAME_REFUSED);
         }
         self.name = name.into();
         Ok(self)

@@ -11,7 +11,7 @@ use core::str::FromStr;
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
 use crate::ct;
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 use crate::guard::budget::Budget;
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::randomness::Randomness;
@@ -291,7 +291,7 @@ impl AuthenticatorId {
     /// [`ErrorKind::Name`](crate::ErrorKind::Name) for any other string.
     pub fn new(id: &str) -> Result<Self, Error> {
         let valid = matches!(id.len(), 1..=32) && id.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9'));
-        if valid { Ok(Self(id.into())) } else { Err(Error::new(Cause::AuthenticatorId)) }
+        if valid { Ok(Self(id.into())) } else { Err(ID_REFUSED) }
     }
 
     /// The text.
@@ -342,3 +342,8 @@ pub(crate) const MAX_NAME: usize = 256;
 pub(crate) const MAX_DRIFT: u64 = 3000;
 /// So many acceptances in a row on one side move the drift by a step.
 pub(crate) const LEANS: u64 = 3;
+
+const ID_REFUSED: Error =
+    Error::new(ErrorKind::Name, "the id of an authenticator has 1 to 32 lowercase letters and digits");
+pub(crate) const NAME_REFUSED: Error =
+    Error::new(ErrorKind::Name, "a name has at most {} bytes and no control characters").number(MAX_NAME as u64);

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::{MAX_CODES, Migration};
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 use crate::uri::KeyUri;
 
 /// A transfer of which the QR codes come one by one, in any order, and some twice.
@@ -58,14 +58,14 @@ impl Transfer {
         let (size, index) = (part.batch_size(), part.batch_index());
         if let Some(first) = self.first() {
             if first.batch_id() != part.batch_id() {
-                return Err(Error::new(Cause::MigrationOther));
+                return Err(OTHER);
             }
             if first.batch_size() != size {
-                return Err(Error::new(Cause::MigrationContradiction));
+                return Err(CONTRADICTION);
             }
         }
         if index >= size || size > MAX_CODES || self.parts.get(&index).is_some_and(|known| known != part) {
-            return Err(Error::new(Cause::MigrationContradiction));
+            return Err(CONTRADICTION);
         }
         Ok(())
     }
@@ -100,8 +100,8 @@ impl Transfer {
     pub(crate) fn into_entries(self) -> impl Iterator<Item = Result<KeyUri, Error>> {
         let of = self.first().map_or(0, Migration::batch_size);
         let missing = move |first: u32, end: u32| {
-            let cause = Cause::MigrationMissing { first: first + 1, last: end, of };
-            (first < end).then_some(Err(Error::new(cause)))
+            let error = if first + 1 == end { MISSING } else { MISSING_RANGE.number(u64::from(first) + 1) };
+            (first < end).then(|| Err(error.number(end.into()).number(of.into())))
         };
         let end = self.parts.last_key_value().map_or(0, |(index, _)| index + 1);
         let mut next = 0;
@@ -117,3 +117,11 @@ impl Transfer {
         self.parts.values().next()
     }
 }
+
+const CONTRADICTION: Error = Error::new(ErrorKind::Migration, "the QR codes of the transfer contradict each other");
+const OTHER: Error = Error::new(ErrorKind::Migration, "the QR code belongs to another transfer");
+#[cfg(feature = "import")]
+const MISSING: Error = Error::new(ErrorKind::Migration, "code {} of the {} codes of the transfer is missing");
+#[cfg(feature = "import")]
+const MISSING_RANGE: Error =
+    Error::new(ErrorKind::Migration, "codes {} to {} of the {} codes of the transfer are missing");

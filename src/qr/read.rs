@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::Qr;
 use super::locate::{self, Located, Picture};
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 
 impl Qr {
     /// The texts of all QR codes in a PNG, such as a screenshot that a user brings: from the top, one for each code. Codes in
@@ -58,7 +58,7 @@ impl Qr {
             }
         }
         found.truncate(MAX_CODES);
-        if found.is_empty() { Err(Error::new(Cause::QrNotFound)) } else { Ok(found) }
+        if found.is_empty() { Err(NOT_FOUND) } else { Ok(found) }
     }
 }
 
@@ -89,8 +89,7 @@ impl BitGrid for Modules<'_> {
 
 /// One byte per pixel, row by row, and the width.
 fn decompress(file: &[u8]) -> Result<(Zeroizing<Vec<u8>>, usize), Error> {
-    let damaged = |_: DecodingError| Error::new(Cause::QrNoPng);
-    let too_large = || Error::new(Cause::QrTooManyPixels { limit: MAX_PIXELS });
+    let damaged = |_: DecodingError| NO_PNG;
 
     let mut decoder = Decoder::new_with_limits(Cursor::new(file), Limits { bytes: 1 << 20 });
     decoder.set_ignore_text_chunk(true);
@@ -99,12 +98,12 @@ fn decompress(file: &[u8]) -> Result<(Zeroizing<Vec<u8>>, usize), Error> {
     let mut reader = decoder.read_info().map_err(damaged)?;
     let (width, height) = (u64::from(reader.info().width), u64::from(reader.info().height));
     if width.checked_mul(height).is_none_or(|pixels| pixels > MAX_PIXELS) {
-        return Err(too_large());
+        return Err(TOO_MANY_PIXELS);
     }
-    let bytes = reader.output_buffer_size().ok_or_else(too_large)?;
+    let bytes = reader.output_buffer_size().ok_or(TOO_MANY_PIXELS)?;
     let mut rows = Zeroizing::new(vec![0; bytes]);
     let OutputInfo { width, color_type, .. } = reader.next_frame(&mut rows).map_err(damaged)?;
-    let width = usize::try_from(width).map_err(|_| too_large())?;
+    let width = usize::try_from(width).map_err(|_| TOO_MANY_PIXELS)?;
 
     let grey = match color_type {
         ColorType::Grayscale | ColorType::Indexed => rows,
@@ -134,3 +133,7 @@ const MAX_CODES: usize = 32;
 
 /// 5120 x 2880, the largest common screen, has 14.7 million.
 const MAX_PIXELS: u64 = 1 << 24;
+
+const NO_PNG: Error = Error::new(ErrorKind::Qr, "this is not a PNG, or it is damaged");
+const NOT_FOUND: Error = Error::new(ErrorKind::Qr, "there is no QR code in the picture, or none that can be read");
+const TOO_MANY_PIXELS: Error = Error::new(ErrorKind::Qr, "the picture has more than {} pixels").number(MAX_PIXELS);

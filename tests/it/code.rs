@@ -1,4 +1,4 @@
-use keyfob::{Code, CodeError, Digits, ErrorKind};
+use keyfob::{Code, CodeError, Digits, ErrorKind, SteamCode};
 
 #[test]
 fn every_code_of_six_digits_is_printed_as_it_was_typed() {
@@ -91,4 +91,19 @@ proptest::proptest! {
             proptest::prop_assert_eq!(Code::parse(&canonical).unwrap().to_string(), canonical);
         }
     }
+}
+
+#[test]
+fn parsed_like_any_text() {
+    for typed in ["012345", " 012-345\n", "０１２３４５６７"] {
+        let code: Code = typed.parse().unwrap();
+        assert_eq!(code.to_string(), Code::parse(typed).unwrap().to_string());
+    }
+    for (typed, error) in [("", CodeError::Length), ("12345", CodeError::Length), ("12345x", CodeError::Character)] {
+        assert_eq!(typed.parse::<Code>().unwrap_err(), error);
+    }
+    let code: SteamCode = "2d2-v8".parse().unwrap();
+    assert_eq!(code.to_string(), "2D2V8");
+    assert_eq!("2D2V".parse::<SteamCode>().unwrap_err(), CodeError::Length);
+    assert_eq!("2D2V1".parse::<SteamCode>().unwrap_err(), CodeError::Character);
 }

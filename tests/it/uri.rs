@@ -465,3 +465,13 @@ fn what_is_read_is_written_and_read() {
     texts.unwrap();
     assert!(read.get() > 512, "only {} of the texts were URIs", read.get());
 }
+
+#[test]
+fn parsed_strictly_like_any_text() {
+    let strict = "otpauth://totp/ACME:al?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=ACME";
+    assert!(strict.parse() == KeyUri::parse(strict));
+    for text in [&strict.replace("totp", "TOTP"), &format!(" {strict}"), "", "otpauth://totp/"] {
+        let error = text.parse::<KeyUri>().unwrap_err();
+        assert!(KeyUri::parse(text) == Err(error));
+    }
+}
