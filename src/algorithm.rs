@@ -168,8 +168,8 @@ impl<T: Copy> Batch<T> {
     /// Takes one more counter. `visit` gets the label and the 31 bits of this or of earlier ones, in order.
     pub(crate) fn push(&mut self, hmac: &Hmac, counter: u64, label: T, mut visit: impl FnMut(T, u32)) {
         match (&hmac.0, self.waiting.get_mut(self.length)) {
-            (States::Sha1(states), Some(place)) if self.kernel.is_some() => {
-                *place = Some((counter, label));
+            (States::Sha1(states), Some(slot)) if self.kernel.is_some() => {
+                *slot = Some((counter, label));
                 self.keys.set(self.length, &states.inner, &states.outer);
                 self.length += 1;
                 if self.length == LANES {
@@ -271,7 +271,7 @@ impl Prekeyed<Sha1> {
         const MORE: u64 = LANES as u64 - 1;
         let enough = |counter: u64| last.checked_sub(counter).is_some_and(|left| left >= MORE);
         let Some(kernel) = enough(first).then(Kernel::detect).flatten() else { return Some(first) };
-        let keys = Keys::one(&self.inner, &self.outer);
+        let keys = Keys::repeated(&self.inner, &self.outer);
         let mut counter = first;
         while enough(counter) {
             let mut counters = [counter; LANES];

@@ -24,8 +24,8 @@ pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
         let mut word = [0; 8];
         word.iter_mut().skip(3).zip(group).for_each(|(to, from)| *to = *from);
         let word = Zeroizing::new(u64::from_be_bytes(word));
-        for place in 0..(group.len() * 8).div_ceil(5) {
-            text.push(symbol((*word >> (35 - 5 * place)).to_le_bytes()[0] & 31).into());
+        for index in 0..(group.len() * 8).div_ceil(5) {
+            text.push(symbol((*word >> (35 - 5 * index)).to_le_bytes()[0] & 31).into());
         }
     }
     text
@@ -56,8 +56,8 @@ pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(values.len()));
     for group in values.chunks(8) {
         let mut word = Zeroizing::new(0u64);
-        for place in 0..8 {
-            *word = (*word << 5) | group.get(place).map_or(0, |value| u64::from(*value));
+        for index in 0..8 {
+            *word = (*word << 5) | group.get(index).map_or(0, |value| u64::from(*value));
         }
         let whole = (group.len() * 5) >> 3;
         bytes.extend(word.to_be_bytes().iter().skip(3).take(whole));

@@ -96,10 +96,10 @@ impl fmt::Display for Code {
         let mut text = Zeroizing::new([b'0'; 8]);
         let mut rest = Zeroizing::new(self.value);
         let shown = text.split_at_mut(self.digits.get().into()).0;
-        for place in shown.iter_mut().rev() {
+        for byte in shown.iter_mut().rev() {
             let (quotient, digit) = TEN.divide(*rest);
             *rest = quotient;
-            *place = b'0' | digit.to_le_bytes()[0];
+            *byte = b'0' | digit.to_le_bytes()[0];
         }
         f.pad(str::from_utf8(shown).unwrap_or_default())
     }

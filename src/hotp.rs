@@ -191,8 +191,8 @@ impl<'a, const N: usize> Consecutive<'a, N> {
         let value = self.digits.reduce(truncated);
         let mut before = u64::MAX;
         for (shown, code) in self.shown.iter_mut().zip(self.codes) {
-            let here = before & code.mask_eq(value);
-            before = core::mem::replace(shown, here);
+            let all_so_far = before & code.mask_eq(value);
+            before = core::mem::replace(shown, all_so_far);
         }
         self.shown.last().copied().unwrap_or(0)
     }

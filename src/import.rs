@@ -2,7 +2,7 @@
 //!
 //! It reads the unencrypted exports of 2FAS, Aegis, andOTP, Bitwarden (JSON and CSV), Ente Auth, FreeOTP+, Proton
 //! Authenticator and Stratum, lists of `otpauth` URIs, and the transfers of Google Authenticator. Encrypted exports of
-//! the same apps are recognised and refused. Key files of hardware tokens are read if they are in the open; for encrypted
+//! the same apps are recognized and refused. Key files of hardware tokens are read if they are in the open; for encrypted
 //! ones [`pskc::parse`] takes the password.
 //!
 //! A file is in UTF-8, or in UTF-16 as programs on Windows save it, and has at most 16 MiB and 65536 accounts. Time and
@@ -20,11 +20,11 @@ use zeroize::Zeroizing;
 
 use crate::encoding::{self, MAX_BYTES, MAX_ENTRIES, TOO_LARGE};
 use crate::error::{Error, ErrorKind};
-use crate::migration::{Migration, Transfer};
 use crate::pskc::{self, Unlock};
+use crate::transfer::{Transfer, TransferCode};
 use crate::uri::KeyUri;
 
-/// Finds out what kind of backup this is, and reads it.
+/// Reads a backup, of whichever app it is.
 ///
 /// An account that keyfob cannot take, such as one of mOTP or one with a damaged secret, is an error in its place; the
 /// others are kept. An account whose name or issuer is empty gets the other one for both. A URI without them gets the
@@ -44,14 +44,14 @@ use crate::uri::KeyUri;
 ///     {"secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "issuer": "ACME", "label": "al", "type": "TOTP"},
 ///     {"secret": "GEZDGNBVGY3TQ0JQ", "issuer": "ACME", "label": "bob", "type": "TOTP"}
 /// ]"#;
-/// let import = import::detect(file)?;
+/// let import = import::parse(file)?;
 /// assert_eq!(import.app(), import::App::AndOtp);
 ///
 /// let mut found = Vec::new();
-/// for (place, entry) in import.into_entries().into_iter().enumerate() {
+/// for (index, entry) in import.into_entries().into_iter().enumerate() {
 ///     match entry {
 ///         Ok(uri) => found.push(uri),
-///         Err(error) => println!("account {}: {error}", place + 1), // account 2: the character at position 14 ...
+///         Err(error) => println!("account {}: {error}", index + 1), // account 2: the character at position 14 ...
 ///     }
 /// }
 /// assert_eq!(found[0].issuer(), Some("ACME"));
@@ -70,7 +70,7 @@ use crate::uri::KeyUri;
 ///
 /// The file holds secrets in the open. `bytes` stays the caller's to wipe, and the file the user's to delete. keyfob
 /// wipes what it copies from it.
-pub fn detect(bytes: &[u8]) -> Result<Import, Error> {
+pub fn parse(bytes: &[u8]) -> Result<Import, Error> {
     if bytes.len() > MAX_BYTES {
         return Err(TOO_LARGE);
     }
@@ -251,7 +251,7 @@ fn lines(text: &str) -> Result<Import, Error> {
     for line in lines() {
         if has_prefix(line, TRANSFER) {
             if seen.insert(line)
-                && let Err(error) = Migration::parse(line).and_then(|part| transfers.add(part))
+                && let Err(error) = TransferCode::parse(line).and_then(|code| transfers.add(code))
             {
                 entries.push(Err(error));
             }
@@ -279,14 +279,14 @@ struct Transfers {
 
 impl Transfers {
     /// A code that contradicts the transfer before it belongs to another.
-    fn add(&mut self, part: Migration) -> Result<(), Error> {
-        self.size += 1 + part.entries().len();
-        let batch = self.by_batch.entry((part.batch_id(), part.batch_size())).or_default();
+    fn add(&mut self, code: TransferCode) -> Result<(), Error> {
+        self.size += 1 + code.entries().len();
+        let batch = self.by_batch.entry((code.batch_id(), code.batch_size())).or_default();
         match batch.last_mut() {
-            Some(transfer) if transfer.check(&part).is_ok() => transfer.add(part),
+            Some(transfer) if transfer.check(&code).is_ok() => transfer.add(code),
             _ => {
                 let mut transfer = Transfer::new();
-                transfer.add(part)?;
+                transfer.add(code)?;
                 batch.push(transfer);
                 Ok(())
             }

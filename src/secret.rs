@@ -33,8 +33,8 @@ use crate::key::{Key, Strength};
 /// ```
 ///
 /// It leaves by two doors of its own, [`expose_bytes`](Self::expose_bytes) and [`expose_base32`](Self::expose_base32),
-/// and by those that tell an app: `to_uri`, `manual_entry` and `qr` of a [`KeyUri`](crate::KeyUri) or an enrolment,
-/// `Migration::export`, and the functions for serde, `serde::secret` and `serde::uri`. There is no `Display`, no `Deref`,
+/// and by those that tell an app: `to_uri`, `manual_entry` and `qr` of a [`KeyUri`](crate::KeyUri) or an enrollment,
+/// `Transfer::export`, and the functions for serde, `serde::secret` and `serde::uri`. There is no `Display`, no `Deref`,
 /// no `Serialize`, no `Hash` and no order; `Debug` shows the strength. Comparison is constant time. The memory is wiped
 /// on drop.
 #[derive(Clone)]

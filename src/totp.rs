@@ -134,7 +134,7 @@ impl Totp {
     /// codes of six digits match is twice `within` in 10^12, so a wide search is safe where a wide [`Window`] is not.
     ///
     /// Both codes are spent: accept only a step greater than the last one stored, and store it. Codes that were shown an
-    /// hour ago resynchronise an authenticator to an hour ago.
+    /// hour ago resynchronize an authenticator to an hour ago.
     ///
     /// ```
     /// use keyfob::{Secret, Totp};

@@ -1,4 +1,4 @@
-//! One target under libFuzzer: started, listened to, stopped, minimised.
+//! One target under libFuzzer: started, listened to, stopped, minimized.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -202,7 +202,7 @@ impl Session {
         let mut point = self.heard.lock().unwrap().point;
         point.seconds = self.seconds;
         if !interrupted {
-            point.inputs = self.minimise().unwrap_or(point.inputs);
+            point.inputs = self.minimize().unwrap_or(point.inputs);
         }
         let end = match (interrupted, self.crashed) {
             (true, _) => "interrupted",
@@ -214,7 +214,7 @@ impl Session {
         }
     }
 
-    fn minimise(&self) -> Option<u64> {
+    fn minimize(&self) -> Option<u64> {
         let small = self.plan.corpus.with_extension("small");
         let _ = fs::remove_dir_all(&small);
         fs::create_dir_all(&small).ok()?;

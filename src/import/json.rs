@@ -87,8 +87,8 @@ impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
         let mut found = [None; N];
         while let Some(name) = map.next_key::<String>()? {
             let value = map.next_value::<&RawValue>()?.get();
-            let place = found.iter_mut().zip(self.0).find(|(_, known)| *known == name);
-            if place.is_some_and(|(place, _)| place.replace(value).is_some()) {
+            let slot = found.iter_mut().zip(self.0).find(|(_, known)| *known == name);
+            if slot.is_some_and(|(slot, _)| slot.replace(value).is_some()) {
                 return Err(A::Error::custom("twice"));
             }
         }

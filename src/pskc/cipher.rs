@@ -88,7 +88,7 @@ impl Encryption {
 }
 
 impl Keys {
-    /// The MAC is over the initialisation vector and the ciphertext, and is checked first: what is decrypted unchecked
+    /// The MAC is over the initialization vector and the ciphertext, and is checked first: what is decrypted unchecked
     /// tells an attacker about its padding.
     pub(super) fn open(&self, value: &Value) -> Result<Zeroizing<Vec<u8>>, Error> {
         if !is_known(&value.cipher.algorithm) {

@@ -289,19 +289,19 @@ fn value<'t>(token: &'t mut Token, name: &str) -> Option<&'t mut Value> {
 }
 
 /// Whether it is the first value: of two secrets nobody knows which counts.
-fn put<T>(place: &mut Option<T>, value: T) -> bool {
-    place.replace(value).is_none()
+fn put<T>(slot: &mut Option<T>, value: T) -> bool {
+    slot.replace(value).is_none()
 }
 
 /// The text of elements that mean something. It may be a secret, so what outgrows its buffer leaves no copy behind.
-fn push(place: &mut Option<Zeroizing<String>>, text: &str, path: &[&str]) {
+fn push(buffer: &mut Option<Zeroizing<String>>, text: &str, path: &[&str]) {
     if path.last().is_none_or(|name| name.is_empty()) {
         return;
     }
-    let Some(content) = place else { return };
+    let Some(content) = buffer else { return };
     let length = content.len() + text.len();
     if length > MAX_TEXT {
-        *place = None;
+        *buffer = None;
         return;
     }
     if length > content.capacity() {

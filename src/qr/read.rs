@@ -15,10 +15,10 @@ use crate::error::{Error, ErrorKind};
 
 impl Qr {
     /// The texts of all QR codes in a PNG, such as a screenshot that a user brings: from the top, one for each code. Codes in
-    /// pale or dark colours come behind those in black on white, and then inverted ones; a text that was found before is
+    /// pale or dark colors come behind those in black on white, and then inverted ones; a text that was found before is
     /// not repeated there.
     ///
-    /// Any colour type and depth; what is transparent is white. It finds codes that stand upright, lie on a side or are
+    /// Any color type and depth; what is transparent is white. It finds codes that stand upright, lie on a side or are
     /// mirrored, dark on light or the other way round, with a border, at one pixel to a module or two and more: what a
     /// screen shows. A code that a camera saw at an angle is not found. A text that is not UTF-8 is left out, and so is
     /// what comes after 32 codes.
@@ -46,12 +46,12 @@ impl Qr {
     /// Picture and texts are wiped. The working memory of the decoders, `png` and `rqrr`, is not. The time depends on
     /// the picture.
     pub fn read_png(file: &[u8]) -> Result<Vec<Zeroizing<String>>, Error> {
-        let (grey, width) = decompress(file)?;
+        let (gray, width) = decompress(file)?;
         let mut found: Vec<Zeroizing<String>> = Vec::new();
-        // Black on white first. Then paler and darker pairs of colours, and all of it on a dark page.
+        // Black on white first. Then paler and darker pairs of colors, and all of it on a dark page.
         for inverted in [false, true] {
             for threshold in [128, 64, 192] {
-                let picture = Picture { grey: &grey, width, threshold, inverted };
+                let picture = Picture { gray: &gray, width, threshold, inverted };
                 let mut texts = locate::codes(&picture, |code| read(&picture, code));
                 texts.retain(|text| !found.contains(text));
                 found.append(&mut texts);
@@ -105,20 +105,20 @@ fn decompress(file: &[u8]) -> Result<(Zeroizing<Vec<u8>>, usize), Error> {
     let OutputInfo { width, color_type, .. } = reader.next_frame(&mut rows).map_err(damaged)?;
     let width = usize::try_from(width).map_err(|_| TOO_MANY_PIXELS)?;
 
-    let grey = match color_type {
+    let gray = match color_type {
         ColorType::Grayscale | ColorType::Indexed => rows,
-        ColorType::GrayscaleAlpha => over_white(rows.as_chunks().0, |[grey, alpha]| (grey, alpha)),
+        ColorType::GrayscaleAlpha => over_white(rows.as_chunks().0, |[gray, alpha]| (gray, alpha)),
         ColorType::Rgb => over_white(rows.as_chunks().0, |[red, green, blue]| (luma(red, green, blue), 255)),
         ColorType::Rgba => over_white(rows.as_chunks().0, |[red, green, blue, alpha]| (luma(red, green, blue), alpha)),
     };
-    Ok((grey, width))
+    Ok((gray, width))
 }
 
 fn over_white<const N: usize>(pixels: &[[u8; N]], split: impl Fn([u8; N]) -> (u8, u8)) -> Zeroizing<Vec<u8>> {
     let blend = |pixel: &[u8; N]| {
-        let (grey, alpha) = split(*pixel);
-        // 255 - alpha * (255 - grey) / 255, where dividing by 256 does for a threshold.
-        255 - ((u16::from(alpha) * u16::from(255 - grey) + 255) >> 8).to_le_bytes()[0]
+        let (gray, alpha) = split(*pixel);
+        // 255 - alpha * (255 - gray) / 255, where dividing by 256 does for a threshold.
+        255 - ((u16::from(alpha) * u16::from(255 - gray) + 255) >> 8).to_le_bytes()[0]
     };
     Zeroizing::new(pixels.iter().map(blend).collect())
 }

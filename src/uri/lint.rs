@@ -81,7 +81,7 @@ pub enum Effect {
     /// The app does not take the account, or asks first.
     Refused,
     /// The account has another name than it should.
-    Mislabelled,
+    Mislabeled,
 }
 
 struct Rule {
@@ -197,32 +197,32 @@ static TABLE: [Rule; 24] = [
     rule(|uri| uri.stored_name_bytes() > 64, Effect::Refused, &["YubiKey"], "stores names of at most 64 bytes"),
     rule(
         |uri| uri.issuers().any(|issuer| issuer.chars().count() > 30) || uri.account.chars().count() > 50,
-        Effect::Mislabelled,
+        Effect::Mislabeled,
         &["2FAS for Android"],
         "cuts an issuer at 30 characters and an account at 50",
     ),
     rule(
         |uri| uri.names_contain(&['&', '#', '?', '%', '+', '=', '/', '"']),
-        Effect::Mislabelled,
+        Effect::Mislabeled,
         &["2FAS for Android", "Stratum"],
         "decodes the whole URI before it splits it, so that & # ? % + = / and \" cut or change a name",
     ),
     rule(|uri| uri.names_contain(&[':']), Effect::Refused, &["FreeOTP for Android"], "takes one colon only"),
     rule(
         |uri| uri.names_contain(&[':']),
-        Effect::Mislabelled,
+        Effect::Mislabeled,
         &["Aegis", "Apple Passwords", "FreeOTP for iOS"],
         "loses a part of a name with a colon",
     ),
     rule(
         |uri| uri.label_issuer.is_some(),
-        Effect::Mislabelled,
+        Effect::Mislabeled,
         &["Aegis", "FreeOTP", "Microsoft Authenticator", "Stratum"],
         "shows the prefix of the label instead of the issuer",
     ),
     rule(
         |uri| uri.issuer.is_none(),
-        Effect::Mislabelled,
+        Effect::Mislabeled,
         &["Microsoft Authenticator"],
         "shows the domain of the mail address where there is no issuer",
     ),

@@ -255,7 +255,7 @@ impl Reader {
                 "issuer" => Zeroizing::new(text(&self.plus(raw))?.trim_matches(' ').to_owned()),
                 _ => text(raw)?,
             };
-            let place = match known.as_str() {
+            let slot = match known.as_str() {
                 // An empty issuer is none.
                 "issuer" if value.is_empty() => {
                     self.spelling(&name, &known);
@@ -279,11 +279,11 @@ impl Reader {
                     continue;
                 }
             };
-            let repeated = match place {
+            let repeated = match slot {
                 Some(other) if *other != value => return Err(CONTRADICTION),
                 Some(_) => true,
                 None => {
-                    *place = Some(value);
+                    *slot = Some(value);
                     false
                 }
             };
@@ -304,8 +304,8 @@ impl Reader {
     /// Programs that write forms rather than URIs put a `+` for a space.
     fn plus(&mut self, raw: &str) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::with_capacity(raw.len().saturating_mul(3)));
-        for (place, part) in raw.split('+').enumerate() {
-            if place > 0 {
+        for (index, part) in raw.split('+').enumerate() {
+            if index > 0 {
                 self.warn(Warning::Plus);
                 text.push_str("%20");
             }

@@ -114,7 +114,7 @@ fn errors_name_the_part_and_its_limits() {
             Qr::new(&"a".repeat(2332)).unwrap_err(),
             "a QR code holds at most 2331 bytes and this text has 2332; shorten issuer or account",
         ),
-        (import::detect(&vec![b' '; (16 << 20) + 1]).unwrap_err(), "a file has at most 16 MiB and 65536 accounts"),
+        (import::parse(&vec![b' '; (16 << 20) + 1]).unwrap_err(), "a file has at most 16 MiB and 65536 accounts"),
     ] {
         assert_eq!(error.to_string(), text);
         assert!(format!("{error:?}").contains(text));

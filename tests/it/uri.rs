@@ -303,7 +303,7 @@ fn from_verifiers_and_back() {
     assert_eq!(KeyUri::from_hotp("a:", "b", &secret, &hotp, 9).unwrap_err().kind(), ErrorKind::Uri);
 }
 
-/// Each part counts, and the way it is spelt does not.
+/// Each part counts, and the way it is spelled does not.
 #[test]
 fn equality() {
     let secret = Secret::from_bytes(&[1; 20]).unwrap();

@@ -4,7 +4,7 @@ use std::arch::asm;
 
 /// Bytes are secret from now on: memcheck reports every branch and every address that depends on them.
 ///
-/// Takes `&mut`, since the optimiser may keep what it read through `&` in registers, where the poison does not reach.
+/// Takes `&mut`, since the optimizer may keep what it read through `&` in registers, where the poison does not reach.
 pub fn poison<T: ?Sized>(value: &mut T) {
     let (address, length) = bytes(value);
     request(MEMCHECK + 1, address, length, 0);

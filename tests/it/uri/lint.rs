@@ -32,13 +32,13 @@ fn lint_names_apps_and_effects() {
         ),
         (KeyUri::hotp("E", "a", &secret, 1 << 31).unwrap(), "Stratum", Effect::Refused),
         (KeyUri::totp(&"E".repeat(40), &"a".repeat(40), &secret).unwrap(), "YubiKey", Effect::Refused),
-        (KeyUri::totp("AT&T", "a", &secret).unwrap(), "Stratum", Effect::Mislabelled),
-        (KeyUri::totp("", "a", &secret).unwrap(), "Microsoft Authenticator", Effect::Mislabelled),
-        (plain().with_label_issuer("Other").unwrap(), "Aegis", Effect::Mislabelled),
+        (KeyUri::totp("AT&T", "a", &secret).unwrap(), "Stratum", Effect::Mislabeled),
+        (KeyUri::totp("", "a", &secret).unwrap(), "Microsoft Authenticator", Effect::Mislabeled),
+        (plain().with_label_issuer("Other").unwrap(), "Aegis", Effect::Mislabeled),
         // Some apps look at the prefix only.
         (plain().with_label_issuer("Steam").unwrap(), "Stratum", Effect::WrongCode),
-        (plain().with_label_issuer("AT&T").unwrap(), "2FAS for Android", Effect::Mislabelled),
-        (plain().with_label_issuer(&"E".repeat(31)).unwrap(), "2FAS for Android", Effect::Mislabelled),
+        (plain().with_label_issuer("AT&T").unwrap(), "2FAS for Android", Effect::Mislabeled),
+        (plain().with_label_issuer(&"E".repeat(31)).unwrap(), "2FAS for Android", Effect::Mislabeled),
         (KeyUri::steam("Example", "a", &secret).unwrap(), "Bitwarden", Effect::WrongCode),
         (KeyUri::steam("Example", "a", &secret).unwrap(), "Google Authenticator", Effect::Refused),
         (steam_link(), "YubiKey", Effect::Refused),
@@ -47,7 +47,7 @@ fn lint_names_apps_and_effects() {
         (KeyUri::hotp("Example", "a", &secret, 0).unwrap(), "Apple Passwords", Effect::Refused),
         (KeyUri::hotp("E", "a", &secret, (1 << 53) + 1).unwrap(), "apps written in JavaScript", Effect::WrongCode),
         (colon(), "FreeOTP for Android", Effect::Refused),
-        (colon(), "FreeOTP for iOS", Effect::Mislabelled),
+        (colon(), "FreeOTP for iOS", Effect::Mislabeled),
         (KeyUri::totp("E", &"a".repeat(200), &secret).unwrap(), "cameras of older phones", Effect::Refused),
     ];
     assert!(!finds(&period(5), "FreeOTP for Android", Effect::Refused));

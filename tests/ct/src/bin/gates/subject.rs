@@ -7,13 +7,13 @@ use std::process::Command;
 #[derive(Clone, Copy)]
 pub struct Level {
     pub name: &'static str,
-    optimised: &'static str,
+    optimized: &'static str,
     lto: &'static str,
     flags: &'static str,
 }
 
-const fn level(name: &'static str, optimised: &'static str, lto: &'static str, flags: &'static str) -> Level {
-    Level { name, optimised, lto, flags }
+const fn level(name: &'static str, optimized: &'static str, lto: &'static str, flags: &'static str) -> Level {
+    Level { name, optimized, lto, flags }
 }
 
 pub const RELEASE: Level = level("3", "3", "false", "");
@@ -81,7 +81,7 @@ pub fn build(binary: &str, level: Level) -> PathBuf {
         .arg(here().join("Cargo.toml"))
         .arg("--target-dir")
         .arg(&folder)
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", level.optimised)
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", level.optimized)
         .env("CARGO_PROFILE_RELEASE_LTO", level.lto)
         .env("RUSTFLAGS", level.flags)
         .status()
