@@ -8,11 +8,13 @@
 mod lanes;
 
 use core::fmt;
+use core::str::FromStr;
 
 use sha1::Digest;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::algorithm::lanes::{Kernel, Keys, LANES};
+use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::truncation::truncate;
 
@@ -27,6 +29,8 @@ use crate::truncation::truncate;
 /// let secret = Secret::generate_for(Algorithm::Sha256); // as long as the hash: 32 bytes
 /// let totp = Totp::with_algorithm(&secret, Algorithm::Sha256);
 /// assert_eq!(totp.algorithm().to_string(), "SHA256");
+///
+/// assert_eq!("sha512".parse(), Ok(Algorithm::Sha512)); // as a settings file has it
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Algorithm {
@@ -40,6 +44,10 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    const ALL: [Self; 3] = [Self::Sha1, Self::Sha256, Self::Sha512];
+
+    pub(crate) const UNKNOWN: Error = Error::new(ErrorKind::Uri, "the algorithm is not SHA1, SHA256 or SHA512");
+
     /// The length of a new secret in bytes, which is the hash's output: 20, 32 or 64 (RFC 6238, section 5.1).
     #[must_use]
     pub const fn secret_bytes(self) -> usize {
@@ -64,6 +72,16 @@ impl Algorithm {
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+/// By the name as `otpauth` URIs spell it, in capitals or not. A hyphen or anything else that does not belong to it is
+/// [`ErrorKind::Uri`].
+impl FromStr for Algorithm {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(name)).ok_or(Self::UNKNOWN)
     }
 }
 
@@ -150,8 +168,8 @@ impl<T: Copy> Batch<T> {
     /// Takes one more counter. `visit` gets the label and the 31 bits of this or of earlier ones, in order.
     pub(crate) fn push(&mut self, hmac: &Hmac, counter: u64, label: T, mut visit: impl FnMut(T, u32)) {
         match (&hmac.0, self.waiting.get_mut(self.length)) {
-            (States::Sha1(states), Some(place)) if self.kernel.is_some() => {
-                *place = Some((counter, label));
+            (States::Sha1(states), Some(slot)) if self.kernel.is_some() => {
+                *slot = Some((counter, label));
                 self.keys.set(self.length, &states.inner, &states.outer);
                 self.length += 1;
                 if self.length == LANES {
@@ -253,7 +271,7 @@ impl Prekeyed<Sha1> {
         const MORE: u64 = LANES as u64 - 1;
         let enough = |counter: u64| last.checked_sub(counter).is_some_and(|left| left >= MORE);
         let Some(kernel) = enough(first).then(Kernel::detect).flatten() else { return Some(first) };
-        let keys = Keys::one(&self.inner, &self.outer);
+        let keys = Keys::repeated(&self.inner, &self.outer);
         let mut counter = first;
         while enough(counter) {
             let mut counters = [counter; LANES];

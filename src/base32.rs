@@ -10,7 +10,7 @@ use core::mem;
 use zeroize::Zeroizing;
 
 use crate::ct;
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 use crate::typed::{Piece, is_separator, pieces};
 
 /// Writes bytes in capitals, without padding.
@@ -26,8 +26,8 @@ pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
         let mut word = [0; 8];
         word.iter_mut().skip(3).zip(group).for_each(|(to, from)| *to = *from);
         let word = Zeroizing::new(u64::from_be_bytes(word));
-        for place in 0..(group.len() * 8).div_ceil(5) {
-            text.push(symbol((*word >> (35 - 5 * place)).to_le_bytes()[0] & 31));
+        for index in 0..(group.len() * 8).div_ceil(5) {
+            text.push(symbol((*word >> (35 - 5 * index)).to_le_bytes()[0] & 31));
         }
     }
     // Without a copy, and without an error: all of it is ASCII.
@@ -56,13 +56,13 @@ pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
 pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let values = values(text)?;
     if matches!(values.len() & 7, 1 | 3 | 6) {
-        return Err(Error::new(Cause::Base32Length { symbols: values.len() }));
+        return Err(LENGTH.number(values.len() as u64));
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(values.len()));
     for group in values.chunks(8) {
         let mut word = Zeroizing::new(0u64);
-        for place in 0..8 {
-            *word = (*word << 5) | group.get(place).map_or(0, |value| u64::from(*value));
+        for index in 0..8 {
+            *word = (*word << 5) | group.get(index).map_or(0, |value| u64::from(*value));
         }
         let whole = (group.len() * 5) >> 3;
         bytes.extend(word.to_be_bytes().iter().skip(3).take(whole));
@@ -80,7 +80,7 @@ fn values(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
         match piece {
             Piece::Symbol(symbol) => {
                 if let Some(position) = padding {
-                    return Err(Error::new(Cause::Base32Padding { position }));
+                    return Err(PADDING.at(position));
                 }
                 // `A` and `a` are 1 in their lower five bits; `2` is 18, and stands for 26.
                 let low = u64::from(symbol & 31);
@@ -89,8 +89,8 @@ fn values(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
             Piece::Other('=') => padding = padding.or(Some(position)),
             Piece::Other(character) if is_separator(character) => {}
             Piece::Other(character) => {
-                let look_alike = matches!(character, '0' | '1' | '8' | '9');
-                return Err(Error::new(Cause::Base32Symbol { position, look_alike }));
+                let is_look_alike = matches!(character, '0' | '1' | '8' | '9');
+                return Err(if is_look_alike { LOOK_ALIKE } else { SYMBOL }.at(position));
             }
         }
     }
@@ -102,3 +102,14 @@ fn symbol(value: u8) -> u8 {
     let letter = u64::from(b'A') + u64::from(value);
     ct::ascii(ct::select(ct::mask_within(value, 0, 25), letter, u64::from(value) + 24).to_le_bytes()[0])
 }
+
+const LENGTH: Error =
+    Error::new(ErrorKind::Secret, "no secret has {} base32 characters; one or more are missing or too many");
+const PADDING: Error = Error::new(ErrorKind::Secret, "the padding at position {} is not at the end of the secret");
+const SYMBOL: Error =
+    Error::new(ErrorKind::Secret, "the character at position {} of the secret is not one of A-Z and 2-7");
+const LOOK_ALIKE: Error = Error::new(
+    ErrorKind::Secret,
+    "the character at position {} of the secret is not one of A-Z and 2-7 \
+     (0 and 1 are often a misread O and I or L, 8 a B, 9 a g)",
+);

@@ -4,11 +4,12 @@
 //! compare one spelling and count attempts under another have been bypassed with a space.
 
 use core::fmt;
+use core::str::FromStr;
 
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::ct::{self, Divisor};
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 use crate::typed::symbols;
 
 /// A code of 6, 7 or 8 digits, leading zeros included.
@@ -19,6 +20,8 @@ use crate::typed::symbols;
 /// let code = Code::parse("012 345")?;
 /// assert_eq!(code.to_string(), "012345");
 /// assert!(Code::parse("12345").is_err());
+///
+/// let code: Code = "012-345".parse()?; // the same
 /// # Ok::<(), keyfob::CodeError>(())
 /// ```
 ///
@@ -86,6 +89,15 @@ impl Code {
     }
 }
 
+/// [`Code::parse`].
+impl FromStr for Code {
+    type Err = CodeError;
+
+    fn from_str(text: &str) -> Result<Self, CodeError> {
+        Self::parse(text)
+    }
+}
+
 /// The digits, zeros included, as the authenticator shows them.
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -93,10 +105,10 @@ impl fmt::Display for Code {
         let mut text = Zeroizing::new([b'0'; 8]);
         let mut rest = Zeroizing::new(self.value);
         let shown = text.split_at_mut(self.digits.get().into()).0;
-        for place in shown.iter_mut().rev() {
+        for byte in shown.iter_mut().rev() {
             let (quotient, digit) = TEN.divide(*rest);
             *rest = quotient;
-            *place = b'0' | digit.to_le_bytes()[0];
+            *byte = b'0' | digit.to_le_bytes()[0];
         }
         f.pad(str::from_utf8(shown).unwrap_or_default())
     }
@@ -138,6 +150,8 @@ pub enum Digits {
 }
 
 impl Digits {
+    pub(crate) const REFUSED: Error = Error::new(ErrorKind::Digits, "a code has 6, 7 or 8 digits");
+
     /// From a number, as settings files and URIs hold it.
     ///
     /// # Errors
@@ -148,7 +162,7 @@ impl Digits {
             6 => Ok(Self::Six),
             7 => Ok(Self::Seven),
             8 => Ok(Self::Eight),
-            _ => Err(Error::new(Cause::Digits)),
+            _ => Err(Self::REFUSED),
         }
     }
 
@@ -181,16 +195,28 @@ pub enum CodeError {
     Length,
 }
 
-impl fmt::Display for CodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl CodeError {
+    const fn message(self) -> &'static str {
+        match self {
             Self::Character => "a code consists of the symbols that the authenticator shows and nothing else",
             Self::Length => "a code has as many symbols as the authenticator shows; some are missing or too many",
-        })
+        }
+    }
+}
+
+impl fmt::Display for CodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
     }
 }
 
 impl core::error::Error for CodeError {}
+
+impl From<CodeError> for Error {
+    fn from(error: CodeError) -> Self {
+        Self::new(ErrorKind::Code, error.message())
+    }
+}
 
 /// Eight wide digits with room for separators. A longer text is not read at all.
 pub(crate) const MAX_BYTES: usize = 64;

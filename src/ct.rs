@@ -3,7 +3,7 @@
 //! The time of [`eq`] depends on the two lengths. It does not depend on what the slices hold, on whether they are
 //! equal, or on where they differ.
 //!
-//! This is the only module that hides a value from the optimiser. A condition is hidden *before* it becomes a mask:
+//! This is the only module that hides a value from the optimizer. A condition is hidden *before* it becomes a mask:
 //! LLVM is free to turn a mask it understands back into a branch, and does so on targets without a conditional move.
 
 use core::hint::black_box;
@@ -18,7 +18,7 @@ use core::hint::black_box;
 /// assert!(!keyfob::ct::eq(&tag, &[7; 31]));
 /// ```
 #[must_use]
-#[inline(always)] // where the length is a constant, no branch and no call remain, at any optimisation level
+#[inline(always)] // where the length is a constant, no branch and no call remain, at any optimization level
 pub fn eq(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && black_box(difference(a, b)) == 0
 }
@@ -64,7 +64,7 @@ fn long(a: &[u8], b: &[u8]) -> u64 {
     let (b_blocks, b_rest) = b.as_chunks::<512>();
     let mut sum = ends::<64>(a, b);
     for (x, y) in a_blocks.iter().zip(b_blocks) {
-        // Hidden at each step: a sum that the optimiser can follow is one it may stop computing once it is not zero.
+        // Hidden at each step: a sum that the optimizer can follow is one it may stop computing once it is not zero.
         sum = black_box(sum | lanes(x, y));
     }
     sum | lanes(a_rest, b_rest)
@@ -188,7 +188,7 @@ pub(crate) fn ascii(byte: u8) -> u8 {
 
 /// Turns a mask into a decision. Whatever follows from it is public, and each caller says why it may be.
 ///
-/// The only place where a branch may depend on a secret. It is a function of its own, with a branch that the optimiser
+/// The only place where a branch may depend on a secret. It is a function of its own, with a branch that the optimizer
 /// cannot remove, so that a tool that tracks secret bits through the machine code can be told to let this one pass.
 #[inline(never)]
 pub(crate) fn declassify(mask: u64) -> bool {
@@ -205,7 +205,7 @@ pub(crate) fn declassify(mask: u64) -> bool {
 
 /// Division by a constant, of a number below 2^31, without a division instruction.
 ///
-/// The time of a hardware division depends on its operands, and at the optimisation levels 0 and "z" a compiler emits
+/// The time of a hardware division depends on its operands, and at the optimization levels 0 and "z" a compiler emits
 /// one even for a constant. The product with a rounded-up reciprocal, shifted, is exact for every such number.
 #[derive(Clone, Copy)]
 pub(crate) struct Divisor {

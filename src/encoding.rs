@@ -1,8 +1,10 @@
-//! The text of a file, in UTF-8 or in UTF-16, as programs on Windows save it.
+//! The text of a file, in UTF-8 or in UTF-16, as programs on Windows save it, and how much a file may hold.
 
 use alloc::string::String;
 
 use zeroize::Zeroizing;
+
+use crate::error::{Error, ErrorKind};
 
 /// The text without its byte order mark. UTF-16 is converted into `buffer`, which is wiped like the secrets in it.
 ///
@@ -32,3 +34,11 @@ pub(crate) fn text<'a>(bytes: &'a [u8], buffer: &'a mut Zeroizing<String>) -> Op
 fn is_ascii_text(byte: u8) -> bool {
     byte.is_ascii_graphic() || byte.is_ascii_whitespace()
 }
+
+/// Aegis puts the pictures of all accounts into its backups. Still, none is as large as this.
+pub(crate) const MAX_BYTES: usize = 16 << 20;
+/// Accounts, or tokens.
+pub(crate) const MAX_ENTRIES: usize = 1 << 16;
+pub(crate) const TOO_LARGE: Error = Error::new(ErrorKind::Import, "a file has at most {} MiB and {} accounts")
+    .number(MAX_BYTES as u64 >> 20)
+    .number(MAX_ENTRIES as u64);

@@ -5,7 +5,7 @@ use core::fmt;
 use crate::algorithm::{Algorithm, Hmac};
 use crate::code::{Code, Digits};
 use crate::ct;
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 
 /// Makes and checks HOTP codes (RFC 4226).
@@ -155,7 +155,7 @@ impl LookAhead {
     ///
     /// [`ErrorKind::LookAhead`](crate::ErrorKind::LookAhead) above 10.
     pub const fn new(counters: u8) -> Result<Self, Error> {
-        if counters > 10 { Err(Error::new(Cause::LookAhead)) } else { Ok(Self(counters)) }
+        if counters > MAX_LOOK_AHEAD { Err(LOOK_AHEAD_TOO_FAR) } else { Ok(Self(counters)) }
     }
 
     /// The number.
@@ -191,8 +191,8 @@ impl<'a, const N: usize> Consecutive<'a, N> {
         let value = self.digits.reduce(truncated);
         let mut before = u64::MAX;
         for (shown, code) in self.shown.iter_mut().zip(self.codes) {
-            let here = before & code.mask_eq(value);
-            before = core::mem::replace(shown, here);
+            let all_so_far = before & code.mask_eq(value);
+            before = core::mem::replace(shown, all_so_far);
         }
         self.shown.last().copied().unwrap_or(0)
     }
@@ -234,3 +234,7 @@ impl Newest {
         ct::declassify(self.matches).then_some(self.counter)
     }
 }
+
+const MAX_LOOK_AHEAD: u8 = 10;
+const LOOK_AHEAD_TOO_FAR: Error =
+    Error::new(ErrorKind::LookAhead, "the look-ahead is at most {} counters").number(MAX_LOOK_AHEAD as u64);

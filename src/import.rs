@@ -2,7 +2,7 @@
 //!
 //! It reads the unencrypted exports of 2FAS, Aegis, andOTP, Bitwarden (JSON and CSV), Ente Auth, FreeOTP+, Proton
 //! Authenticator and Stratum, lists of `otpauth` URIs, and the transfers of Google Authenticator. Encrypted exports of
-//! the same apps are recognised and refused. Key files of hardware tokens are read if they are in the open; for encrypted
+//! the same apps are recognized and refused. Key files of hardware tokens are read if they are in the open; for encrypted
 //! ones [`pskc::parse`] takes the password.
 //!
 //! A file is in UTF-8, or in UTF-16 as programs on Windows save it, and has at most 16 MiB and 65536 accounts. Time and
@@ -18,13 +18,13 @@ use core::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::encoding;
-use crate::error::{Cause, Error};
-use crate::migration::{Migration, Transfer};
+use crate::encoding::{self, MAX_BYTES, MAX_ENTRIES, TOO_LARGE};
+use crate::error::{Error, ErrorKind};
 use crate::pskc::{self, Unlock};
+use crate::transfer::{Transfer, TransferCode};
 use crate::uri::KeyUri;
 
-/// Finds out what kind of backup this is, and reads it.
+/// Reads a backup, of whichever app it is.
 ///
 /// An account that keyfob cannot take, such as one of mOTP or one with a damaged secret, is an error in its place; the
 /// others are kept. An account whose name or issuer is empty gets the other one for both. A URI without them gets the
@@ -44,14 +44,14 @@ use crate::uri::KeyUri;
 ///     {"secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "issuer": "ACME", "label": "al", "type": "TOTP"},
 ///     {"secret": "GEZDGNBVGY3TQ0JQ", "issuer": "ACME", "label": "bob", "type": "TOTP"}
 /// ]"#;
-/// let import = import::detect(file)?;
+/// let import = import::parse(file)?;
 /// assert_eq!(import.app(), import::App::AndOtp);
 ///
 /// let mut found = Vec::new();
-/// for (place, entry) in import.into_entries().into_iter().enumerate() {
+/// for (index, entry) in import.into_entries().into_iter().enumerate() {
 ///     match entry {
 ///         Ok(uri) => found.push(uri),
-///         Err(error) => println!("account {}: {error}", place + 1), // account 2: the character at position 14 ...
+///         Err(error) => println!("account {}: {error}", index + 1), // account 2: the character at position 14 ...
 ///     }
 /// }
 /// assert_eq!(found[0].issuer(), Some("ACME"));
@@ -70,9 +70,9 @@ use crate::uri::KeyUri;
 ///
 /// The file holds secrets in the open. `bytes` stays the caller's to wipe, and the file the user's to delete. keyfob
 /// wipes what it copies from it.
-pub fn detect(bytes: &[u8]) -> Result<Import, Error> {
+pub fn parse(bytes: &[u8]) -> Result<Import, Error> {
     if bytes.len() > MAX_BYTES {
-        return Err(Error::new(Cause::ImportTooLarge));
+        return Err(TOO_LARGE);
     }
     if STRATUM.iter().any(|magic| bytes.starts_with(magic)) {
         return Err(encrypted(App::Stratum));
@@ -80,7 +80,7 @@ pub fn detect(bytes: &[u8]) -> Result<Import, Error> {
     if bytes.starts_with(&JAVA_OBJECT) {
         let remedy =
             "FreeOTP makes no other; open it with its password in a program that reads it, and export it there";
-        return Err(Error::new(Cause::Encrypted { app: "FreeOTP", remedy }));
+        return Err(encrypted_by("FreeOTP", remedy));
     }
     let mut buffer = Zeroizing::default();
     let Some(text) = encoding::text(bytes, &mut buffer) else {
@@ -89,7 +89,7 @@ pub fn detect(bytes: &[u8]) -> Result<Import, Error> {
         // UTF-16 that is cut off has zeros in between, and a mark in front.
         let mut start = bytes.iter().take(8).filter(|byte| ![0, 0xfe, 0xff].contains(*byte)).peekable();
         let text = start.peek().is_some() && start.all(is_text);
-        return Err(Error::new(if text { Cause::ImportEncoding } else { Cause::ImportBinary }));
+        return Err(if text { ENCODING } else { BINARY });
     };
     let text = text.trim();
     match text.chars().next() {
@@ -113,7 +113,7 @@ pub struct Import {
 impl Import {
     /// What is no account, such as a note, is not among the entries. A file without any says nothing to a user.
     fn of(app: App, entries: Vec<Result<KeyUri, Error>>) -> Result<Self, Error> {
-        if entries.is_empty() { Err(Error::new(Cause::ImportEmpty)) } else { Ok(Self { app, entries }) }
+        if entries.is_empty() { Err(EMPTY) } else { Ok(Self { app, entries }) }
     }
 
     /// Which app wrote it.
@@ -199,15 +199,19 @@ fn encrypted(app: App) -> Error {
         App::Aegis | App::Stratum => "export it without encryption",
         _ => "export it without a password",
     };
-    Error::new(Cause::Encrypted { app: app.name(), remedy })
+    encrypted_by(app.name(), remedy)
+}
+
+const fn encrypted_by(app: &'static str, remedy: &'static str) -> Error {
+    Error::new(ErrorKind::Encrypted, "this backup of {} is encrypted; {}").word(app).word(remedy)
 }
 
 /// Bitwarden's CSV. Its columns have been added to, so they are found by their names.
 fn table(mut text: &str) -> Result<Import, Error> {
     let mut header = Vec::new();
-    csv::record(&mut text, MAX_COLUMNS, &mut header).ok_or(Error::new(Cause::ImportColumns))?;
+    csv::record(&mut text, MAX_COLUMNS, &mut header).ok_or(COLUMNS)?;
     let column = |name: &str| header.iter().position(|field| *csv::text(field) == *name);
-    let totp = column("login_totp").ok_or(Error::new(Cause::ImportColumns))?;
+    let totp = column("login_totp").ok_or(COLUMNS)?;
     let (name, user) = (column("name"), column("login_username"));
     let (mut entries, mut record) = (Vec::new(), Vec::new());
     while !text.is_empty() {
@@ -216,7 +220,7 @@ fn table(mut text: &str) -> Result<Import, Error> {
         let field = |index: Option<usize>| index.and_then(|index| record.get(index)).copied().unwrap_or_default();
         let link = field(Some(totp));
         if whole.is_none() {
-            entries.push(Err(Error::new(Cause::ImportRow)));
+            entries.push(Err(ROW));
         } else if !link.trim().is_empty() {
             let [link, name, user] = [link, field(name), field(user)].map(csv::text);
             if !link.trim().is_empty() {
@@ -232,7 +236,7 @@ fn table(mut text: &str) -> Result<Import, Error> {
 /// place.
 fn lines(text: &str) -> Result<Import, Error> {
     let scheme = |line: &str| SCHEMES.into_iter().find(|scheme| has_prefix(line.trim_start(), scheme));
-    let Some(first) = text.lines().find_map(scheme) else { return Err(Error::new(Cause::ImportUnknown)) };
+    let Some(first) = text.lines().find_map(scheme) else { return Err(UNKNOWN) };
     let app = match first {
         TRANSFER => App::GoogleAuthenticator,
         // Ente's own parameter.
@@ -247,7 +251,7 @@ fn lines(text: &str) -> Result<Import, Error> {
     for line in lines() {
         if has_prefix(line, TRANSFER) {
             if seen.insert(line)
-                && let Err(error) = Migration::parse(line).and_then(|part| transfers.add(part))
+                && let Err(error) = TransferCode::parse(line).and_then(|code| transfers.add(code))
             {
                 entries.push(Err(error));
             }
@@ -275,14 +279,14 @@ struct Transfers {
 
 impl Transfers {
     /// A code that contradicts the transfer before it belongs to another.
-    fn add(&mut self, part: Migration) -> Result<(), Error> {
-        self.size += 1 + part.entries().len();
-        let batch = self.by_batch.entry((part.batch_id(), part.batch_size())).or_default();
+    fn add(&mut self, code: TransferCode) -> Result<(), Error> {
+        self.size += 1 + code.entries().len();
+        let batch = self.by_batch.entry((code.batch_id(), code.batch_size())).or_default();
         match batch.last_mut() {
-            Some(transfer) if transfer.check(&part).is_ok() => transfer.add(part),
+            Some(transfer) if transfer.check(&code).is_ok() => transfer.add(code),
             _ => {
                 let mut transfer = Transfer::new();
-                transfer.add(part)?;
+                transfer.add(code)?;
                 batch.push(transfer);
                 Ok(())
             }
@@ -312,7 +316,7 @@ fn has_prefix(text: &str, prefix: &str) -> bool {
 }
 
 fn check_number(entries: usize) -> Result<(), Error> {
-    if entries > MAX_ENTRIES { Err(Error::new(Cause::ImportTooLarge)) } else { Ok(()) }
+    if entries > MAX_ENTRIES { Err(TOO_LARGE) } else { Ok(()) }
 }
 
 const TRANSFER: &str = "otpauth-migration://";
@@ -324,8 +328,26 @@ const STRATUM: [&[u8]; 2] = [b"AUTHENTICATORPRO", b"AuthenticatorPro"];
 /// What backups of FreeOTP begin with from version 2 on.
 const JAVA_OBJECT: [u8; 4] = [0xac, 0xed, 0x00, 0x05];
 
-/// Aegis puts the pictures of all accounts into its backups. Still, none is as large as this.
-const MAX_BYTES: usize = 16 * 1024 * 1024;
-const MAX_ENTRIES: usize = 1 << 16;
 /// Of a table.
 const MAX_COLUMNS: usize = 256;
+
+const BINARY: Error = Error::new(
+    ErrorKind::Encrypted,
+    "this is not text: no backup at all, or an encrypted one, such as andOTP's; export it without encryption",
+);
+const COLUMNS: Error = Error::new(
+    ErrorKind::Import,
+    "the first row of the table does not name its columns with commas between them, as Bitwarden writes it; \
+     export it again, and do not save it in a spreadsheet program",
+);
+const EMPTY: Error = Error::new(ErrorKind::Import, "there is no account in the file");
+const ENCODING: Error = Error::new(
+    ErrorKind::Import,
+    "the text is damaged, or its encoding is neither UTF-8 nor UTF-16; save it as UTF-8 or export it again",
+);
+const MALFORMED: Error = Error::new(ErrorKind::Import, "the file is damaged or cut off; export it again");
+const ROW: Error = Error::new(
+    ErrorKind::Import,
+    "the row is damaged: a quote is not closed, or there are more fields than the first row names",
+);
+const UNKNOWN: Error = Error::new(ErrorKind::Import, "this is no backup of an app that keyfob knows");

@@ -1,6 +1,6 @@
 //! The bytes of a secret, borrowed and checked, and how strong they are.
 
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 
 /// The bytes of a shared secret, borrowed: what [`Hotp`](crate::Hotp), [`Totp`](crate::Totp) and
 /// [`Steam`](crate::Steam) are made from.
@@ -31,9 +31,9 @@ impl<'a> Key<'a> {
     /// [`ErrorKind::Secret`](crate::ErrorKind::Secret) if the secret is shorter or longer.
     pub const fn new(bytes: &'a [u8]) -> Result<Self, Error> {
         match bytes.len() {
-            0..Self::MIN_BYTES => Err(Error::new(Cause::SecretTooShort { bytes: bytes.len() })),
+            0..Self::MIN_BYTES => Err(TOO_SHORT.number(bytes.len() as u64)),
             Self::MIN_BYTES..=Self::MAX_BYTES => Ok(Self(bytes)),
-            _ => Err(Error::new(Cause::SecretTooLong)),
+            _ => Err(TOO_LONG),
         }
     }
 
@@ -78,3 +78,9 @@ pub enum Strength {
     /// 128 bits, which RFC 4226 (R6) requires, or more.
     Strong,
 }
+
+/// Waits for the number of bytes.
+const TOO_SHORT: Error =
+    Error::new(ErrorKind::Secret, "a secret has at least {} bytes (16 base32 characters), this one has {}")
+        .number(Key::MIN_BYTES as u64);
+const TOO_LONG: Error = Error::new(ErrorKind::Secret, "a secret has at most {} bytes").number(Key::MAX_BYTES as u64);

@@ -45,12 +45,12 @@ pub mod serde;
 mod encoding;
 #[cfg(feature = "import")]
 pub mod import;
-#[cfg(feature = "migration")]
-mod migration;
 #[cfg(feature = "pskc")]
 pub mod pskc;
 #[cfg(feature = "qr")]
 mod qr;
+#[cfg(feature = "migration")]
+mod transfer;
 #[cfg(feature = "uri")]
 mod uri;
 
@@ -71,13 +71,13 @@ pub use error::{Error, ErrorKind};
 pub use guard::{Guard, Keyring, Policy, Verdict};
 pub use hotp::{Hotp, LookAhead};
 pub use key::{Key, Strength};
-#[cfg(feature = "migration")]
-pub use migration::{Migration, Transfer};
 #[cfg(feature = "qr")]
 pub use qr::{Qr, Svg, Terminal};
 #[cfg(feature = "alloc")]
 pub use secret::Secret;
 pub use steam::{Steam, SteamCode};
 pub use totp::{Period, Step, Totp, Window};
+#[cfg(feature = "migration")]
+pub use transfer::{Transfer, TransferCode};
 #[cfg(feature = "uri")]
 pub use uri::{Effect, Finding, KeyUri, Warning};

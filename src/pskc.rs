@@ -17,11 +17,13 @@ use core::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::encoding;
-use crate::error::{Cause, Error};
+use crate::code::Digits;
+use crate::encoding::{self, MAX_BYTES, TOO_LARGE};
+use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
-use crate::uri::{Account, KeyUri, without_prefix};
-use cipher::Keys;
+use crate::totp::Period;
+use crate::uri::{Account, COUNTER, KeyUri, without_prefix};
+use cipher::{Keys, WRONG_KEY};
 
 /// Reads a key file.
 ///
@@ -69,10 +71,10 @@ use cipher::Keys;
 /// error. What is copied out of the file, decoded and decrypted is wiped; `bytes` stays the caller's to wipe.
 pub fn parse(bytes: &[u8], unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, Error>>, Error> {
     if bytes.len() > MAX_BYTES {
-        return Err(Error::new(Cause::ImportTooLarge));
+        return Err(TOO_LARGE);
     }
     let mut buffer = Zeroizing::default();
-    let text = encoding::text(bytes, &mut buffer).ok_or(Error::new(Cause::PskcEncoding))?;
+    let text = encoding::text(bytes, &mut buffer).ok_or(ENCODING)?;
     read(text, unlock)
 }
 
@@ -86,23 +88,22 @@ pub(crate) fn read(text: &str, unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, 
         is_locked |= token.is_encrypted();
     })?;
     if number == 0 {
-        return Err(Error::new(Cause::PskcEmpty));
+        return Err(EMPTY);
     }
     if number == drafts {
-        return Err(Error::new(Cause::PskcDraft));
+        return Err(DRAFT);
     }
     let keys = encryption.unlock(unlock, is_locked)?;
 
     let mut entries = Vec::with_capacity(number);
-    let wrong = Error::new(Cause::PskcKey);
     let (mut some_wrong, mut some_opened) = (false, false);
     xml::read(text, |token, serial| {
         let entry = token.key_uri(serial, &keys);
-        some_wrong |= entry.as_ref().err() == Some(&wrong);
+        some_wrong |= entry.as_ref().err() == Some(&WRONG_KEY);
         some_opened |= entry.is_ok() && token.is_encrypted();
         entries.push(entry);
     })?;
-    if some_wrong && !some_opened { Err(wrong) } else { Ok(entries) }
+    if some_wrong && !some_opened { Err(WRONG_KEY) } else { Ok(entries) }
 }
 
 /// What opens an encrypted key file. It is ignored where nothing is encrypted.
@@ -186,17 +187,17 @@ impl Token {
     /// `serial` is the one of the device, or nothing if that is damaged.
     fn key_uri(&self, serial: Option<&str>, keys: &Keys) -> Result<KeyUri, Error> {
         if self.is_draft {
-            return Err(Error::new(Cause::PskcDraft));
+            return Err(DRAFT);
         }
-        let Some(serial) = serial.filter(|_| !self.damaged) else { return Err(Error::new(Cause::PskcToken)) };
+        let Some(serial) = serial.filter(|_| !self.damaged) else { return Err(TOKEN) };
         let kind = self.algorithm.rsplit([':', '#']).next().unwrap_or_default();
         // Section 4.3.4: hexadecimal codes, and codes with a check digit behind them, are none that keyfob makes.
         let check_digit = !["", "false", "0"].contains(&self.check_digit.as_str());
         if check_digit || !["", "DECIMAL"].contains(&self.encoding.as_str()) {
-            return Err(Error::new(Cause::PskcResponse));
+            return Err(RESPONSE);
         }
         let digits = match &self.digits {
-            Some(digits) => Some(digits.parse().map_err(|_| Error::new(Cause::Digits))?),
+            Some(digits) => Some(digits.parse().map_err(|_| Digits::REFUSED)?),
             None => None,
         };
         let own_name = without_prefix(&self.friendly_name, &self.issuer);
@@ -210,18 +211,18 @@ impl Token {
             whole_name: true,
             algorithm: self.suite.as_deref(),
             digits,
-            period: self.interval.number(keys, Cause::Period)?,
-            counter: self.counter.number(keys, Cause::Counter)?,
+            period: self.interval.number(keys, Period::REFUSED)?,
+            counter: self.counter.number(keys, COUNTER)?,
             ..Account::default()
         };
         account.with(|| {
             if let Some(name) = self.unclear {
-                return Err(Error::new(Cause::PskcElement(name)));
+                return Err(ELEMENT.word(name));
             }
             let secret = match (&self.secret.plain, &self.secret.cipher.data) {
-                (Some(plain), None) => base64(plain).ok_or(Error::new(Cause::PskcBase64))?,
+                (Some(plain), None) => base64(plain).ok_or(BASE64)?,
                 (None, Some(_)) => keys.open(&self.secret)?,
-                _ => return Err(Error::new(Cause::PskcSecret)),
+                _ => return Err(SECRET),
             };
             Secret::from_bytes(&secret)
         })
@@ -230,12 +231,12 @@ impl Token {
 
 impl Value {
     /// Decimal in the open, big-endian bytes when encrypted.
-    fn number(&self, keys: &Keys, what: Cause) -> Result<Option<u64>, Error> {
+    fn number(&self, keys: &Keys, refused: Error) -> Result<Option<u64>, Error> {
         match (&self.plain, &self.cipher.data) {
-            (Some(plain), None) => plain.trim().parse().map(Some).map_err(|_| Error::new(what)),
-            (None, Some(_)) => decrypted_number(&keys.open(self)?, what).map(Some),
+            (Some(plain), None) => plain.trim().parse().map(Some).map_err(|_| refused),
+            (None, Some(_)) => decrypted_number(&keys.open(self)?, refused).map(Some),
             (None, None) if !self.is_there => Ok(None),
-            _ => Err(Error::new(what)),
+            _ => Err(refused),
         }
     }
 }
@@ -243,17 +244,17 @@ impl Value {
 /// RFC 6030 has big-endian bytes, eight of a counter and four of an interval. Some programs leave out the zeros in front,
 /// and others encrypt the decimal digits. Four digits or more are text, as no counter is that far; of fewer nobody
 /// knows.
-fn decrypted_number(bytes: &[u8], what: Cause) -> Result<u64, Error> {
+fn decrypted_number(bytes: &[u8], refused: Error) -> Result<u64, Error> {
     let is_number = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_whitespace() || b"+-".contains(byte);
     let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
     match bytes.len() {
-        1..=3 if bytes.iter().all(is_number) => Err(Error::new(Cause::PskcNumber)),
+        1..=3 if bytes.iter().all(is_number) => Err(NUMBER),
         4.. if bytes.iter().all(is_text) => {
             let text = str::from_utf8(bytes).ok().map(str::trim);
-            text.and_then(|text| text.parse().ok()).ok_or(Error::new(what))
+            text.and_then(|text| text.parse().ok()).ok_or(refused)
         }
         1..=8 => Ok(bytes.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte))),
-        _ => Err(Error::new(what)),
+        _ => Err(refused),
     }
 }
 
@@ -270,4 +271,24 @@ fn base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     Some(bytes)
 }
 
-const MAX_BYTES: usize = 16 * 1024 * 1024;
+const BASE64: Error = Error::new(ErrorKind::Pskc, "the secret of this token is not base64");
+const DRAFT: Error = Error::new(
+    ErrorKind::Pskc,
+    "the key is written as in a draft of RFC 6030, which is another format; ask its sender for the final one",
+);
+/// Waits for the name of the element.
+const ELEMENT: Error =
+    Error::new(ErrorKind::Pskc, "the {} of this key is not written as RFC 6030 has it, so its codes would be a guess");
+const EMPTY: Error = Error::new(ErrorKind::Pskc, "there is no key in the key file");
+const ENCODING: Error = Error::new(
+    ErrorKind::Pskc,
+    "the key file is damaged, or its encoding is neither UTF-8 nor UTF-16; save it as UTF-8",
+);
+const NUMBER: Error = Error::new(
+    ErrorKind::Pskc,
+    "an encrypted number of this key can be read as text and as a number of bytes; ask its sender which it is",
+);
+const RESPONSE: Error = Error::new(ErrorKind::Pskc, "the codes of this token are not plain digits");
+const SECRET: Error = Error::new(ErrorKind::Pskc, "the file has no secret for this token, or two");
+const TOKEN: Error =
+    Error::new(ErrorKind::Pskc, "the token is damaged: a value is given twice, or is longer than 64 KiB");

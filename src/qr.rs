@@ -15,8 +15,8 @@ use qrcode::bits::Bits;
 use qrcode::{Color, EcLevel, QrCode, QrResult, Version};
 use zeroize::Zeroizing;
 
-use crate::error::{Cause, Error};
-use crate::uri::{KeyUri, QR_BYTES};
+use crate::error::Error;
+use crate::uri::{KeyUri, QR_BYTES, too_long_for_qr};
 
 pub use svg::Svg;
 pub use terminal::Terminal;
@@ -56,10 +56,10 @@ impl Qr {
     ///
     /// ```
     /// # #[cfg(feature = "migration")] {
-    /// use keyfob::{KeyUri, Migration, Qr, Secret};
+    /// use keyfob::{KeyUri, Qr, Secret, Transfer};
     ///
     /// let accounts = [KeyUri::totp("Example", "al", &Secret::generate())?];
-    /// for code in Migration::export(&accounts, 77)? {
+    /// for code in Transfer::export(&accounts, 77)? {
     ///     println!("{}", Qr::new(&code)?.terminal());
     /// }
     /// # }
@@ -70,7 +70,7 @@ impl Qr {
     ///
     /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) if the text is longer than 2331 bytes.
     pub fn new(text: &str) -> Result<Self, Error> {
-        let too_long = || Error::new(Cause::QrTooLong { bytes: text.len(), limit: QR_BYTES });
+        let too_long = || too_long_for_qr(text.len());
         if text.len() > QR_BYTES {
             return Err(too_long());
         }
@@ -90,8 +90,8 @@ impl Qr {
 
     /// For a terminal: `println!("{}", qr.terminal())`.
     ///
-    /// Sets its colours itself, black on white out of the fixed part of the 256-colour palette, since a theme may turn
-    /// any other colour around and several readers fail on an inverted code. Two rows of modules make one row of text.
+    /// Sets its colors itself, black on white out of the fixed part of the 256-color palette, since a theme may turn
+    /// any other color around and several readers fail on an inverted code. Two rows of modules make one row of text.
     #[must_use]
     pub const fn terminal(&self) -> Terminal<'_> {
         Terminal::new(self)
@@ -125,7 +125,7 @@ impl Qr {
     /// ```
     #[must_use]
     pub fn is_dark(&self, row: usize, column: usize) -> bool {
-        let inside = |place: usize| place.checked_sub(QUIET_ZONE).filter(|place| *place < self.width);
+        let inside = |module: usize| module.checked_sub(QUIET_ZONE).filter(|module| *module < self.width);
         let (Some(row), Some(column)) = (inside(row), inside(column)) else { return false };
         self.dark.get(row * self.width + column).is_some_and(|dark| *dark != 0)
     }

@@ -134,7 +134,7 @@ pub fn authenticators<'a, const N: usize>(
             consecutive = Consecutive::new(codes, label.hotp.digits());
         }
         if let Some(codes) = &mut consecutive {
-            newest.record(label.place, codes.matches(truncated));
+            newest.record(label.index, codes.matches(truncated));
         }
     };
     // Candidates and codes since the last report, which waits until there is more to do.
@@ -151,7 +151,7 @@ pub fn authenticators<'a, const N: usize>(
             ControlFlow::Break(()) => Err(Stopped),
         }
     };
-    for (place, candidate) in (0..).zip(candidates) {
+    for (index, candidate) in (0..).zip(candidates) {
         due(&mut since, computed)?;
         since += 1;
         let Candidate { hotp, counters } = candidate;
@@ -159,7 +159,7 @@ pub fn authenticators<'a, const N: usize>(
         for counter in counters {
             due(&mut since, computed)?;
             since += 1;
-            let label = Label { hotp, place, first: counter == start };
+            let label = Label { hotp, index, first: counter == start };
             batch.push(hotp.hmac(), counter, label, &mut visit);
             computed += 1;
         }
@@ -244,7 +244,7 @@ impl core::error::Error for Stopped {}
 #[derive(Clone, Copy)]
 struct Label<'a> {
     hotp: &'a Hotp,
-    place: u64,
+    index: u64,
     /// Whether this is the first counter of its candidate.
     first: bool,
 }

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
 use core::fmt;
+use core::str::FromStr;
 
 use rand::TryCryptoRng;
 use zeroize::Zeroizing;
@@ -25,12 +26,15 @@ use crate::key::{Key, Strength};
 /// let imported = Secret::from_base32("gezd gnbv gy3t qojq")?; // 80 bits, of an old system
 /// assert_eq!(imported.strength(), Strength::Weak);
 /// let totp = Totp::new(&imported);
+///
+/// let same: Secret = "GEZDGNBVGY3TQOJQ".parse()?; // base32 as well
+/// assert_eq!(same, imported);
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 ///
 /// It leaves by two doors of its own, [`expose_bytes`](Self::expose_bytes) and [`expose_base32`](Self::expose_base32),
-/// and by those that tell an app: `to_uri`, `manual_entry` and `qr` of a [`KeyUri`](crate::KeyUri) or an enrolment,
-/// `Migration::export`, and the functions for serde, `serde::secret` and `serde::uri`. There is no `Display`, no `Deref`,
+/// and by those that tell an app: `to_uri`, `manual_entry` and `qr` of a [`KeyUri`](crate::KeyUri) or an enrollment,
+/// `Transfer::export`, and the functions for serde, `serde::secret` and `serde::uri`. There is no `Display`, no `Deref`,
 /// no `Serialize`, no `Hash` and no order; `Debug` shows the strength. Comparison is constant time. The memory is wiped
 /// on drop.
 #[derive(Clone)]
@@ -107,6 +111,15 @@ impl Secret {
     #[must_use]
     pub fn expose_base32(&self) -> Zeroizing<String> {
         base32::encode(&self.0)
+    }
+}
+
+/// [`Secret::from_base32`].
+impl FromStr for Secret {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::from_base32(text)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Steam Guard codes: RFC 6238 with five symbols of another alphabet.
 
 use core::fmt;
+use core::str::FromStr;
 
 use zeroize::{Zeroize, Zeroizing};
 
@@ -93,8 +94,8 @@ impl SteamCode {
         let mut value = Zeroizing::new(0);
         let mut weight = 1;
         let mut count = 0;
-        for symbol in symbols(text, MAX_BYTES, |byte| place(byte).1) {
-            let digit = place(symbol?).0;
+        for symbol in symbols(text, MAX_BYTES, |byte| index_of(byte).1) {
+            let digit = index_of(symbol?).0;
             count += 1;
             if count > SYMBOLS {
                 return Err(CodeError::Length);
@@ -106,15 +107,24 @@ impl SteamCode {
     }
 }
 
+/// [`SteamCode::parse`].
+impl FromStr for SteamCode {
+    type Err = CodeError;
+
+    fn from_str(text: &str) -> Result<Self, CodeError> {
+        Self::parse(text)
+    }
+}
+
 /// The symbols, as the authenticator shows them.
 impl fmt::Display for SteamCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = Zeroizing::new([0; SYMBOLS]);
         let mut rest = Zeroizing::new(self.value);
-        for place in text.iter_mut() {
+        for byte in text.iter_mut() {
             let (quotient, digit) = ALPHABET_SIZE.divide(*rest);
             *rest = quotient;
-            *place = symbol(digit);
+            *byte = symbol(digit);
         }
         f.pad(str::from_utf8(&*text).unwrap_or_default())
     }
@@ -134,23 +144,23 @@ impl Drop for SteamCode {
 
 /// The place of a symbol in the alphabet, and a mask of all ones if it has one. All places are looked at: an index by a
 /// symbol would leave a trace in the cache.
-fn place(symbol: u8) -> (u32, u64) {
+fn index_of(symbol: u8) -> (u32, u64) {
     let capital = symbol ^ (ct::mask_within(symbol, b'a', b'z').to_le_bytes()[0] & 0x20);
-    let mut place = 0;
+    let mut index = 0;
     let mut any = 0;
     for (candidate, letter) in (0..).zip(ALPHABET) {
         let mask = ct::mask_eq(capital.into(), letter.into());
-        place |= mask & candidate;
+        index |= mask & candidate;
         any |= mask;
     }
-    (place.to_le_bytes()[0].into(), any)
+    (index.to_le_bytes()[0].into(), any)
 }
 
 /// The symbol at a place, by the same look at all of them.
 fn symbol(digit: u32) -> u8 {
     let mut symbol = 0;
-    for (place, candidate) in (0..).zip(ALPHABET) {
-        symbol |= ct::mask_eq(digit, place) & u64::from(candidate);
+    for (index, candidate) in (0..).zip(ALPHABET) {
+        symbol |= ct::mask_eq(digit, index) & u64::from(candidate);
     }
     symbol.to_le_bytes()[0]
 }

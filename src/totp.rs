@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::algorithm::{Algorithm, Hmac};
 use crate::code::{Code, Digits};
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 use crate::hotp::Hotp;
 use crate::key::Key;
 
@@ -134,7 +134,7 @@ impl Totp {
     /// codes of six digits match is twice `within` in 10^12, so a wide search is safe where a wide [`Window`] is not.
     ///
     /// Both codes are spent: accept only a step greater than the last one stored, and store it. Codes that were shown an
-    /// hour ago resynchronise an authenticator to an hour ago.
+    /// hour ago resynchronize an authenticator to an hour ago.
     ///
     /// ```
     /// use keyfob::{Secret, Totp};
@@ -271,6 +271,14 @@ impl fmt::Display for Step {
 pub struct Period(u32);
 
 impl Period {
+    const MAX_SECONDS: u32 = 86_400;
+    const DEFAULT_SECONDS: u32 = 30;
+
+    pub(crate) const REFUSED: Error =
+        Error::new(ErrorKind::Period, "the period is 1 to {} seconds; authenticator apps expect {}")
+            .number(Self::MAX_SECONDS as u64)
+            .number(Self::DEFAULT_SECONDS as u64);
+
     /// So many seconds.
     ///
     /// # Errors
@@ -278,8 +286,8 @@ impl Period {
     /// [`ErrorKind::Period`](crate::ErrorKind::Period) for 0 and for more than a day.
     pub const fn new(seconds: u32) -> Result<Self, Error> {
         match seconds {
-            1..=86_400 => Ok(Self(seconds)),
-            _ => Err(Error::new(Cause::Period)),
+            1..=Self::MAX_SECONDS => Ok(Self(seconds)),
+            _ => Err(Self::REFUSED),
         }
     }
 
@@ -298,7 +306,7 @@ impl Period {
 
 impl Default for Period {
     fn default() -> Self {
-        Self(30)
+        Self(Self::DEFAULT_SECONDS)
     }
 }
 
@@ -323,6 +331,13 @@ pub struct Window {
 }
 
 impl Window {
+    /// Steps on either side.
+    const MAX: u8 = 10;
+
+    const TOO_WIDE: Error = Error::new(ErrorKind::Window, "a window is at most {} steps behind and {} ahead")
+        .number(Self::MAX as u64)
+        .number(Self::MAX as u64);
+
     /// The current step only.
     pub const CURRENT: Self = Self { behind: 0, ahead: 0 };
 
@@ -332,7 +347,7 @@ impl Window {
     ///
     /// [`ErrorKind::Window`](crate::ErrorKind::Window) if one of them is above 10.
     pub const fn new(behind: u8, ahead: u8) -> Result<Self, Error> {
-        if behind > 10 || ahead > 10 { Err(Error::new(Cause::Window)) } else { Ok(Self { behind, ahead }) }
+        if behind > Self::MAX || ahead > Self::MAX { Err(Self::TOO_WIDE) } else { Ok(Self { behind, ahead }) }
     }
 
     /// Steps before the current one.

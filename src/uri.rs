@@ -21,23 +21,28 @@ mod write;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::str::FromStr;
 
 #[cfg(any(feature = "import", feature = "pskc"))]
 pub(crate) use account::Account;
 #[cfg(feature = "import")]
-pub(crate) use account::entry_uri;
+pub(crate) use account::{KIND_UNKNOWN, entry_uri};
 pub use lint::{Effect, Finding};
 #[cfg(any(feature = "migration", feature = "pskc"))]
 pub(crate) use names::without_prefix;
 pub use parse::Warning;
 #[cfg(any(feature = "import", feature = "pskc"))]
 pub(crate) use parse::algorithm;
+#[cfg(feature = "guard")]
+pub(crate) use parse::not_supported;
+#[cfg(feature = "migration")]
+pub(crate) use parse::{CONTRADICTION, NOT_UTF8};
 
 use zeroize::Zeroizing;
 
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 use crate::hotp::Hotp;
 use crate::secret::Secret;
 use crate::steam::Steam;
@@ -56,6 +61,9 @@ use crate::totp::{Period, Totp};
 ///      ?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Example%20Inc"
 /// );
 /// assert_eq!(*uri.manual_entry(), "GEZD GNBV GY3T QOJQ GEZD GNBV GY3T QOJQ");
+///
+/// let read: KeyUri = uri.to_uri().parse()?; // strictly, as KeyUri::parse does
+/// assert!(read == uri);
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 ///
@@ -154,7 +162,7 @@ impl KeyUri {
     /// As for [`totp`](Self::totp), and for a T0 other than 0, which no app can be told.
     pub fn from_totp(issuer: &str, account: &str, secret: &Secret, totp: &Totp) -> Result<Self, Error> {
         if totp.t0() != 0 {
-            return Err(Error::new(Cause::T0));
+            return Err(T0);
         }
         let uri = Self::new(Factor::Period(totp.period()), issuer, account, secret)?;
         Ok(uri.with_algorithm(totp.algorithm()).with_digits(totp.digits()))
@@ -195,7 +203,7 @@ impl KeyUri {
     ///
     /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for HOTP, which has no period, and for Steam, which has its own.
     pub fn with_period(mut self, period: Period) -> Result<Self, Error> {
-        let Factor::Period(own) = &mut self.factor else { return Err(Error::new(Cause::NoPeriod)) };
+        let Factor::Period(own) = &mut self.factor else { return Err(NO_PERIOD) };
         *own = period;
         Ok(self)
     }
@@ -218,7 +226,7 @@ impl KeyUri {
     /// As for the issuer of [`totp`](Self::totp), and for a `steam://` link, which has no label.
     pub fn with_label_issuer(mut self, prefix: &str) -> Result<Self, Error> {
         if self.account.is_empty() {
-            return Err(Error::new(Cause::AccountEmpty));
+            return Err(ACCOUNT_EMPTY);
         }
         let prefix = check_name("issuer", prefix)?;
         if self.issuer.is_none() && !prefix.is_empty() {
@@ -248,15 +256,15 @@ impl KeyUri {
     /// `steam://` link, which has none.
     pub fn with_parameter(mut self, name: &str, value: &str) -> Result<Self, Error> {
         if self.account.is_empty() {
-            return Err(Error::new(Cause::AccountEmpty));
+            return Err(ACCOUNT_EMPTY);
         }
         if name.is_empty() || escaped::is_reserved(name) {
-            return Err(Error::new(Cause::ParameterKnown));
+            return Err(PARAMETER_KNOWN);
         }
         escaped::check_hidden("value of a parameter", value, &[';'])?;
         self.others.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
         self.others.push((name.into(), Zeroizing::new(value.into())));
-        if parse::is_too_much(&self.others) { Err(Error::new(Cause::ParametersTooMany)) } else { Ok(self) }
+        if parse::is_too_much(&self.others) { Err(parse::PARAMETERS_TOO_MANY) } else { Ok(self) }
     }
 
     /// The issuer, if there is one.
@@ -359,7 +367,7 @@ impl KeyUri {
     fn new(factor: Factor, issuer: &str, account: &str, secret: &Secret) -> Result<Self, Error> {
         let (issuer, account) = (check_name("issuer", issuer)?, check_name("account name", account)?);
         if account.is_empty() {
-            return Err(Error::new(Cause::AccountEmpty));
+            return Err(ACCOUNT_EMPTY);
         }
         let issuer = (!issuer.is_empty()).then(|| issuer.into());
         Ok(Self::with(factor, issuer, account.into(), secret.clone()))
@@ -383,7 +391,7 @@ impl KeyUri {
 /// Apps cut names at a colon.
 fn check_name<'a>(part: &'static str, name: &'a str) -> Result<&'a str, Error> {
     if name.contains(':') {
-        return Err(Error::new(Cause::Colon(part)));
+        return Err(COLON.word(part));
     }
     trim_name(part, name)
 }
@@ -393,13 +401,22 @@ fn check_name<'a>(part: &'static str, name: &'a str) -> Result<&'a str, Error> {
 pub(crate) fn trim_name<'a>(part: &'static str, name: &'a str) -> Result<&'a str, Error> {
     let name = name.trim_matches(' ');
     if name.len() > MAX_NAME_BYTES {
-        return Err(Error::new(Cause::NameTooLong(part)));
+        return Err(name_too_long(part));
     }
     if name.contains(char::is_control) {
-        return Err(Error::new(Cause::Control(part)));
+        return Err(CONTROL.word(part));
     }
     escaped::check_hidden(part, name, &[';'])?;
     Ok(name)
+}
+
+/// [`KeyUri::parse`], which is strict.
+impl FromStr for KeyUri {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::parse(text)
+    }
 }
 
 /// By what the URI means. Whether defaults are written is a matter of spelling. The secrets are compared in constant
@@ -434,6 +451,30 @@ impl fmt::Debug for KeyUri {
 
 const MAX_NAME_BYTES: usize = 1024;
 
+const fn name_too_long(part: &'static str) -> Error {
+    Error::new(ErrorKind::Uri, "the {} has more than {} bytes").word(part).number(MAX_NAME_BYTES as u64)
+}
+
+// What is wrong with a URI or its parts. Some wait for the name of the part.
+const COLON: Error =
+    Error::new(ErrorKind::Uri, "the {} contains a colon, which separates issuer and account; leave it out");
+const CONTROL: Error = Error::new(ErrorKind::Uri, "the {} contains a control character");
+const NO_PERIOD: Error =
+    Error::new(ErrorKind::Uri, "a period belongs to TOTP: HOTP counts events, and Steam has its own");
+const PARAMETER_KNOWN: Error =
+    Error::new(ErrorKind::Uri, "the parameter has no name, or one that the URI gets from its account");
+const T0: Error = Error::new(ErrorKind::Uri, "apps count the steps of TOTP from 1970: T0 must be 0");
+pub(crate) const ACCOUNT_EMPTY: Error = Error::new(ErrorKind::Uri, "the account name is empty");
+pub(crate) const COUNTER: Error =
+    Error::new(ErrorKind::Uri, "the counter is not a number from 0 to {}").number(u64::MAX);
+
 /// What fits into the largest QR code, version 40, at error correction level M.
 #[cfg(any(feature = "migration", feature = "qr"))]
 pub(crate) const QR_BYTES: usize = 2331;
+
+#[cfg(any(feature = "migration", feature = "qr"))]
+pub(crate) const fn too_long_for_qr(bytes: usize) -> Error {
+    Error::new(ErrorKind::Qr, "a QR code holds at most {} bytes and this text has {}; shorten issuer or account")
+        .number(QR_BYTES as u64)
+        .number(bytes as u64)
+}

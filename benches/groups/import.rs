@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::hint::black_box;
 
 use criterion::BenchmarkId;
-use keyfob::{KeyUri, Migration, Secret, import};
+use keyfob::{KeyUri, TransferCode, Secret, import, Transfer};
 use keyfob_benches::harness::brief_criterion;
 use keyfob_benches::{FILES, SECRET};
 
@@ -36,17 +36,17 @@ fn main() {
 }
 
 fn transfer(text: &str) -> usize {
-    let parts = text.lines().map(|code| Migration::parse(code).expect("valid"));
-    parts.flat_map(Migration::into_entries).filter(Result::is_ok).count()
+    let parts = text.lines().map(|code| TransferCode::parse(code).expect("valid"));
+    parts.flat_map(TransferCode::into_entries).filter(Result::is_ok).count()
 }
 
 fn file(text: &str) -> usize {
-    import::detect(text.as_bytes()).expect("valid").entries().iter().filter(|entry| entry.is_ok()).count()
+    import::parse(text.as_bytes()).expect("valid").entries().iter().filter(|entry| entry.is_ok()).count()
 }
 
 fn transfers(accounts: &[KeyUri]) -> String {
     // A transfer has at most 1000 codes.
-    let codes = accounts.chunks(5000).flat_map(|accounts| Migration::export(accounts, 1).expect("valid"));
+    let codes = accounts.chunks(5000).flat_map(|accounts| Transfer::export(accounts, 1).expect("valid"));
     codes.map(|code| format!("{}\n", *code)).collect()
 }
 

@@ -26,7 +26,7 @@ impl Keys {
     pub(super) const ZEROS: Self = Self { inner: [[0; LANES]; 5], outer: [[0; LANES]; 5] };
 
     /// The same key in every lane.
-    pub(super) fn one(inner: &[u32; 5], outer: &[u32; 5]) -> Self {
+    pub(super) fn repeated(inner: &[u32; 5], outer: &[u32; 5]) -> Self {
         Self { inner: inner.map(splat), outer: outer.map(splat) }
     }
 
@@ -34,8 +34,8 @@ impl Keys {
     pub(super) fn set(&mut self, lane: usize, inner: &[u32; 5], outer: &[u32; 5]) {
         for (words, states) in [(&mut self.inner, inner), (&mut self.outer, outer)] {
             for (word, state) in words.iter_mut().zip(states) {
-                if let Some(place) = word.get_mut(lane) {
-                    *place = *state;
+                if let Some(slot) = word.get_mut(lane) {
+                    *slot = *state;
                 }
             }
         }

@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
 
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 use crate::guard::error::GuardError;
 use crate::guard::randomness::Randomness;
 
@@ -29,7 +29,7 @@ impl AuthenticatorId {
     /// [`ErrorKind::Name`](crate::ErrorKind::Name) for any other string.
     pub fn new(id: &str) -> Result<Self, Error> {
         let valid = matches!(id.len(), 1..=32) && id.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9'));
-        if valid { Ok(Self(id.into())) } else { Err(Error::new(Cause::AuthenticatorId)) }
+        if valid { Ok(Self(id.into())) } else { Err(ID_REFUSED) }
     }
 
     /// The text.
@@ -81,3 +81,6 @@ impl fmt::Display for KeyId {
         f.pad(&self.0)
     }
 }
+
+const ID_REFUSED: Error =
+    Error::new(ErrorKind::Name, "the id of an authenticator has 1 to 32 lowercase letters and digits");

@@ -22,7 +22,7 @@ use crate::algorithm::Algorithm;
 use crate::base32;
 use crate::code::Digits;
 use crate::ct;
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::id::{AuthenticatorId, KeyId};
 use crate::guard::randomness::Randomness;
@@ -81,7 +81,7 @@ impl Keyring {
     /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) if the variable is not set, and as for [`parse`](Self::parse).
     pub fn from_env(variable: &str) -> Result<Self, Error> {
         let text = std::env::var(variable).map(Zeroizing::new);
-        Self::parse(&text.map_err(|_| Error::new(Cause::Keyring("the environment variable for the keys is not set")))?)
+        Self::parse(&text.map_err(|_| unusable("the environment variable for the keys is not set"))?)
     }
 
     /// From text: entries `id:key`, the key in base32, separated by commas or white space. The first is the primary.
@@ -95,19 +95,19 @@ impl Keyring {
     pub fn parse(text: &str) -> Result<Self, Error> {
         let mut keys: Vec<RingKey> = Vec::new();
         for entry in text.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty()) {
-            let (id, key) = entry.split_once(':').ok_or(Error::new(Cause::Keyring("an entry is not id:key")))?;
-            let id = KeyId::new(id).ok_or(Error::new(Cause::Keyring(NO_ID)))?;
+            let (id, key) = entry.split_once(':').ok_or(unusable("an entry is not id:key"))?;
+            let id = KeyId::new(id).ok_or(unusable(NO_ID))?;
             if keys.iter().any(|key| key.id == id) {
-                return Err(Error::new(Cause::Keyring("two keys have one id")));
+                return Err(unusable("two keys have one id"));
             }
             // Where it is wrong, the error says by a position within the entry: of no use, and told of a key.
-            let key = base32::decode(key).map_err(|_| Error::new(Cause::Keyring("a key is not base32")))?;
+            let key = base32::decode(key).map_err(|_| unusable("a key is not base32"))?;
             let key = <&[u8; 32]>::try_from(key.as_slice())
-                .map_err(|_| Error::new(Cause::Keyring("a key has 32 bytes, or 52 characters of base32")))?;
+                .map_err(|_| unusable("a key has 32 bytes, or 52 characters of base32"))?;
             keys.push(RingKey { id, seal: derive(key, b"keyfob 1 seal"), proof: derive(key, b"keyfob 1 proof") });
         }
         let mut keys = keys.into_iter();
-        let primary = keys.next().ok_or(Error::new(Cause::Keyring("a keyring has at least one key")))?;
+        let primary = keys.next().ok_or(unusable("a keyring has at least one key"))?;
         Ok(Self { primary, old: keys.collect() })
     }
 
@@ -128,7 +128,7 @@ impl Keyring {
     /// As for [`generate`](Self::generate).
     pub fn generate_with<R: TryCryptoRng>(id: &str, rng: &mut R) -> Result<Zeroizing<String>, GuardError> {
         if KeyId::new(id).is_none() {
-            return Err(Error::new(Cause::Keyring(NO_ID)).into());
+            return Err(unusable(NO_ID).into());
         }
         let mut key = Zeroizing::new([0; 32]);
         rng.try_fill_bytes(&mut *key).map_err(|_| GuardErrorKind::Randomness)?;
@@ -310,4 +310,8 @@ const MAX_SEALED: usize = symbols(NONCE + 1024 + TAG);
 
 const fn symbols(bytes: usize) -> usize {
     (bytes * 4).div_ceil(3)
+}
+
+const fn unusable(reason: &'static str) -> Error {
+    Error::new(ErrorKind::Keyring, "the keyring cannot be used: {}").word(reason)
 }

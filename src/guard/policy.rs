@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 use crate::hotp::LookAhead;
 use crate::totp::Window;
 
@@ -253,7 +253,7 @@ impl TryFrom<Settings> for Policy {
     type Error = Error;
 
     fn try_from(settings: Settings) -> Result<Self, Error> {
-        let refused = |what| Err(Error::new(Cause::Policy(what)));
+        let refused = |reason| Err(Error::new(ErrorKind::Policy, "the policy is out of range: {}").word(reason));
         if !matches!(settings.failures_before_wait, 1..=10) {
             return refused("the first wait comes after 1 to 10 failures");
         }

@@ -8,7 +8,7 @@ use core::str::FromStr;
 
 use crate::base32;
 use crate::ct;
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 use crate::guard::answer::verdict::Accepted;
 use crate::guard::context::Context;
 use crate::guard::error::{GuardError, GuardErrorKind};
@@ -219,7 +219,7 @@ impl Purpose {
     pub fn application(name: &str) -> Result<Self, Error> {
         let purpose = format!("app-{name}");
         let valid = !name.is_empty() && Self::is_valid(&purpose);
-        if valid { Ok(Self(Cow::Owned(purpose))) } else { Err(Error::new(Cause::Purpose)) }
+        if valid { Ok(Self(Cow::Owned(purpose))) } else { Err(PURPOSE_REFUSED) }
     }
 
     fn is_valid(purpose: &str) -> bool {
@@ -227,3 +227,6 @@ impl Purpose {
         matches!(purpose.len(), 1..=36) && purpose.bytes().all(valid)
     }
 }
+
+const PURPOSE_REFUSED: Error =
+    Error::new(ErrorKind::Name, "a purpose has 1 to 32 lowercase letters, digits and hyphens");

@@ -4,12 +4,12 @@ use alloc::string::String;
 
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
-use crate::error::{Cause, Error};
+use crate::error::Error;
 use crate::guard::id::AuthenticatorId;
-use crate::guard::record::authenticator::check_name;
+use crate::guard::record::authenticator::{NAME_REFUSED, check_name};
 use crate::secret::Secret;
 use crate::totp::Period;
-use crate::uri::KeyUri;
+use crate::uri::{KeyUri, not_supported};
 
 /// What kind of authenticator to enroll. The default is what every app supports: TOTP, SHA-1, six digits, 30 seconds.
 ///
@@ -73,7 +73,7 @@ impl Setup {
     /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for Steam, whose codes are no numbers.
     pub fn import(uri: &KeyUri) -> Result<Self, Error> {
         if uri.to_steam().is_some() {
-            return Err(Error::new(Cause::UriNotSupported("steam")));
+            return Err(not_supported("steam"));
         }
         Ok(Self {
             period: uri.period(),
@@ -106,7 +106,7 @@ impl Setup {
     /// [`ErrorKind::Name`](crate::ErrorKind::Name) for more than 256 bytes and for control characters.
     pub fn with_name(mut self, name: &str) -> Result<Self, Error> {
         if !check_name(name) {
-            return Err(Error::new(Cause::Name));
+            return Err(NAME_REFUSED);
         }
         self.name = name.into();
         Ok(self)

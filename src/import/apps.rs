@@ -5,10 +5,11 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-use super::{App, Import, encrypted, json};
-use crate::error::{Cause, Error};
+use super::{App, Import, MALFORMED, UNKNOWN, encrypted, json};
+use crate::algorithm::Algorithm;
+use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
-use crate::uri::{Account, KeyUri, entry_uri};
+use crate::uri::{Account, COUNTER, KIND_UNKNOWN, KeyUri, entry_uri};
 
 type Entry = Result<KeyUri, Error>;
 
@@ -44,13 +45,13 @@ pub(super) fn object(text: &str) -> Result<Import, Error> {
             "content",
         ],
     )
-    .ok_or(Error::new(Cause::ImportMalformed))?;
+    .ok_or(MALFORMED)?;
     if let (Some(header), Some(db)) = (header, db) {
-        let [slots] = json::fields(header, ["slots"]).ok_or(Error::new(Cause::ImportMalformed))?;
+        let [slots] = json::fields(header, ["slots"]).ok_or(MALFORMED)?;
         if slots.is_some() {
             return Err(encrypted(App::Aegis));
         }
-        let [entries] = json::fields(db, ["entries"]).ok_or(Error::new(Cause::ImportMalformed))?;
+        let [entries] = json::fields(db, ["entries"]).ok_or(MALFORMED)?;
         return list(App::Aegis, entries, |entry| Some(aegis(entry)));
     }
     if services_encrypted.is_some() {
@@ -76,22 +77,22 @@ pub(super) fn object(text: &str) -> Result<Import, Error> {
     } else if entries.is_some() {
         list(App::Proton, entries, |entry| Some(proton(entry)))
     } else {
-        Err(Error::new(Cause::ImportUnknown))
+        Err(UNKNOWN)
     }
 }
 
 pub(super) fn array(text: &str) -> Result<Import, Error> {
-    let entries = json::elements(text).map_err(Error::new)?;
+    let entries = json::elements(text)?;
     let own = |entry: &&str| matches!(json::fields(entry, ["secret", "label"]), Some([Some(_), Some(_)]));
     if !entries.iter().any(own) {
-        return Err(Error::new(Cause::ImportUnknown));
+        return Err(UNKNOWN);
     }
     Import::of(App::AndOtp, entries.into_iter().map(and_otp).collect())
 }
 
 /// Each element on its own: what is wrong with one is its error. `None` is what is no account.
 fn list(app: App, array: Option<&str>, entry: impl Fn(&str) -> Option<Entry>) -> Result<Import, Error> {
-    let elements = array.map_or(Err(Cause::ImportMalformed), json::elements).map_err(Error::new)?;
+    let elements = array.map_or(Err(MALFORMED), json::elements)?;
     let mut entries = Vec::with_capacity(elements.len());
     entries.extend(elements.into_iter().filter_map(entry));
     entries.shrink_to_fit();
@@ -100,7 +101,7 @@ fn list(app: App, array: Option<&str>, entry: impl Fn(&str) -> Option<Entry>) ->
 
 fn aegis(entry: &str) -> Entry {
     let [kind, name, issuer, info] = fields(entry, ["type", "name", "issuer", "info"])?;
-    let info = info.ok_or(Error::new(Cause::ImportField("info")))?;
+    let info = info.ok_or(field("info"))?;
     let [secret, algorithm, digits, period, counter] = fields(info, ["secret", "algo", "digits", "period", "counter"])?;
     let kind = required("type", kind)?;
     let account = Account {
@@ -191,20 +192,19 @@ fn free_otp_plus(entry: &str) -> Entry {
     let (kind, label) = (text("type", kind)?, text("label", label)?);
     let (parameter, prefix) = (text("issuerInt", parameter)?, text("issuerExt", prefix)?);
     let algorithm = text("algo", algorithm)?;
-    let bytes =
-        secret.and_then(|secret| json::elements(secret).ok()).ok_or(Error::new(Cause::ImportField("secret")))?;
+    let bytes = secret.and_then(|secret| json::elements(secret).ok()).ok_or(field("secret"))?;
     let mut secret = Zeroizing::new(Vec::with_capacity(bytes.len()));
     for byte in bytes {
         // Bytes have a sign in Java.
         let byte: Option<i8> = byte.parse().ok();
-        secret.push(byte.ok_or(Error::new(Cause::ImportField("secret")))?.cast_unsigned());
+        secret.push(byte.ok_or(field("secret"))?.cast_unsigned());
     }
     // The app counts before it computes, so it stores one less than the counter of the next code: -1 before the first.
     let counter = match counter {
         Some(counter) if kind.eq_ignore_ascii_case("hotp") => {
             let counter: Option<i64> = counter.parse().ok();
             let next = counter.and_then(|counter| u64::try_from(counter.checked_add(1)?).ok());
-            Some(next.ok_or(Error::new(Cause::Counter))?)
+            Some(next.ok_or(COUNTER)?)
         }
         _ => None,
     };
@@ -231,13 +231,13 @@ fn stratum(entry: &str) -> Entry {
         Some(3) => "mOTP",
         Some(4) => "steam",
         Some(5) => "Yandex",
-        _ => return Err(Error::new(Cause::AccountKind)),
+        _ => return Err(KIND_UNKNOWN),
     };
     let algorithm = match number("Algorithm", algorithm)? {
         None | Some(0) => "SHA1",
         Some(1) => "SHA256",
         Some(2) => "SHA512",
-        Some(_) => return Err(Error::new(Cause::AlgorithmUnknown)),
+        Some(_) => return Err(Algorithm::UNKNOWN),
     };
     let account = Account {
         kind,
@@ -254,7 +254,7 @@ fn stratum(entry: &str) -> Entry {
 
 fn proton(entry: &str) -> Entry {
     let [content] = fields(entry, ["content"])?;
-    let [link, name] = fields(content.ok_or(Error::new(Cause::ImportField("content")))?, ["uri", "name"])?;
+    let [link, name] = fields(content.ok_or(field("content"))?, ["uri", "name"])?;
     entry_uri(&required("uri", link)?, "", &text("name", name)?)
 }
 
@@ -263,24 +263,24 @@ fn with_base32(account: &Account<'_>, secret: Option<&str>) -> Entry {
 }
 
 fn fields<'a, const N: usize>(object: &'a str, names: [&str; N]) -> Result<[Option<&'a str>; N], Error> {
-    json::fields(object, names).ok_or(Error::new(Cause::ImportEntry))
+    json::fields(object, names).ok_or(ENTRY)
 }
 
 /// Empty if it is absent.
 fn text(name: &'static str, value: Option<&str>) -> Result<Zeroizing<String>, Error> {
     match value {
-        Some(value) => json::text(value).ok_or(Error::new(Cause::ImportField(name))),
+        Some(value) => json::text(value).ok_or(field(name)),
         None => Ok(Zeroizing::default()),
     }
 }
 
 fn required(name: &'static str, value: Option<&str>) -> Result<Zeroizing<String>, Error> {
-    value.and_then(json::text).ok_or(Error::new(Cause::ImportField(name)))
+    value.and_then(json::text).ok_or(field(name))
 }
 
 fn number(name: &'static str, value: Option<&str>) -> Result<Option<u64>, Error> {
     match value {
-        Some(value) => value.parse().map(Some).map_err(|_| Error::new(Cause::ImportField(name))),
+        Some(value) => value.parse().map(Some).map_err(|_| field(name)),
         None => Ok(None),
     }
 }
@@ -297,3 +297,9 @@ fn given(text: &str) -> Option<&str> {
 fn either<'a>(first: &'a str, second: &'a str) -> &'a str {
     if first.trim().is_empty() { second } else { first }
 }
+
+const fn field(name: &'static str) -> Error {
+    Error::new(ErrorKind::Import, "the field {} is missing, or not what it should be").word(name)
+}
+
+const ENTRY: Error = Error::new(ErrorKind::Import, "the entry is damaged: it is not an object, or names a field twice");

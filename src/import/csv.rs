@@ -52,8 +52,8 @@ pub(super) fn text(field: &str) -> Zeroizing<String> {
         text.push_str(field);
         return text;
     };
-    for (place, part) in inner.split("\"\"").enumerate() {
-        if place > 0 {
+    for (index, part) in inner.split("\"\"").enumerate() {
+        if index > 0 {
             text.push('"');
         }
         text.push_str(part);

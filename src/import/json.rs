@@ -11,8 +11,8 @@ use serde_core::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::MAX_ENTRIES;
-use crate::error::Cause;
+use super::{MALFORMED, MAX_ENTRIES, TOO_LARGE};
+use crate::error;
 
 /// The named fields of an object. One that is `null` counts as absent; one that stands there twice makes the object
 /// invalid, as apps disagree on which of the two counts.
@@ -24,11 +24,11 @@ pub(super) fn fields<'a, const N: usize>(object: &'a str, names: [&str; N]) -> O
 }
 
 /// The elements of an array. There are as many as accounts in a file at most.
-pub(super) fn elements(array: &str) -> Result<Vec<&str>, Cause> {
+pub(super) fn elements(array: &str) -> Result<Vec<&str>, error::Error> {
     let mut too_many = false;
     let mut json = serde_json::Deserializer::from_str(array);
     let found = json.deserialize_seq(Elements(&mut too_many)).and_then(|found| json.end().map(|()| found));
-    found.map_err(|_| if too_many { Cause::ImportTooLarge } else { Cause::ImportMalformed })
+    found.map_err(|_| if too_many { TOO_LARGE } else { MALFORMED })
 }
 
 /// The content of a string.
@@ -87,8 +87,8 @@ impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
         let mut found = [None; N];
         while let Some(name) = map.next_key::<String>()? {
             let value = map.next_value::<&RawValue>()?.get();
-            let place = found.iter_mut().zip(self.0).find(|(_, known)| *known == name);
-            if place.is_some_and(|(place, _)| place.replace(value).is_some()) {
+            let slot = found.iter_mut().zip(self.0).find(|(_, known)| *known == name);
+            if slot.is_some_and(|(slot, _)| slot.replace(value).is_some()) {
                 return Err(A::Error::custom("twice"));
             }
         }

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::{Cipher, Unlock, Value, base64};
 use crate::algorithm::Algorithm;
 use crate::ct;
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 
 /// What a file says of how it is encrypted.
 #[derive(Default)]
@@ -41,12 +41,12 @@ pub(super) struct Keys {
 impl Encryption {
     pub(super) fn unlock(&self, unlock: Unlock<'_>, needed: bool) -> Result<Keys, Error> {
         if !needed {
-            return Ok(Keys { cipher: Zeroizing::default(), mac: Err(Error::new(Cause::PskcCipher)) });
+            return Ok(Keys { cipher: Zeroizing::default(), mac: Err(CIPHER) });
         }
         let cipher = match unlock {
             Unlock::Key(key) => Zeroizing::new(key.to_vec()),
             Unlock::Password(password) if !self.derivation.is_empty() => self.derive(password)?,
-            _ => return Err(Error::new(Cause::PskcLocked { password: !self.derivation.is_empty() })),
+            _ => return Err(LOCKED.word(if self.derivation.is_empty() { "pre-shared key" } else { "password" })),
         };
         let mac = self.mac_key(&cipher);
         Ok(Keys { cipher, mac })
@@ -54,17 +54,17 @@ impl Encryption {
 
     /// Where the file has none, section 6.1.1 leaves it to an agreement. In practice that is the key of the cipher.
     fn mac_key(&self, cipher: &Zeroizing<Vec<u8>>) -> Result<(Algorithm, Zeroizing<Vec<u8>>), Error> {
-        let algorithm = hash(&self.mac).ok_or(Error::new(Cause::PskcCipher))?;
+        let algorithm = hash(&self.mac).ok_or(CIPHER)?;
         let Some(data) = &self.mac_key.data else { return Ok((algorithm, cipher.clone())) };
         if !is_known(&self.mac_key.algorithm) {
-            return Err(Error::new(Cause::PskcCipher));
+            return Err(CIPHER);
         }
         let key = base64(data).and_then(|data| decrypt(&self.mac_key.algorithm, cipher, &data));
-        Ok((algorithm, key.ok_or(Error::new(Cause::PskcKey))?))
+        Ok((algorithm, key.ok_or(WRONG_KEY)?))
     }
 
     fn derive(&self, password: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
-        self.derived(password).ok_or(Error::new(Cause::PskcDerivation))
+        self.derived(password).ok_or(DERIVATION)
     }
 
     fn derived(&self, password: &str) -> Option<Zeroizing<Vec<u8>>> {
@@ -88,16 +88,14 @@ impl Encryption {
 }
 
 impl Keys {
-    /// The MAC is over the initialisation vector and the ciphertext, and is checked first: what is decrypted unchecked
+    /// The MAC is over the initialization vector and the ciphertext, and is checked first: what is decrypted unchecked
     /// tells an attacker about its padding.
     pub(super) fn open(&self, value: &Value) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let not_read = || Error::new(Cause::PskcCipher);
-        let wrong = || Error::new(Cause::PskcKey);
         if !is_known(&value.cipher.algorithm) {
-            return Err(not_read());
+            return Err(CIPHER);
         }
-        let data = value.cipher.data.as_deref().and_then(base64).ok_or_else(not_read)?;
-        let expected = value.mac.as_deref().and_then(base64).ok_or_else(not_read)?;
+        let data = value.cipher.data.as_deref().and_then(base64).ok_or(CIPHER)?;
+        let expected = value.mac.as_deref().and_then(base64).ok_or(CIPHER)?;
         let (algorithm, key) = self.mac.as_ref().map_err(Clone::clone)?;
         let mac = match algorithm {
             Algorithm::Sha1 => mac::<Hmac<Sha1>>(key, &data),
@@ -105,9 +103,9 @@ impl Keys {
             Algorithm::Sha512 => mac::<Hmac<Sha512>>(key, &data),
         };
         if !mac.is_some_and(|mac| ct::eq(&mac, &expected)) {
-            return Err(wrong());
+            return Err(WRONG_KEY);
         }
-        decrypt(&value.cipher.algorithm, &self.cipher, &data).ok_or_else(wrong)
+        decrypt(&value.cipher.algorithm, &self.cipher, &data).ok_or(WRONG_KEY)
     }
 }
 
@@ -164,3 +162,18 @@ fn hash(uri: &str) -> Option<Algorithm> {
 
 /// Half a second to some seconds. A file must not keep a server busy for a day.
 const MAX_ITERATIONS: u32 = 2_000_000;
+
+const CIPHER: Error = Error::new(
+    ErrorKind::Pskc,
+    "the value is not encrypted with AES-CBC and a MAC of HMAC with SHA-1, SHA-256 or SHA-512",
+);
+const DERIVATION: Error = Error::new(
+    ErrorKind::Pskc,
+    "the password is not for PBKDF2 with a salt, 1 to {} iterations and a key of 16, 24 or 32 bytes",
+)
+.number(MAX_ITERATIONS as u64);
+/// Waits for what opens it.
+const LOCKED: Error =
+    Error::new(ErrorKind::Encrypted, "the key file is encrypted; give keyfob::pskc the {} that its sender has for it");
+pub(super) const WRONG_KEY: Error =
+    Error::new(ErrorKind::Encrypted, "the password or key is not the one of this file, or the file was changed");

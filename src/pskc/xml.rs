@@ -16,12 +16,12 @@ use quick_xml::events::{BytesStart, Event};
 use zeroize::Zeroizing;
 
 use super::cipher::Encryption;
-use super::{Token, Value};
-use crate::error::{Cause, Error};
+use super::{ELEMENT, Token, Value};
+use crate::encoding::{MAX_ENTRIES, TOO_LARGE};
+use crate::error::{Error, ErrorKind};
 
 /// Calls `each` with every token as it ends, and with the serial number of its device, or nothing if that is damaged.
 pub(super) fn read(text: &str, each: impl FnMut(&Token, Option<&str>)) -> Result<Encryption, Error> {
-    let malformed = || Error::new(Cause::PskcMalformed);
     let mut reader = Reader::from_str(text);
     reader.config_mut().expand_empty_elements = true;
     let mut file =
@@ -32,10 +32,10 @@ pub(super) fn read(text: &str, each: impl FnMut(&Token, Option<&str>)) -> Result
     let mut closed = false;
     loop {
         // The parser's own error quotes the file.
-        match reader.read_event().map_err(|_| malformed())? {
+        match reader.read_event().map_err(|_| MALFORMED)? {
             Event::Start(tag) => {
                 if closed || path.len() == MAX_DEPTH {
-                    return Err(malformed());
+                    return Err(MALFORMED);
                 }
                 file.stray(&path, content.as_ref().map(|content| content.as_str()));
                 path.push(known(tag.local_name().as_ref()));
@@ -62,13 +62,13 @@ pub(super) fn read(text: &str, each: impl FnMut(&Token, Option<&str>)) -> Result
                     "gt" => '>',
                     "lt" => '<',
                     "quot" => '"',
-                    _ => entity.resolve_char_ref().ok().flatten().ok_or_else(malformed)?,
+                    _ => entity.resolve_char_ref().ok().flatten().ok_or(MALFORMED)?,
                 };
                 push(&mut content, character.encode_utf8(&mut [0; 4]), &path);
             }
-            Event::DocType(_) => return Err(malformed()),
+            Event::DocType(_) => return Err(MALFORMED),
             Event::Eof if closed => return Ok(file.encryption),
-            Event::Eof => return Err(malformed()),
+            Event::Eof => return Err(MALFORMED),
             Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
         }
     }
@@ -124,7 +124,7 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
         }
         match path {
             ["KeyContainer"] => {}
-            [_] => return Err(Error::new(Cause::PskcMalformed)),
+            [_] => return Err(MALFORMED),
             ["KeyContainer", "KeyPackage" | "Device"] => self.device = Some(String::new()),
             ["KeyContainer", "EncryptionKey", "DerivedKey", "KeyDerivationMethod"] => {
                 self.encryption.derivation = uri("Algorithm")?;
@@ -137,8 +137,8 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
                 self.encryption.mac_key.algorithm = uri("Algorithm")?;
             }
             [.., "Key"] if !path.iter().any(|name| EXTENSIONS.contains(name)) => {
-                if self.number == MAX_TOKENS {
-                    return Err(Error::new(Cause::ImportTooLarge));
+                if self.number == MAX_ENTRIES {
+                    return Err(TOO_LARGE);
                 }
                 self.number += 1;
                 let (id, algorithm) = (uri("Id")?, uri("Algorithm")?);
@@ -149,7 +149,7 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
             // For all keys, or for those of a package: nobody knows which.
             _ => {
                 if let Some(name) = unclear(path, tag)? {
-                    return Err(Error::new(Cause::PskcElement(name)));
+                    return Err(ELEMENT.word(name));
                 }
             }
         }
@@ -208,7 +208,7 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
             ["KeyContainer", "MACMethod", "MACKey", "CipherData", "CipherValue"]
                 if !put(&mut encryption.mac_key.data, content.to_owned()) =>
             {
-                return Err(Error::new(Cause::PskcMalformed));
+                return Err(MALFORMED);
             }
             ["KeyContainer", "KeyPackage", "DeviceInfo", "SerialNo"] => self.device = Some(content.trim().to_owned()),
             _ => {}
@@ -235,7 +235,7 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
         match (path, &mut self.token) {
             (_, Some((token, _))) => token.damaged = true,
             (["KeyContainer", "KeyPackage", "DeviceInfo", ..], None) => self.device = None,
-            _ => return Err(Error::new(Cause::PskcMalformed)),
+            _ => return Err(MALFORMED),
         }
         Ok(())
     }
@@ -263,7 +263,7 @@ fn unclear(path: &[&'static str], tag: &BytesStart<'_>) -> Result<Option<&'stati
         _ => return Ok(None),
     };
     for attribute in tag.attributes().with_checks(false) {
-        let attribute = attribute.map_err(|_| Error::new(Cause::PskcMalformed))?;
+        let attribute = attribute.map_err(|_| MALFORMED)?;
         let name: &str = attribute.key.as_ref();
         // Of other name spaces, and their declarations.
         if !name.contains(':') && name != "xmlns" && !attributes.contains(&name) {
@@ -274,9 +274,9 @@ fn unclear(path: &[&'static str], tag: &BytesStart<'_>) -> Result<Option<&'stati
 }
 
 fn attribute(tag: &BytesStart<'_>, name: &str) -> Result<Option<String>, Error> {
-    let found = tag.try_get_attribute(name).map_err(|_| Error::new(Cause::PskcMalformed))?;
+    let found = tag.try_get_attribute(name).map_err(|_| MALFORMED)?;
     let value = found.map(|found| found.normalized_value(XmlVersion::Implicit1_0).map(String::from));
-    value.transpose().map_err(|_| Error::new(Cause::PskcMalformed))
+    value.transpose().map_err(|_| MALFORMED)
 }
 
 fn value<'t>(token: &'t mut Token, name: &str) -> Option<&'t mut Value> {
@@ -289,19 +289,19 @@ fn value<'t>(token: &'t mut Token, name: &str) -> Option<&'t mut Value> {
 }
 
 /// Whether it is the first value: of two secrets nobody knows which counts.
-fn put<T>(place: &mut Option<T>, value: T) -> bool {
-    place.replace(value).is_none()
+fn put<T>(slot: &mut Option<T>, value: T) -> bool {
+    slot.replace(value).is_none()
 }
 
 /// The text of elements that mean something. It may be a secret, so what outgrows its buffer leaves no copy behind.
-fn push(place: &mut Option<Zeroizing<String>>, text: &str, path: &[&str]) {
+fn push(buffer: &mut Option<Zeroizing<String>>, text: &str, path: &[&str]) {
     if path.last().is_none_or(|name| name.is_empty()) {
         return;
     }
-    let Some(content) = place else { return };
+    let Some(content) = buffer else { return };
     let length = content.len() + text.len();
     if length > MAX_TEXT {
-        *place = None;
+        *buffer = None;
         return;
     }
     if length > content.capacity() {
@@ -362,4 +362,5 @@ const NAMES: [&str; 37] = [
 
 const MAX_DEPTH: usize = 32;
 const MAX_TEXT: usize = 64 * 1024;
-const MAX_TOKENS: usize = 1 << 16;
+
+const MALFORMED: Error = Error::new(ErrorKind::Pskc, "this is not a key file (PSKC, RFC 6030), or it is damaged");

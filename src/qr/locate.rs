@@ -11,24 +11,24 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-/// A picture of two colours: dark is what is below the threshold, or the rest if it is inverted.
+/// A picture of two colors: dark is what is below the threshold, or the rest if it is inverted.
 pub(super) struct Picture<'a> {
-    pub(super) grey: &'a [u8],
+    pub(super) gray: &'a [u8],
     pub(super) width: usize,
     pub(super) threshold: u8,
     pub(super) inverted: bool,
 }
 
 impl Picture<'_> {
-    fn dark(&self, grey: u8) -> bool {
-        (grey < self.threshold) != self.inverted
+    fn dark(&self, gray: u8) -> bool {
+        (gray < self.threshold) != self.inverted
     }
 
     /// Outside everything is light.
     fn is_dark(&self, x: i64, y: i64) -> bool {
         let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else { return false };
-        let place = y.checked_mul(self.width).and_then(|start| start.checked_add(x)).filter(|_| x < self.width);
-        place.and_then(|place| self.grey.get(place)).is_some_and(|grey| self.dark(*grey))
+        let index = y.checked_mul(self.width).and_then(|start| start.checked_add(x)).filter(|_| x < self.width);
+        index.and_then(|index| self.gray.get(index)).is_some_and(|gray| self.dark(*gray))
     }
 }
 
@@ -56,18 +56,18 @@ impl Located {
     /// middles of two finders are `side - 7` modules apart.
     fn sample(&self, picture: &Picture<'_>, row: i64, column: i64) -> bool {
         let apart = self.side - 7;
-        let place = |start: i64, across: i64, down: i64| {
+        let pixel = |start: i64, across: i64, down: i64| {
             (start * apart + (column - 3) * across + (row - 3) * down).div_euclid(2 * apart)
         };
         picture
-            .is_dark(place(self.corner.x, self.across.0, self.down.0), place(self.corner.y, self.across.1, self.down.1))
+            .is_dark(pixel(self.corner.x, self.across.0, self.down.0), pixel(self.corner.y, self.across.1, self.down.1))
     }
 
     /// Whether the modules between the finders alternate, as they do in every code, and only in a grid of the right size.
     fn has_timing(&self, picture: &Picture<'_>) -> bool {
-        let wrong = (8..self.side - 8).flat_map(|place| {
-            let dark = place % 2 == 0;
-            [self.sample(picture, 6, place) != dark, self.sample(picture, place, 6) != dark]
+        let wrong = (8..self.side - 8).flat_map(|module| {
+            let dark = module % 2 == 0;
+            [self.sample(picture, 6, module) != dark, self.sample(picture, module, 6) != dark]
         });
         let wrong = wrong.filter(|wrong| *wrong).count();
         i64::try_from(wrong).is_ok_and(|wrong| wrong * 8 <= 2 * (self.side - 16))
@@ -151,14 +151,14 @@ impl Finder {
         (2 * x + 1 - self.x).abs() <= self.width && (2 * y + 1 - self.y).abs() <= self.height
     }
 
-    /// Whether the middles of its 49 modules have the right colour, but for a few. What is not a finder, the rows and
+    /// Whether the middles of its 49 modules have the right color, but for a few. What is not a finder, the rows and
     /// columns through its middle let pass often enough to drown the rest.
     fn is_there(&self, picture: &Picture<'_>) -> bool {
-        let place = |middle: i64, module: i64, length: i64| (7 * middle + 2 * (module - 3) * length).div_euclid(14);
+        let pixel = |middle: i64, module: i64, length: i64| (7 * middle + 2 * (module - 3) * length).div_euclid(14);
         let wrong = (0..49).filter(|module| {
             let (row, column) = (module / 7, module % 7);
             let ring = (row - 3_i64).abs().max((column - 3_i64).abs());
-            picture.is_dark(place(self.x, column, self.width), place(self.y, row, self.height)) != (ring != 2)
+            picture.is_dark(pixel(self.x, column, self.width), pixel(self.y, row, self.height)) != (ring != 2)
         });
         wrong.count() <= 4
     }
@@ -166,11 +166,11 @@ impl Finder {
 
 fn finders(picture: &Picture<'_>) -> Vec<Finder> {
     let mut found: Vec<Finder> = Vec::new();
-    for (y, row) in (0..).zip(picture.grey.chunks(picture.width.max(1))) {
+    for (y, row) in (0..).zip(picture.gray.chunks(picture.width.max(1))) {
         // The lengths of the last five runs, and of the one that is going on.
         let (mut runs, mut length, mut dark) = ([0; 5], 0, false);
         // One light pixel more, to end a dark run at the edge.
-        let ends = row.iter().map(|grey| picture.dark(*grey)).chain([false]);
+        let ends = row.iter().map(|gray| picture.dark(*gray)).chain([false]);
         for (x, now) in (0..).zip(ends) {
             if now == dark {
                 length += 1;

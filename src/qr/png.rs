@@ -9,7 +9,7 @@ use png::{BitDepth, ColorType, Encoder, EncodingError};
 use zeroize::Zeroizing;
 
 use super::Qr;
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 
 impl Qr {
     /// A PNG of one bit per pixel, with so many pixels to the side of a module: 1 to 40.
@@ -31,8 +31,8 @@ impl Qr {
     pub fn png(&self, module_size: u8) -> Result<Zeroizing<Vec<u8>>, Error> {
         let scale = usize::from(module_size);
         let side = self.side() * scale;
-        let pixels = u32::try_from(side).ok().filter(|_| (1..=40).contains(&module_size));
-        let pixels = pixels.ok_or(Error::new(Cause::QrScale))?;
+        let pixels = u32::try_from(side).ok().filter(|_| (1..=MAX_SCALE).contains(&module_size));
+        let pixels = pixels.ok_or(SCALE)?;
 
         // A row of pixels is the same for all rows of a module. Ones are white.
         let bytes_per_row = side.div_ceil(8);
@@ -47,7 +47,7 @@ impl Qr {
 
         // Compressed it is smaller than this, so the buffer does not grow. Writing to memory does not fail.
         let mut file = Zeroizing::new(Vec::with_capacity(image.len() + 1024));
-        encode(&mut file, pixels, &image).map_err(|_| Error::new(Cause::QrScale))?;
+        encode(&mut file, pixels, &image).map_err(|_| SCALE)?;
         Ok(file)
     }
 
@@ -92,3 +92,6 @@ fn encode(file: &mut Vec<u8>, side: u32, image: &[u8]) -> Result<(), EncodingErr
 const fn nth(pixel: usize, scale: usize) -> usize {
     pixel / scale
 }
+
+const MAX_SCALE: u8 = 40;
+const SCALE: Error = Error::new(ErrorKind::Qr, "the side of a module is 1 to {} pixels").number(MAX_SCALE as u64);

@@ -11,14 +11,14 @@ use zeroize::Zeroizing;
 
 use super::Qr;
 use super::locate::{self, Located, Picture};
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 
 impl Qr {
     /// The texts of all QR codes in a PNG, such as a screenshot that a user brings: from the top, one for each code. Codes in
-    /// pale or dark colours come behind those in black on white, and then inverted ones; a text that was found before is
+    /// pale or dark colors come behind those in black on white, and then inverted ones; a text that was found before is
     /// not repeated there.
     ///
-    /// Any colour type and depth; what is transparent is white. It finds codes that stand upright, lie on a side or are
+    /// Any color type and depth; what is transparent is white. It finds codes that stand upright, lie on a side or are
     /// mirrored, dark on light or the other way round, with a border, at one pixel to a module or two and more: what a
     /// screen shows. A code that a camera saw at an angle is not found. A text that is not UTF-8 is left out, and so is
     /// what comes after 32 codes.
@@ -46,19 +46,19 @@ impl Qr {
     /// Picture and texts are wiped. The working memory of the decoders, `png` and `rqrr`, is not. The time depends on
     /// the picture.
     pub fn read_png(file: &[u8]) -> Result<Vec<Zeroizing<String>>, Error> {
-        let (grey, width) = decompress(file)?;
+        let (gray, width) = decompress(file)?;
         let mut found: Vec<Zeroizing<String>> = Vec::new();
-        // Black on white first. Then paler and darker pairs of colours, and all of it on a dark page.
+        // Black on white first. Then paler and darker pairs of colors, and all of it on a dark page.
         for inverted in [false, true] {
             for threshold in [128, 64, 192] {
-                let picture = Picture { grey: &grey, width, threshold, inverted };
+                let picture = Picture { gray: &gray, width, threshold, inverted };
                 let mut texts = locate::codes(&picture, |code| read(&picture, code));
                 texts.retain(|text| !found.contains(text));
                 found.append(&mut texts);
             }
         }
         found.truncate(MAX_CODES);
-        if found.is_empty() { Err(Error::new(Cause::QrNotFound)) } else { Ok(found) }
+        if found.is_empty() { Err(NOT_FOUND) } else { Ok(found) }
     }
 }
 
@@ -89,8 +89,7 @@ impl BitGrid for Modules<'_> {
 
 /// One byte per pixel, row by row, and the width.
 fn decompress(file: &[u8]) -> Result<(Zeroizing<Vec<u8>>, usize), Error> {
-    let damaged = |_: DecodingError| Error::new(Cause::QrNoPng);
-    let too_large = || Error::new(Cause::QrTooManyPixels { limit: MAX_PIXELS });
+    let damaged = |_: DecodingError| NO_PNG;
 
     let mut decoder = Decoder::new_with_limits(Cursor::new(file), Limits { bytes: 1 << 20 });
     decoder.set_ignore_text_chunk(true);
@@ -99,27 +98,27 @@ fn decompress(file: &[u8]) -> Result<(Zeroizing<Vec<u8>>, usize), Error> {
     let mut reader = decoder.read_info().map_err(damaged)?;
     let (width, height) = (u64::from(reader.info().width), u64::from(reader.info().height));
     if width.checked_mul(height).is_none_or(|pixels| pixels > MAX_PIXELS) {
-        return Err(too_large());
+        return Err(TOO_MANY_PIXELS);
     }
-    let bytes = reader.output_buffer_size().ok_or_else(too_large)?;
+    let bytes = reader.output_buffer_size().ok_or(TOO_MANY_PIXELS)?;
     let mut rows = Zeroizing::new(vec![0; bytes]);
     let OutputInfo { width, color_type, .. } = reader.next_frame(&mut rows).map_err(damaged)?;
-    let width = usize::try_from(width).map_err(|_| too_large())?;
+    let width = usize::try_from(width).map_err(|_| TOO_MANY_PIXELS)?;
 
-    let grey = match color_type {
+    let gray = match color_type {
         ColorType::Grayscale | ColorType::Indexed => rows,
-        ColorType::GrayscaleAlpha => over_white(rows.as_chunks().0, |[grey, alpha]| (grey, alpha)),
+        ColorType::GrayscaleAlpha => over_white(rows.as_chunks().0, |[gray, alpha]| (gray, alpha)),
         ColorType::Rgb => over_white(rows.as_chunks().0, |[red, green, blue]| (luma(red, green, blue), 255)),
         ColorType::Rgba => over_white(rows.as_chunks().0, |[red, green, blue, alpha]| (luma(red, green, blue), alpha)),
     };
-    Ok((grey, width))
+    Ok((gray, width))
 }
 
 fn over_white<const N: usize>(pixels: &[[u8; N]], split: impl Fn([u8; N]) -> (u8, u8)) -> Zeroizing<Vec<u8>> {
     let blend = |pixel: &[u8; N]| {
-        let (grey, alpha) = split(*pixel);
-        // 255 - alpha * (255 - grey) / 255, where dividing by 256 does for a threshold.
-        255 - ((u16::from(alpha) * u16::from(255 - grey) + 255) >> 8).to_le_bytes()[0]
+        let (gray, alpha) = split(*pixel);
+        // 255 - alpha * (255 - gray) / 255, where dividing by 256 does for a threshold.
+        255 - ((u16::from(alpha) * u16::from(255 - gray) + 255) >> 8).to_le_bytes()[0]
     };
     Zeroizing::new(pixels.iter().map(blend).collect())
 }
@@ -134,3 +133,7 @@ const MAX_CODES: usize = 32;
 
 /// 5120 x 2880, the largest common screen, has 14.7 million.
 const MAX_PIXELS: u64 = 1 << 24;
+
+const NO_PNG: Error = Error::new(ErrorKind::Qr, "this is not a PNG, or it is damaged");
+const NOT_FOUND: Error = Error::new(ErrorKind::Qr, "there is no QR code in the picture, or none that can be read");
+const TOO_MANY_PIXELS: Error = Error::new(ErrorKind::Qr, "the picture has more than {} pixels").number(MAX_PIXELS);

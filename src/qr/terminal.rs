@@ -24,7 +24,7 @@ enum Ink {
 }
 
 impl Terminal<'_> {
-    /// Without colours, for a terminal with light text on a dark background: blocks of text are the light modules.
+    /// Without colors, for a terminal with light text on a dark background: blocks of text are the light modules.
     ///
     /// Where `NO_COLOR` is set, or the output is not a terminal. On the other kind of terminal the code comes out
     /// inverted: [`plain_on_light`](Self::plain_on_light).
@@ -46,7 +46,7 @@ impl Terminal<'_> {
         self
     }
 
-    /// Without colours, for a terminal with dark text on a light background: blocks of text are the dark modules.
+    /// Without colors, for a terminal with dark text on a light background: blocks of text are the dark modules.
     ///
     /// ```
     /// use keyfob::Qr;

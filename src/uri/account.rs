@@ -7,11 +7,11 @@ use alloc::string::String;
 use zeroize::Zeroizing;
 
 use super::names::names;
-use super::{Factor, KeyUri, algorithm};
 #[cfg(feature = "import")]
-use super::{trim_name, write::encoded};
+use super::{ACCOUNT_EMPTY, parse::NO_LABEL, trim_name, write::encoded};
+use super::{Factor, KeyUri, algorithm};
 use crate::code::Digits;
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
 use crate::totp::Period;
 
@@ -41,11 +41,11 @@ impl Account<'_> {
             "" => Factor::Period(self.period()?),
             _ if is("totp") => Factor::Period(self.period()?),
             _ if is("hotp") => Factor::Counter(self.counter.unwrap_or(0)),
-            _ if is("steam") && self.period()? != Period::default() => return Err(Error::new(Cause::Period)),
+            _ if is("steam") && self.period()? != Period::default() => return Err(Period::REFUSED),
             _ if is("steam") => Factor::Steam,
             _ => {
                 let name = NOT_SUPPORTED.iter().find(|name| is(name));
-                return Err(Error::new(name.map_or(Cause::AccountKind, |name| Cause::NotSupported(name))));
+                return Err(name.map_or(KIND_UNKNOWN, |name| KIND_NOT_SUPPORTED.word(name)));
             }
         };
         let (issuer, account) = names(self.issuer, self.other_issuer, self.name, !self.whole_name)?;
@@ -56,7 +56,7 @@ impl Account<'_> {
                 uri = uri.with_algorithm(algorithm(name)?);
             }
             if let Some(digits) = self.digits {
-                let digits = u8::try_from(digits).map_err(|_| Error::new(Cause::Digits))?;
+                let digits = u8::try_from(digits).map_err(|_| Digits::REFUSED)?;
                 uri = uri.with_digits(Digits::new(digits)?);
             }
         }
@@ -65,7 +65,7 @@ impl Account<'_> {
 
     fn period(&self) -> Result<Period, Error> {
         let Some(period) = self.period else { return Ok(Period::default()) };
-        Period::new(u32::try_from(period).map_err(|_| Error::new(Cause::Period))?)
+        Period::new(u32::try_from(period).map_err(|_| Period::REFUSED)?)
     }
 }
 
@@ -73,7 +73,7 @@ impl Account<'_> {
 #[cfg(feature = "import")]
 pub(crate) fn entry_uri(link: &str, issuer: &str, name: &str) -> Result<KeyUri, Error> {
     let parsed = KeyUri::parse_lenient(link);
-    let without_account = [Cause::NoLabel, Cause::AccountEmpty].map(Error::new);
+    let without_account = [NO_LABEL, ACCOUNT_EMPTY];
     let own_names = || names(issuer, "", name, true).or_else(|_| names(issuer, "", "", true));
     let mut uri = match parsed {
         Ok((uri, _)) => uri,
@@ -113,6 +113,9 @@ fn with_account(link: &str, account: &str) -> Zeroizing<String> {
     text.extend(["?", query]);
     text
 }
+
+pub(crate) const KIND_UNKNOWN: Error = Error::new(ErrorKind::Import, "the account is not TOTP, HOTP or Steam");
+const KIND_NOT_SUPPORTED: Error = Error::new(ErrorKind::Import, "accounts of the kind {} are not supported");
 
 /// Of apps whose backups keyfob reads, so that the message can say so.
 const NOT_SUPPORTED: [&str; 4] = ["mOTP", "OCRA", "PIN", "Yandex"];

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 
 /// The URI without HTML's character references, or `None` if it has none.
 ///
@@ -115,7 +115,7 @@ pub(super) fn check_hidden(part: &'static str, text: &str, separators: &[char]) 
         // The separator first: without one, what precedes the `=` may be the secret.
         rest.trim_end().ends_with(separators) && before.strip_prefix(rest).is_some_and(is_reserved)
     });
-    if is_hidden { Err(Error::new(Cause::ParameterInside(part))) } else { Ok(()) }
+    if is_hidden { Err(PARAMETER_INSIDE.word(part)) } else { Ok(()) }
 }
 
 fn is_known(name: &str) -> bool {
@@ -148,3 +148,8 @@ const NAMED: [(&str, char); 17] = [
     ("semi", ';'),
     ("sol", '/'),
 ];
+
+const PARAMETER_INSIDE: Error = Error::new(
+    ErrorKind::Uri,
+    "the {} contains another parameter, as in Example&amp;digits=8; separate parameters by a plain &",
+);

@@ -100,7 +100,7 @@ pub enum Effect {
     /// The app does not take the account, or asks first.
     Refused,
     /// The account has another name than it should.
-    Mislabelled,
+    Mislabeled,
 }
 
 impl KeyUri {

@@ -9,9 +9,9 @@ use percent_encoding::percent_decode_str;
 
 use super::MAX_NAME_BYTES;
 #[cfg(feature = "pskc")]
-use super::trim_name;
+use super::{ACCOUNT_EMPTY, name_too_long, trim_name};
 #[cfg(feature = "pskc")]
-use crate::error::{Cause, Error};
+use crate::error::Error;
 
 /// The account in a name that begins with the issuer and a colon.
 ///
@@ -52,7 +52,7 @@ pub(crate) fn names(issuer: &str, other: &str, name: &str, is_label: bool) -> Re
     let (issuer, name) = (trim_name("issuer", issuer.trim())?, name.trim());
     // The checks below look at all of a name, and one name may belong to all keys of a file.
     if name.len() > MAX_ENCODED {
-        return Err(Error::new(Cause::NameTooLong("account name")));
+        return Err(name_too_long("account name"));
     }
     let is_alone = is_label && name.is_empty();
     let (issuer, name) = if is_alone { ("", issuer) } else { (issuer, name) };
@@ -67,7 +67,7 @@ pub(crate) fn names(issuer: &str, other: &str, name: &str, is_label: bool) -> Re
     let (issuer, account) = (trim_name("issuer", issuer)?, trim_name("account name", account.trim())?);
     let account = if account.is_empty() { issuer } else { account };
     if account.is_empty() {
-        return Err(Error::new(Cause::AccountEmpty));
+        return Err(ACCOUNT_EMPTY);
     }
     Ok(((!issuer.is_empty()).then(|| issuer.to_owned()), account.to_owned()))
 }

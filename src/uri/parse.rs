@@ -10,10 +10,10 @@ use zeroize::Zeroizing;
 
 use super::escaped::{SEPARATORS, check_hidden, is_reserved, unescaped};
 use super::write::encoded;
-use super::{Factor, KeyUri, trim_name};
+use super::{ACCOUNT_EMPTY, COUNTER, Factor, KeyUri, trim_name};
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
 use crate::totp::Period;
 
@@ -54,7 +54,7 @@ impl KeyUri {
     fn parse_with(text: &str, tolerated: &[Warning]) -> Result<Self, Error> {
         let (uri, warnings) = Self::parse_lenient(text)?;
         match warnings.iter().find(|warning| !tolerated.contains(warning)) {
-            Some(warning) => Err(Error::new(Cause::Tolerated(warning.message()))),
+            Some(warning) => Err(Error::new(ErrorKind::Uri, warning.message())),
             None => Ok(uri),
         }
     }
@@ -183,7 +183,7 @@ impl Reader {
 
     fn read(&mut self, text: &str) -> Result<KeyUri, Error> {
         if text.len() > MAX_BYTES {
-            return Err(Error::new(Cause::UriTooLong));
+            return Err(TOO_LONG);
         }
         let uri = text.trim();
         if uri.len() != text.len() {
@@ -197,9 +197,9 @@ impl Reader {
             }
             None => uri,
         };
-        let (scheme, rest) = uri.split_once("://").ok_or(Error::new(Cause::NoUri))?;
+        let (scheme, rest) = uri.split_once("://").ok_or(NO_URI)?;
         if let Some(name) = NOT_SUPPORTED.iter().find(|name| name.eq_ignore_ascii_case(scheme)) {
-            return Err(Error::new(Cause::UriNotSupported(name)));
+            return Err(not_supported(name));
         }
         if scheme.eq_ignore_ascii_case("steam") {
             self.warn(Warning::SteamLink);
@@ -207,21 +207,21 @@ impl Reader {
             return Ok(KeyUri::with(Factor::Steam, None, String::new(), secret));
         }
         if !["otpauth", "apple-otpauth"].iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
-            return Err(Error::new(Cause::NoUri));
+            return Err(NO_URI);
         }
         if rest.contains(|c: char| c == '#' || !c.is_ascii_graphic()) {
             self.warn(Warning::RawCharacter);
         }
 
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (kind, label) = path.split_once('/').ok_or(Error::new(Cause::NoLabel))?;
+        let (kind, label) = path.split_once('/').ok_or(NO_LABEL)?;
         if [scheme, kind].iter().any(|part| part.contains(|c: char| c.is_ascii_uppercase())) {
             self.warn(Warning::SchemeSpelling);
         }
         let mut parameters = self.parameters(query)?;
         let factor = self.factor(kind, &mut parameters)?;
         let (label_issuer, account) = self.label(label, parameters.issuer.as_ref().map(|issuer| issuer.as_str()))?;
-        let secret = parameters.secret.as_deref().ok_or(Error::new(Cause::NoSecret))?;
+        let secret = parameters.secret.as_deref().ok_or(NO_SECRET)?;
         let secret = self.secret(secret, parameters.secret_pluses)?;
         let issuer = parameters.issuer.map(|issuer| (*issuer).clone()).or_else(|| label_issuer.clone());
 
@@ -237,7 +237,7 @@ impl Reader {
                 uri.algorithm = self.algorithm(name)?;
             }
             if let Some(digits) = &parameters.digits {
-                uri.digits = Digits::new(self.number(digits).ok_or(Error::new(Cause::Digits))?)?;
+                uri.digits = Digits::new(self.number(digits).ok_or(Digits::REFUSED)?)?;
             }
         }
         uri.others = parameters.others;
@@ -258,7 +258,7 @@ impl Reader {
                 self.spelling(&name, &known);
                 let value = bytes(&self.plus(raw))?;
                 match &parameters.secret {
-                    Some(other) if **other != *value => return Err(Error::new(Cause::Contradiction)),
+                    Some(other) if **other != *value => return Err(CONTRADICTION),
                     Some(_) => self.warn(Warning::RepeatedParameter),
                     None => parameters.secret = Some(value),
                 }
@@ -275,7 +275,7 @@ impl Reader {
                 check_hidden("value of a parameter", &value, own)?;
             }
             check_hidden("value of a parameter", &value, &[';'])?;
-            let place = match known.as_str() {
+            let slot = match known.as_str() {
                 // An empty issuer is none.
                 "issuer" if value.is_empty() => {
                     self.spelling(&name, &known);
@@ -287,24 +287,24 @@ impl Reader {
                 "period" => &mut parameters.period,
                 "counter" => &mut parameters.counter,
                 "encoder" => &mut parameters.encoder,
-                _ if is_reserved(&name) => return Err(Error::new(Cause::Separator)),
+                _ if is_reserved(&name) => return Err(SEPARATOR),
                 _ => {
                     match parameters.others.iter().find(|(other, _)| other.eq_ignore_ascii_case(&name)) {
-                        Some((_, other)) if *other != value => return Err(Error::new(Cause::Contradiction)),
+                        Some((_, other)) if *other != value => return Err(CONTRADICTION),
                         Some(_) => self.warn(Warning::RepeatedParameter),
                         None if parameters.others.len() == MAX_OTHERS => {
-                            return Err(Error::new(Cause::ParametersTooMany));
+                            return Err(PARAMETERS_TOO_MANY);
                         }
                         None => parameters.others.push(((*name).clone(), value)),
                     }
                     continue;
                 }
             };
-            let repeated = match place {
-                Some(other) if *other != value => return Err(Error::new(Cause::Contradiction)),
+            let repeated = match slot {
+                Some(other) if *other != value => return Err(CONTRADICTION),
                 Some(_) => true,
                 None => {
-                    *place = Some(value);
+                    *slot = Some(value);
                     false
                 }
             };
@@ -325,8 +325,8 @@ impl Reader {
     /// Programs that write forms rather than URIs put a `+` for a space.
     fn plus(&mut self, raw: &str) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::with_capacity(raw.len().saturating_mul(3)));
-        for (place, part) in raw.split('+').enumerate() {
-            if place > 0 {
+        for (index, part) in raw.split('+').enumerate() {
+            if index > 0 {
                 self.warn(Warning::Plus);
                 text.push_str("%20");
             }
@@ -351,37 +351,37 @@ impl Reader {
             _ => {}
         }
         if is_too_much(&parameters.others) {
-            return Err(Error::new(Cause::ParametersTooMany));
+            return Err(PARAMETERS_TOO_MANY);
         }
         match kind.to_ascii_lowercase().as_str() {
-            "hotp" if steam => Err(Error::new(Cause::UriNotSupported("hotp with encoder=steam"))),
+            "hotp" if steam => Err(not_supported("hotp with encoder=steam")),
             "hotp" => {
                 self.foreign(parameters.period.is_some());
                 let Some(counter) = &parameters.counter else {
                     self.warn(Warning::NoCounter);
                     return Ok(Factor::Counter(0));
                 };
-                self.number(counter).map(Factor::Counter).ok_or(Error::new(Cause::Counter))
+                self.number(counter).map(Factor::Counter).ok_or(COUNTER)
             }
             kind @ ("totp" | "steam") => {
                 self.foreign(parameters.counter.is_some());
                 let period = match &parameters.period {
-                    Some(period) => Period::new(self.number(period).ok_or(Error::new(Cause::Period))?)?,
+                    Some(period) => Period::new(self.number(period).ok_or(Period::REFUSED)?)?,
                     None => Period::default(),
                 };
                 match steam || kind == "steam" {
-                    true if period != Period::default() => Err(Error::new(Cause::Period)),
+                    true if period != Period::default() => Err(Period::REFUSED),
                     true => Ok(Factor::Steam),
                     false => Ok(Factor::Period(period)),
                 }
             }
-            "yaotp" => Err(Error::new(Cause::UriNotSupported("yaotp"))),
-            _ => Err(Error::new(Cause::NoUri)),
+            "yaotp" => Err(not_supported("yaotp")),
+            _ => Err(NO_URI),
         }
     }
 
     fn secret(&mut self, typed: &[u8], pluses: usize) -> Result<Secret, Error> {
-        let typed = str::from_utf8(typed).map_err(|_| Error::new(Cause::NotUtf8))?;
+        let typed = str::from_utf8(typed).map_err(|_| NOT_UTF8)?;
         let secret = Secret::from_base32(typed)?;
         let canonical = secret.expose_base32();
         if *canonical == *typed {
@@ -410,7 +410,7 @@ impl Reader {
         let (prefix, account) = own.or_else(|| label.split_once(':')).unwrap_or(("", &label));
         let (prefix, account) = (trim_name("issuer", prefix)?, trim_name("account name", account)?);
         if account.is_empty() {
-            return Err(Error::new(Cause::AccountEmpty));
+            return Err(ACCOUNT_EMPTY);
         }
         // The prefix has a colon only where it is the issuer.
         let issuer = trim_name("issuer", issuer.unwrap_or_default())?;
@@ -440,21 +440,19 @@ impl Reader {
 /// By its name, in all the spellings that programs have for it.
 pub(crate) fn algorithm(name: &str) -> Result<Algorithm, Error> {
     let plain: String = name.chars().filter(|c| *c != '-').map(|c| c.to_ascii_uppercase()).collect();
-    let plain = plain.strip_prefix("HMAC").unwrap_or(&plain);
-    let mut all = [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512].into_iter();
-    all.find(|algorithm| algorithm.name() == plain).ok_or(Error::new(Cause::AlgorithmUnknown))
+    plain.strip_prefix("HMAC").unwrap_or(&plain).parse()
 }
 
 fn text(raw: &str) -> Result<Zeroizing<String>, Error> {
     let bytes = bytes(raw)?;
-    str::from_utf8(&bytes).map(|text| text.to_owned().into()).map_err(|_| Error::new(Cause::NotUtf8))
+    str::from_utf8(&bytes).map(|text| text.to_owned().into()).map_err(|_| NOT_UTF8)
 }
 
 /// Percent-decoded, in a buffer that never grows: it may hold the secret.
 fn bytes(raw: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let escapes = raw.split('%').skip(1);
     if escapes.clone().any(|escape| !escape.bytes().take(2).filter(u8::is_ascii_hexdigit).count().eq(&2)) {
-        return Err(Error::new(Cause::PercentEncoding));
+        return Err(PERCENT_ENCODING);
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(raw.len()));
     bytes.extend(percent_decode_str(raw));
@@ -472,3 +470,25 @@ const MAX_OTHERS: usize = 64;
 
 /// Three names and the longest secret take 11 KiB at most.
 const MAX_OTHERS_BYTES: usize = 5 * 1024;
+
+pub(crate) const fn not_supported(kind: &'static str) -> Error {
+    Error::new(ErrorKind::Uri, "URIs of the kind {} are not supported").word(kind)
+}
+
+pub(crate) const CONTRADICTION: Error = Error::new(ErrorKind::Uri, "a parameter is given twice, with different values");
+pub(crate) const NOT_UTF8: Error = Error::new(ErrorKind::Uri, "a part of the URI is not UTF-8 once it is decoded");
+pub(super) const NO_LABEL: Error = Error::new(ErrorKind::Uri, "the URI names no account");
+pub(super) const PARAMETERS_TOO_MANY: Error =
+    Error::new(ErrorKind::Uri, "a URI has at most {} parameters beyond the usual ones, with {} bytes in all")
+        .number(MAX_OTHERS as u64)
+        .number(MAX_OTHERS_BYTES as u64);
+const NO_SECRET: Error =
+    Error::new(ErrorKind::Uri, "the URI has no secret; some are for approval by a message, not for codes");
+const SEPARATOR: Error = Error::new(
+    ErrorKind::Uri,
+    "the name of a parameter is damaged, as in amp;digits=8; separate parameters by a plain &",
+);
+const NO_URI: Error =
+    Error::new(ErrorKind::Uri, "this is not an otpauth URI: otpauth://totp/... or otpauth://hotp/...");
+const PERCENT_ENCODING: Error = Error::new(ErrorKind::Uri, "a % is not followed by two hexadecimal digits");
+const TOO_LONG: Error = Error::new(ErrorKind::Uri, "a URI has at most {} bytes").number(MAX_BYTES as u64);

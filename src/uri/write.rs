@@ -33,8 +33,8 @@ impl KeyUri {
     pub fn manual_entry(&self) -> Zeroizing<String> {
         let secret = self.secret.expose_base32();
         let mut text = Zeroizing::new(String::with_capacity(secret.len() + (secret.len() >> 2)));
-        for (place, symbol) in secret.chars().enumerate() {
-            if place & 3 == 0 && place > 0 {
+        for (index, symbol) in secret.chars().enumerate() {
+            if index & 3 == 0 && index > 0 {
                 text.push(' ');
             }
             text.push(symbol);

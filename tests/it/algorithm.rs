@@ -1,4 +1,4 @@
-use keyfob::{Algorithm, Digits, Hotp, Key};
+use keyfob::{Algorithm, Digits, ErrorKind, Hotp, Key};
 
 use crate::{Random, data, hex, number, oracle, rows, text, to_hex};
 
@@ -80,4 +80,20 @@ fn rfc4226_intermediate_values() {
 fn names_and_lengths() {
     let facts = ALGORITHMS.map(|algorithm| (algorithm.to_string(), algorithm.secret_bytes()));
     assert_eq!(facts, [("SHA1".into(), 20), ("SHA256".into(), 32), ("SHA512".into(), 64)]);
+}
+
+#[test]
+fn read_by_their_names() {
+    for algorithm in ALGORITHMS {
+        let name = algorithm.to_string();
+        assert_eq!(name.parse(), Ok(algorithm));
+        assert_eq!(name.to_lowercase().parse(), Ok(algorithm));
+    }
+    assert_eq!("sHa256".parse(), Ok(Algorithm::Sha256));
+    for other in ["", "MD5", "SHA", "SHA-1", "SHA224", "SHA2561", " SHA1", "SHA1 ", "HmacSHA1", "1", "ſHA1", "SHA１"]
+    {
+        let error = other.parse::<Algorithm>().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Uri, "{other}");
+        assert_eq!(error.to_string(), "the algorithm is not SHA1, SHA256 or SHA512");
+    }
 }

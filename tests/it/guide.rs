@@ -49,7 +49,7 @@ fn pictures() -> [(&'static str, Vec<u8>); 5] {
     ]
 }
 
-/// What a terminal of these colours, background and text, makes of it: a character is 5 wide and 10 high.
+/// What a terminal of these colors, background and text, makes of it: a character is 5 wide and 10 high.
 fn terminal(drawn: &str, [background, text]: [&str; 2]) -> Vec<u8> {
     let (mut boxes, mut columns, mut rows) = (BTreeMap::<_, String>::new(), 0, 0);
     for line in drawn.lines() {

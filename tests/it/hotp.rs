@@ -72,7 +72,7 @@ fn codes_of_another_length_are_refused() {
 }
 
 #[test]
-fn resynchronisation_needs_two_consecutive_codes_in_order() {
+fn resynchronization_needs_two_consecutive_codes_in_order() {
     let hotp = hotp();
     let code = |counter| hotp.code(counter);
     assert_eq!(hotp.resync(&code(999), &code(1000), 0, 1000), Some(1000));

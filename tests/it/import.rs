@@ -3,7 +3,7 @@ use std::fs;
 use std::time::Instant;
 
 use keyfob::import::{self, App, Import};
-use keyfob::{Error, ErrorKind, KeyUri, Migration, Secret};
+use keyfob::{Error, ErrorKind, KeyUri, Secret, Transfer};
 use proptest::prelude::*;
 
 use crate::{Random, data, number, rows, text};
@@ -39,7 +39,7 @@ fn sample(name: &str) -> Vec<u8> {
 
 #[track_caller]
 fn entries(file: &str) -> Vec<Result<KeyUri, Error>> {
-    import::detect(file.as_bytes()).unwrap_or_else(|error| panic!("{error}")).into_entries()
+    import::parse(file.as_bytes()).unwrap_or_else(|error| panic!("{error}")).into_entries()
 }
 
 #[track_caller]
@@ -53,7 +53,7 @@ fn one(file: &str) -> Result<KeyUri, Error> {
 fn backups_as_apps_write_them() {
     let expected = data("backups/expected");
     for (name, app, missing) in SAMPLES {
-        let import = import::detect(&sample(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let import = import::parse(&sample(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(import.app(), app, "{name}");
         let mut entries = import.into_entries().into_iter();
         for account in rows(&expected, "accounts") {
@@ -99,7 +99,7 @@ fn backups_as_apps_write_them() {
 #[test]
 fn encrypted_backups_are_named_and_refused() {
     for (name, app) in ENCRYPTED {
-        let error = import::detect(&sample(name)).unwrap_err();
+        let error = import::parse(&sample(name)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Encrypted, "{name}");
         let message = error.to_string();
         assert!(message.contains(app) && message.contains("export"), "{name}: {message}");
@@ -111,7 +111,7 @@ fn encrypted_backups_are_named_and_refused() {
         (br#"{"version":1,"salt":"AAAA","content":"AAAA"}"#, "Proton"),
         (br#"{"encrypted":true,"passwordProtected":false,"items":[]}"#, "Bitwarden"),
     ] {
-        let error = import::detect(file).unwrap_err();
+        let error = import::parse(file).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Encrypted, "{app}");
         assert!(error.to_string().contains(app), "{error}");
     }
@@ -123,9 +123,9 @@ fn files_as_they_are_in_the_wild() {
     let data = data("import");
     for row in rows(&data, "files") {
         let (name, file) = (text(row, "name"), text(row, "file"));
-        let found = import::detect(file.as_bytes()).map(Import::into_entries);
+        let found = import::parse(file.as_bytes()).map(Import::into_entries);
         for bytes in crate::encodings(file) {
-            assert!(import::detect(&bytes).map(Import::into_entries) == found, "{name}");
+            assert!(import::parse(&bytes).map(Import::into_entries) == found, "{name}");
         }
         if let Some(part) = row["error"].as_str() {
             let error = found.expect_err(name).to_string();
@@ -161,9 +161,9 @@ fn files_as_they_are_in_the_wild() {
 fn samples_in_other_encodings() {
     for (name, app, _) in SAMPLES {
         let file = String::from_utf8(sample(name)).unwrap();
-        let found = import::detect(file.as_bytes()).unwrap();
+        let found = import::parse(file.as_bytes()).unwrap();
         for bytes in crate::encodings(&file) {
-            let again = import::detect(&bytes).unwrap();
+            let again = import::parse(&bytes).unwrap();
             assert!(again.app() == app && again == found, "{name}");
         }
     }
@@ -174,7 +174,7 @@ fn samples_in_other_encodings() {
     let utf32 = [&[0xff, 0xfe, 0, 0][..], &list.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect::<Vec<u8>>()];
     let half = [&b"\xff\xfe"[..], &wide, b"\x00\xd8"].concat();
     for bytes in [latin, wide[..9].to_vec(), [b"\xff\xfe", &wide[1..]].concat(), utf32.concat(), half] {
-        let error = import::detect(&bytes).unwrap_err();
+        let error = import::parse(&bytes).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Import);
         assert!(error.to_string().contains("neither UTF-8 nor UTF-16"), "{error}");
     }
@@ -192,7 +192,7 @@ fn advice_is_true() {
         (b"AUTHENTICATORPRO", "without encryption"),
         (br#"{"header":{"slots":[]},"db":""}"#, "without encryption"),
     ] {
-        let error = import::detect(file).unwrap_err();
+        let error = import::parse(file).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Encrypted);
         assert!(error.to_string().ends_with(advice), "{error}");
     }
@@ -202,9 +202,9 @@ fn advice_is_true() {
 fn a_transfer_of_google_authenticator() {
     let secret = Secret::generate();
     let accounts: Vec<_> = (0..7).map(|n| KeyUri::totp("a", &n.to_string(), &secret).unwrap()).collect();
-    let texts = Migration::export(&accounts, 1).unwrap();
+    let texts = Transfer::export(&accounts, 1).unwrap();
     let file = format!("{}\n{}\n", *texts[0], *texts[1]);
-    let import = import::detect(file.as_bytes()).unwrap();
+    let import = import::parse(file.as_bytes()).unwrap();
     assert_eq!(import.app(), App::GoogleAuthenticator);
     let found: Vec<_> = import.into_entries().into_iter().map(Result::unwrap).collect();
     assert!(found == accounts);
@@ -214,15 +214,15 @@ fn a_transfer_of_google_authenticator() {
 fn a_transfer_in_any_order_with_gaps() {
     let secret = Secret::generate();
     let accounts: Vec<_> = (0..13).map(|n| KeyUri::totp("a", &n.to_string(), &secret).unwrap()).collect();
-    let texts = Migration::export(&accounts, -7).unwrap();
-    let other = Migration::export(&accounts[..1], 8).unwrap().remove(0);
+    let texts = Transfer::export(&accounts, -7).unwrap();
+    let other = Transfer::export(&accounts[..1], 8).unwrap().remove(0);
     let [one, two, three] = [0, 1, 2].map(|place: usize| texts[place].as_str());
     let read = |lines: &[&str]| entries(&lines.join("\n")).into_iter().map(Result::ok).collect::<Vec<_>>();
     let all: Vec<_> = accounts.iter().cloned().map(Some).collect();
 
     // Any order, twice, and once more in another spelling.
-    let spelt = two.replace("%3D", "=").replace("data=", "x=&data=");
-    assert!(read(&[three, one, two, one, &spelt, three]) == all);
+    let spelled = two.replace("%3D", "=").replace("data=", "x=&data=");
+    assert!(read(&[three, one, two, one, &spelled, three]) == all);
     // Another transfer, and a URI, in between: each account once.
     let uri = KeyUri::totp("b", "c", &secret).unwrap();
     let expected: Vec<_> = [Some(uri.clone())].into_iter().chain(all.clone()).chain([all[0].clone()]).collect();
@@ -237,7 +237,7 @@ fn a_transfer_in_any_order_with_gaps() {
     assert_eq!(error.kind(), ErrorKind::Migration);
     assert_eq!(error.to_string(), "code 2 of the 3 codes of the transfer is missing");
     // Programs that leave the batch out have no way to say that codes belong together, and lose nothing.
-    let single = |n: usize| Migration::export(&accounts[n..=n], 0).unwrap().remove(0);
+    let single = |n: usize| Transfer::export(&accounts[n..=n], 0).unwrap().remove(0);
     let singles = [single(0), single(1), single(0), single(2), single(1)];
     assert!(read(&singles.each_ref().map(|text| text.as_str())) == all[..3]);
     // A place that is not among the codes.
@@ -332,7 +332,7 @@ fn one_bad_entry_never_loses_the_others() {
         (format!("{}\n7\n{}\n\n{}", link(good), link(bad), link(good)), "list of URIs"),
     ];
     for (file, app) in files {
-        let import = import::detect(file.as_bytes()).unwrap_or_else(|error| panic!("{app}: {error}"));
+        let import = import::parse(file.as_bytes()).unwrap_or_else(|error| panic!("{app}: {error}"));
         assert_eq!(import.app().to_string(), app);
         let fine: Vec<_> = import.entries().iter().map(Result::is_ok).collect();
         assert_eq!(fine, [true, false, false, true], "{app}");
@@ -409,7 +409,7 @@ fn as_many_accounts_as_there_may_be() {
     for (count, message) in [(65_536, "this is no"), (65_537, "a file has at most 16 MiB and 65536 accounts")] {
         let elements = ["0"; 65_537][..count].join(",");
         for file in [format!("[{elements}]"), format!(r#"{{"items":[{elements}]}}"#)] {
-            match import::detect(file.as_bytes()) {
+            match import::parse(file.as_bytes()) {
                 Ok(import) => assert_eq!((count, import.entries().len()), (65_536, 65_536)),
                 Err(error) => assert!(error.to_string().starts_with(message), "{error}"),
             }
@@ -437,14 +437,14 @@ fn what_is_no_backup() {
         (b"name\tlogin_totp\nx\ty", ErrorKind::Import),
         (b"\x89PNG\r\n\x1a\n\xff\xff", ErrorKind::Encrypted),
     ] {
-        let error = import::detect(file).unwrap_err();
+        let error = import::parse(file).unwrap_err();
         assert_eq!(error.kind(), kind, "{}: {error}", file.escape_ascii());
     }
     for (name, ..) in SAMPLES.iter().filter(|(name, ..)| name.contains("json") || name.contains("2fas")) {
         let file = sample(name);
         let end = file.iter().rposition(|byte| !byte.is_ascii_whitespace()).unwrap();
         for cut in (1..end).step_by(7) {
-            assert_eq!(import::detect(&file[..cut]).unwrap_err().kind(), ErrorKind::Import, "{name} {cut}");
+            assert_eq!(import::parse(&file[..cut]).unwrap_err().kind(), ErrorKind::Import, "{name} {cut}");
         }
     }
 }
@@ -509,7 +509,7 @@ fn bombs() {
         ("too large", "x".repeat(SIZE + 128)),
     ] {
         let start = Instant::now();
-        let bad = match import::detect(file.as_bytes()) {
+        let bad = match import::parse(file.as_bytes()) {
             Ok(import) => import.entries().iter().all(Result::is_err),
             Err(error) => error.kind() == ErrorKind::Import,
         };
@@ -524,7 +524,7 @@ fn bombs() {
 /// where its name was.
 #[track_caller]
 fn check_printed(file: &[u8]) {
-    let printed = match import::detect(file) {
+    let printed = match import::parse(file) {
         Ok(import) => {
             let mut printed = format!("{import:?}");
             for entry in import.entries() {
@@ -546,7 +546,7 @@ proptest! {
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), start in 0usize..5) {
         let mut file = [&b""[..], b"{", b"[{", b"login_totp\n", b"otpauth://"][start].to_vec();
         file.extend(bytes);
-        let _ = import::detect(&file);
+        let _ = import::parse(&file);
     }
 
     #[test]

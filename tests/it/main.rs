@@ -14,7 +14,6 @@ mod guide;
 mod hotp;
 mod import;
 mod memory;
-mod migration;
 mod model;
 mod oracle;
 mod peers;
@@ -31,6 +30,7 @@ mod serde;
 mod steam;
 mod store;
 mod totp;
+mod transfer;
 mod uri;
 
 use random::Random;

@@ -71,7 +71,7 @@ fn no_freed_block_holds_a_secret() {
 /// Files of two megabytes, and texts and pictures as large as they may be, made to need much.
 #[test]
 fn hostile_files_take_bounded_memory() {
-    use keyfob::{Migration, Qr, import, pskc};
+    use keyfob::{Qr, TransferCode, import, pskc};
 
     const MIB: usize = 1 << 20;
     assert_eq!(most_held(|| drop((vec![0u8; 5], vec![0u8; 7]))), 12, "the counter works");
@@ -100,7 +100,7 @@ fn hostile_files_take_bounded_memory() {
             64,
         ),
     ] {
-        let held = most_held(|| import::detect(file.as_bytes()));
+        let held = most_held(|| import::parse(file.as_bytes()));
         assert!(held <= limit * MIB, "{}: {held} bytes", &file[..20]);
     }
     let deep = repeat("<KeyContainer>", "<a>", "");
@@ -108,7 +108,7 @@ fn hostile_files_take_bounded_memory() {
     assert!(held <= MIB, "{held}");
 
     let accounts = base64(&[0x0a, 0].repeat(32_768));
-    let held = most_held(|| Migration::parse(&accounts).unwrap());
+    let held = most_held(|| TransferCode::parse(&accounts).unwrap());
     assert!(held <= 8 * MIB, "{held}");
 
     let side = 2048;
@@ -117,7 +117,7 @@ fn hostile_files_take_bounded_memory() {
     encoder.set_color(png::ColorType::Rgba);
     encoder.set_compression(png::Compression::Fast);
     encoder.write_header().unwrap().write_image_data(&[0x55, 0, 0xaa, 0xff].repeat(4 * MIB)).unwrap();
-    // Four bytes a pixel, one of grey, and what the decoder needs.
+    // Four bytes a pixel, one of gray, and what the decoder needs.
     let held = most_held(|| Qr::read_png(&picture).unwrap_err());
     assert!(held <= (5 * 4 + 1) * MIB, "{held}");
 }
@@ -126,7 +126,7 @@ fn hostile_files_take_bounded_memory() {
 /// an error of its own, and long values that belong to all of them. `entry` is how many bytes an entry takes at most.
 #[test]
 fn memory_is_a_multiple_of_the_file() {
-    use keyfob::{Migration, import, pskc};
+    use keyfob::{TransferCode, import, pskc};
 
     let entry = size_of::<Result<KeyUri, keyfob::Error>>();
     let many = |entry: &str, between: &str| vec![entry; 1 << 16].join(between);
@@ -198,7 +198,7 @@ fn memory_is_a_multiple_of_the_file() {
     ] {
         let wide: Vec<u8> = file.encode_utf16().flat_map(u16::to_le_bytes).collect();
         for file in [file.into_bytes(), [&b"\xff\xfe"[..], &wide].concat()] {
-            let held = most_held(|| import::detect(&file));
+            let held = most_held(|| import::parse(&file));
             let limit = times * file.len() + 2 * entry * entries + 64 * 1024;
             assert!(held <= limit, "{what}: {held} bytes for {}", file.len());
             let held = most_held(|| pskc::parse(&file, pskc::Unlock::None));
@@ -206,7 +206,7 @@ fn memory_is_a_multiple_of_the_file() {
         }
     }
     let transfer = base64(&[0x0a, 0].repeat(32_768));
-    assert!(most_held(|| Migration::parse(&transfer)) <= 4 * transfer.len() + 2 * entry * 32_768);
+    assert!(most_held(|| TransferCode::parse(&transfer)) <= 4 * transfer.len() + 2 * entry * 32_768);
 }
 
 /// A code is four bytes and the number of its digits.
@@ -277,11 +277,11 @@ fn guarded() -> (Secret, Vec<zeroize::Zeroizing<String>>) {
         .with_clock(move || Some(clock.load(std::sync::atomic::Ordering::Relaxed)))
         .with_randomness(randomness);
     futures_lite::future::block_on(async {
-        let enrolment = guard.enroll("al", &Setup::totp("al@example.com")).await.unwrap();
-        let (secret, totp) = (enrolment.uri().secret().clone(), Box::new(enrolment.uri().to_totp().unwrap()));
-        drop((enrolment.manual_entry(), enrolment.qr().unwrap().svg().to_string()));
-        black_box(format!("{enrolment:?}"));
-        drop(enrolment);
+        let enrollment = guard.enroll("al", &Setup::totp("al@example.com")).await.unwrap();
+        let (secret, totp) = (enrollment.uri().secret().clone(), Box::new(enrollment.uri().to_totp().unwrap()));
+        drop((enrollment.manual_entry(), enrollment.qr().unwrap().svg().to_string()));
+        black_box(format!("{enrollment:?}"));
+        drop(enrollment);
         drop(guard.confirm("al", "000000").await.unwrap());
         let confirmation = guard.confirm("al", &totp.code_at(1_900_000_000).to_string()).await.unwrap();
         let Confirmation::Confirmed(confirmed) = &confirmation else { panic!() };
@@ -368,9 +368,9 @@ fn use_secrets() {
         black_box(format!("{:?}", KeyUri::parse(text)));
         black_box(format!("{:?}", KeyUri::parse_lenient(text)));
     }
-    for text in keyfob::Migration::export(&[uri.clone(), uri.clone()], 1).unwrap() {
-        drop(keyfob::Migration::parse(&text).unwrap());
-        keyfob::Migration::parse(&text[..text.len() - 9]).unwrap_err();
+    for text in keyfob::Transfer::export(&[uri.clone(), uri.clone()], 1).unwrap() {
+        drop(keyfob::TransferCode::parse(&text).unwrap());
+        keyfob::TransferCode::parse(&text[..text.len() - 9]).unwrap_err();
     }
     drop(keyfob::Qr::read_png(&uri.qr().unwrap().png(2).unwrap()).unwrap());
     drop(uri);
@@ -397,10 +397,10 @@ fn import_secrets() {
         b"login_totp,name\n\"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\",\"a\"\"b\"\n\"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
     ];
     for file in BACKUPS {
-        let import = keyfob::import::detect(file).unwrap();
+        let import = keyfob::import::parse(file).unwrap();
         black_box(format!("{import:?}"));
         assert!(import.entries().iter().any(Result::is_ok));
-        keyfob::import::detect(&file[..file.len() - 9]).ok();
+        keyfob::import::parse(&file[..file.len() - 9]).ok();
     }
 }
 

@@ -87,6 +87,49 @@ fn nothing_printed_holds_a_secret_or_a_code() {
     }
 }
 
+/// Where a text has numbers and words of its own, they stand in their order.
+#[test]
+fn errors_name_the_part_and_its_limits() {
+    let secret = Secret::from_bytes(SECRET).unwrap();
+    let uri = || KeyUri::totp("a", "b", &secret).unwrap();
+    let long = "a".repeat(1025);
+    for (error, text) in [
+        (
+            Secret::from_bytes(&SECRET[..9]).unwrap_err(),
+            "a secret has at least 10 bytes (16 base32 characters), this one has 9",
+        ),
+        (Secret::from_bytes(&[0; 1025]).unwrap_err(), "a secret has at most 1024 bytes"),
+        (LookAhead::new(11).unwrap_err(), "the look-ahead is at most 10 counters"),
+        (Period::new(0).unwrap_err(), "the period is 1 to 86400 seconds; authenticator apps expect 30"),
+        (Window::new(0, 11).unwrap_err(), "a window is at most 10 steps behind and 10 ahead"),
+        (KeyUri::totp(&long, "b", &secret).unwrap_err(), "the issuer has more than 1024 bytes"),
+        (KeyUri::totp("a", "b\n", &secret).unwrap_err(), "the account name contains a control character"),
+        (KeyUri::parse(&" ".repeat(16385)).unwrap_err(), "a URI has at most 16384 bytes"),
+        (
+            uri().with_parameter("image", &"a".repeat(6000)).unwrap_err(),
+            "a URI has at most 64 parameters beyond the usual ones, with 5120 bytes in all",
+        ),
+        (uri().qr().unwrap().png(41).unwrap_err(), "the side of a module is 1 to 40 pixels"),
+        (
+            Qr::new(&"a".repeat(2332)).unwrap_err(),
+            "a QR code holds at most 2331 bytes and this text has 2332; shorten issuer or account",
+        ),
+        (import::parse(&vec![b' '; (16 << 20) + 1]).unwrap_err(), "a file has at most 16 MiB and 65536 accounts"),
+    ] {
+        assert_eq!(error.to_string(), text);
+        assert!(format!("{error:?}").contains(text));
+    }
+    let error = base32::decode("GEZDGNBVGY3TQ0JQ").unwrap_err();
+    assert_eq!(
+        (error.to_string().as_str(), error.position()),
+        (
+            "the character at position 14 of the secret is not one of A-Z and 2-7 \
+             (0 and 1 are often a misread O and I or L, 8 a B, 9 a g)",
+            Some(14)
+        )
+    );
+}
+
 #[test]
 fn everything_crosses_threads() {
     fn crosses<T: Send + Sync + Unpin + std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}

@@ -25,9 +25,9 @@ fn plain(file: &str) -> Vec<Result<KeyUri, Error>> {
 #[test]
 fn the_common_door_reads_key_files_too() {
     let open = figure("2");
-    let import = import::detect(open.as_bytes()).unwrap();
+    let import = import::parse(open.as_bytes()).unwrap();
     assert_eq!((import.app(), import.into_entries()), (App::Pskc, plain(&open)));
-    assert_eq!(import::detect(figure("6").as_bytes()).unwrap_err().kind(), ErrorKind::Encrypted);
+    assert_eq!(import::parse(figure("6").as_bytes()).unwrap_err().kind(), ErrorKind::Encrypted);
 }
 
 /// A file with one token.

@@ -59,12 +59,12 @@ fn versions_by_length() {
     assert_eq!(Qr::new(&"a".repeat(10_000_000)).unwrap_err().kind(), ErrorKind::Qr);
 }
 
-/// The modules as the coloured form shows them: dark where a half of a character has colour 16.
+/// The modules as the colored form shows them: dark where a half of a character has color 16.
 pub fn colors(qr: &Qr) -> Vec<Vec<bool>> {
     let drawn = qr.terminal().to_string();
     let mut rows = Vec::new();
     for line in drawn.lines() {
-        let line = line.strip_suffix("\x1b[0m").expect("colours end with the line");
+        let line = line.strip_suffix("\x1b[0m").expect("colors end with the line");
         let (mut upper, mut lower) = (Vec::new(), Vec::new());
         for run in line.split_terminator("\x1b[38;5;").filter(|run| !run.is_empty()) {
             let (colors, text) = run.split_once('m').unwrap();
@@ -79,7 +79,7 @@ pub fn colors(qr: &Qr) -> Vec<Vec<bool>> {
     crop(rows)
 }
 
-/// The modules as blocks of text show them, where a block is a module of this colour.
+/// The modules as blocks of text show them, where a block is a module of this color.
 pub fn blocks(drawn: &str, dark: bool) -> Vec<Vec<bool>> {
     let half = |filled: &'static str| move |c: char| filled.contains(c) == dark;
     let rows =

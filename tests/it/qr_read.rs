@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::Random;
 
-/// A picture in colours, drawn like a page.
+/// A picture in colors, drawn like a page.
 #[derive(Clone)]
 struct Page {
     width: usize,
@@ -123,7 +123,7 @@ fn as_a_screen_shows_it() {
     page.pixels = page.pixels.chunks(5 * 400).flat_map(|rows| [&rows[..400], rows].concat()).collect();
     assert_eq!(texts(&page.png()), [text.as_str()]);
 
-    // In other colours, and the other way round, which keyfob never draws.
+    // In other colors, and the other way round, which keyfob never draws.
     for colors in [
         [[0, 0, 128], [255, 255, 224]],
         [[90, 90, 90], [150, 150, 150]],
@@ -202,7 +202,7 @@ fn every_kind_of_png() {
     check(ColorType::Indexed, BitDepth::Eight, Some(&palette), &samples(&[2], &[0]));
     check(ColorType::Rgb, BitDepth::Eight, None, &samples(&[0, 0, 120], &[255, 255, 200]));
     check(ColorType::Rgb, BitDepth::Sixteen, None, &samples(&[0; 6], &[255; 6]));
-    // Transparent is white, whatever colour it has.
+    // Transparent is white, whatever color it has.
     check(ColorType::Rgba, BitDepth::Eight, None, &samples(&[0, 0, 0, 255], &[0, 0, 0, 0]));
     check(ColorType::Rgba, BitDepth::Sixteen, None, &samples(&[0, 0, 0, 0, 0, 0, 255, 255], &[0; 8]));
     check(ColorType::GrayscaleAlpha, BitDepth::Eight, None, &samples(&[0, 255], &[0, 0]));
@@ -235,9 +235,9 @@ fn what_is_no_picture_of_a_code() {
     assert_nothing(&lies, "");
 }
 
-/// One in black on white does not hide those in other colours, nor the other way round.
+/// One in black on white does not hide those in other colors, nor the other way round.
 #[test]
-fn codes_in_several_colours() {
+fn codes_in_several_colors() {
     let mut page = Page::new(700, 600, [128, 128, 140]);
     let codes: Vec<String> = (0..5).map(|n| format!("otpauth-migration://offline?data={n}")).collect();
     for (n, colors) in

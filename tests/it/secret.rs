@@ -111,3 +111,15 @@ impl TryRng for Broken {
 }
 
 impl TryCryptoRng for Broken {}
+
+#[test]
+fn parsed_from_base32() {
+    let secret: Secret = "gezd gnbv-gy3t qojq".parse().unwrap();
+    assert_eq!(secret, Secret::from_base32("GEZDGNBVGY3TQOJQ").unwrap());
+    for text in ["", "GEZDGNBVGY3TQ0JQ", "GEZDGNBVGY3TQOJ", "GEZDGNBV"] {
+        let error = text.parse::<Secret>().unwrap_err();
+        assert_eq!(Err(error.clone()), Secret::from_base32(text));
+        assert_eq!(error.kind(), ErrorKind::Secret);
+    }
+    assert_eq!("GEZDGNBVGY3TQ0JQ".parse::<Secret>().unwrap_err().position(), Some(14));
+}

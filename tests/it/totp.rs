@@ -120,7 +120,7 @@ fn of_two_steps_with_one_code_the_newest_is_returned() {
 }
 
 #[test]
-fn resynchronisation_reaches_both_ways() {
+fn resynchronization_reaches_both_ways() {
     let totp = totp();
     let now = 1_800_000_000u64;
     let current = totp.step(now);

@@ -306,7 +306,7 @@ fn from_verifiers_and_back() {
     assert_eq!(KeyUri::from_hotp("a:", "b", &secret, &hotp, 9).unwrap_err().kind(), ErrorKind::Uri);
 }
 
-/// Each part counts, and the way it is spelt does not.
+/// Each part counts, and the way it is spelled does not.
 #[test]
 fn equality() {
     let secret = Secret::from_bytes(&[1; 20]).unwrap();
@@ -467,4 +467,14 @@ fn what_is_read_is_written_and_read() {
     });
     texts.unwrap();
     assert!(read.get() > 512, "only {} of the texts were URIs", read.get());
+}
+
+#[test]
+fn parsed_strictly_like_any_text() {
+    let strict = "otpauth://totp/ACME:al?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=ACME";
+    assert!(strict.parse() == KeyUri::parse(strict));
+    for text in [&strict.replace("totp", "TOTP"), &format!(" {strict}"), "", "otpauth://totp/"] {
+        let error = text.parse::<KeyUri>().unwrap_err();
+        assert!(KeyUri::parse(text) == Err(error));
+    }
 }

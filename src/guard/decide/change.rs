@@ -2,7 +2,6 @@
 
 use alloc::vec;
 
-use crate::error::{Cause, Error};
 use crate::guard::answer::event::{EventKind, events};
 use crate::guard::answer::transition::{Change, Committed, Transition};
 use crate::guard::context::Context;
@@ -11,7 +10,7 @@ use crate::guard::id::AuthenticatorId;
 use crate::guard::proof::{Proof, Purpose};
 use crate::guard::randomness::Randomness;
 use crate::guard::record::SecondFactor;
-use crate::guard::record::authenticator::check_name;
+use crate::guard::record::authenticator::{NAME_REFUSED, check_name};
 use crate::guard::record::recovery::{RecoveryCodes, RecoverySet};
 
 impl SecondFactor {
@@ -30,7 +29,7 @@ impl SecondFactor {
         proof: &Proof,
     ) -> Result<Transition<()>, GuardError> {
         if !check_name(name) {
-            return Err(Error::new(Cause::Name).into());
+            return Err(NAME_REFUSED.into());
         }
         self.check(context, proof, &Purpose::RENAME)?;
         let mut next = self.clone();

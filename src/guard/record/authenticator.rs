@@ -5,6 +5,7 @@ use alloc::string::String;
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
 use crate::ct;
+use crate::error::{Error, ErrorKind};
 use crate::guard::context::Context;
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::id::AuthenticatorId;
@@ -101,3 +102,6 @@ pub(crate) const LEANS: u64 = 3;
 
 /// Wrong codes that an enrollment forgives.
 const MAX_TRIES: u64 = 20;
+
+pub(crate) const NAME_REFUSED: Error =
+    Error::new(ErrorKind::Name, "a name has at most {} bytes and no control characters").number(MAX_NAME as u64);

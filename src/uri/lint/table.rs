@@ -263,13 +263,13 @@ pub(super) static TABLE: [Rule; 47] = [
     },
     Rule {
         applies: |uri| uri.issuers().any(|issuer| issuer.chars().count() > 30) || uri.account.chars().count() > 50,
-        effect: Effect::Mislabelled,
+        effect: Effect::Mislabeled,
         apps: &[("2FAS for Android", TWOFAS_ANDROID)],
         reason: "cuts an issuer at 30 characters and an account at 50",
     },
     Rule {
         applies: |uri| uri.issuers().any(|issuer| issuer.chars().count() > 32) || uri.account.chars().count() > 40,
-        effect: Effect::Mislabelled,
+        effect: Effect::Mislabeled,
         apps: &[("Stratum", STRATUM)],
         reason: "cuts an issuer at 32 characters and an account at 40",
     },
@@ -281,31 +281,31 @@ pub(super) static TABLE: [Rule; 47] = [
     },
     Rule {
         applies: |uri| uri.names_contain(&['#', '%']) || uri.issuers_contain(&['&', '+']),
-        effect: Effect::Mislabelled,
+        effect: Effect::Mislabeled,
         apps: &[("2FAS for Android", TWOFAS_ANDROID)],
         reason: "decodes the URI before it splits it, so that # and %, or & and + in the issuer, change a name",
     },
     Rule {
         applies: |uri| uri.names_contain(&['%']) || uri.issuers_contain(&['+']),
-        effect: Effect::Mislabelled,
+        effect: Effect::Mislabeled,
         apps: &[("2FAS for iOS", TWOFAS_IOS)],
         reason: "decodes a name twice, so that %, or + in the issuer, changes it",
     },
     Rule {
         applies: |uri| uri.issuers_contain(&['+']),
-        effect: Effect::Mislabelled,
+        effect: Effect::Mislabeled,
         apps: &[("Authenticator, the browser extension", EXTENSION)],
         reason: "reads + in the issuer as a space",
     },
     Rule {
         applies: |uri| uri.names_contain(&['?']),
-        effect: Effect::Mislabelled,
+        effect: Effect::Mislabeled,
         apps: &[("Stratum", STRATUM)],
         reason: "cuts a name at a ?",
     },
     Rule {
         applies: |uri| uri.names_contain(&['&', '?', '/']),
-        effect: Effect::Mislabelled,
+        effect: Effect::Mislabeled,
         apps: &[("Dashlane for iOS", DASHLANE)],
         reason: "changes a name that contains & ? or /",
     },
@@ -317,7 +317,7 @@ pub(super) static TABLE: [Rule; 47] = [
     },
     Rule {
         applies: |uri| uri.names_contain(&[':']),
-        effect: Effect::Mislabelled,
+        effect: Effect::Mislabeled,
         apps: &[
             ("2FAS for Android", TWOFAS_ANDROID),
             ("2FAS for iOS", TWOFAS_IOS),
@@ -333,7 +333,7 @@ pub(super) static TABLE: [Rule; 47] = [
     },
     Rule {
         applies: |uri| uri.label_issuer.is_some(),
-        effect: Effect::Mislabelled,
+        effect: Effect::Mislabeled,
         apps: &[
             ("Aegis", AEGIS),
             ("FreeOTP for Android", FREEOTP_ANDROID),
@@ -345,7 +345,7 @@ pub(super) static TABLE: [Rule; 47] = [
     },
     Rule {
         applies: |uri| uri.label_issuer.is_some(),
-        effect: Effect::Mislabelled,
+        effect: Effect::Mislabeled,
         apps: &[
             ("Bitwarden for iOS", BITWARDEN_IOS),
             ("Proton Authenticator", PROTON),
@@ -356,13 +356,13 @@ pub(super) static TABLE: [Rule; 47] = [
     },
     Rule {
         applies: |uri| uri.issuer.is_none() && uri.account.contains('@'),
-        effect: Effect::Mislabelled,
+        effect: Effect::Mislabeled,
         apps: &[("Microsoft Authenticator", MICROSOFT_2022)],
         reason: "shows the domain of the email address where there is no issuer",
     },
     Rule {
         applies: |uri| uri.issuer.is_none(),
-        effect: Effect::Mislabelled,
+        effect: Effect::Mislabeled,
         apps: &[
             ("2FAS for Android", TWOFAS_ANDROID),
             ("Apple Passwords", APPLE),

@@ -6,12 +6,12 @@ use keyfob::{Error, KeyUri, import};
 use crate::allocator::most_held;
 
 pub fn run(data: &[u8]) {
-    let _ = linear(data.len(), || import::detect(data).map(import::Import::into_entries));
-    let Ok(found) = import::detect(data) else { return };
+    let _ = linear(data.len(), || import::parse(data).map(import::Import::into_entries));
+    let Ok(found) = import::parse(data) else { return };
     found.entries().iter().flatten().for_each(super::uri::law);
     assert!(found.entries().len() <= data.len());
     if !data.starts_with(&BOM) {
-        let marked = import::detect(&[&BOM[..], b"\r\n", data].concat());
+        let marked = import::parse(&[&BOM[..], b"\r\n", data].concat());
         assert_eq!(marked.map(|again| again == found), Ok(true));
     }
     // With zeros at its beginning it is UTF-16 already, or UTF-32.
@@ -20,7 +20,7 @@ pub fn run(data: &[u8]) {
     {
         let units = "\u{feff}".encode_utf16().chain(text.trim_start_matches('\u{feff}').encode_utf16());
         let wide: Vec<u8> = units.flat_map(u16::to_le_bytes).collect();
-        assert_eq!(import::detect(&wide).map(|again| again == found), Ok(true));
+        assert_eq!(import::parse(&wide).map(|again| again == found), Ok(true));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Transfers: as texts, and as the payload alone, which a fuzzer gets deeper into.
 
 use base64ct::{Base64Url, Encoding};
-use keyfob::{KeyUri, Migration, Qr, Transfer};
+use keyfob::{KeyUri, Qr, Transfer, TransferCode};
 
 pub fn run(data: &[u8]) {
     if let Some(payload) = data.strip_prefix(b"!") {
@@ -13,15 +13,15 @@ pub fn run(data: &[u8]) {
 }
 
 fn law(text: &str) {
-    let Ok(part) = Migration::parse(text) else { return };
+    let Ok(part) = TransferCode::parse(text) else { return };
     assert!(part.batch_size() >= 1);
     let found: Vec<KeyUri> = part.entries().iter().flatten().cloned().collect();
     found.iter().for_each(super::uri::law);
-    if let Ok(codes) = Migration::export(&found, part.batch_id()) {
+    if let Ok(codes) = Transfer::export(&found, part.batch_id()) {
         let mut transfer = Transfer::new();
         for code in codes.iter().rev().chain(&codes) {
             assert!(Qr::new(code).is_ok());
-            transfer.add(Migration::parse(code).unwrap()).unwrap();
+            transfer.add(TransferCode::parse(code).unwrap()).unwrap();
         }
         assert_eq!(transfer.is_complete(), !found.is_empty());
         if let Ok(entries) = transfer.finish() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-use keyfob::{KeyUri, Migration, Qr};
+use keyfob::{KeyUri, Qr, Transfer};
 
 use super::{Limits, accounts, converse, program};
 use crate::qr::{blocks, colors, pgm};
@@ -14,9 +14,9 @@ use crate::qr::{blocks, colors, pgm};
 fn texts() -> Vec<String> {
     let accounts: Vec<KeyUri> = accounts(500, &Limits::default()).into_iter().map(|(uri, _)| uri).collect();
     let told: Vec<_> =
-        accounts.iter().filter(|uri| Migration::export(&[(*uri).clone()], 0).is_ok()).take(100).cloned().collect();
+        accounts.iter().filter(|uri| Transfer::export(&[(*uri).clone()], 0).is_ok()).take(100).cloned().collect();
     assert_eq!(told.len(), 100);
-    let codes = Migration::export(&told, -1).unwrap();
+    let codes = Transfer::export(&told, -1).unwrap();
     let uris = accounts.into_iter().enumerate().map(|(number, uri)| match number % 8 {
         0 => KeyUri::steam(uri.issuer().unwrap_or_default(), uri.account(), uri.secret()).unwrap().to_uri(),
         1 => uri.with_parameter("image", "https://example.com/ä.png?a=1&b=2").unwrap().to_uri(),

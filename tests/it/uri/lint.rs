@@ -163,7 +163,7 @@ fn apps_and_effects() {
     let finds = |uri: &KeyUri, app: &str, effect: Effect| {
         uri.lint().iter().any(|finding| (finding.app(), finding.effect()) == (app, effect))
     };
-    let (wrong, refused, renamed) = (Effect::WrongCode, Effect::Refused, Effect::Mislabelled);
+    let (wrong, refused, renamed) = (Effect::WrongCode, Effect::Refused, Effect::Mislabeled);
     for (uri, app, effect) in [
         (plain().with_algorithm(Algorithm::Sha256), "Authy", wrong),
         (plain().with_algorithm(Algorithm::Sha256), "Okta Verify for Android", wrong),
@@ -310,7 +310,7 @@ fn conditions() -> String {
             let effect = match finding.effect() {
                 Effect::WrongCode => "wrong code",
                 Effect::Refused => "refused",
-                Effect::Mislabelled => "other name",
+                Effect::Mislabeled => "other name",
                 _ => unreachable!(),
             };
             let (app, reason) = (finding.app(), finding.reason());

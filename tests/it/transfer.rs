@@ -1,4 +1,4 @@
-use keyfob::{Algorithm, Digits, Error, ErrorKind, KeyUri, Migration, Period, Qr, Secret, Transfer};
+use keyfob::{Algorithm, Digits, Error, ErrorKind, KeyUri, Period, Qr, Secret, Transfer, TransferCode};
 use proptest::prelude::*;
 
 use crate::{data, number, rows, text};
@@ -8,7 +8,7 @@ fn transfers_as_apps_write_them() {
     let mut canonicals = 0;
     for case in rows(&data("otpauth_migration"), "cases") {
         let (name, expected) = (text(case, "name"), &case["expected"]);
-        let parsed = Migration::parse(text(case, "uri"));
+        let parsed = TransferCode::parse(text(case, "uri"));
         if expected.get("error").is_some() {
             assert_eq!(parsed.unwrap_err().kind(), ErrorKind::Migration, "{name}");
             continue;
@@ -39,7 +39,7 @@ fn transfers_as_apps_write_them() {
         // What an exporter writes of it: standard base64, escaped, with all numbers of the batch.
         if let Some(canonical) = case["canonical_uri"].as_str() {
             let accounts: Vec<KeyUri> = migration.entries().iter().map(|entry| entry.clone().unwrap()).collect();
-            let written = Migration::export(&accounts, migration.batch_id()).unwrap();
+            let written = Transfer::export(&accounts, migration.batch_id()).unwrap();
             assert!(written.len() == 1 && *written[0] == *canonical, "{name}");
             canonicals += 1;
         }
@@ -67,11 +67,11 @@ fn every_code_can_be_drawn() {
     ] {
         for (count, id) in [(5, 0), (5, -1), (9, i32::MAX), (700, i32::MIN)] {
             let accounts = vec![uri.clone(); count];
-            let codes = Migration::export(&accounts, id).unwrap();
+            let codes = Transfer::export(&accounts, id).unwrap();
             assert!((count.div_ceil(5)..=count.div_ceil(fewest)).contains(&codes.len()), "{}", codes.len());
             let mut transfer = Transfer::new();
             for code in &codes {
-                let part = Migration::parse(code).unwrap();
+                let part = TransferCode::parse(code).unwrap();
                 assert!(part.entries().len() == 1 || code.len() <= limit);
                 transfer.add(part).unwrap();
             }
@@ -83,13 +83,13 @@ fn every_code_can_be_drawn() {
     }
 
     let long = account(&[7; 1024], &name(1024), &name(1024));
-    let error = Migration::export(&[account(&[7; 20], "a", "b"), long], 1).unwrap_err();
+    let error = Transfer::export(&[account(&[7; 20], "a", "b"), long], 1).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Qr);
     assert!(error.to_string().contains("at most 2331 bytes"), "{error}");
     // As many codes as `Transfer` takes, and one more.
     let many = vec![account(&[7; 20], "a", "b"); 5001];
-    assert_eq!(Migration::export(&many[..5000], 1).unwrap().len(), 1000);
-    assert_eq!(Migration::export(&many, 1).unwrap_err().kind(), ErrorKind::Migration);
+    assert_eq!(Transfer::export(&many[..5000], 1).unwrap().len(), 1000);
+    assert_eq!(Transfer::export(&many, 1).unwrap_err().kind(), ErrorKind::Migration);
 }
 
 #[test]
@@ -102,9 +102,9 @@ fn what_a_transfer_cannot_say() {
         KeyUri::steam("a", "b", &secret).unwrap(),
         KeyUri::hotp("a", "b", &secret, 1 << 63).unwrap(),
     ] {
-        assert_eq!(Migration::export(&[totp(), uri], 1).unwrap_err().kind(), ErrorKind::Migration);
+        assert_eq!(Transfer::export(&[totp(), uri], 1).unwrap_err().kind(), ErrorKind::Migration);
     }
-    assert!(Migration::export(&[], 1).unwrap().is_empty());
+    assert!(Transfer::export(&[], 1).unwrap().is_empty());
 }
 
 #[test]
@@ -124,26 +124,26 @@ fn what_is_no_transfer() {
         "otpauth-migration://offline?data=GP////////////8B",
         &huge,
     ] {
-        let error = Migration::parse(text).unwrap_err();
+        let error = TransferCode::parse(text).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Migration, "{}", &text[..text.len().min(80)]);
     }
-    assert!(Migration::parse("otpauth-migration://offline?data=").unwrap().entries().is_empty());
-    let two = Migration::parse("otpauth-migration://offline?data=EAE=&DATA=EAEYAQ==").unwrap_err();
+    assert!(TransferCode::parse("otpauth-migration://offline?data=").unwrap().entries().is_empty());
+    let two = TransferCode::parse("otpauth-migration://offline?data=EAE=&DATA=EAEYAQ==").unwrap_err();
     assert_eq!(two.to_string(), "a parameter is given twice, with different values");
 }
 
 /// A transfer of so many codes, with an account in each.
-fn codes(count: u32, id: i32) -> Vec<Migration> {
+fn codes(count: u32, id: i32) -> Vec<TransferCode> {
     let account = |n| KeyUri::totp("a", &format!("user{n}"), &Secret::from_bytes(&[7; 20]).unwrap()).unwrap();
     let accounts: Vec<KeyUri> = (0..5 * count).map(account).collect();
-    Migration::export(&accounts, id).unwrap().iter().map(|code| Migration::parse(code).unwrap()).collect()
+    Transfer::export(&accounts, id).unwrap().iter().map(|code| TransferCode::parse(code).unwrap()).collect()
 }
 
 #[test]
 fn what_does_not_belong_to_a_transfer() {
     let mut transfer = Transfer::new();
     assert!(!transfer.is_complete() && transfer.missing().next().is_none());
-    let mut transfer_of = |code: &Migration| {
+    let mut transfer_of = |code: &TransferCode| {
         let before = transfer.clone();
         let added = transfer.add(code.clone());
         if let Err(error) = &added {
@@ -155,7 +155,7 @@ fn what_does_not_belong_to_a_transfer() {
     // An empty batch of this size and place: fields 3 and 4.
     let empty = |size: u8, index: u8| {
         let payload = base64(&[0x18, size, 0x20, index]);
-        Migration::parse(&format!("otpauth-migration://offline?data={payload}")).unwrap()
+        TransferCode::parse(&format!("otpauth-migration://offline?data={payload}")).unwrap()
     };
     let other = "the QR code belongs to another transfer";
     let contradiction = "the QR codes of the transfer contradict each other";
@@ -172,13 +172,13 @@ fn what_does_not_belong_to_a_transfer() {
 
     // 2^32 - 1 codes.
     let payload = base64(&[0x18, 0xff, 0xff, 0xff, 0xff, 0x0f]);
-    let huge = Migration::parse(&format!("otpauth-migration://offline?data={payload}")).unwrap();
+    let huge = TransferCode::parse(&format!("otpauth-migration://offline?data={payload}")).unwrap();
     assert_eq!(huge.batch_size(), u32::MAX);
     assert_eq!(Transfer::new().add(huge).unwrap_err().to_string(), contradiction);
 
     // A code that says nothing of a batch is a transfer.
     let mut transfer = Transfer::new();
-    transfer.add(Migration::parse("otpauth-migration://offline?data=").unwrap()).unwrap();
+    transfer.add(TransferCode::parse("otpauth-migration://offline?data=").unwrap()).unwrap();
     assert!(transfer.finish().unwrap().is_empty());
 }
 
@@ -208,8 +208,8 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2, (length & 127) as u8 | 128, (length >> 7) as u8], bytes].concat()
 }
 
-fn read(payload: &[u8]) -> Result<Migration, Error> {
-    Migration::parse(&format!("otpauth-migration://offline?data={}", base64(payload)))
+fn read(payload: &[u8]) -> Result<TransferCode, Error> {
+    TransferCode::parse(&format!("otpauth-migration://offline?data={}", base64(payload)))
 }
 
 #[test]
@@ -247,8 +247,8 @@ fn issuer_and_name_with_spaces_and_colons() {
         let uri = transfer(name.as_bytes(), issuer.as_bytes(), &[]).remove(0).unwrap();
         assert_eq!((uri.issuer(), uri.account()), expected);
         assert_eq!(KeyUri::parse_lenient(&uri.to_uri()).unwrap().0, uri);
-        let texts = Migration::export(std::slice::from_ref(&uri), 1).unwrap();
-        assert_eq!(Migration::parse(&texts[0]).unwrap().into_entries().remove(0).unwrap(), uri);
+        let texts = Transfer::export(std::slice::from_ref(&uri), 1).unwrap();
+        assert_eq!(TransferCode::parse(&texts[0]).unwrap().into_entries().remove(0).unwrap(), uri);
     }
 }
 
@@ -283,7 +283,7 @@ proptest! {
             prop_assert_eq!(transfer.is_complete(), missing.is_empty());
             prop_assert_eq!(transfer.missing().collect::<Vec<_>>(), missing);
         }
-        let entries: Vec<_> = codes.into_iter().flat_map(Migration::into_entries).collect();
+        let entries: Vec<_> = codes.into_iter().flat_map(TransferCode::into_entries).collect();
         prop_assert!(transfer.finish().unwrap() == entries);
     }
 
@@ -305,10 +305,10 @@ proptest! {
             let algorithm = [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512][*algorithm];
             uri.unwrap().with_algorithm(algorithm).with_digits(if *eight { Digits::Eight } else { Digits::Six })
         }).collect();
-        let codes = Migration::export(&accounts, id).unwrap();
+        let codes = Transfer::export(&accounts, id).unwrap();
         let mut read = Vec::new();
         for (index, code) in codes.iter().enumerate() {
-            let part = Migration::parse(code).unwrap();
+            let part = TransferCode::parse(code).unwrap();
             prop_assert!(part.entries().len() == 1 || (part.entries().len() <= 5 && code.len() <= 997));
             prop_assert_eq!((part.batch_id(), part.batch_index() as usize, part.batch_size() as usize), (id, index, codes.len()));
             read.extend(part.into_entries().into_iter().map(Result::unwrap));
@@ -319,7 +319,7 @@ proptest! {
     #[test]
     fn no_payload_panics(payload in prop::collection::vec(any::<u8>(), 0..60)) {
         let text: String = payload.iter().map(|byte| format!("%{byte:02x}")).collect();
-        let _ = Migration::parse(&format!("otpauth-migration://offline?data={text}"));
-        let _ = Migration::parse(&format!("otpauth-migration://offline?data={}", base64(&payload)));
+        let _ = TransferCode::parse(&format!("otpauth-migration://offline?data={text}"));
+        let _ = TransferCode::parse(&format!("otpauth-migration://offline?data={}", base64(&payload)));
     }
 }

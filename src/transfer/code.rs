@@ -1,10 +1,8 @@
-//! `otpauth-migration` URIs: what Google Authenticator shows as "Transfer accounts", one QR code for some accounts each.
+//! The QR code of a transfer: its URI, and the accounts in it.
 //!
 //! The payload is a protocol buffer of thirteen fields in base64. It has no period, so every TOTP account has one of 30
 //! seconds. The fields are read here, not by a library: the secret is one of them, and copies that a general decoder
 //! makes are not wiped.
-
-mod transfer;
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -18,43 +16,43 @@ use zeroize::Zeroizing;
 
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
-use crate::error::{Cause, Error};
+use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
 use crate::totp::Period;
-use crate::uri::{Factor, KeyUri, QR_BYTES, trim_name, without_prefix};
+use crate::uri::{
+    ACCOUNT_EMPTY, CONTRADICTION, COUNTER, Factor, KeyUri, NOT_UTF8, QR_BYTES, too_long_for_qr, trim_name,
+    without_prefix,
+};
 
-pub use transfer::Transfer;
-
-/// The accounts in one QR code of a transfer, and which of how many codes it is. [`Transfer`] puts them together.
+/// One QR code of a transfer: the accounts in it, and which of how many codes it is. [`Transfer`](crate::Transfer) puts
+/// them together, and makes them.
 ///
 /// ```
-/// use keyfob::{KeyUri, Migration, Secret};
+/// use keyfob::{KeyUri, Secret, Transfer, TransferCode};
 ///
 /// let accounts: Vec<KeyUri> = (1..=12)
 ///     .map(|n| KeyUri::totp("Example", &format!("user{n}"), &Secret::generate()))
 ///     .collect::<Result<_, _>>()?;
-/// let codes = Migration::export(&accounts, 77)?;
-/// assert_eq!(codes.len(), 3); // so few accounts in each that a camera reads it
 ///
 /// let mut found = Vec::new();
-/// for code in &codes {
-///     let part = Migration::parse(code)?;
-///     assert_eq!((part.batch_id(), part.batch_size()), (77, 3));
-///     found.extend(part.into_entries());
+/// for text in Transfer::export(&accounts, 77)? {
+///     let code = TransferCode::parse(&text)?;
+///     assert_eq!((code.batch_id(), code.batch_size()), (77, 3));
+///     found.extend(code.into_entries());
 /// }
 /// let found: Vec<KeyUri> = found.into_iter().collect::<Result<_, _>>()?;
 /// assert!(found == accounts);
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Migration {
+pub struct TransferCode {
     entries: Vec<Result<KeyUri, Error>>,
     batch_size: u32,
     batch_index: u32,
     batch_id: i32,
 }
 
-impl Migration {
+impl TransferCode {
     /// Reads the text of one QR code, escaped or not, in either alphabet of base64 and with padding or without. A text that
     /// went through a web page, with `&amp;` for `&`, is read as well.
     ///
@@ -65,30 +63,29 @@ impl Migration {
     /// [`ErrorKind::Migration`](crate::ErrorKind::Migration) if it is no such URI, or its payload is damaged, and
     /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) if it has two different payloads.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let malformed = || Error::new(Cause::MigrationMalformed);
-        let (scheme, rest) = text.trim().split_once("://").ok_or_else(malformed)?;
+        let (scheme, rest) = text.trim().split_once("://").ok_or(MALFORMED)?;
         if rest.len() > 4 * MAX_BYTES {
-            return Err(malformed());
+            return Err(MALFORMED);
         }
         // A page that escapes what it shows may do so twice.
         let rest = unescaped(&unescaped(rest));
-        let (host, query) = rest.split_once('?').ok_or_else(malformed)?;
+        let (host, query) = rest.split_once('?').ok_or(MALFORMED)?;
         let host = host.trim_end_matches('/');
         if !scheme.eq_ignore_ascii_case("otpauth-migration") || !host.eq_ignore_ascii_case("offline") {
-            return Err(malformed());
+            return Err(MALFORMED);
         }
         let parameters = query.split('&').filter_map(|piece| piece.split_once('='));
         let mut payloads = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("data"));
-        let (_, data) = payloads.next().ok_or_else(malformed)?;
+        let (_, data) = payloads.next().ok_or(MALFORMED)?;
         if payloads.any(|(_, other)| other != data) {
-            return Err(Error::new(Cause::Contradiction));
+            return Err(CONTRADICTION);
         }
 
         // Escaped twice by a program that escapes URIs. Base64 has no `%`, so nothing else can be meant.
-        let mut once = Zeroizing::new(Vec::with_capacity(data.len()));
-        once.extend(percent_decode_str(data));
-        let mut base64 = Zeroizing::new(Vec::with_capacity(once.len()));
-        base64.extend(percent_decode(&once).filter(|byte| !matches!(byte, b'\n' | b'\r' | b'\t')).map(
+        let mut unescaped_once = Zeroizing::new(Vec::with_capacity(data.len()));
+        unescaped_once.extend(percent_decode_str(data));
+        let mut base64 = Zeroizing::new(Vec::with_capacity(unescaped_once.len()));
+        base64.extend(percent_decode(&unescaped_once).filter(|byte| !matches!(byte, b'\n' | b'\r' | b'\t')).map(
             |byte| match byte {
                 // A decoder of forms ate the plus.
                 b' ' | b'-' => b'+',
@@ -99,11 +96,11 @@ impl Migration {
         let end = base64.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
         base64.truncate(end);
         let mut payload = Zeroizing::new(vec![0; base64.len()]);
-        let payload = Base64Unpadded::decode(&*base64, &mut payload).map_err(|_| malformed())?;
+        let payload = Base64Unpadded::decode(&*base64, &mut payload).map_err(|_| MALFORMED)?;
         if payload.len() > MAX_BYTES {
-            return Err(malformed());
+            return Err(MALFORMED);
         }
-        Self::read(payload).ok_or_else(malformed)
+        Self::read(payload).ok_or(MALFORMED)
     }
 
     /// The accounts, in their order.
@@ -135,68 +132,33 @@ impl Migration {
         self.batch_id
     }
 
-    /// Writes accounts as the texts of QR codes that a camera still reads: at most five accounts to a code, and fewer if
-    /// their names or secrets are long. [`Qr::new`](crate::Qr::new) draws all of them, at version 25 or below unless one
-    /// account alone needs more.
-    ///
-    /// `batch_id` is a random number that tells transfers apart. The texts contain the secrets. What the format has no
-    /// place for stays behind: the prefix of a label that is not the issuer, and parameters that keyfob does not know.
-    ///
-    /// # Errors
-    ///
-    /// * [`ErrorKind::Migration`](crate::ErrorKind::Migration) for what the format cannot say, and an app would show wrong
-    ///   codes for: a period other than 30, seven digits, Steam, a counter above 2^63 - 1. And for more than 1000 codes.
-    /// * [`ErrorKind::Qr`](crate::ErrorKind::Qr) if one account alone is too long for a QR code.
-    pub fn export(accounts: &[KeyUri], batch_id: i32) -> Result<Vec<Zeroizing<String>>, Error> {
-        let mut batches = Vec::new();
-        let mut rest = accounts;
-        while !rest.is_empty() {
-            let index = batches.len() as u64;
-            if index == u64::from(MAX_CODES) {
-                return Err(Error::new(Cause::MigrationTooMany));
-            }
-            let mut count = rest.len().min(ACCOUNTS_PER_CODE);
-            let (batch, others) = loop {
-                let (batch, others) = rest.split_at(count);
-                if count == 1 || write(batch, MAX_CODES.into(), index, batch_id)?.len() <= MAX_TEXT {
-                    break (batch, others);
-                }
-                count -= 1;
-            };
-            batches.push(batch);
-            rest = others;
-        }
-        let size = batches.len() as u64;
-        (0..).zip(batches).map(|(index, batch)| write(batch, size, index, batch_id)).collect()
-    }
-
     fn read(payload: &[u8]) -> Option<Self> {
         let (mut fields, mut number) = (Fields(payload), 0);
         while let Some((field, _)) = fields.next()? {
             number += usize::from(field == 1);
         }
-        let mut migration = Self { entries: Vec::with_capacity(number), batch_size: 1, batch_index: 0, batch_id: 0 };
+        let mut code = Self { entries: Vec::with_capacity(number), batch_size: 1, batch_index: 0, batch_id: 0 };
         let mut fields = Fields(payload);
         while let Some((number, value)) = fields.next()? {
             match (number, value) {
-                (1, Value::Bytes(account)) => migration.entries.push(read_account(account)?),
-                (3, Value::Number(size)) => migration.batch_size = u32::try_from(size).ok()?.max(1),
-                (4, Value::Number(index)) => migration.batch_index = u32::try_from(index).ok()?,
+                (1, Value::Bytes(account)) => code.entries.push(read_account(account)?),
+                (3, Value::Number(size)) => code.batch_size = u32::try_from(size).ok()?.max(1),
+                (4, Value::Number(index)) => code.batch_index = u32::try_from(index).ok()?,
                 // Of a number that is too long, the format takes the lower half. Negative ones are written so.
                 (5, Value::Number(id)) => {
                     let [a, b, c, d, ..] = id.to_le_bytes();
-                    migration.batch_id = i32::from_le_bytes([a, b, c, d]);
+                    code.batch_id = i32::from_le_bytes([a, b, c, d]);
                 }
                 _ => {}
             }
         }
-        Some(migration)
+        Some(code)
     }
 }
 
-impl fmt::Debug for Migration {
+impl fmt::Debug for TransferCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Migration")
+        f.debug_struct("TransferCode")
             .field("entries", &self.entries.len())
             .field("batch_size", &self.batch_size)
             .field("batch_index", &self.batch_index)
@@ -261,35 +223,36 @@ fn account(secret: &[u8], name: &[u8], issuer: &[u8], numbers: [u64; 4]) -> Resu
         0 | 1 => Algorithm::Sha1,
         2 => Algorithm::Sha256,
         3 => Algorithm::Sha512,
-        _ => return Err(Error::new(Cause::AlgorithmUnknown)),
+        _ => return Err(Algorithm::UNKNOWN),
     };
     let digits = match digits {
         0 | 1 => Digits::Six,
         2 => Digits::Eight,
         3 => Digits::Seven,
-        _ => return Err(Error::new(Cause::Digits)),
+        _ => return Err(Digits::REFUSED),
     };
     let factor = match kind {
         0 | 2 => Factor::Period(Period::default()),
         // Below zero it is none.
-        1 if i64::try_from(counter).is_err() => return Err(Error::new(Cause::Counter)),
+        1 if i64::try_from(counter).is_err() => return Err(COUNTER),
         1 => Factor::Counter(counter),
-        _ => return Err(Error::new(Cause::MigrationType)),
+        _ => return Err(KIND_UNKNOWN),
     };
     let secret = Secret::from_bytes(secret)?;
-    let text = |bytes| str::from_utf8(bytes).map_err(|_| Error::new(Cause::NotUtf8));
+    let text = |bytes| str::from_utf8(bytes).map_err(|_| NOT_UTF8);
     let (name, issuer) = (text(name)?, trim_name("issuer", text(issuer)?)?);
     let account = without_prefix(name, issuer);
     let account = account.as_deref().unwrap_or(name);
     let account = trim_name("account name", account)?;
     if account.is_empty() {
-        return Err(Error::new(Cause::AccountEmpty));
+        return Err(ACCOUNT_EMPTY);
     }
     let issuer = (!issuer.is_empty()).then(|| issuer.to_owned());
     Ok(KeyUri::with(factor, issuer, account.to_owned(), secret).with_algorithm(algorithm).with_digits(digits))
 }
 
-fn write(accounts: &[KeyUri], size: u64, index: u64, id: i32) -> Result<Zeroizing<String>, Error> {
+/// The text of a code.
+pub(super) fn write(accounts: &[KeyUri], size: u64, index: u64, id: i32) -> Result<Zeroizing<String>, Error> {
     let longest: usize = accounts.iter().map(|uri| message_bytes(uri) + 12).sum();
     let mut payload = Zeroizing::new(Vec::with_capacity(longest + 64));
     for uri in accounts {
@@ -315,22 +278,21 @@ fn write(accounts: &[KeyUri], size: u64, index: u64, id: i32) -> Result<Zeroizin
         }
     }
     if uri.len() > QR_BYTES && accounts.len() == 1 {
-        return Err(Error::new(Cause::QrTooLong { bytes: uri.len(), limit: QR_BYTES }));
+        return Err(too_long_for_qr(uri.len()));
     }
     Ok(uri)
 }
 
 fn write_account(uri: &KeyUri) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let cannot = || Error::new(Cause::MigrationCannot);
     let (kind, counter) = match (uri.period(), uri.counter()) {
         (Some(period), _) if period == Period::default() => (2, None),
         (_, Some(counter)) if i64::try_from(counter).is_ok() => (1, Some(counter)),
-        _ => return Err(cannot()),
+        _ => return Err(CANNOT_SAY),
     };
     let digits = match uri.digits() {
         Digits::Six => 1,
         Digits::Eight => 2,
-        Digits::Seven => return Err(cannot()),
+        Digits::Seven => return Err(CANNOT_SAY),
     };
     let issuer = uri.issuer().unwrap_or_default();
     let mut message = Zeroizing::new(Vec::with_capacity(message_bytes(uri)));
@@ -433,15 +395,13 @@ impl<'a> Fields<'a> {
 
 const PREFIX: &str = "otpauth-migration://offline?data=";
 
-/// Ten, which Google Authenticator writes, make a code that many cameras fail on.
-const ACCOUNTS_PER_CODE: usize = 5;
-
-/// The 997 bytes of a code of version 25, less what the number of codes may add, which is known only at the end: it and
-/// all behind it take at most 24 symbols, of which each may turn into one that is escaped, of two characters more.
-const MAX_TEXT: usize = 997 - 48;
-
-/// Some thousands of accounts. A damaged or hostile number must not make a list of four billion missing codes.
-const MAX_CODES: u32 = 1000;
-
 /// More than a QR code holds by far.
 const MAX_BYTES: usize = 64 * 1024;
+
+const CANNOT_SAY: Error = Error::new(
+    ErrorKind::Migration,
+    "a transfer holds TOTP of 30 seconds and HOTP, with six or eight digits and counters below 2^63",
+);
+const KIND_UNKNOWN: Error = Error::new(ErrorKind::Migration, "the account is neither TOTP nor HOTP");
+const MALFORMED: Error =
+    Error::new(ErrorKind::Migration, "this is not an otpauth-migration URI, or a part of it is missing");
