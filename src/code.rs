@@ -10,7 +10,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::ct::{self, Divisor};
 use crate::error::{Error, ErrorKind};
-use crate::typed::symbols;
+use crate::typed::{Unreadable, symbols};
 
 /// A code of 6, 7 or 8 digits, leading zeros included.
 ///
@@ -211,6 +211,15 @@ impl fmt::Display for CodeError {
 }
 
 impl core::error::Error for CodeError {}
+
+impl From<Unreadable> for CodeError {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Character => Self::Character,
+            Unreadable::TooLong => Self::Length,
+        }
+    }
+}
 
 impl From<CodeError> for Error {
     fn from(error: CodeError) -> Self {

@@ -1,7 +1,6 @@
 //! What keyboards, apps and clipboards do to a text on its way: digits of other scripts, full-width letters, separators
 //! and invisible marks.
 
-use crate::code::CodeError;
 use crate::ct;
 
 /// The symbols of a typed code, in ASCII: separators dropped, digits of every script and full-width letters folded.
@@ -12,7 +11,7 @@ pub(crate) fn symbols(
     text: &str,
     max_bytes: usize,
     alphabet: impl Fn(u8) -> u64 + Copy,
-) -> impl Iterator<Item = Result<u8, CodeError>> {
+) -> impl Iterator<Item = Result<u8, Unreadable>> {
     let too_long = text.len() > max_bytes;
     let pieces = pieces(if too_long { "" } else { text }, alphabet).filter_map(move |piece| match piece {
         Piece::Symbol(symbol) => Some(Ok(symbol)),
@@ -22,10 +21,18 @@ pub(crate) fn symbols(
             if ct::declassify(alphabet(narrow)) {
                 return Some(Ok(narrow));
             }
-            (!is_separator(character)).then_some(Err(CodeError::Character))
+            (!is_separator(character)).then_some(Err(Unreadable::Character))
         }
     });
-    too_long.then_some(Err(CodeError::Length)).into_iter().chain(pieces)
+    too_long.then_some(Err(Unreadable::TooLong)).into_iter().chain(pieces)
+}
+
+/// Why a typed text has no symbols to read.
+#[derive(Clone, Copy)]
+pub(crate) enum Unreadable {
+    /// A character is neither a symbol nor a separator.
+    Character,
+    TooLong,
 }
 
 /// Walks a typed or pasted text.
