@@ -6,9 +6,10 @@ use std::path::Path;
 
 use keyfob::{KeyUri, Secret};
 
-/// The program of the README, with an app whose clock the test sets.
+/// The program of the README, with an app whose clock the test sets. `.ci/enroll` runs the rest of it in a terminal.
+#[allow(dead_code)]
 mod quickstart {
-    include!("../../examples/quickstart.rs");
+    include!("../../examples/quickstart/program.rs");
 
     #[test]
     fn the_program_enrolls_and_accepts_each_code_once() {
@@ -29,13 +30,6 @@ mod quickstart {
             assert!(log_in(&guard, &code(now + 30)).await.unwrap());
             assert!(!log_in(&guard, &code(now + 30)).await.unwrap());
         });
-    }
-
-    /// The rest of the program talks to a terminal; `.ci/enroll` runs it.
-    #[test]
-    fn the_rest_of_the_program_is_a_terminal() {
-        let _: fn() -> Result<(), Box<dyn Error>> = main;
-        let _: fn(&str) -> io::Result<String> = ask;
     }
 }
 
@@ -58,7 +52,7 @@ fn programs(text: &str) -> Vec<&str> {
 #[test]
 fn the_readme_has_one_program_and_it_is_the_example() {
     let readme = include_str!("../../README.md");
-    assert_eq!(programs(readme), [include_str!("../../examples/quickstart.rs")]);
+    assert_eq!(programs(readme), [include_str!("../../examples/quickstart/program.rs")]);
     // Whatever another kind of block claims to be, it is not compiled by anybody.
     let kinds: Vec<_> = readme.split("```").skip(1).step_by(2).filter_map(|block| block.lines().next()).collect();
     assert!(kinds.iter().all(|kind| ["rust", "sh"].contains(kind)), "{kinds:?}");
@@ -105,6 +99,33 @@ fn programs_fit_90_columns_and_run() {
         let kinds: Vec<_> = kinds.filter(|kind| !["rust", "sh"].contains(kind)).collect();
         assert!(kinds.is_empty(), "{name}: {kinds:?}");
         assert!(number > 0, "{name} has no program");
+    }
+}
+
+/// The README and the front page have a table each.
+#[test]
+fn tables_of_features_are_complete() {
+    let manifest = include_str!("../../Cargo.toml");
+    let (_, rest) = manifest.split_once("[features]\n").unwrap();
+    let lines = rest.lines().take_while(|line| !line.starts_with('['));
+    let settings = lines.filter_map(|line| line.split_once(" = "));
+    let mut features: Vec<(&str, bool)> = settings.clone().map(|(name, _)| (name, false)).collect();
+    features.retain(|(name, _)| *name != "default");
+    let (_, defaults) = settings.clone().find(|(name, _)| *name == "default").unwrap();
+    features.iter_mut().for_each(|(name, default)| *default = defaults.contains(&format!("\"{name}\"")));
+    features.sort_unstable();
+    assert!(features.len() > 10 && features.iter().filter(|(_, default)| *default).count() == 3);
+    for table in [include_str!("../../README.md"), include_str!("../../docs/crate.md")] {
+        let (_, rows) = table.split_once("| feature | default | adds |\n|---|---|---|\n").unwrap();
+        let rows = rows.lines().take_while(|row| row.starts_with("| `"));
+        let cells = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
+        let mut listed: Vec<_> =
+            cells.map(|cells| (cells[1].trim_matches('`').to_owned(), cells[2] == "yes")).collect();
+        listed.sort_unstable();
+        assert!(
+            listed.iter().map(|(name, default)| (name.as_str(), *default)).eq(features.iter().copied()),
+            "{listed:?}"
+        );
     }
 }
 
