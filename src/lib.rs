@@ -1,7 +1,5 @@
-#![doc = include_str!("../README.md")]
+#![doc = include_str!("../docs/crate.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// The README speaks of everything.
-#![cfg_attr(not(all(feature = "guard", feature = "qr")), allow(rustdoc::broken_intra_doc_links))]
 #![no_std]
 // One exception, in algorithm/lanes.rs: the call of a function compiled for instructions that were found at run time.
 #![deny(unsafe_code)]
@@ -59,9 +57,11 @@ mod uri;
 pub mod guard;
 #[cfg(feature = "guard")]
 pub mod store;
-#[cfg(all(doctest, feature = "png"))]
-#[doc = include_str!("../docs/provisioning.md")]
-struct Guide;
+
+// The chapters are documentation only. They link to items of every feature.
+#[cfg(any(doc, doctest))]
+#[cfg_attr(not(all(feature = "import", feature = "sqlite", feature = "qr")), allow(rustdoc::broken_intra_doc_links))]
+pub mod guide;
 
 // The public interface is:
 pub use algorithm::Algorithm;

@@ -1,0 +1,49 @@
+use std::error::Error;
+use std::io::{self, Write};
+
+use keyfob::guard::{Confirmation, Setup};
+use keyfob::store::MemoryStore;
+use keyfob::{Guard, Keyring, Verdict};
+
+type Answer = Result<bool, Box<dyn Error>>;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    // Make a key once and keep it in your secret manager, not in the database.
+    let keys = Keyring::generate("2026")?;
+    let guard = Guard::new(MemoryStore::new(), Keyring::parse(&keys)?, "Example Inc");
+
+    // The page on which a user adds an authenticator app.
+    let enrollment = guard.enroll("user-17", &Setup::totp("alice@example.com")).await?;
+    println!("{}", enrollment.qr()?.terminal()); // or `.svg()` for a web page
+    println!("No camera? Type this key: {}", *enrollment.manual_entry());
+    while !confirm(&guard, &ask("Code from the app: ")?).await? {}
+
+    // A login, after the password.
+    while !log_in(&guard, &ask("Next code, or a recovery code: ")?).await? {}
+    println!("Logged in.");
+    Ok(())
+}
+
+/// Activates the app once it has produced a correct code.
+async fn confirm(guard: &Guard<MemoryStore>, typed: &str) -> Answer {
+    let Confirmation::Confirmed(confirmed) = guard.confirm("user-17", typed).await? else {
+        return Ok(false);
+    };
+    if let Some(codes) = confirmed.recovery_codes() {
+        println!("Print these recovery codes, they are not shown again:");
+        codes.iter().for_each(|code| println!("  {code}"));
+    }
+    Ok(true)
+}
+
+/// Takes a code or a recovery code, and accepts each only once.
+async fn log_in(guard: &Guard<MemoryStore>, typed: &str) -> Answer {
+    Ok(matches!(guard.verify("user-17", typed).await?, Verdict::Accepted(_)))
+}
+
+fn ask(prompt: &str) -> io::Result<String> {
+    print!("{prompt}");
+    io::stdout().flush()?;
+    io::stdin().lines().next().unwrap_or(Err(io::ErrorKind::UnexpectedEof.into()))
+}

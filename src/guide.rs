@@ -1,0 +1,43 @@
+//! A guide in chapters, for people who build a login. It has no items: only documentation.
+
+// In the scope of the links.
+#[allow(unused_imports)]
+use crate::*;
+#[cfg(feature = "guard")]
+#[allow(unused_imports)]
+use crate::{guard::*, store::*};
+
+#[doc = include_str!("../docs/guide/getting-started.md")]
+pub mod getting_started {}
+
+#[doc = include_str!("../docs/guide/enrollment.md")]
+///
+/// ## What the QR code looks like
+///
+/// Of the published test key of RFC 4226:
+///
+/// <div>
+#[doc = include_str!("../docs/pictures/code.svg")]
+/// </div>
+pub mod enrollment {}
+
+#[doc = include_str!("../docs/guide/login.md")]
+pub mod login {}
+
+#[doc = include_str!("../docs/guide/recovery.md")]
+pub mod recovery {}
+
+#[doc = include_str!("../docs/guide/operation.md")]
+pub mod operation {}
+
+#[doc = include_str!("../docs/guide/database.md")]
+pub mod database {}
+
+#[doc = include_str!("../docs/guide/import.md")]
+pub mod import {}
+
+#[doc = include_str!("../docs/guide/codes.md")]
+pub mod codes {}
+
+#[doc = include_str!("../docs/guide/security.md")]
+pub mod security {}
