@@ -187,11 +187,7 @@ impl Authenticator {
             json.plain(period.seconds().into());
         }
         json.raw(",\"algorithm\":\"");
-        json.raw(match self.algorithm {
-            Algorithm::Sha1 => "SHA1",
-            Algorithm::Sha256 => "SHA256",
-            Algorithm::Sha512 => "SHA512",
-        });
+        json.raw(self.algorithm.name());
         json.raw("\",\"digits\":");
         json.plain(self.digits.get().into());
         json.raw(",\"created\":");
