@@ -33,6 +33,8 @@ use crate::truncation::truncate;
 /// assert_eq!("sha512".parse(), Ok(Algorithm::Sha512)); // as a settings file has it
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+// By name, as in URIs. Formats that are not text have a number for it, and do not say which it was.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "UPPERCASE"))]
 pub enum Algorithm {
     /// HMAC-SHA-1, of RFC 4226.
     #[default]

@@ -1,6 +1,7 @@
 //! HOTP, the code of a counter (RFC 4226).
 
 use core::fmt;
+use core::ops::RangeInclusive;
 
 use crate::algorithm::{Algorithm, Hmac};
 use crate::code::{Code, Digits};
@@ -83,7 +84,7 @@ impl Hotp {
     /// leave a code that was just seen valid. Store the *next* counter, `matched + 1`, and verify from there.
     #[must_use]
     pub fn verify(&self, code: &Code, from: u64, look_ahead: LookAhead) -> Option<u64> {
-        self.newest([code], from, from.saturating_add(look_ahead.get().into()))
+        self.newest([code], look_ahead.counters(from))
     }
 
     /// Finds a token whose counter is far ahead, by two codes shown one after the other (RFC 4226, section 7.4).
@@ -101,16 +102,16 @@ impl Hotp {
     /// ```
     #[must_use]
     pub fn resync(&self, first: &Code, second: &Code, from: u64, within: u16) -> Option<u64> {
-        self.newest([first, second], from, from.saturating_add(within.into()))
+        self.newest([first, second], from..=from.saturating_add(within.into()))
     }
 
     pub(crate) const fn hmac(&self) -> &Hmac {
         &self.hmac
     }
 
-    /// The last counter of `first..=last` at which these codes, one after the other, have been shown.
-    pub(crate) fn newest<const N: usize>(&self, codes: [&Code; N], first: u64, last: u64) -> Option<u64> {
-        self.scan(codes, first, last).counter()
+    /// The last of the counters at which these codes, one after the other, have been shown.
+    pub(crate) fn newest<const N: usize>(&self, codes: [&Code; N], counters: RangeInclusive<u64>) -> Option<u64> {
+        self.scan(codes, *counters.start(), *counters.end()).counter()
     }
 
     /// The same, with the verdict still hidden.
@@ -162,6 +163,11 @@ impl LookAhead {
     #[must_use]
     pub const fn get(self) -> u8 {
         self.0
+    }
+
+    /// The counters that are accepted where `from` is the next one expected.
+    pub(crate) fn counters(self, from: u64) -> RangeInclusive<u64> {
+        from..=from.saturating_add(self.0.into())
     }
 }
 

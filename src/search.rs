@@ -91,8 +91,8 @@ pub fn steps<const N: usize>(
     within: u32,
     progress: impl FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Matches, Stopped> {
-    match totp.steps_within(at, within.into(), within.into()) {
-        Some((first, last)) => counters(totp.hotp(), codes, first.get()..=last.get(), progress),
+    match totp.steps_within(at, within.into()) {
+        Some(steps) => counters(totp.hotp(), codes, steps, progress),
         None => Ok(Matches(Newest::default())),
     }
 }
@@ -194,15 +194,14 @@ impl<'a> Candidate<'a> {
     /// ```
     #[must_use]
     pub fn hotp(hotp: &'a Hotp, from: u64, look_ahead: LookAhead) -> Self {
-        Self { hotp, counters: from..=from.saturating_add(look_ahead.get().into()) }
+        Self { hotp, counters: look_ahead.counters(from) }
     }
 
     /// The steps of a window around `at`, in Unix seconds. Before T0 there are none.
     #[must_use]
     #[allow(clippy::reversed_empty_ranges, reason = "an empty range is meant")]
     pub fn totp(totp: &'a Totp, at: u64, window: Window) -> Self {
-        let counters = totp.steps(at, window).map_or(1..=0, |(first, last)| first.get()..=last.get());
-        Self { hotp: totp.hotp(), counters }
+        Self { hotp: totp.hotp(), counters: totp.steps(at, window).unwrap_or(1..=0) }
     }
 }
 

@@ -9,7 +9,6 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-use crate::algorithm::Algorithm;
 use crate::code::Digits;
 use crate::hotp::LookAhead;
 use crate::totp::{Period, Step, Window};
@@ -35,40 +34,6 @@ number!(Digits, u8, get, Digits::new);
 number!(LookAhead, u8, get, LookAhead::new);
 number!(Period, u32, seconds, Period::new);
 number!(Step, u64, get, |step| Ok::<_, crate::Error>(Step::new(step)));
-
-/// `SHA1`, `SHA256` or `SHA512`, as in URIs. One enum for both directions: formats that are not text have a number for
-/// the name, and do not say which it was.
-#[derive(Serialize, Deserialize)]
-#[serde(rename = "Algorithm")]
-enum Name {
-    #[serde(rename = "SHA1")]
-    Sha1,
-    #[serde(rename = "SHA256")]
-    Sha256,
-    #[serde(rename = "SHA512")]
-    Sha512,
-}
-
-impl Serialize for Algorithm {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let name = match self {
-            Self::Sha1 => Name::Sha1,
-            Self::Sha256 => Name::Sha256,
-            Self::Sha512 => Name::Sha512,
-        };
-        name.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Algorithm {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match Name::deserialize(deserializer)? {
-            Name::Sha1 => Self::Sha1,
-            Name::Sha256 => Self::Sha256,
-            Name::Sha512 => Self::Sha512,
-        })
-    }
-}
 
 /// The two numbers, `behind` and `ahead`.
 #[derive(Serialize, Deserialize)]

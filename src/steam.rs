@@ -61,9 +61,9 @@ impl Steam {
     /// The step within the window around `at` whose code this is, or `None`: [`Totp::verify`].
     #[must_use]
     pub fn verify(&self, code: &SteamCode, at: u64, window: Window) -> Option<Step> {
-        let (first, last) = self.totp.steps(at, window)?;
+        let steps = self.totp.steps(at, window)?;
         let matches = |truncated| ct::mask_eq(code.value, CODES.divide(truncated).1);
-        Newest::of(self.totp.hmac(), first.get(), last.get(), matches).counter().map(Step::new)
+        Newest::of(self.totp.hmac(), *steps.start(), *steps.end(), matches).counter().map(Step::new)
     }
 }
 

@@ -1,6 +1,7 @@
 //! TOTP, the code of a moment (RFC 6238).
 
 use core::fmt;
+use core::ops::RangeInclusive;
 
 use crate::algorithm::{Algorithm, Hmac};
 use crate::code::{Code, Digits};
@@ -123,8 +124,7 @@ impl Totp {
     /// code is right.
     #[must_use]
     pub fn verify(&self, code: &Code, at: u64, window: Window) -> Option<Step> {
-        let (first, last) = self.steps(at, window)?;
-        self.hotp.newest([code], first.0, last.0).map(Step)
+        self.hotp.newest([code], self.steps(at, window)?).map(Step)
     }
 
     /// Finds an authenticator whose clock is far off, by two codes shown one after the other (RFC 6238, section 6).
@@ -148,18 +148,22 @@ impl Totp {
     /// ```
     #[must_use]
     pub fn resync(&self, first: &Code, second: &Code, at: u64, within: u16) -> Option<Step> {
-        let (from, to) = self.steps_within(at, within.into(), within.into())?;
-        self.hotp.newest([first, second], from.0, to.0).map(Step)
+        self.hotp.newest([first, second], self.steps_within(at, within.into())?).map(Step)
     }
 
-    /// The first and the last step of a window, unless T0 is still to come.
-    pub(crate) fn steps(&self, at: u64, window: Window) -> Option<(Step, Step)> {
-        self.steps_within(at, window.behind.into(), window.ahead.into())
+    /// The steps of a window, unless T0 is still to come.
+    pub(crate) fn steps(&self, at: u64, window: Window) -> Option<RangeInclusive<u64>> {
+        self.steps_around(at, window.behind.into(), window.ahead.into())
     }
 
-    pub(crate) fn steps_within(&self, at: u64, behind: u64, ahead: u64) -> Option<(Step, Step)> {
+    /// As many on either side.
+    pub(crate) fn steps_within(&self, at: u64, within: u64) -> Option<RangeInclusive<u64>> {
+        self.steps_around(at, within, within)
+    }
+
+    fn steps_around(&self, at: u64, behind: u64, ahead: u64) -> Option<RangeInclusive<u64>> {
         let current = self.step(at).0;
-        (at >= self.t0).then(|| (Step(current.saturating_sub(behind)), Step(current.saturating_add(ahead))))
+        (at >= self.t0).then(|| current.saturating_sub(behind)..=current.saturating_add(ahead))
     }
 
     pub(crate) const fn hotp(&self) -> &Hotp {

@@ -90,24 +90,24 @@ impl Transfer {
     /// [`ErrorKind::Migration`](crate::ErrorKind::Migration) for a code of another transfer, and for one that contradicts
     /// those before it or itself: another number of codes, other accounts in the same place, a place that is not among
     /// them, more than 1000 codes. What was collected stays.
-    pub fn add(&mut self, part: TransferCode) -> Result<(), Error> {
-        self.check(&part)?;
-        self.codes.insert(part.batch_index(), part);
+    pub fn add(&mut self, code: TransferCode) -> Result<(), Error> {
+        self.check(&code)?;
+        self.codes.insert(code.batch_index(), code);
         Ok(())
     }
 
     /// Whether [`add`](Self::add) takes the code.
-    pub(crate) fn check(&self, part: &TransferCode) -> Result<(), Error> {
-        let (size, index) = (part.batch_size(), part.batch_index());
+    pub(crate) fn check(&self, code: &TransferCode) -> Result<(), Error> {
+        let (size, index) = (code.batch_size(), code.batch_index());
         if let Some(first) = self.first() {
-            if first.batch_id() != part.batch_id() {
+            if first.batch_id() != code.batch_id() {
                 return Err(OTHER);
             }
             if first.batch_size() != size {
                 return Err(CONTRADICTION);
             }
         }
-        if index >= size || size > MAX_CODES || self.codes.get(&index).is_some_and(|known| known != part) {
+        if index >= size || size > MAX_CODES || self.codes.get(&index).is_some_and(|known| known != code) {
             return Err(CONTRADICTION);
         }
         Ok(())
@@ -148,10 +148,10 @@ impl Transfer {
         };
         let end = self.codes.last_key_value().map_or(0, |(index, _)| index + 1);
         let mut next = 0;
-        let found = self.codes.into_iter().flat_map(move |(index, part)| {
+        let found = self.codes.into_iter().flat_map(move |(index, code)| {
             let gap = missing(next, index);
             next = index + 1;
-            gap.into_iter().chain(part.into_entries())
+            gap.into_iter().chain(code.into_entries())
         });
         found.chain(missing(end, of))
     }

@@ -234,16 +234,16 @@ fn stratum(entry: &str) -> Entry {
         _ => return Err(KIND_UNKNOWN),
     };
     let algorithm = match number("Algorithm", algorithm)? {
-        None | Some(0) => "SHA1",
-        Some(1) => "SHA256",
-        Some(2) => "SHA512",
+        None | Some(0) => Algorithm::Sha1,
+        Some(1) => Algorithm::Sha256,
+        Some(2) => Algorithm::Sha512,
         Some(_) => return Err(Algorithm::UNKNOWN),
     };
     let account = Account {
         kind,
         issuer: &text("Issuer", issuer)?,
         name: &text("Username", user)?,
-        algorithm: Some(algorithm),
+        algorithm: Some(algorithm.name()),
         digits: number("Digits", digits)?,
         period: number("Period", period)?,
         counter: counter_of(kind, counter)?,
