@@ -127,8 +127,11 @@ impl Authenticator {
         let leaning = ct::select(none, 0, kept.wrapping_add(side).cast_unsigned()).cast_signed();
         let full = ct::mask_same(ct::magnitude(leaning), LEANS);
         let moved = drift.wrapping_add(side);
-        let most = ct::select(ct::mask_same(self.resynced, 0), MAX_LEARNED, MAX_DRIFT);
-        let small = ct::mask_less(ct::magnitude(moved), most + 1);
+        let anchor = self.anchor;
+        let most = ct::select(ct::mask_same(anchor.cast_unsigned(), 0), MAX_LEARNED, MAX_LEARNED_AFTER_RESYNC);
+        let [distance, former] = [moved, drift].map(|drift| ct::magnitude(drift.wrapping_sub(anchor)));
+        let near = ct::mask_less(distance, most + 1) | ct::mask_less(distance, former);
+        let small = near & ct::mask_less(ct::magnitude(moved), MAX_DRIFT + 1);
         let leaning = ct::select(full, 0, leaning.cast_unsigned());
         self.lean = ct::select(fresh, leaning, lean.cast_unsigned()).cast_signed();
         self.drift = ct::select(fresh & full & small, moved.cast_unsigned(), drift.cast_unsigned()).cast_signed();
@@ -191,5 +194,8 @@ pub(crate) const LAST: u64 = u64::MAX - 1;
 
 /// Steps: five minutes of the usual period.
 pub(crate) const MAX_LEARNED: u64 = 10;
+/// Steps: as many as a token loses in thirteen years at the 90 seconds a year that makers allow. An authenticator that needed
+/// a resynchronization has a poor clock, so it may drift further than others.
+pub(crate) const MAX_LEARNED_AFTER_RESYNC: u64 = 40;
 
 const _: () = assert!(MAX_LEARNED < MAX_DRIFT);

@@ -73,7 +73,7 @@ impl SecondFactor {
             disclosed: 0,
             drift: 0,
             lean: 0,
-            resynced: 0,
+            anchor: 0,
             used: 0,
         };
 

@@ -3,7 +3,7 @@
 use crate::guard::answer::event::{EventKind, events};
 use crate::guard::answer::transition::{Change, Committed, Transition};
 use crate::guard::context::Context;
-use crate::guard::decide::attempt::MAX_LEARNED;
+use crate::guard::decide::attempt::MAX_LEARNED_AFTER_RESYNC;
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::record::SecondFactor;
 
@@ -64,8 +64,8 @@ impl SecondFactor {
     /// This is strict, and it costs the owners something:
     ///
     /// * An authenticator with a clock may have been [resynchronized](Self::resync) since the backup, by up to
-    ///   [`Policy::with_resync_within`](crate::Policy::with_resync_within) steps, and have drifted further by the ten that are
-    ///   learned. So all codes up to there are refused: by default for 66 minutes.
+    ///   [`Policy::with_resync_within`](crate::Policy::with_resync_within) steps, and may have learned forty more since. So all codes up
+    ///   to there are refused: by default for 81 minutes.
     /// * What an authenticator that counts has used since the backup nobody knows. It is refused from now on. Have its owner
     ///   replace it.
     ///
@@ -110,7 +110,9 @@ impl SecondFactor {
             if strict {
                 let now = period.steps(context.now);
                 let window = u64::from(context.policy.window().ahead());
-                let ahead = context.policy.resync_within().saturating_add(MAX_LEARNED).saturating_add(window);
+                // The last resynchronization may be one of since the backup, or the one that the record knows.
+                let found = context.policy.resync_within().max(u64::try_from(one.anchor).unwrap_or(0));
+                let ahead = found.saturating_add(MAX_LEARNED_AFTER_RESYNC).saturating_add(window);
                 end = end.max(now.saturating_add(ahead));
             }
             one.next = one.next.max(end.saturating_add(1));

@@ -67,7 +67,7 @@ impl SecondFactor {
                     let drift = counter.wrapping_sub(period.steps(context.now));
                     authenticator.drift = ct::select(fresh, drift, authenticator.drift.cast_unsigned()).cast_signed();
                     authenticator.lean = ct::select(fresh, 0, authenticator.lean.cast_unsigned()).cast_signed();
-                    authenticator.resynced = ct::select(fresh, 1, authenticator.resynced);
+                    authenticator.anchor = ct::select(fresh, drift, authenticator.anchor.cast_unsigned()).cast_signed();
                 }
             },
         )?;

@@ -33,8 +33,8 @@ pub(crate) struct Authenticator {
     pub(crate) drift: i64,
     /// How many times in a row it was off to the same side.
     pub(crate) lean: i64,
-    /// 1 once its owner has resynchronized it: this clock is known to be poor, so what is learned has no limit.
-    pub(crate) resynced: u64,
+    /// The drift at the last resynchronization, or 0. What is learned stays near it.
+    pub(crate) anchor: i64,
     /// When it was used last; 0 for never.
     pub(crate) used: u64,
     pub(crate) secret: Sealed,

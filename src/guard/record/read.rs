@@ -74,7 +74,7 @@ struct StoredAuthenticator<'a> {
     disclosed: u64,
     drift: i64,
     lean: i64,
-    resynced: u64,
+    anchor: i64,
     used: u64,
     #[serde(borrow)]
     secret: StoredSealed<'a>,
@@ -170,7 +170,10 @@ impl StoredAuthenticator<'_> {
     fn validated(self) -> Option<Authenticator> {
         let sane = check_name(&self.name) && self.drift.unsigned_abs() <= MAX_DRIFT && self.lean.unsigned_abs() < LEANS;
         // Counters have no clock to be off.
-        if !sane || self.resynced > 1 || (self.period.is_none() && (self.drift, self.lean) != (0, 0)) {
+        if !sane
+            || self.anchor.unsigned_abs() > MAX_DRIFT
+            || (self.period.is_none() && (self.drift, self.lean, self.anchor) != (0, 0, 0))
+        {
             return None;
         }
         Some(Authenticator {
@@ -184,7 +187,7 @@ impl StoredAuthenticator<'_> {
             disclosed: self.disclosed,
             drift: self.drift,
             lean: self.lean,
-            resynced: self.resynced,
+            anchor: self.anchor,
             used: self.used,
             secret: Sealed::new(self.secret.key, self.secret.sealed)?,
         })

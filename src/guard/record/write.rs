@@ -85,8 +85,8 @@ impl Authenticator {
         json.signed(self.drift);
         json.raw(",\"lean\":");
         json.signed(self.lean);
-        json.raw(",\"resynced\":");
-        json.fixed(self.resynced, 0);
+        json.raw(",\"anchor\":");
+        json.signed(self.anchor);
         json.raw(",\"used\":");
         json.fixed(self.used, 0);
         json.raw(",\"secret\":");

@@ -266,11 +266,11 @@ fn a_fence_holds_for_what_was_resynchronized_counted_or_begun() {
             block_on(world.guard.operator_unlock(AL)).unwrap();
         }
     }
-    // Its owner is back after the hour.
+    // Its owner is back after 81 minutes.
     world.put(AL, &backup);
     world.at((step + 1) * 30);
     block_on(world.guard.operator_invalidate_codes(AL)).unwrap();
-    world.pass(66 * 60 + 30);
+    world.pass(82 * 60);
     assert!(world.verify(&code(phone.step(world.now()))).is_ok());
 
     // A token that counts: nobody knows how far it has come.
@@ -371,4 +371,34 @@ fn a_fence_does_not_cover_recovery_codes_revocations_and_counts() {
     block_on(world.guard.operator_invalidate_codes(AL)).unwrap();
     assert_eq!(state(), (10, 2, 0));
     assert!(world.verify(&codes[0]).is_ok());
+}
+
+#[test]
+fn an_invalidation_holds_for_what_was_learned_since_the_backup() {
+    let (world, mut phone, _) = World::enrolled();
+    world.edit(|record| {
+        record["active"][0]["drift"] = 130.into();
+        record["active"][0]["anchor"] = 130.into();
+    });
+    world.pass(DAY);
+    let backup = world.bytes(AL).unwrap();
+    let mut last = String::new();
+    for ahead in 131..150i64 {
+        for _ in 0..3 {
+            world.pass(300);
+            phone.ahead = 30 * ahead;
+            last = phone.code(world.now());
+            assert!(world.verify(&last).is_ok());
+        }
+    }
+    world.put(AL, &backup);
+    block_on(world.guard.operator_invalidate_codes(AL)).unwrap();
+    let now = world.now();
+    for later in 0..60 {
+        world.at(now + later * 30);
+        if world.verify(&last).is_ok() {
+            panic!("a used code is accepted after {later} steps")
+        }
+        block_on(world.guard.operator_unlock(AL)).unwrap();
+    }
 }

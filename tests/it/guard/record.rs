@@ -281,7 +281,7 @@ fn what_no_version_wrote_is_not_read() {
         |r| r["active"][0]["drift"] = 3001.into(),
         |r| r["active"][0]["drift"] = i64::MIN.into(),
         |r| r["active"][0]["lean"] = 3.into(),
-        |r| r["active"][0]["resynced"] = 2.into(),
+        |r| r["active"][0]["anchor"] = 3001.into(),
         |r| r["active"][0]["secret"]["sealed"] = "!".into(),
         |r| r["active"][0]["secret"]["key"] = "".into(),
         |r| r["active"][1]["drift"] = 1.into(),

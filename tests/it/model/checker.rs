@@ -430,7 +430,7 @@ impl Checker {
                 && value["disclosed"] == authenticator.disclosed
                 && value["drift"] == authenticator.drift
                 && value["lean"] == authenticator.lean
-                && value["resynced"] == u64::from(authenticator.resynced)
+                && value["anchor"] == authenticator.anchor
                 && value["secret"]["key"] == format!("k{}", authenticator.key)
         };
         let active = value["active"].as_array().unwrap();

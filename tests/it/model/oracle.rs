@@ -26,7 +26,7 @@ pub struct Authenticator {
     pub disclosed: u64,
     pub drift: i64,
     pub lean: i64,
-    pub resynced: bool,
+    pub anchor: i64,
     pub key: usize,
 }
 
@@ -130,7 +130,9 @@ impl Authenticator {
         };
         if self.lean.abs() == 3 {
             let moved = self.drift + side;
-            if moved.abs() <= if self.resynced { 3000 } else { 10 } {
+            let distance = (moved - self.anchor).abs();
+            let most = if self.anchor == 0 { 10 } else { 40 };
+            if (distance <= most || distance < (self.drift - self.anchor).abs()) && moved.abs() <= 3000 {
                 self.drift = moved;
             }
             self.lean = 0;
@@ -256,7 +258,7 @@ impl World<'_> {
                     {
                         (authenticator.drift, authenticator.lean) =
                             ((authenticator.next - 1).wrapping_sub(self.now / period) as i64, 0);
-                        authenticator.resynced = true;
+                        authenticator.anchor = authenticator.drift;
                     }
                 }
                 (Ok(Answer::Resynchronized { phone, drift }), next)
@@ -403,7 +405,7 @@ impl World<'_> {
                     disclosed: 0,
                     drift: 0,
                     lean: 0,
-                    resynced: false,
+                    anchor: 0,
                     key: self.primary,
                 };
                 let (since, imported) = (self.now, *odd);
@@ -474,7 +476,10 @@ impl World<'_> {
                     let phone = &self.phones[authenticator.phone];
                     match phone.period {
                         Some(period) => {
-                            let reach = self.now / period + self.limits.within + 10 + self.limits.ahead;
+                            let reach = self.now / period
+                                + self.limits.within.max(authenticator.anchor.max(0) as u64)
+                                + 40
+                                + self.limits.ahead;
                             let end = authenticator.window(self.limits, phone, self.now).1;
                             authenticator.next = authenticator.next.max(if *strict { end.max(reach) } else { end } + 1);
                         }
