@@ -270,8 +270,13 @@ impl Account {
         } else {
             KeyUri::hotp("Example Inc", "alice", &secret, 0).unwrap()
         };
-        let proof = (!self.tokens.is_empty()).then(|| self.proof(&Purpose::ADD));
-        now(self.guard.enroll_with(ACCOUNT, "alice", &Setup::import(&uri).unwrap(), proof.as_ref())).unwrap();
+        let setup = Setup::import(&uri).unwrap();
+        if self.tokens.is_empty() {
+            now(self.guard.enroll(ACCOUNT, &setup)).unwrap();
+        } else {
+            let proof = self.proof(&Purpose::ADD);
+            now(self.guard.enroll_another(ACCOUNT, &setup, &proof)).unwrap();
+        }
         self.tokens.push(Token { hotp: Hotp::new(&secret), totp, next: 0 });
         let typed = self.next_code(self.tokens.len() - 1);
         let Confirmation::Confirmed(confirmed) = now(self.guard.confirm(ACCOUNT, &typed)).unwrap() else {
