@@ -1,7 +1,7 @@
-//! Where the records of the guard are kept.
+//! Stores for the records of the guard.
 //!
-//! A store replaces one record by another if nobody else did so in between, and that is all: every rule of the guard
-//! rests on this one promise. [`conformance`] puts any store to the test, yours included.
+//! A store has one essential operation: it replaces a record if nobody else changed it in between (compare and swap). All
+//! guarantees of the guard depend on it. [`conformance`] tests a store, including your own.
 
 pub mod conformance;
 mod memory;
@@ -18,10 +18,10 @@ pub use sqlite::SqliteStore;
 /// Keeps one record per account.
 ///
 /// ```
+/// use keyfob::store::{Store, Swap, Version};
 /// use std::collections::HashMap;
 /// use std::sync::Mutex;
 /// use std::sync::atomic::{AtomicU64, Ordering};
-/// use keyfob::store::{Store, Swap, Version};
 ///
 /// #[derive(Default)]
 /// struct Table {
@@ -34,8 +34,8 @@ pub use sqlite::SqliteStore;
 ///
 ///     async fn load(&self, user: &str) -> Result<Option<(Version, Vec<u8>)>, Self::Error> {
 ///         let records = self.records.lock().unwrap();
-///         let found = records.get(user);
-///         Ok(found.map(|(version, record)| (Version::new(*version), record.clone())))
+///         let row = records.get(user);
+///         Ok(row.map(|(version, record)| (Version::new(*version), record.clone())))
 ///     }
 ///
 ///     async fn swap(
@@ -44,13 +44,14 @@ pub use sqlite::SqliteStore;
 ///         expected: Option<Version>,
 ///         record: Option<&[u8]>,
 ///     ) -> Result<Swap, Self::Error> {
-///         // Compared and replaced under one lock.
+///         // Compare and replace under the same lock.
 ///         let mut records = self.records.lock().unwrap();
-///         if records.get(user).map(|(version, _)| Version::new(*version)) != expected {
+///         let version = records.get(user).map(|(version, _)| Version::new(*version));
+///         if version != expected {
 ///             return Ok(Swap::Conflict);
 ///         }
 ///         match record {
-///             // One counter for all users, so that no version is ever given out twice.
+///             // One counter for all users, so that no version is used twice.
 ///             Some(record) => {
 ///                 let version = self.last.fetch_add(1, Ordering::Relaxed);
 ///                 records.insert(user.into(), (version, record.into()))
@@ -62,28 +63,31 @@ pub use sqlite::SqliteStore;
 /// }
 /// ```
 pub trait Store: Send + Sync {
-    /// Why the store could not answer. Any error will do.
+    /// The error of the store. Any error type that converts into a [`StoreError`] will do.
     type Error: Into<StoreError> + Send;
 
-    /// The record of an account and its version, or `None` if there is none. If it is stale, a decision that changes it
-    /// is lost at the swap. What is answered without a change is as stale as this: a status, a check of a proof, and that
-    /// an account has no second factor. So a replica that lags may let somebody in without one.
+    /// Loads the record of an account and its version, or `None` if the account has no record.
+    ///
+    /// Read from the primary database, not from a replica that may lag. A decision that changes a stale record fails at the
+    /// swap, but answers that change nothing are as stale as the record: a status, the check of a proof, and the answer that
+    /// an account has no second factor. So a stale read can let somebody in without a second factor.
     ///
     /// # Errors
     ///
-    /// If the store cannot tell.
+    /// If the store could not read the record.
     fn load(&self, user: &str) -> impl Future<Output = Result<Option<(Version, Vec<u8>)>, Self::Error>> + Send;
 
-    /// Replaces the record by `record`, or removes it if that is `None`, in one step that no other process can come between.
-    /// This happens only if the version of the stored record is `expected`, or if there is none and `expected` is `None`.
-    /// A new record gets a version that this user never had, not even before a removal.
+    /// Replaces the record with `record`, or removes it if `record` is `None`, in one atomic step.
     ///
-    /// When it answers [`Swap::Swapped`], the record survives a crash and a power cut. It is in no transaction that
-    /// somebody else may roll back.
+    /// It changes the record only if the version of the stored record is `expected`, or if there is no record and `expected`
+    /// is `None`. Each change of a record gives it a version that this account never had, not even before a removal.
+    ///
+    /// When this returns [`Swap::Swapped`], the change is committed: it survives a crash and a power failure, and is not part
+    /// of a transaction that the caller can roll back.
     ///
     /// # Errors
     ///
-    /// If it is unknown whether the record was replaced: a time-out is this, and never a conflict.
+    /// If it is unknown whether the record was changed. A timeout is an error, never a [`Swap::Conflict`].
     fn swap(
         &self,
         user: &str,
@@ -92,12 +96,12 @@ pub trait Store: Send + Sync {
     ) -> impl Future<Output = Result<Swap, Self::Error>> + Send;
 }
 
-/// Which state of a record this is. A number that the store chooses.
+/// The version of a record: a number that the store chooses and that changes with each change of the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Version(u64);
 
 impl Version {
-    /// From the store's number.
+    /// Makes a version from the store's number.
     #[must_use]
     pub const fn new(version: u64) -> Self {
         Self(version)
@@ -110,17 +114,17 @@ impl Version {
     }
 }
 
-/// What became of a change.
+/// The outcome of [`Store::swap`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Swap {
-    /// The record had another version, and is as it was.
+    /// The record had another version than expected, and was not changed.
     Conflict,
-    /// The change took effect, for good.
+    /// The record was changed, and the change is committed.
     Swapped,
 }
 
-/// Why a store could not answer: any error, in a box.
+/// The boxed error of a store.
 pub type StoreError = Box<dyn core::error::Error + Send + Sync>;
 
 impl<S: Store> Store for alloc::sync::Arc<S> {

@@ -1,4 +1,4 @@
-//! What is answered, and in which order: an answer cannot be read before its consequence is stored.
+//! The types that the guard answers with. [`transition`] keeps an answer unreadable until its change is stored.
 
 pub(crate) mod enrollment;
 pub(crate) mod event;

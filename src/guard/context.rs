@@ -1,10 +1,13 @@
-//! What a decision depends on besides the record: the user, the time, the limits and the keys.
+//! The inputs of a decision besides the record: the account, the time, the policy and the keys.
 
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::keyring::Keyring;
 use crate::guard::policy::Policy;
 
-/// What a decision of [`SecondFactor`] depends on besides the record. The example of [`Change`] makes one for each.
+/// The inputs of a decision besides the record: the account, the time, the policy and the keys.
+///
+/// The methods of [`SecondFactor`](crate::guard::SecondFactor) take one. Make a new one for each decision, with the current
+/// time, as in the example of [`Change`](crate::guard::Change).
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     pub(crate) user: &'a str,
@@ -14,11 +17,15 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// For an user, at a time in Unix seconds.
+    /// Makes the context for an account, at a time in Unix seconds.
+    ///
+    /// `user` names the account. Use an identifier that never changes, such as the primary key of the user, because secrets
+    /// are sealed for it.
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::User`] unless the name of the account has 1 to 255 bytes and no control characters.
+    /// [`GuardErrorKind::User`] unless the name of the account has 1 to 255 bytes and no control
+    /// characters.
     pub fn new(user: &'a str, now: u64, policy: &'a Policy, keyring: &'a Keyring) -> Result<Self, GuardError> {
         if !matches!(user.len(), 1..=255) || user.contains(char::is_control) {
             return Err(GuardErrorKind::User.into());

@@ -1,23 +1,26 @@
-//! What keeps the guard from answering. Not a wrong code: that is a [`Verdict`](crate::Verdict).
+//! The errors of the guard: why it could not answer. A wrong code is no error, but a [`Verdict`](crate::Verdict).
 
 use alloc::boxed::Box;
 use core::fmt;
 
 use crate::error::Error;
 
-/// Why there is no answer. Nobody was let in, and no record was changed unless the kind says so.
+/// Why the guard could not answer. Nobody was let in, and the record is unchanged unless the kind says otherwise.
 ///
-/// The message says what to do. It never holds a secret, a code or a URI.
+/// The message says what to do. It never contains a secret, a code or a URI.
 ///
 /// ```
 /// use keyfob::guard::{GuardError, GuardErrorKind};
 ///
 /// fn http_status(error: &GuardError) -> u16 {
 ///     match error.kind() {
-///         GuardErrorKind::ProofRequired | GuardErrorKind::ProofRejected => 403, // ask for a code first
-///         GuardErrorKind::NoEnrollment | GuardErrorKind::UnknownAuthenticator => 409, // the page is out of date
+///         // Ask the user for a code first.
+///         GuardErrorKind::ProofRequired | GuardErrorKind::ProofRejected => 403,
+///         // The page is out of date.
+///         GuardErrorKind::NoEnrollment | GuardErrorKind::UnknownAuthenticator => 409,
 ///         GuardErrorKind::Contended | GuardErrorKind::Store => 503,
-///         _ => 500, // for an operator: log the message
+///         // Log the message for an operator.
+///         _ => 500,
 ///     }
 /// }
 /// ```
@@ -28,7 +31,7 @@ pub struct GuardError {
 }
 
 impl GuardError {
-    /// What went wrong.
+    /// The kind of the error.
     #[must_use]
     pub const fn kind(&self) -> GuardErrorKind {
         self.kind
@@ -52,14 +55,15 @@ impl From<GuardErrorKind> for GuardError {
     }
 }
 
-/// A name, a setting or an imported URI that was refused.
+/// Converts the error about a name, a setting or an imported URI that was refused.
 impl From<Error> for GuardError {
     fn from(error: Error) -> Self {
         Self::with_source(GuardErrorKind::Invalid, error)
     }
 }
 
-/// What was refused, or the kind. What the store said is the source, and not repeated here.
+/// The message of the refused value for [`GuardErrorKind::Invalid`], otherwise the message of the kind. The error of the
+/// store is the source, and is not repeated here.
 impl fmt::Display for GuardError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
@@ -76,78 +80,80 @@ impl core::error::Error for GuardError {
     }
 }
 
-/// What went wrong. New kinds may come. The example of [`GuardError`] answers with some.
+/// The kind of a [`GuardError`]. New kinds may be added. The example of [`GuardError`] maps them to HTTP status codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GuardErrorKind {
-    /// The clock cannot be read or stands before 1970.
+    /// The clock cannot be read, or is set to a time before 1970.
     Clock,
-    /// Other requests changed the record each time before this one could. Try again later.
+    /// Other requests for this account changed the record first, in each attempt. Try again.
     Contended,
-    /// A name, a setting or an imported URI was refused; the message of the error says which.
+    /// A name, a setting or an imported URI was refused. The message of the error says which.
     Invalid,
-    /// The keyring has no key of the id that a secret was sealed under.
+    /// The keyring does not have the key that a secret was sealed under.
     KeyMissing,
-    /// The last active authenticator cannot be revoked: disable the second factor instead.
+    /// The last active authenticator cannot be revoked. Disable the second factor instead.
     LastAuthenticator,
-    /// No enrollment is waiting, or it waited too long.
+    /// No enrollment is pending, or the pending one has expired.
     NoEnrollment,
     /// The account has no second factor.
     NotEnrolled,
-    /// The proof is for another account or purpose, is too old, or was used.
+    /// The proof is for another account or purpose, has expired, or was used.
     ProofRejected,
-    /// The account has a second factor, and this needs a proof that it was just used.
+    /// The account has a second factor, so this change needs a proof of a recent verification.
     ProofRequired,
-    /// There is no randomness to make a secret from.
+    /// The source of randomness failed.
     Randomness,
-    /// The record cannot be understood. Codes used since a backup are good again if it is restored:
-    /// [`SecondFactor::operator_invalidate_codes`](crate::guard::SecondFactor::operator_invalidate_codes) is for that.
+    /// The stored bytes are not a valid record. If you restore a backup, codes that were used since then are accepted again
+    /// until you call
+    /// [`SecondFactor::operator_invalidate_codes`](crate::guard::SecondFactor::operator_invalidate_codes).
     RecordInvalid,
-    /// The record was written by a newer version of keyfob.
+    /// A newer version of keyfob wrote the record.
     RecordNewer,
-    /// A sealed secret does not open: it, its settings or the key were changed, or it belongs elsewhere.
+    /// A sealed secret cannot be decrypted. It, its settings or the key were changed, or it belongs to another account.
     SealBroken,
-    /// The account has an authenticator with this secret.
+    /// The account already has an authenticator with this secret.
     SecretInUse,
-    /// The store failed, and whether a change took effect is unknown.
+    /// The store failed. It is unknown whether a change took effect.
     Store,
-    /// An account has at most eight authenticators.
+    /// The account already has eight authenticators, the maximum.
     TooManyAuthenticators,
-    /// The account has no authenticator of this id.
+    /// The account has no authenticator with this id.
     UnknownAuthenticator,
-    /// The name of the user is empty, longer than 255 bytes, or has control characters.
+    /// The name of the account is empty, longer than 255 bytes, or contains control characters.
     User,
 }
 
 impl fmt::Display for GuardErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Clock => "the clock cannot be read or stands before 1970; set it",
-            Self::Contended => "other requests for this account came first each time; try again",
+            Self::Clock => "the clock cannot be read or is set to a time before 1970; set it",
+            Self::Contended => "other requests for this account changed the record first; try again",
             Self::Invalid => "a name, a setting or an imported URI was refused; use another",
             Self::KeyMissing => {
-                "the keyring lacks the key that this secret was sealed under; add it back as an old key"
+                "the keyring does not have the key that this secret was sealed under; add it back as an old key"
             }
             Self::LastAuthenticator => "this is the last authenticator; disable the second factor instead",
-            Self::NoEnrollment => "no enrollment is waiting for its code; start one",
+            Self::NoEnrollment => "no enrollment is pending, or it has expired; start one",
             Self::NotEnrolled => "the account has no second factor; enroll first",
-            Self::ProofRejected => "the proof is of another account or purpose, is too old, or was used; verify again",
-            Self::ProofRequired => "the account has a second factor; verify first and bring the proof",
+            Self::ProofRejected => "the proof is for another account or purpose, has expired, or was used; verify again",
+            Self::ProofRequired => "the account has a second factor; verify first and pass the proof",
             Self::Randomness => "the source of randomness failed; try again",
             Self::RecordInvalid => {
-                "the stored record cannot be understood; restore it from a backup, then fence the account (operator_invalidate_codes)"
+                "the stored record is damaged; restore it from a backup, then call operator_invalidate_codes for the account"
             }
-            Self::RecordNewer => "the stored record is of a newer version of keyfob; update this server",
+            Self::RecordNewer => "a newer version of keyfob wrote the stored record; update keyfob on this server",
             Self::SealBroken => {
-                "a sealed secret does not open; restore the key or the record, one was changed or is of another account"
+                "a sealed secret cannot be decrypted; restore the key or the record: one of them was changed or belongs to \
+                 another account"
             }
-            Self::SecretInUse => "the account has an authenticator with this secret; revoke it first",
+            Self::SecretInUse => "the account already has an authenticator with this secret; revoke it first",
             Self::Store => {
-                "the store failed; if this was a change, it may have taken effect: load again before telling anybody"
+                "the store failed, and a change may have taken effect; load the account again before you tell the user"
             }
-            Self::TooManyAuthenticators => "an account has at most eight authenticators; revoke one",
-            Self::UnknownAuthenticator => "the account has no authenticator of this id; see its status",
-            Self::User => "the name of a user has 1 to 255 bytes and no control characters",
+            Self::TooManyAuthenticators => "the account already has eight authenticators, the maximum; revoke one",
+            Self::UnknownAuthenticator => "the account has no authenticator with this id; its status lists the ids",
+            Self::User => "the name of an account has 1 to 255 bytes and no control characters; use another",
         })
     }
 }

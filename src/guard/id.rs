@@ -1,4 +1,4 @@
-//! Names that keyfob gives to authenticators and recovery codes, and that an application gives to keys.
+//! The ids of authenticators and sets of recovery codes, which keyfob makes, and of keys, which the application chooses.
 
 use alloc::string::String;
 use core::fmt;
@@ -8,12 +8,12 @@ use crate::error::{Error, ErrorKind};
 use crate::guard::error::GuardError;
 use crate::guard::randomness::Randomness;
 
-/// The name of an authenticator within its account: random letters and digits, to put into links and forms.
+/// The id of an authenticator within its account: 16 random lowercase letters. It may appear in links and forms.
 ///
 /// ```
 /// use keyfob::guard::AuthenticatorId;
 ///
-/// let id = AuthenticatorId::new("hcpbmjdnoaeglkfi"); // from a form, as `Display` wrote it
+/// let id = AuthenticatorId::new("hcpbmjdnoaeglkfi"); // from a form
 /// assert!(id.is_ok());
 /// assert!("../admin".parse::<AuthenticatorId>().is_err());
 /// ```
@@ -21,8 +21,9 @@ use crate::guard::randomness::Randomness;
 pub struct AuthenticatorId(pub(crate) String);
 
 impl AuthenticatorId {
-    /// Reads an id that was shown before: 1 to 32 lowercase letters and digits. `str::parse` does the same. Whether the account
-    /// has such an authenticator turns out when it is used.
+    /// Reads an id that was printed before: 1 to 32 lowercase letters and digits. `str::parse` does the same.
+    ///
+    /// It does not check whether the account has such an authenticator. The method that the id is passed to does.
     ///
     /// # Errors
     ///
@@ -32,7 +33,7 @@ impl AuthenticatorId {
         if valid { Ok(Self(id.into())) } else { Err(ID_REFUSED) }
     }
 
-    /// The text.
+    /// The id as a string.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -59,12 +60,13 @@ impl fmt::Display for AuthenticatorId {
     }
 }
 
-/// The name of a key. It is public, and stored beside what is sealed under it.
+/// The id of a key in a [`Keyring`](crate::Keyring). It is public, and is stored with each secret that is sealed under the
+/// key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(String);
 
 impl KeyId {
-    /// The text.
+    /// The id as a string.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,8 +1,8 @@
-//! Secrets at rest: sealed under a key that is not in the database.
+//! Secrets at rest: sealed, that is encrypted and authenticated, under a key that is not in the database.
 //!
-//! XChaCha20-Poly1305 with a random nonce of 192 bits. What a secret belongs to (user, authenticator, purpose and
-//! parameters, key) is authenticated with it, so a sealed secret that was moved to another row, or whose row says
-//! something else now, does not open.
+//! The cipher is XChaCha20-Poly1305 with a random nonce of 192 bits. Its associated data is what the secret belongs to:
+//! account, authenticator, purpose, parameters and key. So a sealed secret cannot be decrypted after it was moved to another
+//! row, or after the parameters in its row were changed.
 
 use alloc::string::String;
 use alloc::vec;
@@ -28,37 +28,39 @@ use crate::guard::id::{AuthenticatorId, KeyId};
 use crate::guard::randomness::Randomness;
 use crate::totp::Period;
 
-/// The keys that seal what is stored: one primary, under which everything new is sealed, and old ones that still open.
+/// The keys that encrypt the stored secrets. New secrets are sealed under the primary key; old keys only decrypt.
 ///
-/// A key has 256 bits and an id. To rotate, put a new key in front and keep the old ones:
+/// A key has 256 bits and an id. To rotate keys, put a new key first and keep the old ones:
 ///
 /// ```
 /// use keyfob::Keyring;
 ///
 /// let new = Keyring::generate("2027")?;
-/// let old = "2026:GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZA"; // keep yours out of the source
+/// // An example. Keep your own keys out of the source code.
+/// let old = "2026:GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZA";
 /// let keyring = Keyring::parse(&format!("{},{old}", *new))?;
 /// assert_eq!(keyring.primary().as_str(), "2027");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Where several servers run, first give all of them the new key at the end of the ring, and only then move it to the
-/// front: what one server has sealed under a key that another lacks does not open there, and keeps the user out.
+/// With several servers, first add the new key to all of them at the end of the keyring, and only then move it to the
+/// front. Otherwise one server seals a secret under a key that another does not have, and the user cannot log in there.
 ///
-/// Each account is sealed again under the primary key when its user is accepted next, and by
-/// [`Guard::reseal`](crate::Guard::reseal); [`Status::keys`](crate::guard::Status::keys) says what an account still
-/// needs. Once no account needs the old key, take it out.
+/// The secrets of an account are sealed again under the primary key at the next successful login, and by
+/// [`Guard::reseal`](crate::Guard::reseal). [`Status::keys`](crate::guard::Status::keys) lists the keys that an account
+/// needs. Once no account needs an old key, remove it.
 ///
 /// # Security
 ///
-/// Whoever has the keys and the database can compute every code. Keep the keys in a vault or in the environment of the
-/// server, never beside the database, its backups or its dumps.
+/// Somebody who has both the keys and the database can compute every code. Keep the keys in a vault or in the environment
+/// of the server, never with the database, its backups or its dumps.
 #[derive(Clone)]
 pub struct Keyring {
     primary: RingKey,
     old: Vec<RingKey>,
 }
 
+/// A key of the ring, as two derived keys: one for sealing, one for proofs.
 #[derive(Clone)]
 pub(crate) struct RingKey {
     pub(crate) id: KeyId,
@@ -67,61 +69,63 @@ pub(crate) struct RingKey {
 }
 
 impl RingKey {
-    /// A MAC under a key of its own.
+    /// The MAC of a proof, under the key for proofs.
     pub(crate) fn proof_mac(&self, message: &[u8]) -> [u8; 32] {
         hmac_sha256(&self.proof, &[message])
     }
 }
 
 impl Keyring {
-    /// From an environment variable, in the form that [`parse`](Self::parse) reads.
+    /// Reads the keys from an environment variable, in the format of [`parse`](Self::parse).
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) if the variable is not set, and as for [`parse`](Self::parse).
     pub fn from_env(variable: &str) -> Result<Self, Error> {
         let text = std::env::var(variable).map(Zeroizing::new);
-        Self::parse(&text.map_err(|_| unusable("the environment variable for the keys is not set"))?)
+        Self::parse(&text.map_err(|_| unusable("the environment variable for the keys is not set, or is not UTF-8"))?)
     }
 
-    /// From text: entries `id:key`, the key in base32, separated by commas or white space. The first is the primary.
+    /// Reads entries `id:key`, separated by commas or white space, each with its key in base32. The first entry is the primary
+    /// key.
     ///
-    /// An id has 1 to 32 letters, digits, hyphens, underscores or dots, and is stored beside everything sealed under it.
+    /// An id has 1 to 32 letters, digits, hyphens, underscores or dots. It is stored with each secret that is sealed under its
+    /// key, so do not reuse it for another key.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) if there is no entry, an id is used twice or not one, or a key
-    /// is not base32 or does not have 32 bytes.
+    /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) if there is no entry, an id is not valid or is used twice, or a
+    /// key is not base32 or does not have 32 bytes.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let mut keys: Vec<RingKey> = Vec::new();
         for entry in text.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty()) {
-            let (id, key) = entry.split_once(':').ok_or(unusable("an entry is not id:key"))?;
+            let (id, key) = entry.split_once(':').ok_or(unusable("an entry does not have the form id:key"))?;
             let id = KeyId::new(id).ok_or(unusable(NO_ID))?;
             if keys.iter().any(|key| key.id == id) {
-                return Err(unusable("two keys have one id"));
+                return Err(unusable("two keys have the same id"));
             }
-            // Where it is wrong, the error says by a position within the entry: of no use, and told of a key.
+            // The base32 error has a position. It would be relative to the entry, and it would reveal something about a key.
             let key = base32::decode(key).map_err(|_| unusable("a key is not base32"))?;
             let key = <&[u8; 32]>::try_from(key.as_slice())
-                .map_err(|_| unusable("a key has 32 bytes, or 52 characters of base32"))?;
+                .map_err(|_| unusable("a key has 32 bytes, which are 52 characters of base32"))?;
             keys.push(RingKey { id, seal: derive(key, b"keyfob 1 seal"), proof: derive(key, b"keyfob 1 proof") });
         }
         let mut keys = keys.into_iter();
-        let primary = keys.next().ok_or(unusable("a keyring has at least one key"))?;
+        let primary = keys.next().ok_or(unusable("there is no key in it"))?;
         Ok(Self { primary, old: keys.collect() })
     }
 
-    /// Makes a key, from the operating system's generator, and returns it as an entry for [`parse`](Self::parse). It is a
-    /// secret: store it where you keep secrets, not in the database.
+    /// Generates a key with the operating system's generator, and returns it as an entry for [`parse`](Self::parse). Store it
+    /// where you keep secrets, not in the database.
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::Invalid`] for an id that is not one, [`GuardErrorKind::Randomness`] if the generator fails.
+    /// [`GuardErrorKind::Invalid`] if the id is not valid, [`GuardErrorKind::Randomness`] if the generator fails.
     pub fn generate(id: &str) -> Result<Zeroizing<String>, GuardError> {
         Self::generate_with(id, &mut rand::rngs::SysRng)
     }
 
-    /// Does the same with a generator of the caller's choice, by the traits of `rand` 0.10.
+    /// Generates a key as [`generate`](Self::generate) does, with the generator `rng` of `rand` 0.10.
     ///
     /// # Errors
     ///
@@ -139,7 +143,7 @@ impl Keyring {
         Ok(entry)
     }
 
-    /// The id of the key under which everything new is sealed.
+    /// The id of the primary key, under which new secrets are sealed.
     #[must_use]
     pub const fn primary(&self) -> &KeyId {
         &self.primary.id
@@ -164,7 +168,7 @@ impl Keyring {
         let (nonce, rest) = bytes.split_first_chunk_mut::<NONCE>().ok_or_else(broken)?;
         random.fill(nonce)?;
         let (content, tag) = rest.split_last_chunk_mut::<TAG>().ok_or_else(broken)?;
-        // The buffer is overwritten by the ciphertext in place; nothing in the open remains in it.
+        // The ciphertext overwrites the plaintext in this buffer, so no plaintext is left to wipe.
         content.copy_from_slice(secret);
         *tag = XChaCha20Poly1305::new((&*key.seal).into())
             .encrypt_inout_detached((&*nonce).into(), &owner.associated_data(&key.id), content.into())
@@ -181,7 +185,7 @@ impl Keyring {
         let (content, tag) = rest.split_last_chunk::<TAG>().ok_or_else(broken)?;
         let mut secret = Zeroizing::new(content.to_vec());
         let genuine = unseal(&key.seal, nonce, &owner.associated_data(&key.id), &mut secret, tag);
-        // Public: one that is not genuine is an error that its operator is told of.
+        // This may be public: a secret that is not genuine is an error, which the operator sees.
         if !ct::declassify(ct::mask(genuine.into())) {
             return Err(broken());
         }
@@ -189,8 +193,10 @@ impl Keyring {
     }
 }
 
-/// Whether the tag is right, and then the content in the open. By itself, so that what looks for branches on secrets can
-/// be told of the one in here: on the tag.
+/// Decrypts the content in place if the tag is right, and returns whether it is.
+///
+/// It is not inlined, so that the test for branches on secrets can name it in its suppressions: the cipher branches on
+/// whether the tag is right.
 #[inline(never)]
 fn unseal(key: &[u8; 32], nonce: &[u8; NONCE], associated: &[u8], content: &mut [u8], tag: &[u8; TAG]) -> bool {
     let cipher = XChaCha20Poly1305::new(key.into());
@@ -205,20 +211,20 @@ impl FromStr for Keyring {
     }
 }
 
-/// The ids, the primary one first.
+/// Prints the ids, the primary one first, and no key.
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.keys().map(|key| &key.id)).finish()
     }
 }
 
-/// What a sealed secret belongs to, and opens for.
+/// What a sealed secret belongs to. It can only be decrypted for the same owner.
 pub(crate) struct Owner<'a> {
     user: &'a str,
-    /// The authenticator, or the recovery set.
+    /// The id of the authenticator or of the set of recovery codes.
     id: &'a str,
     purpose: &'static str,
-    /// Algorithm, digits and period: a secret whose code is computed otherwise is another secret.
+    /// Algorithm, digits and period, so that nobody can change how codes are computed from a secret.
     parameters: [u64; 3],
 }
 
@@ -244,7 +250,8 @@ impl<'a> Owner<'a> {
     }
 }
 
-/// What is authenticated: each text with its length before it, so that no two lists of texts are one message.
+/// Encodes what is authenticated. Each string has its length before it, so that different lists of strings give different
+/// messages.
 pub(crate) fn message(texts: &[&str], numbers: &[u64]) -> Vec<u8> {
     let mut message = Vec::with_capacity(128);
     for text in texts {
@@ -255,8 +262,9 @@ pub(crate) fn message(texts: &[&str], numbers: &[u64]) -> Vec<u8> {
     message
 }
 
-/// A nonce, a ciphertext and a tag in base64, and the key they need. A decision opens one of some, and writes all of them
-/// again as they were: so they stay text.
+/// A sealed secret: nonce, ciphertext and tag in base64, and the id of their key.
+///
+/// It stays in base64 because a decision decrypts only some of the secrets of a record, and writes all of them unchanged.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Sealed {
     pub(crate) key: KeyId,
@@ -267,7 +275,7 @@ impl Sealed {
     pub(crate) fn new(key: &str, text: &str) -> Option<Self> {
         let symbol = |byte: &u8| byte.is_ascii_alphanumeric() | (*byte == b'+') | (*byte == b'/');
         let symbols = text.as_bytes().iter().fold(true, |all, byte| all & symbol(byte));
-        // Only here can a text be too short, or have bits that no byte has.
+        // Only the last symbols can be too few, or have bits that belong to no byte.
         let (_, end) = text.as_bytes().as_chunks::<4>();
         let ends = Base64Unpadded::decode(end, &mut [0; 3]).is_ok();
         let key = KeyId::new(key)?;
@@ -285,13 +293,13 @@ impl fmt::Debug for Sealed {
     }
 }
 
-/// HKDF-Expand (RFC 5869, section 2.3) for one block: keys of the ring are random and need no extraction.
+/// HKDF-Expand (RFC 5869, section 2.3) for one block. The keys are random, so HKDF-Extract is not needed.
 fn derive(key: &[u8; 32], purpose: &[u8]) -> Zeroizing<[u8; 32]> {
     Zeroizing::new(hmac_sha256(key, &[purpose, &[1]]))
 }
 
 pub(crate) fn hmac_sha256(key: &[u8; 32], message: &[&[u8]]) -> [u8; 32] {
-    // HMAC fills a key up with zeros to the length of a block (RFC 2104, section 2).
+    // HMAC pads the key with zeros to the length of a block (RFC 2104, section 2).
     let mut block = Zeroizing::new([0; 64]);
     block.split_at_mut(key.len()).0.copy_from_slice(key);
     let mut mac = Hmac::<Sha256>::new((&*block).into());
@@ -304,7 +312,7 @@ pub(crate) fn hmac_sha256(key: &[u8; 32], message: &[&[u8]]) -> [u8; 32] {
 const NO_ID: &str = "the id of a key has 1 to 32 letters, digits, hyphens, underscores or dots";
 const NONCE: usize = 24;
 const TAG: usize = 16;
-/// Symbols. A secret has at most 1024 bytes.
+/// In base64 characters. A secret has at most 1024 bytes.
 const MIN_SEALED: usize = symbols(NONCE + 1 + TAG);
 const MAX_SEALED: usize = symbols(NONCE + 1024 + TAG);
 

@@ -1,4 +1,8 @@
-//! The limits, and the odds that follow from them.
+//! The limits on guessing, the window, the lifetimes, and the probability of a successful guess that follows from them.
+//!
+//! NIST SP 800-63B-4, section 3.2.2, requires one of the numbers: at most 100 consecutive failures. It also names waits that
+//! grow from 30 seconds up to an hour as an example, which the default follows. The other numbers are keyfob's choice. The
+//! arithmetic of the counts and of the waits is in `record/budget.rs`.
 
 use core::time::Duration;
 
@@ -8,10 +12,10 @@ use crate::error::{Error, ErrorKind};
 use crate::hotp::LookAhead;
 use crate::totp::Window;
 
-/// How many guesses an account stands, how wide a window is, how long things last.
+/// The limits on guessing, the window for codes, and the lifetimes of enrollments and proofs.
 ///
-/// The default is meant for everybody. No setting turns a limit off, and none goes beyond the hundred consecutive
-/// failures of NIST SP 800-63B-4, section 3.2.2. Settings read from a file go through the same checks.
+/// The default suits most applications. The limits cannot be disabled, and no setting allows more than the 100 consecutive
+/// failures of NIST SP 800-63B-4, section 3.2.2. A policy that is deserialized from a file goes through the same checks.
 ///
 /// ```
 /// use std::time::Duration;
@@ -42,22 +46,23 @@ struct Settings {
 }
 
 impl Policy {
-    /// The window of TOTP: by default one step on either side.
+    /// Sets the window of TOTP: how many steps before and after the current one are accepted. By default one of each.
     #[must_use]
     pub fn with_window(mut self, window: Window) -> Self {
         self.0.window = window;
         self
     }
 
-    /// The look-ahead of HOTP: by default 5.
+    /// Sets the look-ahead of HOTP: how many codes a user may have skipped. By default 5.
     #[must_use]
     pub fn with_look_ahead(mut self, look_ahead: LookAhead) -> Self {
         self.0.look_ahead = look_ahead;
         self
     }
 
-    /// How long an account waits after failures in a row: by default 30 seconds after the fifth, twice as long after each
-    /// further one, and never longer than an hour. While it waits, no code is compared.
+    /// Sets how long an account waits after consecutive failures. While it waits, no code is compared.
+    ///
+    /// By default the wait is 30 seconds after the fifth failure, doubles with each further failure, and is at most an hour.
     ///
     /// ```
     /// use core::time::Duration;
@@ -74,8 +79,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `after_failures` is 1 to 10, and `first` is at least a second,
-    /// at most `longest`, and `longest` at most a day. Fractions of a second are dropped.
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `after_failures` is 1 to 10, `first` is at least a second and
+    /// at most `longest`, and `longest` is at most a day. Fractions of a second are dropped.
     pub fn with_waits(mut self, waits: Waits) -> Result<Self, Error> {
         self.0.failures_before_wait = waits.after_failures;
         self.0.first_wait = seconds(waits.first);
@@ -83,7 +88,9 @@ impl Policy {
         self.0.try_into()
     }
 
-    /// So many consecutive failures exhaust the budget, until a recovery code or an operator lifts it. By default 100.
+    /// Sets how many consecutive failures exhaust the guess budget. By default 100.
+    ///
+    /// An exhausted budget stays exhausted until a recovery code, a new authenticator or an operator refills it.
     ///
     /// # Errors
     ///
@@ -93,14 +100,14 @@ impl Policy {
         self.0.try_into()
     }
 
-    /// So many failures in all exhaust it as well, whatever succeeds in between; `forgiven_per_day` of them are forgotten
-    /// each day. By default 100 and 4.
+    /// Sets how many failures in total exhaust the guess budget, no matter how many successes are between them, and how many
+    /// of them are forgiven per day. By default 100 and 4.
     ///
-    /// This is what stops an attacker who guesses a little between the logins of the owner, for years.
+    /// This limit stops an attacker who makes a few guesses between the owner's logins, for years.
     ///
-    /// It does not keep the owner's app working meanwhile. Somebody who knows the password and asks again and again takes
-    /// each attempt that time gives back before the owner can: asked once a minute, the account refused the owner's codes
-    /// on all of 60 simulated days. A recovery code always gets past, and ends the waits.
+    /// It does not keep the owner's app working during an attack. An attacker who knows the password and tries again and
+    /// again uses each forgiven attempt before the owner can. In a simulation with one attempt a minute, the owner's codes
+    /// were refused on all of 60 days. A recovery code always works, and ends the waits.
     ///
     /// # Errors
     ///
@@ -111,27 +118,27 @@ impl Policy {
         self.0.try_into()
     }
 
-    /// How long an enrollment waits for its code: by default 15 minutes.
+    /// Sets how long an enrollment waits for its code. By default 15 minutes.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless it is a minute to a day.
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless it is 1 minute to 1 day.
     pub fn with_enrollment_lifetime(mut self, lifetime: Duration) -> Result<Self, Error> {
         self.0.enrollment_lifetime = seconds(lifetime);
         self.0.try_into()
     }
 
-    /// How long a [`Proof`](crate::guard::Proof) is good for: by default 5 minutes.
+    /// Sets how long a [`Proof`](crate::guard::Proof) is valid. By default 5 minutes.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless it is 10 seconds to an hour.
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless it is 10 seconds to 1 hour.
     pub fn with_proof_lifetime(mut self, lifetime: Duration) -> Result<Self, Error> {
         self.0.proof_lifetime = seconds(lifetime);
         self.0.try_into()
     }
 
-    /// How far off two consecutive codes may be in a resynchronization: by default 120 steps or counters.
+    /// Sets how far an authenticator may be out of sync for a resynchronization to find it. By default 120 steps or counters.
     ///
     /// ```
     /// use keyfob::guard::{Confirmation, Resynchronization, Setup};
@@ -144,14 +151,17 @@ impl Policy {
     ///     .with_policy(Policy::default().with_resync_within(50)?);
     /// let enrollment = guard.enroll("user-17", &Setup::hotp("alice")).await?;
     /// let token = enrollment.uri().to_hotp().ok_or("not HOTP")?;
-    /// let shown = |counter| token.code(counter).to_string();
-    /// let Confirmation::Confirmed(_) = guard.confirm("user-17", &shown(0)).await? else { panic!() };
+    /// let code = |counter| token.code(counter).to_string();
+    /// let confirmation = guard.confirm("user-17", &code(0)).await?;
+    /// assert!(matches!(confirmation, Confirmation::Confirmed(_)));
     ///
-    /// // Pressed 29 times in a pocket.
-    /// assert!(matches!(guard.verify("user-17", &shown(30)).await?, Verdict::Refused(_)));
-    /// let found = guard.resync("user-17", &shown(30), &shown(31)).await?;
+    /// // The button was pressed 29 times by accident, so the token is out of sync.
+    /// let verdict = guard.verify("user-17", &code(30)).await?;
+    /// assert!(matches!(verdict, Verdict::Refused(_)));
+    /// let found = guard.resync("user-17", &code(30), &code(31)).await?;
     /// assert!(matches!(found, Resynchronization::Done { drift: 30, .. }));
-    /// assert!(matches!(guard.verify("user-17", &shown(32)).await?, Verdict::Accepted(_)));
+    /// let verdict = guard.verify("user-17", &code(32)).await?;
+    /// assert!(matches!(verdict, Verdict::Accepted(_)));
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
     /// ```
     ///
@@ -163,29 +173,33 @@ impl Policy {
         self.0.try_into()
     }
 
-    /// An upper bound on the probability that somebody who has everything but the secret guesses a code of one account
-    /// within this time, starting with a full budget: one TOTP authenticator with six digits. What a recovery code, a new
-    /// authenticator or an operator refills when it is exhausted comes on top.
+    /// An upper bound on the probability that an attacker who knows everything but the secret guesses a code of an account
+    /// within this time.
     ///
-    /// It is the number of guesses the long-term budget lets through, times the codes that are right at one moment, in
-    /// a million. [`Status::guess_probability`](crate::guard::Status::guess_probability) says it for the authenticators
-    /// that an account has.
+    /// The account has one TOTP authenticator with six digits, and a full guess budget at the start. The bound is the number
+    /// of guesses that the long-term limit allows, times the number of codes in the window, divided by a million. It does not
+    /// include the guesses after a recovery code, a new authenticator or an operator has refilled an exhausted budget.
+    ///
+    /// [`Status::guess_probability`](crate::guard::Status::guess_probability) gives the bound for the authenticators that an
+    /// account actually has.
     #[must_use]
     pub fn guess_probability(&self, within: Duration) -> f64 {
         self.probability(within, self.codes_of_totp() / 1e6)
     }
 
-    /// `share`: of all codes, how many are right at one moment.
+    /// The bound for authenticators of whose codes the fraction `share` is accepted at any one time.
     pub(crate) fn probability(&self, within: Duration, share: f64) -> f64 {
         let days = within.as_secs_f64() / f64::from(DAY);
         let guesses = f64::from(self.0.long_term_failures) + f64::from(self.0.forgiven_per_day) * days;
         (guesses.floor() * share).min(1.0)
     }
 
+    /// The number of TOTP codes that are accepted at any one time.
     pub(crate) fn codes_of_totp(&self) -> f64 {
         f64::from(self.0.window.behind()) + f64::from(self.0.window.ahead()) + 1.0
     }
 
+    /// The number of HOTP codes that are accepted at any one time.
     pub(crate) fn codes_of_hotp(&self) -> f64 {
         f64::from(self.0.look_ahead.get()) + 1.0
     }
@@ -196,6 +210,18 @@ impl Policy {
 
     pub(crate) const fn look_ahead(&self) -> LookAhead {
         self.0.look_ahead
+    }
+
+    pub(crate) fn failures_before_wait(&self) -> u64 {
+        self.0.failures_before_wait.into()
+    }
+
+    pub(crate) fn first_wait(&self) -> u64 {
+        self.0.first_wait.into()
+    }
+
+    pub(crate) fn longest_wait(&self) -> u64 {
+        self.0.longest_wait.into()
     }
 
     pub(crate) fn consecutive_failures(&self) -> u64 {
@@ -220,14 +246,6 @@ impl Policy {
 
     pub(crate) fn resync_within(&self) -> u64 {
         self.0.resync_within.into()
-    }
-
-    /// The wait after so many consecutive failures.
-    pub(crate) fn wait(&self, failures: u64) -> u64 {
-        let Some(doublings) = failures.checked_sub(self.0.failures_before_wait.into()) else { return 0 };
-        let longest = u64::from(self.0.longest_wait);
-        // Seventeen doublings of a second are more than a day.
-        (u64::from(self.0.first_wait) << doublings.min(17)).min(longest)
     }
 }
 
@@ -255,30 +273,32 @@ impl TryFrom<Settings> for Policy {
     fn try_from(settings: Settings) -> Result<Self, Error> {
         let refused = |reason| Err(Error::new(ErrorKind::Policy, "the policy is out of range: {}").word(reason));
         if !matches!(settings.failures_before_wait, 1..=10) {
-            return refused("the first wait comes after 1 to 10 failures");
+            return refused("the first wait is after failure 1 to 10");
         }
         if settings.first_wait < 1 || settings.longest_wait < settings.first_wait || settings.longest_wait > DAY {
-            return refused("waits are at least a second, at most a day, and do not shrink");
+            return refused("waits are 1 second to 1 day, and the first is not longer than the longest");
         }
-        if !(settings.failures_before_wait..=NIST).contains(&settings.consecutive_failures) {
+        if !(settings.failures_before_wait..=MAX_FAILURES).contains(&settings.consecutive_failures) {
             return refused(
-                "at most 100 consecutive failures are allowed, and no fewer than come before the first wait",
+                "the limit on consecutive failures is at most 100, and not below the failure that the first wait follows",
             );
         }
-        if !(settings.failures_before_wait..=NIST).contains(&settings.long_term_failures) {
-            return refused("at most 100 failures in all are allowed, and no fewer than come before the first wait");
+        if !(settings.failures_before_wait..=MAX_FAILURES).contains(&settings.long_term_failures) {
+            return refused(
+                "the limit on failures in total is at most 100, and not below the failure that the first wait follows",
+            );
         }
         if !matches!(settings.forgiven_per_day, 1..=24) {
-            return refused("1 to 24 failures are forgiven a day");
+            return refused("1 to 24 failures are forgiven per day");
         }
         if !(60..=DAY).contains(&settings.enrollment_lifetime) {
-            return refused("an enrollment lasts a minute to a day");
+            return refused("the lifetime of an enrollment is 1 minute to 1 day");
         }
         if !matches!(settings.proof_lifetime, 10..=3600) {
-            return refused("a proof lasts 10 seconds to an hour");
+            return refused("the lifetime of a proof is 10 seconds to 1 hour");
         }
         if !matches!(settings.resync_within, 1..=3000) {
-            return refused("a resynchronization looks at most 3000 steps away");
+            return refused("a resynchronization searches 1 to 3000 steps");
         }
         Ok(Self(settings))
     }
@@ -290,23 +310,24 @@ impl From<Policy> for Settings {
     }
 }
 
-/// How long an account waits after failures in a row: see [`Policy::with_waits`], with an example.
+/// How long an account waits after consecutive failures. [`Policy::with_waits`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waits {
-    /// Which failure in a row is the first that is followed by a wait: 1 to 10.
+    /// The consecutive failure after which the first wait starts: 1 to 10.
     pub after_failures: u8,
-    /// The wait after that failure. Each further one doubles it.
+    /// The wait after that failure. Each further failure doubles it.
     pub first: Duration,
-    /// No wait is longer than this.
+    /// The maximum wait.
     pub longest: Duration,
 }
 
-/// Too many for any setting is refused with the setting.
+/// Whole seconds. A duration that does not fit becomes the maximum, which the check of the setting refuses.
 fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
 
-/// Seconds.
+/// In seconds.
 pub(crate) const DAY: u32 = 86_400;
-/// The limit of NIST SP 800-63B-4, section 3.2.2.
-pub(crate) const NIST: u8 = 100;
+/// The largest limit on failures that a policy can have. NIST SP 800-63B-4, section 3.2.2, requires that an account allows
+/// at most 100 consecutive failures.
+pub(crate) const MAX_FAILURES: u8 = 100;

@@ -1,4 +1,4 @@
-//! Step-up: what a fresh verification allows, and for how long.
+//! Proofs of a recent verification, for changes that must not rest on an old session (step-up authentication).
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -16,29 +16,41 @@ use crate::guard::id::KeyId;
 use crate::guard::keyring::{RingKey, message};
 use crate::guard::record::SecondFactor;
 
-/// Shows that a second factor was verified a moment ago, for one purpose.
+/// Proves that the second factor was verified a short time ago, for one purpose.
 ///
-/// It is bound to the user, the purpose, the state of the user's factors, and a short time; the change that it
-/// allows makes it void. [`token`](Self::token) is text for a form field or a session. Whoever holds the token and the
-/// user's session can use it, so keep it in the session, not in a link.
+/// A proof is valid for one account, one purpose, the current factors of the account, and by default 5 minutes. It becomes
+/// invalid with the change that it allows, because the factors change, unless it is for [`Purpose::RENAME`] or for a purpose
+/// of your application.
 ///
-/// Without a [`Guard`](crate::Guard), [`Accepted::prove`] makes one, and the changes of [`SecondFactor`] take it:
+/// [`token`](Self::token) is the proof as a string, for the session or a form field. Somebody who has the token and the
+/// user's session can use it, so keep it in the session and not in a link.
+///
+/// Without a [`Guard`](crate::Guard), [`Accepted::prove`] makes a proof, and the methods of [`SecondFactor`] take it:
 ///
 /// ```
-/// use keyfob::guard::{Accepted, Change, Context, GuardError, Proof, Purpose, SecondFactor, Transition};
+/// use keyfob::guard::{Accepted, Change, Context, GuardError};
+/// use keyfob::guard::{Proof, Purpose, SecondFactor, Transition};
 ///
-/// /// After the code: what the session keeps, as text.
+/// /// After the verification: returns the token to keep in the session.
 /// fn may_disable(context: &Context<'_>, accepted: &Accepted) -> String {
 ///     accepted.prove(context, &Purpose::DISABLE).token()
 /// }
 ///
-/// /// After the button. What it says is stored as after any decision.
-/// fn disable(context: &Context<'_>, factor: &SecondFactor, token: &str) -> Result<Transition<()>, GuardError> {
+/// /// When the user disables the second factor: returns the change to store.
+/// fn disable(
+///     context: &Context<'_>,
+///     factor: &SecondFactor,
+///     token: &str,
+/// ) -> Result<Transition<()>, GuardError> {
 ///     factor.disable(context, &Proof::from_token(token)?)
 /// }
 ///
-/// /// Something of your own that wants a fresh second factor.
-/// fn transfer(context: &Context<'_>, factor: &SecondFactor, token: &str) -> Result<(), GuardError> {
+/// /// A purpose of your application that needs a recent verification.
+/// fn transfer(
+///     context: &Context<'_>,
+///     factor: &SecondFactor,
+///     token: &str,
+/// ) -> Result<(), GuardError> {
 ///     let purpose = Purpose::application("transfer").expect("lowercase letters");
 ///     factor.check(context, &Proof::from_token(token)?, &purpose)
 /// }
@@ -83,8 +95,10 @@ pub struct Proof {
 }
 
 impl Accepted {
-    /// Shows, for one purpose and for [`Policy::with_proof_lifetime`](crate::Policy::with_proof_lifetime), that this
-    /// verification just succeeded. Of the context, its policy and its primary key count.
+    /// Makes a proof of this verification for one purpose. It is valid for
+    /// [`Policy::with_proof_lifetime`](crate::Policy::with_proof_lifetime), counted from the verification.
+    ///
+    /// Only the policy and the primary key of the context are used. The account and the time are those of the verification.
     #[must_use]
     pub fn prove(&self, context: &Context<'_>, purpose: &Purpose) -> Proof {
         let key = context.keyring.primary_key();
@@ -102,21 +116,23 @@ impl Accepted {
 }
 
 impl SecondFactor {
-    /// Whether a proof is good now, for a purpose of the application. It stays good. The changes of this type check
-    /// theirs themselves.
+    /// Checks that a proof is valid now, for a purpose of the application. The check does not use up the proof.
+    ///
+    /// The methods of this type that take a proof check it themselves.
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::ProofRejected`] if it is not.
+    /// [`GuardErrorKind::ProofRejected`] if the proof is not valid.
     pub fn check(&self, context: &Context<'_>, proof: &Proof, purpose: &Purpose) -> Result<(), GuardError> {
-        // A proof made in the future means that the clock was set back since. The lifetime is the shorter one of two: what
-        // the guard that made the proof allowed, and what the guard that checks it allows.
+        // A proof from the future means that the clock was set back since, so it is refused. The lifetime is the shorter
+        // of two: the one of the policy that made the proof, and the one of the policy that checks it.
         let age = context.now.checked_sub(proof.made);
         let timely = age.is_some_and(|age| age < context.policy.proof_lifetime()) && context.now < proof.expires;
-        // A key that is gone is no reason to alarm anybody about a token that somebody may have made up.
+        // A missing key is reported as a rejected proof, not as `KeyMissing`: anybody can make up a token with any key id,
+        // and that must not alarm an operator.
         let key = context.keyring.key(&proof.key).ok_or(GuardErrorKind::ProofRejected)?;
         let genuine = ct::mask(ct::eq(&proof.expected(context.user, key), &proof.mac).into());
-        // Whether a proof is one is the answer.
+        // This may be public: whether the MAC is right is what the caller is told.
         if ct::declassify(genuine) && timely && proof.generation == self.generation && proof.purpose == purpose.0 {
             Ok(())
         } else {
@@ -126,7 +142,7 @@ impl SecondFactor {
 }
 
 impl Proof {
-    /// The proof as text.
+    /// The proof as a string, which [`from_token`](Self::from_token) reads.
     #[must_use]
     pub fn token(&self) -> String {
         let mac = base32::encode(&self.mac);
@@ -134,11 +150,11 @@ impl Proof {
         format!("{purpose}~{generation}~{made}~{expires}~{key}~{}", *mac)
     }
 
-    /// Reads a token. Whether it is good for anything turns out when it is used.
+    /// Reads a token. It does not check the proof: the method that the proof is passed to does.
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::ProofRejected`] for text that is not a token.
+    /// [`GuardErrorKind::ProofRejected`] for a string that is not a token.
     pub fn from_token(token: &str) -> Result<Self, GuardError> {
         Self::read(token).ok_or(GuardErrorKind::ProofRejected.into())
     }
@@ -153,7 +169,7 @@ impl Proof {
             key: KeyId::new(parts.next()?)?,
             mac: base32::decode(parts.next()?).ok()?.as_slice().try_into().ok()?,
         };
-        // One spelling only.
+        // Only the canonical form is accepted, for example no leading zeros.
         (proof.token() == token).then_some(proof)
     }
 
@@ -180,13 +196,14 @@ impl fmt::Debug for Proof {
     }
 }
 
-/// The token.
+/// Serializes the token.
 impl serde::Serialize for Proof {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.token())
     }
 }
 
+/// Reads the token, as [`Proof::from_token`] does.
 impl<'de> serde::Deserialize<'de> for Proof {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let token = Cow::<'de, str>::deserialize(deserializer)?;
@@ -194,24 +211,24 @@ impl<'de> serde::Deserialize<'de> for Proof {
     }
 }
 
-/// What a [`Proof`] is for.
+/// The purpose of a [`Proof`]: the change that it allows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Purpose(Cow<'static, str>);
 
 impl Purpose {
     /// To add or replace an authenticator.
     pub const ADD: Self = Self(Cow::Borrowed("add"));
-    /// To switch the second factor off.
+    /// To disable the second factor.
     pub const DISABLE: Self = Self(Cow::Borrowed("disable"));
     /// To replace the recovery codes.
     pub const REGENERATE: Self = Self(Cow::Borrowed("regenerate"));
-    /// To rename an authenticator. Such a proof is good any number of times until it expires.
+    /// To rename an authenticator. Such a proof can be used any number of times until it expires.
     pub const RENAME: Self = Self(Cow::Borrowed("rename"));
     /// To remove an authenticator.
     pub const REVOKE: Self = Self(Cow::Borrowed("revoke"));
 
-    /// Something that your application wants a fresh second factor for, such as `transfer`. Such a proof is good any number
-    /// of times until it expires.
+    /// A purpose of your application that needs a recent verification, such as `transfer`. Such a proof can be used any
+    /// number of times until it expires.
     ///
     /// # Errors
     ///

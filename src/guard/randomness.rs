@@ -1,4 +1,4 @@
-//! Where secrets, nonces and ids come from.
+//! The source of randomness for secrets, nonces and ids.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -10,7 +10,7 @@ use crate::algorithm::Algorithm;
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::secret::Secret;
 
-/// Randomness that can be shared between requests: by default the operating system's.
+/// A source of randomness that requests can share. The default is the operating system's generator.
 ///
 /// ```
 /// use keyfob::guard::{GuardErrorKind, Randomness, Setup};
@@ -24,7 +24,7 @@ use crate::secret::Secret;
 /// let guard = Guard::new(MemoryStore::new(), keyring, "Example Inc").with_randomness(device);
 /// guard.enroll("user-17", &Setup::totp("alice@example.com")).await?;
 ///
-/// // Without randomness nothing is made.
+/// // If the source fails, no secret is made.
 /// let guard = guard.with_randomness(Randomness::new(|_| Err("no device")));
 /// let error = guard.enroll("user-18", &Setup::totp("bob@example.com")).await.unwrap_err();
 /// assert_eq!(error.kind(), GuardErrorKind::Randomness);
@@ -35,9 +35,12 @@ pub struct Randomness(Box<Fill>);
 type Fill = dyn Fn(&mut [u8]) -> bool + Send + Sync;
 
 impl Randomness {
-    /// From a function that fills a buffer, or fails.
+    /// Makes a source from a function that fills a buffer with random bytes, or fails.
     ///
-    /// Secrets and nonces come from here: whatever it is, it must be as good as the operating system's generator.
+    /// # Security
+    ///
+    /// Secrets and nonces are made from these bytes, so the function must be as unpredictable as the operating system's
+    /// generator.
     #[must_use]
     pub fn new<E>(fill: impl Fn(&mut [u8]) -> Result<(), E> + Send + Sync + 'static) -> Self {
         Self(Box::new(move |buffer| fill(buffer).is_ok()))
@@ -50,8 +53,8 @@ impl Randomness {
         Ok(Secret::from_bytes(bytes)?)
     }
 
-    /// The beginning of a count that is never to meet an earlier one of the same account: below 2^52, for readers of
-    /// JSON whose numbers are doubles.
+    /// The first generation of an account. It is random, so that it does not repeat a generation that the account had before
+    /// it was removed. It is below 2^52, for JSON parsers whose numbers are doubles.
     pub(crate) fn generation(&self) -> Result<u64, GuardError> {
         let mut bytes = [0; 8];
         self.fill(&mut bytes)?;
@@ -63,7 +66,7 @@ impl Randomness {
     }
 }
 
-/// The operating system.
+/// The operating system's generator.
 impl Default for Randomness {
     fn default() -> Self {
         Self::new(|bytes| rand::rngs::SysRng.try_fill_bytes(bytes))

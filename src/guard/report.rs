@@ -1,32 +1,33 @@
-//! Sees to it that no request ends without an event, whether it fails or its caller gives up.
+//! Makes sure that a request without an answer is reported as an event: when it fails, and when its caller drops it.
 
 use crate::guard::answer::event::{Event, EventKind, Flow};
 use crate::guard::error::GuardErrorKind;
 
-/// Who listens to events.
+/// The function that receives events.
 pub(crate) type Listener = dyn Fn(&Event) + Send + Sync;
 
 /// The clock of the guard.
 pub(crate) type Clock = dyn Fn() -> Option<u64> + Send + Sync;
 
-/// Sends an event. The change that it tells of is stored by now: a listener that panics must not take the answer with it,
-/// nor the other events.
+/// Sends an event to the listener. A panic of the listener is caught, because the change is already stored, and the caller
+/// has to get the answer and the other events.
 pub(crate) fn tell(listener: &Listener, event: &Event) {
-    let told = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| listener(event)));
-    // The panic hook has reported it.
-    drop(told);
+    let outcome = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| listener(event)));
+    // The panic hook has already printed the panic.
+    drop(outcome);
 }
 
-/// One request, from its beginning to its answer. Dropped before [`ended`](Self::ended), it reports that the caller gave up.
+/// A request in progress. If it is dropped before [`ended`](Self::ended) is called, it reports that the caller dropped the
+/// request.
 pub(crate) struct Report<'a> {
     clock: &'a Clock,
     listener: &'a Listener,
     user: &'a str,
-    /// `None` if there is nothing to report any more.
+    /// `None` if there is nothing to report, or nothing more.
     flow: Option<Flow>,
-    /// A change is on its way to the store.
+    /// Whether a change was sent to the store, and its outcome is not known yet.
     swapping: bool,
-    /// A failure, if this is one, uses up the guess budget.
+    /// Whether this request exhausts the guess budget if it counts as a failure.
     exhausts: bool,
 }
 
@@ -43,20 +44,21 @@ impl<'a> Report<'a> {
         self.flow
     }
 
-    /// What happens next: whether a change goes to the store, and whether a failure would use up the guess budget.
+    /// Records what happens next: whether a change is sent to the store, and whether a failure would exhaust the budget.
     pub(crate) const fn begins(&mut self, swapping: bool, exhausts: bool) {
         (self.swapping, self.exhausts) = (swapping, exhausts);
     }
 
-    /// There is an answer, or an error to report.
+    /// Records the end of the request: with an answer, or with an error to report.
     pub(crate) fn ended(&mut self, error: Option<GuardErrorKind>) {
         if let (Some(flow), Some(kind)) = (self.flow.take(), error) {
-            self.without_an_answer(EventKind::Failed { flow, kind });
+            self.unanswered(EventKind::Failed { flow, kind });
         }
     }
 
-    /// Where the outcome of a change is unknown, it may have used up the budget, and nobody else will say so.
-    fn without_an_answer(&self, kind: EventKind) {
+    /// Sends the event of a request without an answer. If the outcome of its change is unknown, the change may have exhausted
+    /// the guess budget, and nothing else reports that, so it is reported as well.
+    fn unanswered(&self, kind: EventKind) {
         let at = (self.clock)().unwrap_or(0);
         let exhausted = (self.swapping && self.exhausts).then_some(EventKind::Exhausted);
         for kind in [kind].into_iter().chain(exhausted) {
@@ -68,7 +70,7 @@ impl<'a> Report<'a> {
 impl Drop for Report<'_> {
     fn drop(&mut self) {
         if let Some(flow) = self.flow.take() {
-            self.without_an_answer(EventKind::Dropped { flow, may_have_changed: self.swapping });
+            self.unanswered(EventKind::Dropped { flow, may_have_changed: self.swapping });
         }
     }
 }

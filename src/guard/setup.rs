@@ -1,4 +1,4 @@
-//! What kind of authenticator to enroll.
+//! The settings of an authenticator to enroll.
 
 use alloc::string::String;
 
@@ -11,25 +11,31 @@ use crate::secret::Secret;
 use crate::totp::Period;
 use crate::uri::{KeyUri, not_supported};
 
-/// What kind of authenticator to enroll. The default is what every app supports: TOTP, SHA-1, six digits, 30 seconds.
+/// The settings of an authenticator to enroll. The default is what every app supports: TOTP, SHA-1, six digits, 30 seconds.
 ///
 /// ```
 /// use keyfob::guard::{AuthenticatorId, Setup};
 /// use keyfob::{Digits, KeyUri};
 ///
 /// let app = Setup::totp("alice@example.com").with_name("work phone")?;
-/// let button = Setup::hotp("alice@example.com").with_digits(Digits::Eight).with_name("key ring")?;
+/// let button = Setup::hotp("alice@example.com")
+///     .with_digits(Digits::Eight)
+///     .with_name("key ring")?;
 ///
-/// // A token with a secret from the factory, at the counter where it stands.
-/// let uri = KeyUri::parse("otpauth://hotp/Example:0042?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Example&counter=7")?;
+/// // A hardware token with a secret from the factory. Its counter is at 7.
+/// let uri = KeyUri::parse(concat!(
+///     "otpauth://hotp/Example:0042?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+///     "&issuer=Example&counter=7",
+/// ))?;
 /// let token = Setup::import(&uri)?.with_name("token 0042")?;
 ///
-/// // In the place of one that the account has: the id is in its `Status`.
-/// let new_phone = AuthenticatorId::new("hcpbmjdnoaeglkfi").map(|old| Setup::totp("alice@example.com").replacing(old));
+/// // A replacement for an active authenticator. `Status` lists the ids.
+/// let old_phone = AuthenticatorId::new("hcpbmjdnoaeglkfi")?;
+/// let new_phone = Setup::totp("alice@example.com").replacing(old_phone);
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 ///
-/// The example of [`Guard`](crate::Guard) enrolls with one.
+/// The example of [`Guard`](crate::Guard) enrolls an authenticator.
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub(crate) period: Option<Period>,
@@ -43,8 +49,10 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// An app, or a token with a clock. `label` is what the app shows beside the name of the service, to tell the user's
-    /// accounts with you apart: often the email address.
+    /// A TOTP authenticator: an app, or a hardware token with a clock.
+    ///
+    /// The app shows `label` beside the name of your service. It tells apart the accounts that a user has with you, and is
+    /// often the email address.
     #[must_use]
     pub fn totp(label: &str) -> Self {
         Self {
@@ -59,18 +67,18 @@ impl Setup {
         }
     }
 
-    /// An authenticator that counts presses of a button. `label` is as for [`totp`](Self::totp).
+    /// An HOTP authenticator: a token with a button and a counter. `label` is as for [`totp`](Self::totp).
     #[must_use]
     pub fn hotp(label: &str) -> Self {
         Self { period: None, ..Self::totp(label) }
     }
 
-    /// An authenticator that has a secret already: a token seeded in the factory, or an account of another system. The label
-    /// is the account of the URI.
+    /// An authenticator that already has a secret: a hardware token with a secret from the factory, or an account that moves
+    /// from another system. The label is the account name of the URI.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for Steam, whose codes are no numbers.
+    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for a Steam URI, because Steam codes are not digits.
     pub fn import(uri: &KeyUri) -> Result<Self, Error> {
         if uri.to_steam().is_some() {
             return Err(not_supported("steam"));
@@ -85,25 +93,26 @@ impl Setup {
         })
     }
 
-    /// Another hash function. Several apps ignore it and show wrong codes, which [`Diagnosis`] will say.
+    /// Sets the hash algorithm. Several apps ignore it and show wrong codes; [`Diagnosis`](crate::guard::Diagnosis) detects
+    /// that.
     #[must_use]
     pub fn with_algorithm(mut self, algorithm: Algorithm) -> Self {
         self.algorithm = algorithm;
         self
     }
 
-    /// Codes of another length. Several apps ignore it.
+    /// Sets the number of digits. Several apps ignore it; [`Diagnosis`](crate::guard::Diagnosis) detects that.
     #[must_use]
     pub fn with_digits(mut self, digits: Digits) -> Self {
         self.digits = digits;
         self
     }
 
-    /// A name by which its user tells it from others.
+    /// Sets the name by which the user recognizes the authenticator in a list.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Name`](crate::ErrorKind::Name) for more than 256 bytes and for control characters.
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) for a name with more than 256 bytes or with control characters.
     pub fn with_name(mut self, name: &str) -> Result<Self, Error> {
         if !check_name(name) {
             return Err(NAME_REFUSED);
@@ -112,7 +121,7 @@ impl Setup {
         Ok(self)
     }
 
-    /// Once confirmed, it takes the place of this one.
+    /// Replaces an active authenticator, which is removed once the new one is confirmed.
     #[must_use]
     pub fn replacing(mut self, authenticator: AuthenticatorId) -> Self {
         self.replaces = Some(authenticator);

@@ -1,24 +1,45 @@
-//! Puts a store to the test: edge cases and races that a store gets wrong in practice.
+//! Tests whether a store keeps its promises: edge cases and races that stores get wrong in practice.
 //!
 //! ```
 //! use keyfob::store::{MemoryStore, conformance};
 //!
-//! conformance::check(&MemoryStore::new(), |future| futures_lite::future::block_on(future))?;
+//! conformance::check(&MemoryStore::new(), |test| futures_lite::future::block_on(test))?;
 //! # Ok::<(), conformance::Violation>(())
 //! ```
 //!
-//! A store that needs a runtime gets it from `block_on`, which is called from several threads at once; with tokio,
-//! `|future| handle.block_on(future)`. A store that several processes share is best handed in as several clients of one
-//! database: see [`check_all`].
+//! # How to call it
+//!
+//! Call [`check`] in a test of your store. It blocks its thread until all tests have finished, and calls `block_on` from
+//! several threads of its own at once. `block_on` has to run the future to completion.
+//!
+//! A store that needs an async runtime gets it from `block_on`. With tokio, take the handle of the runtime before the call,
+//! because the threads of the test are not threads of the runtime:
+//!
+//! ```
+//! use keyfob::store::{MemoryStore, conformance};
+//!
+//! // In a test: #[tokio::test(flavor = "multi_thread")]
+//! #[tokio::main(flavor = "multi_thread")]
+//! async fn main() -> Result<(), conformance::Violation> {
+//!     let store = MemoryStore::new();
+//!     let runtime = tokio::runtime::Handle::current();
+//!     conformance::check(&store, |test| runtime.block_on(test))
+//! }
+//! ```
+//!
+//! A runtime with one thread (`flavor = "current_thread"`) drives no timers and no network while `check` blocks that thread.
+//! There, run `check` inside `tokio::task::spawn_blocking`.
+//!
+//! If several processes of your application share the database, test one client for each of them with [`check_all`].
 //!
 //! # What a pass means
 //!
-//! Names, bytes and versions are looked at one by one: such a fault is found for certain. Races are provoked, some
-//! thousand times. A store that looks first and writes then is found if another thread can get between the two, so run
-//! it on two processors or more, and in the way that the application has it: a client for each process.
+//! The tests of names, bytes and versions are exact: they always find a fault. Races are found by trying some thousand
+//! times. A store that first reads and then writes is found if another thread can run between the two steps. So run the
+//! tests on at least two processors, and in the way that your application uses the store.
 //!
-//! What no test from within can find: a change that is acknowledged and lost at a power cut or at a failover, one that
-//! the caller's transaction takes back, and an unknown outcome that is called a conflict.
+//! No such test can find a change that is acknowledged and then lost in a power failure or a failover, a change that is rolled
+//! back with a transaction of the caller, or an unknown outcome that is reported as a conflict.
 
 mod race;
 
@@ -27,82 +48,107 @@ use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
-use core::pin::Pin;
+use core::future::poll_fn;
+use core::panic::AssertUnwindSafe;
+use core::pin::{Pin, pin};
+use std::panic::catch_unwind;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use crate::store::{Store, StoreError, Swap, Version};
 
-/// A test to run to its end.
+/// A test, as a future that `block_on` has to run to completion.
 pub type Test<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-/// Tests one store, as in the example of [the module](self). It must be empty, or at least hold no account whose name
-/// begins with `keyfob-conformance`.
+/// Tests one store. [The module](self) has examples, and says how to call it with an async runtime.
 ///
-/// It takes 0.6 seconds or more. The two races last 0.3 seconds each at least, and until each of eight threads has made 100
-/// changes: a store that makes 100 changes a second needs about 20 seconds. `block_on` is called from all of the threads
-/// at once.
+/// The store must hold no account whose name begins with `keyfob-conformance`. The tests remove what they have stored if
+/// they all pass.
+///
+/// It takes at least 0.6 seconds: each of two races lasts for at least 0.3 seconds, and until each of eight threads has made
+/// 100 changes. A store that makes 100 changes a second needs about 20 seconds.
 ///
 /// # Errors
 ///
-/// [`Violation`] with the first promise that the store broke.
+/// [`Violation`] with the first promise that the store broke, or with what `block_on` did wrong.
 pub fn check<S: Store>(store: &S, block_on: impl Fn(Test<'_>) + Sync) -> Result<(), Violation> {
     check_all(&[store], block_on)
 }
 
-/// Tests several clients of one database, as several processes would have them, against each other. With more than eight
-/// there are as many threads as clients.
+/// Tests several clients of the same database against each other, as several processes would use it. There are eight
+/// threads, or one for each client if there are more.
 ///
 /// ```no_run
 /// use keyfob::store::{SqliteStore, conformance};
 ///
 /// let runtime = tokio::runtime::Runtime::new()?;
-/// let one = runtime.block_on(SqliteStore::open("conformance.db"))?;
-/// let other = runtime.block_on(SqliteStore::open("conformance.db"))?;
-/// conformance::check_all(&[&one, &other], |test| runtime.block_on(test))?;
+/// let first = runtime.block_on(SqliteStore::open("conformance.db"))?;
+/// let second = runtime.block_on(SqliteStore::open("conformance.db"))?;
+/// conformance::check_all(&[&first, &second], |test| runtime.block_on(test))?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
 ///
-/// [`Violation`] with the first promise that the store broke.
+/// [`Violation`] with the first promise that the store broke, or with what `block_on` did wrong.
 pub fn check_all<S: Store>(clients: &[&S], block_on: impl Fn(Test<'_>) + Sync) -> Result<(), Violation> {
     let [first, ..] = clients else { return Ok(()) };
-    run(&block_on, alone(*first))??;
-    race::for_one_version(clients, &block_on)?;
-    race::for_one_number(clients, &block_on)
+    let all = || {
+        run(&block_on, sequence(*first))??;
+        race::for_one_version(clients, &block_on)?;
+        race::for_one_number(clients, &block_on)
+    };
+    // On a thread of its own: the thread of the caller may belong to a runtime, and no runtime lets one of its threads block
+    // on a future.
+    thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, all) {
+        Ok(checking) => checking.join().unwrap_or(Err(Violation::Broken(STORE_PANICKED))),
+        Err(_) => Err(Violation::Broken(NO_THREAD)),
+    })
 }
 
-/// What the test says, once it ended.
+/// Runs a test with `block_on`, and returns its result. A panic is caught, so that it reaches the caller as a violation that
+/// says who panicked, and no other thread waits for the one that panicked.
 fn run<T: Send>(block_on: &impl Fn(Test<'_>), test: impl Future<Output = T> + Send) -> Result<T, Violation> {
     let outcome = Mutex::new(None);
-    block_on(Box::pin(async {
-        let ended = test.await;
-        *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
-    }));
+    let future: Test<'_> = Box::pin(async {
+        let mut test = pin!(test);
+        // A panic in here is one of the store. `block_on` must not see it, or it would be blamed.
+        let finished = poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| test.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Ok),
+            Err(_) => core::task::Poll::Ready(Err(Violation::Broken(STORE_PANICKED))),
+        });
+        *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(finished.await);
+    });
+    let returned = catch_unwind(AssertUnwindSafe(|| block_on(future)));
     let outcome = outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
-    outcome.ok_or(Violation::Broken("`block_on` came back before the test had ended"))
+    match (returned, outcome) {
+        (Ok(()), Some(outcome)) => outcome,
+        (Ok(()), None) => Err(Violation::Broken(NOT_FINISHED)),
+        (Err(_), _) => Err(Violation::Broken(BLOCK_ON_PANICKED)),
+    }
 }
 
-async fn alone<S: Store>(store: &S) -> Result<(), Violation> {
+/// The tests that need one thread only.
+async fn sequence<S: Store>(store: &S) -> Result<(), Violation> {
     let user = "keyfob-conformance";
     let mut seen: Vec<Version> = Vec::new();
 
     require(store.load(user).await.map_err(failed)?.is_none(), "an account that was never stored has a record")?;
-    let nowhere = store.swap(user, Some(Version::new(1)), Some(b"x")).await.map_err(failed)?;
-    require(nowhere == Swap::Conflict, "a record that is not there was replaced")?;
-    let nothing = store.swap(user, Some(Version::new(1)), None).await.map_err(failed)?;
-    require(nothing == Swap::Conflict, "a record that is not there was removed")?;
-    let nothing = store.swap(user, None, None).await.map_err(failed)?;
-    require(nothing == Swap::Swapped, "where there was no record, there could not be none")?;
-    require(store.load(user).await.map_err(failed)?.is_none(), "a refused swap left a record")?;
+    let replaced = store.swap(user, Some(Version::new(1)), Some(b"x")).await.map_err(failed)?;
+    require(replaced == Swap::Conflict, "a record that does not exist was replaced")?;
+    let removed = store.swap(user, Some(Version::new(1)), None).await.map_err(failed)?;
+    require(removed == Swap::Conflict, "a record that does not exist was removed")?;
+    let unchanged = store.swap(user, None, None).await.map_err(failed)?;
+    require(unchanged == Swap::Swapped, "a swap from no record to no record is a conflict")?;
+    require(store.load(user).await.map_err(failed)?.is_none(), "a refused swap stored a record")?;
 
-    // Twice, because what comes after a removal must not meet its past.
+    // Twice, because a record that is created after a removal must not repeat a version from before it.
     for life in 0..2u8 {
         let all_bytes: Vec<u8> = (0..=u8::MAX).collect();
-        let born = store.swap(user, None, Some(&all_bytes)).await.map_err(failed)?;
-        require(born == Swap::Swapped, "a record that is not there could not be made")?;
+        let created = store.swap(user, None, Some(&all_bytes)).await.map_err(failed)?;
+        require(created == Swap::Swapped, "a record could not be created")?;
         let mut version = current(store, user, &all_bytes).await?;
-        require(!seen.contains(&version), "a version came back after a removal")?;
+        require(!seen.contains(&version), "a version was used again after a removal")?;
         for old in &seen {
             let late = store.swap(user, Some(*old), Some(b"late")).await.map_err(failed)?;
             require(late == Swap::Conflict, "a decision from before a removal took effect after it")?;
@@ -110,15 +156,15 @@ async fn alone<S: Store>(store: &S) -> Result<(), Violation> {
             require(late == Swap::Conflict, "a removal from before a removal took effect after it")?;
         }
         let again = store.swap(user, None, Some(b"again")).await.map_err(failed)?;
-        require(again == Swap::Conflict, "a record was made where one was")?;
-        let none = store.swap(user, None, None).await.map_err(failed)?;
-        require(none == Swap::Conflict, "a record was removed by somebody who had seen none")?;
+        require(again == Swap::Conflict, "a swap that expects no record replaced one")?;
+        let removed = store.swap(user, None, None).await.map_err(failed)?;
+        require(removed == Swap::Conflict, "a swap that expects no record removed one")?;
         current(store, user, &all_bytes).await?;
 
         for round in 0..ROUNDS {
             let record = format!("life {life} round {round}").into_bytes();
             let swapped = store.swap(user, Some(version), Some(&record)).await.map_err(failed)?;
-            require(swapped == Swap::Swapped, "a record could not be replaced under its own version")?;
+            require(swapped == Swap::Swapped, NOT_REPLACED)?;
             seen.push(version);
             let next = current(store, user, &record).await?;
             require(!seen.contains(&next), "a version was used twice")?;
@@ -126,67 +172,59 @@ async fn alone<S: Store>(store: &S) -> Result<(), Violation> {
             require(stale == Swap::Conflict, "a record was replaced under an old version")?;
             let stale = store.swap(user, Some(version), None).await.map_err(failed)?;
             require(stale == Swap::Conflict, "a record was removed under an old version")?;
-            require(current(store, user, &record).await? == next, "a refused change changed something")?;
+            require(current(store, user, &record).await? == next, "a refused swap changed the version")?;
             version = next;
         }
         let removed = store.swap(user, Some(version), None).await.map_err(failed)?;
-        require(removed == Swap::Swapped, "a record could not be removed under its own version")?;
-        require(store.load(user).await.map_err(failed)?.is_none(), "a record is there after it was removed")?;
+        require(removed == Swap::Swapped, "a record could not be removed under its current version")?;
+        require(store.load(user).await.map_err(failed)?.is_none(), "a record still exists after it was removed")?;
         seen.push(version);
     }
 
-    // Databases fold case, trim spaces and normalize accents where nobody expects it.
+    // Some databases ignore case, trim spaces or normalize accents when they compare keys.
     let names =
         ["-a", "-A", "-a ", "- a", "-\u{e4}", "-a\u{308}", "-%", "-_", "-'", "-\\"].map(|end| format!("{user}{end}"));
     for name in &names {
-        let record = name.as_bytes();
-        require(
-            store.swap(name, None, Some(record)).await.map_err(failed)? == Swap::Swapped,
-            "two accounts are one to the store",
-        )?;
+        let created = store.swap(name, None, Some(name.as_bytes())).await.map_err(failed)?;
+        require(created == Swap::Swapped, "the store treats two different account names as the same")?;
     }
     for name in &names {
         let version = current(store, name, name.as_bytes()).await?;
         let swapped = store.swap(name, Some(version), Some(&changed(name))).await.map_err(failed)?;
-        require(swapped == Swap::Swapped, "a record could not be replaced under its own version")?;
+        require(swapped == Swap::Swapped, NOT_REPLACED)?;
     }
     let long = format!("{user}{}", "\u{1f511}".repeat(59));
     let large = vec![0; 1 << 16];
-    require(
-        store.swap(&long, None, Some(&large)).await.map_err(failed)? == Swap::Swapped,
-        "a long name or a large record was refused",
-    )?;
+    let created = store.swap(&long, None, Some(&large)).await.map_err(failed)?;
+    require(created == Swap::Swapped, "a name of 254 bytes or a record of 64 KiB was refused")?;
     let version = current(store, &long, &large).await?;
-    // Of the same 254 bytes but for the last: a store may cut names off.
+    // The same 254 bytes except for the last one: a store may truncate names.
     let neighbor = format!("{user}{}\u{1f510}", "\u{1f511}".repeat(58));
     require(
         store.load(&neighbor).await.map_err(failed)?.is_none(),
-        "two accounts with long names are one to the store",
+        "the store treats two different long account names as the same",
     )?;
-    require(
-        store.swap(&long, Some(version), None).await.map_err(failed)? == Swap::Swapped,
-        "an account with a long name cannot be removed",
-    )?;
+    let removed = store.swap(&long, Some(version), None).await.map_err(failed)?;
+    require(removed == Swap::Swapped, "an account with a long name could not be removed")?;
     for name in &names {
         let version = current(store, name, &changed(name)).await?;
-        require(
-            store.swap(name, Some(version), None).await.map_err(failed)? == Swap::Swapped,
-            "an account cannot be removed",
-        )?;
+        let removed = store.swap(name, Some(version), None).await.map_err(failed)?;
+        require(removed == Swap::Swapped, "an account could not be removed")?;
     }
     Ok(())
 }
 
-/// The second record of an account: a store may forget which one a change is for.
+/// The second record of an account. It contains the name, to find a store that changes the record of another account.
 fn changed(name: &str) -> Vec<u8> {
     [name.as_bytes(), b" changed"].concat()
 }
 
+/// The version of the stored record, which has to be this one.
 async fn current<S: Store>(store: &S, user: &str, record: &[u8]) -> Result<Version, Violation> {
     match store.load(user).await.map_err(failed)? {
         Some((version, loaded)) if loaded == record => Ok(version),
-        Some(_) => Err(Violation::Broken("what was loaded is not what was stored")),
-        None => Err(Violation::Broken("an acknowledged record is not there")),
+        Some(_) => Err(Violation::Broken("the loaded record is not the stored record")),
+        None => Err(Violation::Broken("an acknowledged record does not exist")),
     }
 }
 
@@ -198,14 +236,14 @@ fn require(kept: bool, violation: &'static str) -> Result<(), Violation> {
     if kept { Ok(()) } else { Err(Violation::Broken(violation)) }
 }
 
-/// What a store did wrong. Printed, it says which promise was broken: fail a test with it, as in the example of
+/// What a store did wrong. Its message names the broken promise: fail your test with it, as in the example of
 /// [the module](self).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Violation {
-    /// It broke a promise.
+    /// The store broke a promise, or `block_on` did not run a test.
     Broken(&'static str),
-    /// It failed where nothing should fail.
+    /// The store returned an error although nothing had failed.
     Failed(StoreError),
 }
 
@@ -221,3 +259,9 @@ impl fmt::Display for Violation {
 impl core::error::Error for Violation {}
 
 const ROUNDS: u32 = 100;
+const NOT_REPLACED: &str = "a record could not be replaced under its current version";
+const STORE_PANICKED: &str = "the store panicked; the panic message is in the output of the test";
+const NOT_FINISHED: &str = "`block_on` returned before the test had finished; it has to run the future to completion";
+const BLOCK_ON_PANICKED: &str = "`block_on` panicked; it runs on threads that belong to no runtime, so take the handle of \
+                                 the runtime before the call, and call this from a plain thread or from `spawn_blocking`";
+const NO_THREAD: &str = "a thread for the test could not be started; run the test with fewer other threads";

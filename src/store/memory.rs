@@ -1,4 +1,4 @@
-//! The store that forgets.
+//! A store in memory.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -8,21 +8,21 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::store::{Store, Swap, Version};
 
-/// Keeps records in memory: for tests, and to read as the reference of what a store does.
+/// Keeps records in memory, for tests. Its source is also a short reference for your own store.
 ///
-/// A restart forgets who has a second factor and which codes were used.
+/// All records are lost at a restart: which accounts have a second factor, and which codes were used.
 #[derive(Debug, Default)]
 pub struct MemoryStore(Mutex<Records>);
 
 #[derive(Debug, Default)]
 struct Records {
-    /// Counts the changes of all accounts, so that a removed account does not begin anew.
+    /// Counts the changes of all accounts, so that an account that is removed and enrolled again has new versions.
     changes: u64,
-    of: BTreeMap<String, (Version, Vec<u8>)>,
+    by_user: BTreeMap<String, (Version, Vec<u8>)>,
 }
 
 impl MemoryStore {
-    /// An empty one.
+    /// Makes an empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -33,20 +33,20 @@ impl Store for MemoryStore {
     type Error = Infallible;
 
     async fn load(&self, user: &str) -> Result<Option<(Version, Vec<u8>)>, Self::Error> {
-        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).of.get(user).cloned())
+        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).by_user.get(user).cloned())
     }
 
     async fn swap(&self, user: &str, expected: Option<Version>, record: Option<&[u8]>) -> Result<Swap, Self::Error> {
-        // A thread that panicked while it held the lock did not do so in the lines below.
+        // A poisoned lock is safe to use, because the lines below do not panic between two changes.
         let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if records.of.get(user).map(|(version, _)| *version) != expected {
+        if records.by_user.get(user).map(|(version, _)| *version) != expected {
             return Ok(Swap::Conflict);
         }
         records.changes += 1;
         let version = Version::new(records.changes);
         match record {
-            Some(record) => records.of.insert(user.into(), (version, record.into())),
-            None => records.of.remove(user),
+            Some(record) => records.by_user.insert(user.into(), (version, record.into())),
+            None => records.by_user.remove(user),
         };
         Ok(Swap::Swapped)
     }

@@ -1,4 +1,4 @@
-//! One table of an SQLite database, through `sqlx`.
+//! A store in an SQLite database, with `sqlx`.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,14 +12,17 @@ use sqlx::{Row, Sqlite, SqlitePool};
 
 use crate::store::{Store, Swap, Version};
 
-/// Keeps records in an SQLite database, in a table of its own, `keyfob_second_factor`.
+/// Keeps records in an SQLite database, in the table `keyfob_second_factor`.
 ///
-/// Any number of processes on one machine may share the file. It is in WAL mode and every change is synced before it
-/// is acknowledged, which is checked when the store is opened: with less, a power cut makes used codes good again.
+/// Any number of processes on one machine can share the file. The database uses WAL mode, and syncs every change to disk
+/// before the store acknowledges it. The store checks this when it is opened: without the sync, a power failure could undo
+/// changes, and used codes would be accepted again.
 ///
-/// This needs Rust 1.94, by way of `sqlx` 0.9, whose pool is in the interface, a C compiler, and the `tokio` runtime.
+/// It needs the `tokio` runtime, a C compiler, and Rust 1.94, which `sqlx` 0.9 requires. The pool of `sqlx` 0.9 is part of
+/// the interface.
 ///
-/// After a backup was restored, the used codes in it are good again. This goes through all accounts and ends that:
+/// After you restore a backup, codes that were used since the backup would be accepted again. This loop goes through all
+/// accounts and invalidates those codes:
 ///
 /// ```
 /// use keyfob::guard::GuardErrorKind;
@@ -30,7 +33,8 @@ use crate::store::{Store, Swap, Version};
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let keys = Keyring::generate("2026")?;
 /// # let database = std::env::temp_dir().join(format!("keyfob-sqlite-{}.db", std::process::id()));
-/// let guard = Guard::new(SqliteStore::open(&database).await?, Keyring::parse(&keys)?, "Example Inc");
+/// let store = SqliteStore::open(&database).await?;
+/// let guard = Guard::new(store, Keyring::parse(&keys)?, "Example Inc");
 /// # guard.enroll("user-17", &keyfob::guard::Setup::totp("alice@example.com")).await?;
 /// let mut last = String::new();
 /// loop {
@@ -39,10 +43,12 @@ use crate::store::{Store, Swap, Version};
 ///     last.clone_from(end);
 ///     for user in &accounts {
 ///         match guard.operator_invalidate_codes(user).await {
-///             Err(error) if error.kind() == GuardErrorKind::NotEnrolled => {} // an enrollment was begun, and no more
-///             fenced => fenced?,
+///             // The record holds nothing to invalidate.
+///             Err(error) if error.kind() == GuardErrorKind::NotEnrolled => {}
+///             invalidated => invalidated?,
 ///         }
-///         guard.reseal(user).await?; // if the backup is from before a new key
+///         // The backup may be from before a key rotation.
+///         guard.reseal(user).await?;
 ///     }
 /// }
 /// # assert_eq!(last, "user-17");
@@ -56,46 +62,50 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the database in a file, which is created if it is not there, as in the example of the type.
+    /// Opens a database file, and creates it if it does not exist. The example of [`SqliteStore`] calls it.
     ///
     /// # Errors
     ///
-    /// [`sqlx::Error`] if it cannot be opened, or does not sync.
+    /// [`sqlx::Error`] if the file cannot be opened, or if the database does not sync changes to disk.
     pub async fn open(path: impl AsRef<Path> + Send) -> Result<Self, sqlx::Error> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            // Where a sync leaves the data in the disk's cache without it.
+            // On macOS a plain fsync can leave the data in the cache of the disk.
             .pragma("fullfsync", "on")
-            .busy_timeout(PATIENCE);
-        let began = Instant::now();
+            .busy_timeout(BUSY_TIMEOUT);
+        let started = Instant::now();
         loop {
             let connected = SqlitePoolOptions::new().max_connections(4).connect_with(options.clone()).await;
-            // A new file becomes WAL while nobody else has it open, and for that SQLite does not wait.
+            // The switch of a new file to WAL needs exclusive access, and SQLite does not apply the busy timeout to it.
             let busy = |error: &sqlx::Error| error.as_database_error()?.code().map(|code| code == "5");
-            if connected.as_ref().is_err_and(|error| busy(error) == Some(true)) && began.elapsed() < PATIENCE {
+            if connected.as_ref().is_err_and(|error| busy(error) == Some(true)) && started.elapsed() < BUSY_TIMEOUT {
                 continue;
             }
             return Self::from_pool(connected?).await;
         }
     }
 
-    /// Uses a pool that the application has already, and makes the table in its database.
+    /// Uses an existing pool of the application, and creates the table in its database.
     ///
-    /// All connections of the pool must have `synchronous` `FULL` or `EXTRA`, and WAL as their journal, as
-    /// [`SqliteConnectOptions`] sets them. One of them is looked at, and each is set to `FULL` before it is used. On one
-    /// that comes back to the pool within a transaction, everything fails: it would read what was there when the
-    /// transaction began.
+    /// Configure the pool with `journal_mode` WAL and `synchronous` `FULL` or `EXTRA`, as in the example. This method checks
+    /// one connection, and the store sets `synchronous` to `FULL` on each connection before it uses it.
+    ///
+    /// The store returns an error if a connection was returned to the pool inside an open transaction, because it would read
+    /// the state of the database from the start of the transaction.
     ///
     /// ```no_run
     /// use keyfob::store::SqliteStore;
-    /// use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+    /// use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
+    /// use sqlx::sqlite::{SqlitePoolOptions, SqliteSynchronous};
     ///
     /// # async fn open() -> Result<(), sqlx::Error> {
-    /// let options = SqliteConnectOptions::new().filename("users.db");
-    /// let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+    /// let options = SqliteConnectOptions::new()
+    ///     .filename("users.db")
+    ///     .journal_mode(SqliteJournalMode::Wal)
+    ///     .synchronous(SqliteSynchronous::Full);
     /// let pool = SqlitePoolOptions::new().connect_with(options).await?;
     /// let store = SqliteStore::from_pool(pool.clone()).await?;
     /// # Ok(()) }
@@ -103,13 +113,13 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`sqlx::Error`] if the database fails, or does not sync.
+    /// [`sqlx::Error`] if the database fails, or if it does not sync changes to disk.
     pub async fn from_pool(pool: SqlitePool) -> Result<Self, sqlx::Error> {
         let mut connection = pool.acquire().await?;
         let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *connection).await?;
         let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await?;
         if synchronous < 2 || journal != "wal" {
-            let reason = "the connections of this pool do not sync: set journal_mode to WAL and synchronous to FULL";
+            let reason = "the connections of this pool do not sync changes to disk; set journal_mode to WAL and synchronous to FULL";
             return Err(sqlx::Error::Configuration(reason.into()));
         }
         sqlx::query(
@@ -122,9 +132,11 @@ impl SqliteStore {
         Ok(Self { pool })
     }
 
-    /// The accounts that have a record, in order, at most `limit`, from the one after `after`: to go through all of them
-    /// after a key was rotated or a backup restored, as in the example of the type. Begin with an empty text, go on with
-    /// the last account of the page before; an empty page is the end.
+    /// Lists at most `limit` accounts that have a record, in order, starting after the account `after`.
+    ///
+    /// With it you can go through all accounts after a key rotation or after restoring a backup, as in the example of
+    /// [`SqliteStore`]. Start with an empty string, and continue with the last account of the previous page. An empty page is
+    /// the end.
     ///
     /// # Errors
     ///
@@ -135,22 +147,24 @@ impl SqliteStore {
         sqlx::query_scalar(query).bind(after).bind(limit).fetch_all(&mut *connection).await
     }
 
-    /// A connection whose next statement is synced, and a transaction of its own: SQLite refuses this setting within a
-    /// transaction, such as one that the application left open. A statement in there would not be stored yet, and would
-    /// read what the database held when the transaction began: for an account enrolled since, that is no second factor.
+    /// A connection whose next statement is synced to disk, and is a transaction of its own.
+    ///
+    /// SQLite refuses this setting inside a transaction, such as one that the application left open. A statement in that
+    /// transaction would not be committed, and would read the database as it was when the transaction began. For an account
+    /// that enrolled since then, it would find no second factor.
     async fn connection(&self) -> Result<PoolConnection<Sqlite>, sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
         sqlx::raw_sql("PRAGMA synchronous = FULL").execute(&mut *connection).await?;
         Ok(connection)
     }
 
-    /// Waits for what is under way, and closes the connections.
+    /// Waits for running requests, and closes the connections.
     pub async fn close(&self) {
         self.pool.close().await;
     }
 }
 
-/// Each of these is one statement, and so a transaction of its own.
+/// Each operation is one statement, and so a transaction of its own.
 impl Store for SqliteStore {
     type Error = sqlx::Error;
 
@@ -176,16 +190,16 @@ impl Store for SqliteStore {
                 sqlx::query(query).bind(user).bind(version)
             }
             (None, Some(record)) => {
-                // An account that was removed and comes back begins at a random version, far from any that it had: a
-                // decision from before the removal must not meet its own version again.
+                // A new record starts at a random version. So an account that is removed and enrolled again does not repeat a
+                // version that it had before, and a decision from before the removal fails at the swap.
                 let query = "INSERT INTO keyfob_second_factor (account, version, record) \
                              VALUES (?, random() & 0x1fffffffffffffff, ?) ON CONFLICT DO NOTHING";
                 sqlx::query(query).bind(user).bind(record)
             }
             (None, None) => {
-                let found = sqlx::query("SELECT 1 FROM keyfob_second_factor WHERE account = ?").bind(user);
-                let found = found.fetch_optional(&mut *connection).await?.is_some();
-                return Ok(if found { Swap::Conflict } else { Swap::Swapped });
+                let query = sqlx::query("SELECT 1 FROM keyfob_second_factor WHERE account = ?").bind(user);
+                let exists = query.fetch_optional(&mut *connection).await?.is_some();
+                return Ok(if exists { Swap::Conflict } else { Swap::Swapped });
             }
         };
         let result = query.execute(&mut *connection).await?;
@@ -193,5 +207,5 @@ impl Store for SqliteStore {
     }
 }
 
-/// With others who use the file.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for other connections that have the file locked.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,6 +1,7 @@
-//! What a store promises, and that the suite notices when one does not keep it.
+//! The promises of a store, and that the conformance tests find a store that breaks one.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_lite::future::block_on;
@@ -13,7 +14,7 @@ use crate::guarded::report;
 fn the_reference_store_conforms() {
     let store = MemoryStore::new();
     conformance::check(&store, |test| block_on(test)).unwrap();
-    // It leaves nothing behind.
+    // The first check removed what it had stored.
     conformance::check_all(&[&store, &store], |test| block_on(test)).unwrap();
     conformance::check_all::<MemoryStore>(&[], |_| panic!("nothing to run")).unwrap();
 }
@@ -28,21 +29,23 @@ fn each_broken_store_is_caught() {
     };
     caught(Fault::IgnoresVersion, &["a record was replaced under an old version"]);
     caught(Fault::IgnoresVersionOfRemoval, &["a record was removed under an old version"]);
-    caught(Fault::RemovesWhatNobodySaw, &["a record was removed by somebody who had seen none"]);
-    caught(Fault::MakesWhatIsNotThere, &["a record that is not there was replaced"]);
-    caught(Fault::LosesWrites, &["what was loaded is not what was stored"]);
-    let lost =
-        ["two changes of one version took effect in a race", "one record was made twice at once, or lost in a race"];
+    caught(Fault::RemovesWhatNobodySaw, &["a swap that expects no record removed one"]);
+    caught(Fault::MakesWhatIsNotThere, &["a record that does not exist was replaced"]);
+    caught(Fault::LosesWrites, &["the loaded record is not the stored record"]);
+    let lost = ["two changes of one version took effect in a race", "a record was created twice or lost in a race"];
     caught(Fault::LosesWritesOfRaces, &lost);
-    caught(Fault::WritesRefused, &["a refused change changed something", "what was loaded is not what was stored"]);
-    caught(Fault::ReusesVersions, &["a version came back after a removal"]);
-    caught(Fault::FoldsCase, &["two accounts are one to the store"]);
-    caught(Fault::TrimsNames, &["two accounts are one to the store"]);
-    caught(Fault::CutsNames, &["two accounts with long names are one to the store"]);
-    caught(Fault::ForgetsAccount, &["a record could not be replaced under its own version"]);
-    caught(Fault::CutsRecords, &["what was loaded is not what was stored"]);
-    caught(Fault::TextOnly, &["what was loaded is not what was stored"]);
+    caught(Fault::WritesRefused, &["a refused swap changed the version", "the loaded record is not the stored record"]);
+    caught(Fault::ReusesVersions, &["a version was used again after a removal"]);
+    caught(Fault::FoldsCase, &["the store treats two different account names as the same"]);
+    caught(Fault::TrimsNames, &["the store treats two different account names as the same"]);
+    caught(Fault::CutsNames, &["the store treats two different long account names as the same"]);
+    caught(Fault::ForgetsAccount, &["a record could not be replaced under its current version"]);
+    caught(Fault::CutsRecords, &["the loaded record is not the stored record"]);
+    caught(Fault::TextOnly, &["the loaded record is not the stored record"]);
     caught(Fault::Fails, &["the store failed: no answer"]);
+    let panicked = "the store panicked; the panic message is in the output of the test";
+    caught(Fault::Panics, &[panicked]);
+    caught(Fault::PanicsInRaces, &[panicked]);
 
     let fails = Broken::new(Fault::Fails);
     assert!(matches!(conformance::check(&fails, |test| block_on(test)), Err(Violation::Failed(_))));
@@ -68,15 +71,67 @@ fn racy_stores_are_caught() {
 fn a_runtime_that_does_not_run_the_tests_is_no_pass() {
     let violation = conformance::check(&MemoryStore::new(), |test| drop(test)).unwrap_err();
     assert!(violation.to_string().contains("block_on"), "{violation}");
-    // Nor does one that panics in one thread leave the others waiting.
-    let calls = AtomicU64::new(0);
-    let panics = || {
-        conformance::check(&MemoryStore::new(), |test| {
-            assert!(calls.fetch_add(1, Ordering::SeqCst) != 3, "the runtime is gone");
+}
+
+/// A panic of `block_on` is a violation that says how to call the check, and leaves no other thread waiting: neither in the
+/// first part, nor on one thread of a race, nor between the races.
+#[test]
+fn a_runtime_that_panics_is_a_violation_that_says_how_to_call_it() {
+    for panics in [0, 3, 9, 15] {
+        let calls = AtomicU64::new(0);
+        let checked = conformance::check(&MemoryStore::new(), |test| {
+            assert!(calls.fetch_add(1, Ordering::SeqCst) != panics, "the runtime is gone");
             block_on(test);
-        })
-    };
-    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
+        });
+        let text = checked.expect_err(&format!("call {panics} panics, and the check passes")).to_string();
+        assert!(text.starts_with("`block_on` panicked") && text.contains("spawn_blocking"), "call {panics}: {text}");
+    }
+    // The most likely cause: the handle is taken on a thread that belongs to no runtime.
+    let no_runtime = conformance::check(&MemoryStore::new(), |test| tokio::runtime::Handle::current().block_on(test));
+    assert!(no_runtime.unwrap_err().to_string().contains("take the handle of the runtime before the call"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_check_can_be_called_on_a_thread_of_a_runtime() {
+    let store = NeedsRuntime(Arc::new(MemoryStore::new()));
+    let runtime = tokio::runtime::Handle::current();
+    conformance::check(&store, |test| runtime.block_on(test)).unwrap();
+    conformance::check_all(&[&store, &store], |test| runtime.block_on(test)).unwrap();
+    // A task is on a worker of the runtime.
+    let task = tokio::spawn(async move { conformance::check(&store, |test| runtime.block_on(test)) });
+    task.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn with_one_thread_the_check_runs_in_spawn_blocking() {
+    let store = NeedsRuntime(Arc::new(MemoryStore::new()));
+    let runtime = tokio::runtime::Handle::current();
+    let check = move || conformance::check(&store, |test| runtime.block_on(test));
+    tokio::task::spawn_blocking(check).await.unwrap().unwrap();
+}
+
+/// A store whose calls panic outside of a runtime, even before they are polled, as those of a database driver may.
+struct NeedsRuntime(Arc<MemoryStore>);
+
+impl Store for NeedsRuntime {
+    type Error = Infallible;
+
+    fn load(&self, user: &str) -> impl Future<Output = Result<Option<(Version, Vec<u8>)>, Infallible>> + Send {
+        let (store, user) = (self.0.clone(), user.to_owned());
+        let task = tokio::spawn(async move { store.load(&user).await });
+        async { task.await.unwrap() }
+    }
+
+    fn swap(
+        &self,
+        user: &str,
+        expected: Option<Version>,
+        record: Option<&[u8]>,
+    ) -> impl Future<Output = Result<Swap, Infallible>> + Send {
+        let (store, user, record) = (self.0.clone(), user.to_owned(), record.map(<[u8]>::to_vec));
+        let task = tokio::spawn(async move { store.swap(&user, expected, record.as_deref()).await });
+        async { task.await.unwrap() }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,12 +140,12 @@ enum Fault {
     IgnoresVersionOfRemoval,
     RemovesWhatNobodySaw,
     MakesWhatIsNotThere,
-    /// Now and then.
+    /// Every fiftieth.
     LosesWrites,
     LosesWritesOfRaces,
-    /// Says conflict, and writes all the same.
+    /// Answers with a conflict, but writes.
     WritesRefused,
-    /// An account that comes back begins at the first version.
+    /// An account that is created again starts at the first version.
     ReusesVersions,
     FoldsCase,
     TrimsNames,
@@ -99,13 +154,16 @@ enum Fault {
     ForgetsAccount,
     CutsRecords,
     TextOnly,
-    /// Looks under one lock and writes under another.
+    /// Reads under one lock and writes under another.
     RacySwap,
     RacyCreation,
     RacyRemoval,
     /// The record of one state with the version of the next.
     TornLoad,
     Fails,
+    Panics,
+    /// On one thread of a race.
+    PanicsInRaces,
 }
 
 struct Broken {
@@ -120,7 +178,7 @@ impl Broken {
         Self { fault, inner: MemoryStore::new(), calls: AtomicU64::new(0), last: std::sync::Mutex::default() }
     }
 
-    /// Whatever is there.
+    /// Replaces the record, whichever version it has.
     async fn write(&self, name: &str, record: &[u8]) -> Result<Swap, Infallible> {
         while self.inner.swap(name, self.present(name).await, Some(record)).await? == Swap::Conflict {}
         Ok(Swap::Swapped)
@@ -152,7 +210,7 @@ impl Broken {
         Ok(outcome?)
     }
 
-    /// A store that looks first is further away than the next lock: it lets others come between.
+    /// A store that first reads and then writes is usually a database, so other threads can run in between.
     fn pause(&self) {
         if matches!(self.fault, Fault::RacySwap | Fault::RacyCreation | Fault::RacyRemoval | Fault::TornLoad) {
             std::thread::yield_now();
@@ -168,12 +226,12 @@ impl Broken {
         }
     }
 
-    /// What is there, by its own version.
+    /// The version of the stored record.
     async fn present(&self, account: &str) -> Option<Version> {
         self.inner.load(account).await.unwrap().map(|(version, _)| version)
     }
 
-    /// Versions that count from one in each life of a record stand in front of the record.
+    /// Versions that start at 1 each time a record is created are stored in front of the record.
     fn counted(stored: Option<(Version, Vec<u8>)>) -> Option<(Version, Vec<u8>)> {
         stored.map(|(_, record)| (Version::new(record[0].into()), record[1..].to_vec()))
     }
@@ -186,6 +244,12 @@ impl Store for Broken {
         let stored = self.inner.load(&self.name(account)).await?;
         match self.fault {
             Fault::Fails => Err("no answer".into()),
+            Fault::Panics => panic!("the store panics"),
+            Fault::PanicsInRaces
+                if account.ends_with("lives") && self.calls.fetch_add(1, Ordering::SeqCst) % 500 == 499 =>
+            {
+                panic!("the store panics")
+            }
             Fault::ReusesVersions => Ok(Self::counted(stored)),
             Fault::TornLoad => {
                 self.pause();

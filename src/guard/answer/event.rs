@@ -1,5 +1,6 @@
-//! What happened, to log and to tell the user. An event cannot hold a code or a secret: it has no room for text that
-//! somebody typed.
+//! Events: what happened to an account, for the log and for notices to the user.
+//!
+//! An event cannot leak a code or a secret, because no field of it holds a string that somebody typed.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -11,7 +12,8 @@ use crate::guard::context::Context;
 use crate::guard::error::GuardErrorKind;
 use crate::guard::id::AuthenticatorId;
 
-/// Something that happened to an user, after it was stored; or an attempt that came to nothing.
+/// Something that happened to an account. It is sent after the change is stored, or when a request ends without an
+/// answer.
 ///
 /// ```
 /// use keyfob::guard::{Event, EventKind};
@@ -23,14 +25,14 @@ use crate::guard::id::AuthenticatorId;
 ///     println!("{event}"); // 1900000000 user="user-17" Recovered { left: 9 }
 ///     let notice = match event.kind() {
 ///         EventKind::Confirmed { .. } => "An authenticator was added to your account.",
-///         EventKind::Disabled => "The second factor of your account was switched off.",
-///         EventKind::Exhausted => "Somebody knows your password and guesses codes. Change the password.",
+///         EventKind::Disabled => "The second factor of your account was disabled.",
+///         EventKind::Exhausted => "Somebody who knows your password is guessing codes.",
 ///         EventKind::Recovered { .. } => "A recovery code was used for your account.",
 ///         EventKind::RecoveryCodesRegenerated => "Your recovery codes were replaced.",
 ///         EventKind::Revoked { .. } => "An authenticator was removed from your account.",
 ///         _ => return,
 ///     };
-///     println!("mail to {}: {notice}", event.user());
+///     println!("email to {}: {notice}", event.user());
 /// }
 ///
 /// let guard = guard.with_events(listen);
@@ -48,38 +50,38 @@ impl Event {
         Self { user: user.into(), at, kind }
     }
 
-    /// Whose account.
+    /// The name of the account, as the application passed it to the guard.
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user
     }
 
-    /// When, in Unix seconds; 0 if the clock could not be read.
+    /// The time of the event in Unix seconds, or 0 if the clock could not be read.
     #[must_use]
     pub const fn at(&self) -> u64 {
         self.at
     }
 
-    /// What.
+    /// What happened.
     #[must_use]
     pub const fn kind(&self) -> &EventKind {
         &self.kind
     }
 }
 
-/// One line for a log.
+/// One line for the log.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} user={:?} {:?}", self.at, self.user, self.kind)
     }
 }
 
-/// The events of one decision.
+/// Makes the events of one decision.
 pub(crate) fn events(context: &Context<'_>, kinds: impl IntoIterator<Item = EventKind>) -> Vec<Event> {
     kinds.into_iter().map(|kind| Event::new(context.user, context.now, kind)).collect()
 }
 
-/// What was asked of the guard, in an event about a request without an answer.
+/// The request that ended without an answer, in [`EventKind::Dropped`] and [`EventKind::Failed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Flow {
@@ -97,7 +99,7 @@ pub enum Flow {
     OperatorUnlock,
     /// [`Guard::operator_remove`](crate::Guard::operator_remove).
     OperatorRemove,
-    /// The first recovery codes, which [`Guard::confirm`](crate::Guard::confirm) makes.
+    /// The second step of [`Guard::confirm`](crate::Guard::confirm), which makes the first recovery codes.
     RecoveryCodes,
     /// [`Guard::regenerate_recovery_codes`](crate::Guard::regenerate_recovery_codes).
     RegenerateRecoveryCodes,
@@ -113,77 +115,79 @@ pub enum Flow {
     Verify,
 }
 
-/// What happened. New kinds may come. The example of [`Event`] has those that the user should hear of.
+/// What happened. New kinds may be added. The example of [`Event`] lists those to tell the user about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {
     /// A code was accepted.
     Accepted {
-        /// By what.
+        /// Whether it was a TOTP code, an HOTP code or a recovery code.
         method: Method,
-        /// By which authenticator, unless it was a recovery code.
+        /// The authenticator that the code belongs to, or `None` for a recovery code.
         authenticator: Option<AuthenticatorId>,
-        /// How many steps the authenticator is ahead of the server's clock; for HOTP, how many codes were skipped.
+        /// How many steps the authenticator is ahead of the server's clock. For HOTP: how many codes were skipped.
         drift: i64,
     },
-    /// An authenticator accepted codes of the future, so the clock must have run ahead: its codes are refused until
-    /// the clock gets there.
+    /// A code was refused, and every code that this authenticator can show now counts as used. Usually a server's clock
+    /// was ahead when a later code was accepted. The codes are refused until the clock has caught up.
     ClockBehind {
-        /// Which authenticator.
+        /// The authenticator whose codes are refused.
         authenticator: AuthenticatorId,
-        /// By how many seconds.
+        /// How many seconds the clock has to catch up.
         seconds: u64,
     },
     /// An authenticator was confirmed, and is active. Tell the user.
     Confirmed {
-        /// Which.
+        /// The new authenticator.
         authenticator: AuthenticatorId,
     },
-    /// The second factor was switched off. Tell the user.
+    /// The second factor was disabled. Tell the user.
     Disabled,
-    /// The caller gave up before there was an answer: a client hung up, or a timeout fired. Nobody was told anything.
+    /// The caller dropped the request before there was an answer: the client disconnected, or a timeout fired. Nobody
+    /// received the answer.
     Dropped {
-        /// What was asked.
+        /// The request that was dropped.
         flow: Flow,
-        /// Whether a change was on its way to the store, which may have stored it. If so, a guess may have been counted, a
-        /// code used, an authenticator confirmed or removed, or recovery codes replaced by ones that nobody has seen.
+        /// Whether a change had been sent to the store, so that it may have been stored. If so, a guess may have been
+        /// counted, a code used, an authenticator confirmed or removed, or recovery codes replaced by new ones that nobody
+        /// has seen.
         may_have_changed: bool,
     },
-    /// An enrollment that was waiting for its code ended without one: another began, an operator removed it, or the factors
-    /// changed.
+    /// A pending enrollment was canceled: another enrollment was started, an operator removed it, or the factors of the
+    /// account changed.
     EnrollmentCanceled {
-        /// Which authenticator.
+        /// The authenticator that was pending.
         authenticator: AuthenticatorId,
     },
-    /// An enrollment began.
+    /// An enrollment was started.
     EnrollmentStarted {
-        /// For which authenticator.
+        /// The new authenticator, which is pending.
         authenticator: AuthenticatorId,
     },
-    /// A code did not confirm an enrollment.
+    /// A code did not confirm the pending enrollment.
     EnrollmentRefused {
-        /// Why.
+        /// The reason.
         reason: Refusal,
-        /// What the authenticator seems to do differently, if that is known.
+        /// What the authenticator probably does differently, if the code fits a known difference.
         diagnosis: Option<Diagnosis>,
     },
-    /// The guess budget is used up. Somebody is guessing, and knows the password. Tell the user and an operator.
+    /// The guess budget is used up: somebody who knows the password is guessing. Tell the user and an operator.
     ///
-    /// Sent with the failure that used it up, with the next refusal after that, and with one refusal a day for as long as
-    /// it lasts: whoever guesses can see to it that the first of these is never sent, by hanging up.
+    /// It is sent with the failure that used up the budget, with the next refusal, and then with one refusal a day for as
+    /// long as the budget is exhausted. An attacker can suppress the first of these by disconnecting before the answer.
     Exhausted,
-    /// A request ended in an error. It let nobody in.
+    /// A request ended in an error. Nobody was let in.
     Failed {
-        /// What was asked.
+        /// The request that failed.
         flow: Flow,
-        /// The error. After [`GuardErrorKind::Store`] a change may have taken effect.
+        /// The kind of the error. After [`GuardErrorKind::Store`] a change may have taken effect.
         kind: GuardErrorKind,
     },
-    /// An operator has had all codes up to now refused, after a backup was restored.
+    /// An operator invalidated all codes up to now, after a backup was restored.
     CodesInvalidated,
-    /// An exhausted guess budget was refilled, by a recovery code or a new authenticator; or an operator ended the waits.
+    /// An exhausted guess budget was refilled by a recovery code or a new authenticator, or an operator ended the waits.
     Unlocked,
-    /// The first recovery codes were made, for an authenticator that was just confirmed.
+    /// The first recovery codes were made, right after the first authenticator was confirmed.
     RecoveryCodesIssued,
     /// A recovery code was used. Tell the user, and have them enroll a new authenticator.
     Recovered {
@@ -194,32 +198,32 @@ pub enum EventKind {
     RecoveryCodesRegenerated,
     /// A code was refused.
     Refused {
-        /// Why. Show the user one message for all of them.
+        /// The reason, for the log. Show the user the same message for every reason.
         reason: Refusal,
     },
-    /// An authenticator has a new name.
+    /// An authenticator was renamed.
     Renamed {
-        /// Which.
+        /// The renamed authenticator.
         authenticator: AuthenticatorId,
     },
-    /// What was sealed under an old key is sealed under the primary one now.
+    /// The secrets that were sealed under an old key were sealed again under the primary key.
     Resealed,
-    /// What is sealed under an old key could not be sealed again along with an acceptance. If it goes on, the old key has to
-    /// stay.
+    /// A code was accepted, but the secrets of the account could not be sealed again under the primary key. The account
+    /// still needs the old key.
     ResealFailed {
-        /// Why.
+        /// The kind of the error.
         kind: GuardErrorKind,
     },
     /// An authenticator was resynchronized.
     Resynchronized {
-        /// Which.
+        /// The resynchronized authenticator.
         authenticator: AuthenticatorId,
-        /// How many steps it is ahead of the server's clock, or how many counters it was ahead.
+        /// How many steps it is ahead of the server's clock. For HOTP: how many codes it was ahead.
         drift: i64,
     },
     /// An authenticator was removed. Tell the user.
     Revoked {
-        /// Which.
+        /// The removed authenticator.
         authenticator: AuthenticatorId,
     },
 }

@@ -1,4 +1,4 @@
-//! How the second factor of an account stands.
+//! The status of an account: what a security page or an operator needs to see.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,8 +12,10 @@ use crate::guard::record::authenticator::Authenticator;
 use crate::guard::record::budget::Gate;
 use crate::totp::Period;
 
-/// How the second factor of an account stands. The example of [`Guard`](crate::Guard) shows it to the user, the one of
-/// [`SecondFactor::operator_unlock`] to an operator.
+/// The state of an account's second factor.
+///
+/// The example of [`Guard`](crate::Guard) shows it to the user. The example of
+/// [`SecondFactor::operator_unlock`](crate::guard::SecondFactor::operator_unlock) uses it to help a user who is locked out.
 #[derive(Clone, Debug)]
 pub struct Status {
     pub(crate) authenticators: Vec<AuthenticatorStatus>,
@@ -28,43 +30,46 @@ pub struct Status {
 }
 
 impl Status {
-    /// Whether a second factor is asked for at all.
+    /// Whether the account has a second factor, so that a login needs a code.
     #[must_use]
     pub fn is_active(&self) -> bool {
         !self.authenticators.is_empty()
     }
 
-    /// The active authenticators.
+    /// The active authenticators, in the order in which they were confirmed.
     #[must_use]
     pub fn authenticators(&self) -> &[AuthenticatorStatus] {
         &self.authenticators
     }
 
-    /// Whether an authenticator was shown, has not proved itself yet, and still can.
+    /// Whether an enrollment is waiting for its code.
     #[must_use]
     pub const fn enrollment_pending(&self) -> bool {
         self.enrollment_pending
     }
 
-    /// How many recovery codes are left.
+    /// The number of unused recovery codes.
     #[must_use]
     pub const fn recovery_codes_left(&self) -> u8 {
         self.recovery_codes_left
     }
 
-    /// [`SecondFactor::generation`].
+    /// A number that changes whenever the factors change:
+    /// [`SecondFactor::generation`](crate::guard::SecondFactor::generation).
     #[must_use]
     pub const fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Failures since the last success.
+    /// The number of failures since the last success.
     #[must_use]
     pub const fn consecutive_failures(&self) -> u64 {
         self.failures
     }
 
-    /// When the next code will be compared, in Unix seconds, if one is not compared now.
+    /// When codes are compared again, in Unix seconds.
+    ///
+    /// `None` if codes are compared now, or if the budget is exhausted and time alone does not refill it.
     #[must_use]
     pub const fn retry_at(&self) -> Option<u64> {
         match self.gate {
@@ -79,21 +84,23 @@ impl Status {
         matches!(self.gate, Gate::Exhausted { .. })
     }
 
-    /// The keys that this account needs. One that no account needs can leave the keyring.
+    /// The ids of the keys that this account's secrets are sealed under. Once no account needs a key, remove it from the
+    /// keyring.
     #[must_use]
     pub fn keys(&self) -> &[KeyId] {
         &self.keys
     }
 
-    /// [`Policy::guess_probability`](crate::Policy::guess_probability) for the authenticators that the account has: each
-    /// of them is one more that a guess can hit.
+    /// An upper bound on the probability that an attacker who knows everything but the secrets guesses a code of this
+    /// account within this time. [`Policy::guess_probability`](crate::Policy::guess_probability) describes the bound for
+    /// one authenticator; each further authenticator adds codes that a guess can match.
     #[must_use]
     pub fn guess_probability(&self, within: Duration) -> f64 {
         self.policy.probability(within, self.share)
     }
 }
 
-/// One active authenticator, to show in a list, as in the example of [`Guard`](crate::Guard).
+/// One active authenticator, for the list on a security page. The example of [`Guard`](crate::Guard) shows such a list.
 #[derive(Clone, Debug)]
 pub struct AuthenticatorStatus {
     id: AuthenticatorId,
@@ -107,62 +114,63 @@ pub struct AuthenticatorStatus {
 }
 
 impl AuthenticatorStatus {
-    pub(crate) fn of(one: &Authenticator) -> Self {
+    pub(crate) fn of(authenticator: &Authenticator) -> Self {
         Self {
-            id: one.id.clone(),
-            name: one.name.clone(),
-            period: one.period,
-            algorithm: one.algorithm,
-            digits: one.digits,
-            created: one.created,
-            used: one.used,
-            drift: one.drift,
+            id: authenticator.id.clone(),
+            name: authenticator.name.clone(),
+            period: authenticator.period,
+            algorithm: authenticator.algorithm,
+            digits: authenticator.digits,
+            created: authenticator.created,
+            used: authenticator.used,
+            drift: authenticator.drift,
         }
     }
 
-    /// Its id within the account.
+    /// The id of the authenticator within the account.
     #[must_use]
     pub const fn id(&self) -> &AuthenticatorId {
         &self.id
     }
 
-    /// The name that its user gave it, or nothing.
+    /// The name that its user gave it, or an empty string.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it counts time or presses of a button.
+    /// Whether it shows TOTP codes or HOTP codes: [`Method::Totp`] or [`Method::Hotp`].
     #[must_use]
     pub const fn method(&self) -> Method {
         if self.period.is_some() { Method::Totp } else { Method::Hotp }
     }
 
-    /// The hash function inside HMAC.
+    /// The hash algorithm of its codes.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// How many digits its codes have.
+    /// The number of digits of its codes.
     #[must_use]
     pub const fn digits(&self) -> Digits {
         self.digits
     }
 
-    /// When its enrollment began, in Unix seconds.
+    /// When its enrollment was started, in Unix seconds.
     #[must_use]
     pub const fn created_at(&self) -> u64 {
         self.created
     }
 
-    /// When a code of it was accepted last, in Unix seconds. The code that confirmed it does not count.
+    /// When a login or a resynchronization last accepted a code of it, in Unix seconds. The code that confirmed the
+    /// enrollment does not count.
     #[must_use]
     pub const fn used_at(&self) -> Option<u64> {
         if self.used == 0 { None } else { Some(self.used) }
     }
 
-    /// How many steps its clock is taken to be ahead of the server's.
+    /// The learned drift: how many steps its clock is ahead of the server's clock. Always 0 for HOTP.
     #[must_use]
     pub const fn drift(&self) -> i64 {
         self.drift

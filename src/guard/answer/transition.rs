@@ -1,8 +1,8 @@
-//! Commit before reveal: an answer that cannot be read before its consequence is stored.
+//! Commit before reveal: an answer cannot be read before its change is stored.
 //!
-//! Of many guesses in flight at once all may be compared, but a store that swaps lets one of them through for each
-//! state of the record. The others are dropped unread and decided again, against a record that has counted the winner.
-//! That only holds if nobody can look at an answer before the swap; here the types see to it.
+//! Many guesses may be compared at the same time, but the store accepts only one change for each state of the record.
+//! The other decisions are dropped unread and made again from the new record, which has counted the guess that won. This
+//! only limits guessing if nobody can read an answer before the swap, and the types enforce that.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -12,25 +12,29 @@ use crate::guard::answer::event::Event;
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::store::Swap;
 
-/// A decision that was made and not yet stored.
+/// A decision that is not stored yet.
 ///
-/// Store what [`change`](Self::change) says, only if the record is still the one that the decision was made from, and
-/// hand the outcome to [`committed`](Self::committed). There is no other way to the answer:
+/// Apply [`change`](Self::change) to the stored record, but only if the record is still the one that the decision was made
+/// from. Then pass the outcome to [`committed`](Self::committed), which returns the answer. There is no other way to read
+/// the answer:
 ///
 /// ```compile_fail,E0616
 /// # fn peek(transition: keyfob::guard::Transition<keyfob::Verdict>) {
-/// let verdict = transition.reveal; // private: a verdict that is read before it is stored can be had for free
+/// let verdict = transition.reveal; // private: reading first would make guesses free
 /// # }
 /// ```
 ///
 /// ```
-/// # fn look(transition: keyfob::guard::Transition<keyfob::Verdict>, swap: keyfob::store::Swap) {
-/// let verdict = transition.committed(swap);
+/// # use keyfob::guard::{Committed, GuardError, Transition};
+/// # use keyfob::{Verdict, store::Swap};
+/// # type Answer = Result<Committed<Verdict>, GuardError>;
+/// # fn look(transition: Transition<Verdict>, swap: Swap) {
+/// let verdict: Answer = transition.committed(swap);
 /// # }
 /// ```
 ///
-/// A transition that is dropped has told nothing and changed nothing.
-#[must_use = "nothing has happened until the change is stored"]
+/// A transition that is dropped has revealed nothing and changed nothing.
+#[must_use = "a decision has no effect until its change is stored"]
 pub struct Transition<T> {
     change: Change,
     reveal: Box<dyn FnOnce() -> Committed<T> + Send>,
@@ -41,7 +45,7 @@ impl<T> Transition<T> {
         Self { change, reveal: Box::new(reveal) }
     }
 
-    /// An answer that changes nothing.
+    /// A decision that changes nothing in the record.
     pub(crate) fn of(value: T, events: Vec<Event>) -> Self
     where
         T: Send + 'static,
@@ -60,7 +64,7 @@ impl<T> Transition<T> {
         })
     }
 
-    /// Further events, which may depend on the answer.
+    /// Adds events, which may depend on the answer.
     pub(crate) fn with_events(self, more: impl FnOnce(&T) -> Vec<Event> + Send + 'static) -> Self
     where
         T: 'static,
@@ -73,20 +77,20 @@ impl<T> Transition<T> {
         })
     }
 
-    /// What has to be done to the stored record, in one atomic step, if it is still the one that was loaded.
+    /// The change to make to the stored record, in one atomic step, if the record is still the one that was loaded.
     #[must_use]
     pub const fn change(&self) -> &Change {
         &self.change
     }
 
-    /// The answer, once the change took effect.
+    /// Returns the answer after the change was stored.
     ///
-    /// For [`Change::None`] there was nothing to do, and `Swap::Swapped` is the right thing to say.
+    /// For [`Change::None`] there is nothing to store; pass [`Swap::Swapped`].
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::Contended`] after a conflict: load the record again and decide again. If it is unknown whether
-    /// the change took effect (a time-out after sending), drop the transition and answer nobody.
+    /// [`GuardErrorKind::Contended`] after a [`Swap::Conflict`]: load the record again and decide again. If it is unknown
+    /// whether the change took effect, for example after a timeout, drop the transition and report an error to the user.
     pub fn committed(self, swap: Swap) -> Result<Committed<T>, GuardError> {
         match swap {
             Swap::Swapped => Ok((self.reveal)()),
@@ -101,22 +105,28 @@ impl<T> fmt::Debug for Transition<T> {
     }
 }
 
-/// What a [`Transition`] does to the stored record.
+/// The change that a [`Transition`] makes to the stored record.
 ///
-/// Every flow of [`SecondFactor`](crate::guard::SecondFactor) ends in one, here with a variable for a database:
+/// Every method of [`SecondFactor`](crate::guard::SecondFactor) that decides returns one. In this example a variable stands
+/// in for the database:
 ///
 /// ```
-/// use keyfob::guard::{Change, Confirmation, Context, GuardError, Randomness, SecondFactor, Setup, Transition};
+/// use keyfob::guard::{Change, Confirmation, Context, GuardError, Randomness};
+/// use keyfob::guard::{SecondFactor, Setup, Transition};
 /// use keyfob::store::Swap;
 /// use keyfob::{Keyring, Policy, Verdict};
 ///
-/// fn store<T>(database: &mut Option<Vec<u8>>, transition: Transition<T>) -> Result<T, GuardError> {
+/// fn store<T>(
+///     database: &mut Option<Vec<u8>>,
+///     transition: Transition<T>,
+/// ) -> Result<T, GuardError> {
 ///     match transition.change() {
 ///         Change::None => {}
 ///         Change::Remove => *database = None,
 ///         Change::Write(record) => *database = Some(record.clone()),
 ///     }
-///     Ok(transition.committed(Swap::Swapped)?.value) // nobody else has a hand on the variable
+///     // Nobody else can change the variable, so there is no conflict.
+///     Ok(transition.committed(Swap::Swapped)?.value)
 /// }
 ///
 /// let keyring = Keyring::parse(&Keyring::generate("2026")?)?;
@@ -127,7 +137,8 @@ impl<T> fmt::Debug for Transition<T> {
 /// let now = 1_900_000_000;
 /// let factor = SecondFactor::read(database.as_deref())?;
 /// let setup = Setup::totp("alice@example.com");
-/// let enrollment = store(&mut database, factor.enroll(&at(now)?, &random, "Example Inc", &setup, None)?)?;
+/// let enroll = factor.enroll(&at(now)?, &random, "Example Inc", &setup, None)?;
+/// let enrollment = store(&mut database, enroll)?;
 /// let phone = enrollment.uri().to_totp().ok_or("not TOTP")?;
 ///
 /// let factor = SecondFactor::read(database.as_deref())?;
@@ -147,16 +158,16 @@ impl<T> fmt::Debug for Transition<T> {
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing: the record stays as it is.
+    /// The record stays as it is.
     None,
     /// The record is removed.
     Remove,
-    /// The record becomes these bytes. They hold no secret in the open.
+    /// The record is replaced by these bytes, or created with them. Secrets are in them only encrypted.
     Write(Vec<u8>),
 }
 
 impl Change {
-    /// The new record, or `None` where there is none to write: as [`Store::swap`](crate::store::Store::swap) takes it.
+    /// The new record for [`Store::swap`](crate::store::Store::swap), or `None` if there is none to write.
     #[must_use]
     pub fn record(&self) -> Option<&[u8]> {
         match self {
@@ -171,18 +182,18 @@ impl fmt::Debug for Change {
         match self {
             Self::None => f.write_str("None"),
             Self::Remove => f.write_str("Remove"),
-            // Between the decision and the swap the bytes tell the verdict.
+            // Until the swap the bytes reveal the verdict, so only their number is printed.
             Self::Write(record) => f.debug_struct("Write").field("bytes", &record.len()).finish_non_exhaustive(),
         }
     }
 }
 
-/// An answer whose consequence is stored, and what there is to log about it.
+/// An answer whose change is stored, and the events to log.
 #[derive(Debug)]
 #[must_use]
 pub struct Committed<T> {
     /// The answer.
     pub value: T,
-    /// What happened, for the log and for notices to the user.
+    /// The events, for the log and for notices to the user.
     pub events: Vec<Event>,
 }

@@ -1,21 +1,23 @@
-//! What is answered to a code.
+//! The answers to a code: accepted or refused, and why.
 
 use alloc::string::String;
 
 use crate::guard::id::AuthenticatorId;
 
-/// The answer to an attempt, as in the example of [the module](crate::guard).
+/// The answer to a code that a user typed. The example of [the module](crate::guard) has both answers.
 #[derive(Debug)]
 #[must_use]
 pub enum Verdict {
-    /// The second factor is there.
+    /// The code is right. The user may log in.
     Accepted(Accepted),
-    /// It is not.
+    /// The code was refused. The user may not log in.
     Refused(Refusal),
 }
 
-/// An attempt that succeeded, once: it cannot be copied or stored. What it is good for later is a
-/// [`Proof`](crate::guard::Proof).
+/// A successful verification.
+///
+/// It cannot be cloned or stored. To remember the verification for a change a moment later, make a
+/// [`Proof`](crate::guard::Proof) from it.
 #[derive(Debug)]
 pub struct Accepted {
     pub(crate) user: String,
@@ -28,97 +30,102 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    /// Whose.
+    /// The name of the account.
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user
     }
 
-    /// By what. After a recovery code, have the user enroll a new authenticator.
+    /// Whether it was a TOTP code, an HOTP code or a recovery code. After a recovery code, have the user enroll a new
+    /// authenticator.
     #[must_use]
     pub const fn method(&self) -> Method {
         self.method
     }
 
-    /// By which authenticator, unless it was a recovery code.
+    /// The authenticator that the code belongs to, or `None` for a recovery code.
     #[must_use]
     pub fn authenticator(&self) -> Option<&AuthenticatorId> {
         self.authenticator.as_ref().map(|(id, _)| id)
     }
 
-    /// The name that its user gave it.
+    /// The name that the user gave to this authenticator, or `None` for a recovery code.
     #[must_use]
     pub fn authenticator_name(&self) -> Option<&str> {
         self.authenticator.as_ref().map(|(_, name)| name.as_str())
     }
 
-    /// How many steps the authenticator's clock is ahead of the server's; for HOTP, how many codes were skipped. If it is
-    /// off to the same side for most users, it is the server's clock.
+    /// How many steps the authenticator's clock is ahead of the server's clock. For HOTP: how many codes were skipped.
+    ///
+    /// If most users drift to the same side, the server's clock is off.
     #[must_use]
     pub const fn drift(&self) -> i64 {
         self.drift
     }
 
-    /// How many recovery codes are left. Tell the user when they become few.
+    /// The number of unused recovery codes. Tell the user when few are left.
     #[must_use]
     pub const fn recovery_codes_left(&self) -> u8 {
         self.recovery_codes_left
     }
 
-    /// Which factors the account has, as a number: [`SecondFactor::generation`].
+    /// A number that changes whenever the factors change:
+    /// [`SecondFactor::generation`](crate::guard::SecondFactor::generation).
     #[must_use]
     pub const fn generation(&self) -> u64 {
         self.generation
     }
 }
 
-/// Why an attempt failed. This is for the log: show the user one message, whatever the reason is.
+/// Why a code was refused. This is for the log: show the user the same message for every reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The guess budget is used up, and nothing was compared. A recovery code still works, and lifts it.
+    /// The guess budget is used up. No code was compared. A recovery code still works, and refills the budget.
     Exhausted {
-        /// When time alone gives one more attempt, in Unix seconds, if it will.
+        /// When the passing of time allows one more attempt, in Unix seconds. `None` if time alone does not.
         retry_at: Option<u64>,
     },
-    /// What was typed is no code of any kind: a typing mistake, not a guess. Nothing was charged.
+    /// The input does not have the form of a code or of a recovery code. It is a typing mistake, so it does not count as a
+    /// failure.
     Malformed,
     /// The account has no second factor.
     NotEnrolled,
-    /// The code was right and had been used. Charged like a wrong one.
+    /// The code is right but was used before. It counts as a failure, like a wrong code.
     Replayed,
-    /// Too soon after too many failures, and nothing was compared.
+    /// The account is waiting after too many failures. No code was compared.
     Throttled {
-        /// From when on a code is compared, in Unix seconds.
+        /// When codes are compared again, in Unix seconds.
         retry_at: u64,
     },
     /// The code is wrong.
     WrongCode,
 }
 
-/// What proved the second factor. After [`RecoveryCode`](Self::RecoveryCode), have the user enroll a new authenticator.
+/// The kind of code that was accepted. After a [recovery code](Self::RecoveryCode), have the user enroll a new
+/// authenticator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Method {
-    /// A code of a counter.
+    /// An HOTP code, from an authenticator with a counter (RFC 4226).
     Hotp,
     /// A recovery code.
     RecoveryCode,
-    /// A code of a moment.
+    /// A TOTP code, from an authenticator with a clock (RFC 6238).
     Totp,
 }
 
-/// The answer to a resynchronization. [`Policy::with_resync_within`] has an example.
+/// The answer to a resynchronization. [`Policy::with_resync_within`](crate::Policy::with_resync_within) has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Resynchronization {
-    /// The authenticator was found. Its next code will be accepted.
+    /// Both codes match an authenticator, and its drift or counter was updated. Its next code will be accepted.
     Done {
-        /// Which.
+        /// The authenticator that the codes belong to.
         authenticator: AuthenticatorId,
-        /// How many steps it is ahead of the server's clock, or how many counters it was ahead.
+        /// How many steps it is ahead of the server's clock. For HOTP: how many codes it was ahead.
         drift: i64,
     },
-    /// Nothing was found, or the budget does not allow a try.
+    /// No authenticator matches both codes, or the guess budget does not allow an attempt.
     Refused(Refusal),
 }

@@ -1,49 +1,52 @@
-//! How many guesses are left: two counts per user, shared by all its authenticators.
+//! The guess budget: two failure counts per account, shared by all its authenticators, and the wait after a failure.
 //!
-//! The consecutive count is reset by success; it makes guessing slow, and ends it after a hundred. The long-term count
-//! is drained by time alone. Without it, an attacker whose victim logs in each day has some thirty guesses a day for
-//! ever, which is a few per cent in a year. A rate is no limit: it only says how long guessing takes.
+//! A success resets the consecutive count. This count makes guessing slow, and stops it after 100 failures in a row.
+//!
+//! Only time reduces the long-term count. Without it, an attacker whose victim logs in every day would have about 30
+//! guesses a day forever, which succeeds with a few percent probability in a year. A rate limit alone would not help,
+//! because it only sets how long guessing takes.
 
 use crate::ct;
 use crate::guard::policy::{self, Policy};
 
-/// Times are Unix seconds. After a decision, and until it is stored, the numbers tell the verdict.
+/// All times are Unix seconds. Between a decision and its swap, these numbers reveal the verdict.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Budget {
-    /// Consecutive failures.
+    /// The consecutive count.
     pub(crate) failures: u64,
-    /// When the last of them was.
+    /// The time of the last failure.
     pub(crate) failed_at: u64,
-    /// The long-term count, in [`FAILURE`]ths, at `level_at`.
+    /// The long-term count at `level_at`, in units of which one failure has [`FAILURE`].
     pub(crate) level: u64,
     pub(crate) level_at: u64,
-    /// The latest moment at which anything was counted, by whichever clock.
+    /// The latest time at which any server counted an attempt, by its own clock.
     pub(crate) until: u64,
-    /// When a refusal last reported that the budget is exhausted; 0 if none has since it was lifted.
+    /// When a refusal last reported that the budget is exhausted; 0 if none did since the budget was last refilled.
     pub(crate) reported_at: u64,
 }
 
-/// Whether a code may be compared at all.
+/// Whether a code may be compared now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gate {
     Open,
     Throttled {
         retry_at: u64,
     },
-    /// `retry_at` is set if time alone will open it again.
+    /// `retry_at` is set if time alone allows another attempt.
     Exhausted {
         retry_at: Option<u64>,
     },
 }
 
 impl Budget {
+    /// Whether a code may be compared now.
     pub(crate) fn gate(&self, policy: &Policy, now: u64) -> Gate {
         if self.failures >= policy.consecutive_failures() {
             return Gate::Exhausted { retry_at: None };
         }
-        let retry_at = match policy.wait(self.failures) {
+        let retry_at = match wait(policy, self.failures) {
             0 => now,
-            wait => known(self.failed_at, now, SKEW).saturating_add(wait),
+            wait => plausible(self.failed_at, now, SKEW).saturating_add(wait),
         };
         let excess = (self.level_now(policy, now) + FAILURE).saturating_sub(policy.long_term_failures() * FAILURE);
         if excess > 0 {
@@ -53,31 +56,36 @@ impl Budget {
         if retry_at > now { Gate::Throttled { retry_at } } else { Gate::Open }
     }
 
-    /// The numbers as they are now, if the clock was set back. Stored, they make a wait end that would begin anew with
-    /// each look at the clock.
+    /// The corrected budget to store, if the clock was set back. Unless it is stored, each request would start the wait
+    /// again from the current time, and the wait would never end.
     pub(crate) fn brought_back(&self, now: u64) -> Option<Self> {
-        let (failed_at, level_at) = (known(self.failed_at, now, SKEW), known(self.level_at, now, DAY));
+        let (failed_at, level_at) = (plausible(self.failed_at, now, SKEW), plausible(self.level_at, now, DAY));
         ((failed_at, level_at) != (self.failed_at, self.level_at)).then_some(Self { failed_at, level_at, ..*self })
     }
 
-    /// What to store before a refusal reports once more that the budget is exhausted, if it is time to. The attempt that
-    /// exhausted it may have been dropped before anybody heard of it, so the next refusal reports it again, and while it
-    /// stays exhausted, one refusal a day does.
+    /// The budget to store before a refusal reports again that the budget is exhausted, if such a report is due.
+    ///
+    /// The request that exhausted the budget may have been dropped before its event was sent. So the next refusal reports
+    /// it again, and then one refusal a day while the budget stays exhausted.
     pub(crate) fn reported(&self, now: u64) -> Option<Self> {
         let due = self.reported_at == 0 || now.abs_diff(self.reported_at) >= DAY;
         due.then_some(Self { reported_at: now.max(1), ..*self })
     }
 
-    /// Whether one more failure, counted now, would leave it exhausted.
+    /// Whether one more failure, counted now, would exhaust the budget.
     pub(crate) fn ends_with_a_failure(&self, policy: &Policy, now: u64) -> bool {
         let mut budget = self.clone();
         budget.charge(policy, now, 0);
         matches!(budget.gate(policy, now), Gate::Exhausted { .. })
     }
 
-    /// By what no guesser has: a recovery code, a new authenticator, an operator. The waits end; the long-term count goes
-    /// on unless the budget is exhausted, or each such event would be as good as a hundred more guesses. Answers whether it
-    /// was. Nothing happens unless `granted`, a mask, says so.
+    /// Ends the waits, and refills the budget if it is exhausted. Returns whether it was exhausted.
+    ///
+    /// It is called for something that an attacker who guesses does not have: a recovery code, a new authenticator or an
+    /// operator. If the budget is not exhausted, the long-term count stays, because otherwise each such event would give an
+    /// attacker 100 more guesses.
+    ///
+    /// `granted` is a mask. Unless it is set, nothing changes.
     pub(crate) fn lift(&mut self, policy: &Policy, now: u64, granted: u64) -> bool {
         let exhausted = matches!(self.gate(policy, now), Gate::Exhausted { .. });
         self.failures = ct::select(granted, 0, self.failures);
@@ -88,46 +96,61 @@ impl Budget {
         exhausted
     }
 
-    /// After one more code was compared. `success` is a mask.
+    /// Counts one comparison. `success` is a mask.
     pub(crate) fn charge(&mut self, policy: &Policy, now: u64, success: u64) {
         let level = self.level_now(policy, now);
-        let failed_at = known(self.failed_at, now, SKEW);
+        let failed_at = plausible(self.failed_at, now, SKEW);
         self.failures = ct::select(success, 0, self.failures.saturating_add(1));
-        // Never back: the server whose clock is right would be open at once.
+        // This time never moves back. If a server whose clock is behind could move it back, a server whose clock is right
+        // would see the wait as over at once.
         self.failed_at = ct::select(success, failed_at, failed_at.max(now));
         self.level = ct::select(success, level, level + FAILURE);
-        self.level_at = known(self.level_at, now, DAY).max(now);
+        self.level_at = plausible(self.level_at, now, DAY).max(now);
         self.until = self.until.max(now);
     }
 
+    /// The long-term count now.
     fn level_now(&self, policy: &Policy, now: u64) -> u64 {
         let elapsed = now.saturating_sub(self.drains_from(now));
         self.level.min(MAX_LEVEL).saturating_sub(elapsed.saturating_mul(policy.forgiven_per_day()))
     }
 
-    /// No time passed between a moment in the future and now: nothing is forgiven for it. Nor is anything for the same
-    /// time twice: of two servers, one with a clock that is far behind, the other would forgive the difference with each
-    /// failure that the first has counted. Once a clock has run far ahead, that is up to `level_at`, which for this does
-    /// not follow a server that lags by less than a day.
+    /// The time from which on failures are forgiven.
+    ///
+    /// No failure is forgiven for a time in the future, nor twice for the same time. The second rule matters with two
+    /// servers of which one has a clock far behind: without it, the other server would forgive the difference again after
+    /// each failure that the first one counts.
+    ///
+    /// If a server's clock was far ahead, `until` is in the future, and forgiving starts at `level_at`. For this reason
+    /// `level_at` does not move back for a server that is behind by less than a day.
     fn drains_from(&self, now: u64) -> u64 {
-        if now >= self.until { self.until } else { known(self.level_at, now, DAY) }
+        if now >= self.until { self.until } else { plausible(self.level_at, now, DAY) }
     }
 }
 
-/// A moment as it was stored. One that lies ahead by `most` or less was seen by a server whose clock is ahead of this
-/// one, and holds; if it lies further ahead, the clock was set back, and it counts as now, so that waits end.
-fn known(at: u64, now: u64, most: u64) -> u64 {
-    if at.saturating_sub(now) > most { now } else { at }
+/// The wait after this many consecutive failures, in seconds.
+fn wait(policy: &Policy, failures: u64) -> u64 {
+    let Some(doublings) = failures.checked_sub(policy.failures_before_wait()) else { return 0 };
+    // The longest wait is at most a day, and 17 doublings of one second are more than that.
+    (policy.first_wait() << doublings.min(17)).min(policy.longest_wait())
 }
 
-/// Seconds. A server that is further off than this refuses the codes of every app, and is noticed.
+/// A stored time, corrected if the clock was set back since.
+///
+/// A time in the future by at most `tolerance` seconds came from a server whose clock is ahead of this one, and is kept.
+/// If it is further in the future, the clock was set back, and the time counts as now, so that waits end.
+fn plausible(at: u64, now: u64, tolerance: u64) -> u64 {
+    if at.saturating_sub(now) > tolerance { now } else { at }
+}
+
+/// Seconds. A server whose clock is off by more than this refuses the codes of every app, so it is noticed.
 const SKEW: u64 = 3600;
-/// Longer than for a wait: to pause the drain for so long costs a few failures of forgiveness, and keeps nobody out for
-/// good.
+/// Seconds. The tolerance for the long-term count. It may be longer than [`SKEW`]: a pause of a day in forgiving costs the
+/// owner a few failures, and locks nobody out for good.
 const DAY: u64 = policy::DAY as u64;
 
-/// One failure. A failure forgiven a day is one unit a second.
+/// The units of one failure. With one failure forgiven a day, the count drops by one unit a second.
 pub(crate) const FAILURE: u64 = DAY;
-/// A budget cannot be larger: NIST SP 800-63B-4, section 3.2.2.
-pub(crate) const MAX_FAILURES: u64 = policy::NIST as u64;
+/// The largest count that a valid record has.
+pub(crate) const MAX_FAILURES: u64 = policy::MAX_FAILURES as u64;
 pub(crate) const MAX_LEVEL: u64 = MAX_FAILURES * FAILURE;

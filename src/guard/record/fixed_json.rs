@@ -1,4 +1,8 @@
-//! JSON, written without looking at what the numbers are.
+//! Writes the parts of JSON: strings, numbers in a fixed width, sealed secrets. The record's format is in `write.rs` and
+//! `read.rs`.
+//!
+//! A number that depends on a verdict is written in a fixed width and without branches, so that neither the length of the
+//! record nor the time to write it reveals the verdict before the swap.
 
 use alloc::vec::Vec;
 
@@ -7,39 +11,43 @@ use serde::Serialize;
 use crate::ct;
 use crate::guard::keyring::Sealed;
 
+/// JSON under construction.
 pub(crate) struct Json(pub(crate) Vec<u8>);
 
 impl Json {
+    /// Appends text that is valid JSON.
     pub(crate) fn raw(&mut self, text: &str) {
         self.0.extend_from_slice(text.as_bytes());
     }
 
+    /// Appends a string, with quotes and escapes.
     pub(crate) fn text(&mut self, text: &str) {
-        // Writing to a vector does not fail.
+        // Writing a string or a number to a vector does not fail.
         let _ = text.serialize(&mut serde_json::Serializer::new(&mut self.0));
     }
 
-    /// A number that no verdict changes.
+    /// Appends a number that does not depend on a verdict, in its usual form.
     pub(crate) fn plain(&mut self, number: u64) {
         let _ = number.serialize(&mut serde_json::Serializer::new(&mut self.0));
     }
 
+    /// Appends a signed number in the fixed width.
     pub(crate) fn signed(&mut self, number: i64) {
         self.fixed(ct::magnitude(number), ct::mask_negative(number));
     }
 
-    /// A number in as many characters as the largest one, with white space before it, which JSON permits. `negative` is
-    /// a mask.
+    /// Appends a number in 21 characters, enough for the largest one and a sign. It is padded with spaces on the left, which
+    /// JSON permits. `negative` is a mask.
     pub(crate) fn fixed(&mut self, number: u64, negative: u64) {
         let mut text = [b' '; 21];
         let mut rest = number;
-        // Masks: whether all digits are written, and the sign as well. A zero has one digit.
+        // Masks: whether all digits are written, and whether the sign is. Zero has one digit.
         let mut written = 0;
         let mut signed = 0;
-        for place in text.iter_mut().rev() {
+        for character in text.iter_mut().rev() {
             let (quotient, digit) = ct::divide_by_ten(rest);
             let sign = ct::select(negative & !signed, b'-'.into(), b' '.into());
-            *place = ct::select(written, sign, u64::from(b'0') | digit).to_le_bytes()[0];
+            *character = ct::select(written, sign, u64::from(b'0') | digit).to_le_bytes()[0];
             signed |= written;
             written |= ct::mask_same(quotient, 0);
             rest = quotient;
@@ -47,6 +55,7 @@ impl Json {
         self.0.extend_from_slice(&text);
     }
 
+    /// Appends a sealed secret as an object.
     pub(crate) fn sealed(&mut self, sealed: &Sealed) {
         self.raw("{\"key\":");
         self.text(sealed.key.as_str());
@@ -56,7 +65,7 @@ impl Json {
     }
 }
 
-/// Ten hashes are half of a record, so these two are loops that become vector instructions.
+/// Encodes a hash in hexadecimal. Ten hashes are half of a record, so these are two loops that the compiler vectorizes.
 pub(crate) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
     let mut text = [0; 64];
     for ([high, low], byte) in text.as_chunks_mut().0.iter_mut().zip(bytes) {

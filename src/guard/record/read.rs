@@ -1,4 +1,4 @@
-//! From JSON to a record: nothing is filled in by a default, and nothing is taken that a decision could not stand.
+//! Reads the record from JSON. No field has a default, and a value that a decision could not handle is refused.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -17,12 +17,12 @@ use crate::guard::record::recovery::{RecoveryCodes, RecoverySet};
 use crate::totp::Period;
 
 impl SecondFactor {
-    /// Reads a record. An account without one has no second factor: `None` is a valid record.
+    /// Reads a record. `None` means that the account has no record, and so no second factor.
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::RecordNewer`] for the record of a newer version, [`GuardErrorKind::RecordInvalid`] for what is not
-    /// a record. Nothing is filled in by a default.
+    /// [`GuardErrorKind::RecordNewer`] if a newer version of keyfob wrote the record. [`GuardErrorKind::RecordInvalid`] if it
+    /// is not a valid record; no field has a default.
     pub fn read(record: Option<&[u8]>) -> Result<Self, GuardError> {
         let Some(record) = record else { return Ok(Self::default()) };
         if record.len() > MAX_RECORD {
@@ -31,7 +31,7 @@ impl SecondFactor {
         let record = core::str::from_utf8(record).map_err(|_| GuardErrorKind::RecordInvalid)?;
         match serde_json::from_str::<Stored<'_>>(record) {
             Ok(stored) if stored.v == VERSION => stored.validated().ok_or(GuardErrorKind::RecordInvalid.into()),
-            // A newer version may have fields that this one does not know, so the version is looked for alone.
+            // A newer version may have fields that this version does not know, so only the version is read.
             _ => match serde_json::from_str::<AnyVersion>(record) {
                 Ok(AnyVersion { v }) if v > VERSION => Err(GuardErrorKind::RecordNewer.into()),
                 _ => Err(GuardErrorKind::RecordInvalid.into()),
@@ -64,7 +64,7 @@ struct AnyVersion {
 #[serde(deny_unknown_fields)]
 struct StoredAuthenticator<'a> {
     id: &'a str,
-    // A name may have escapes, and is then not a part of the text.
+    // A name can have escapes, so it cannot be borrowed from the JSON.
     name: String,
     period: Option<Period>,
     algorithm: Algorithm,
@@ -110,7 +110,7 @@ struct StoredRecovery<'a> {
     codes: Vec<StoredCode<'a>>,
 }
 
-/// A pair, as ten objects would be most of the work of reading a record.
+/// A pair of hash and time. Ten objects would be most of the work of reading a record.
 #[derive(Deserialize)]
 struct StoredCode<'a>(&'a str, u64);
 
@@ -129,7 +129,7 @@ impl Stored<'_> {
     fn validated(self) -> Option<SecondFactor> {
         let active = self.active.into_iter().map(StoredAuthenticator::validated).collect::<Option<Vec<_>>>()?;
         let distinct =
-            active.iter().zip(1..).all(|(one, after)| active.iter().skip(after).all(|other| other.id != one.id));
+            active.iter().zip(1..).all(|(first, after)| active.iter().skip(after).all(|other| other.id != first.id));
         let StoredBudget { failures, failed_at, level, level_at, until, reported_at } = self.budget;
         if active.len() > SecondFactor::MAX_AUTHENTICATORS || !distinct || failures > MAX_FAILURES || level > MAX_LEVEL
         {
@@ -137,10 +137,10 @@ impl Stored<'_> {
         }
         let pending = match self.pending {
             Some(pending) => Some(pending.validated().filter(|pending| {
-                // Confirmed, it must leave a record that can be read.
-                let replaced = active.iter().any(|one| Some(&one.id) == pending.replaces.as_ref());
+                // Once it is confirmed, the record must still be valid.
+                let replaced = active.iter().any(|other| Some(&other.id) == pending.replaces.as_ref());
                 let room = replaced || active.len() < SecondFactor::MAX_AUTHENTICATORS;
-                room && active.iter().all(|one| one.id != pending.authenticator.id)
+                room && active.iter().all(|other| other.id != pending.authenticator.id)
             })?),
             None => None,
         };
@@ -154,8 +154,10 @@ impl Stored<'_> {
 }
 
 impl SecondFactor {
-    /// A confirmed enrollment is an active authenticator. The transition that confirmed it could not say so by moving it,
-    /// as the length of the record would have told the verdict before the swap.
+    /// Turns a confirmed enrollment into an active authenticator.
+    ///
+    /// The transition that confirmed it could not move it to the active ones, because the length of the record would have
+    /// revealed the verdict before the swap.
     fn activated(mut self) -> Self {
         if let Some(pending) = self.pending.take_if(|pending| pending.confirmed == 1) {
             self.active.retain(|authenticator| Some(&authenticator.id) != pending.replaces.as_ref());
@@ -169,7 +171,7 @@ impl SecondFactor {
 impl StoredAuthenticator<'_> {
     fn validated(self) -> Option<Authenticator> {
         let sane = check_name(&self.name) && self.drift.unsigned_abs() <= MAX_DRIFT && self.lean.unsigned_abs() < LEANS;
-        // Counters have no clock to be off.
+        // HOTP has no clock, so it has no drift.
         if !sane
             || self.anchor.unsigned_abs() > MAX_DRIFT
             || (self.period.is_none() && (self.drift, self.lean, self.anchor) != (0, 0, 0))
@@ -223,7 +225,7 @@ impl StoredRecovery<'_> {
     }
 }
 
-/// As `hex` of `json.rs`.
+/// Decodes a hash, the inverse of `hex` in `fixed_json.rs`.
 fn unhex(text: &str) -> Option<[u8; 32]> {
     let text: &[u8; 64] = text.as_bytes().try_into().ok()?;
     let valid = text.iter().fold(true, |all, digit| all & matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
@@ -236,5 +238,5 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
 }
 
 const VERSION: u64 = 1;
-/// Eight authenticators with the longest secrets and names take a quarter of it.
+/// Bytes. A record of eight authenticators with the longest secrets and names has a quarter of this.
 const MAX_RECORD: usize = 1 << 16;

@@ -1,10 +1,10 @@
-//! Recovery codes: the way back that nobody can guess and nobody can block.
+//! Recovery codes: they let the owner in when the authenticator is lost or the guess budget is exhausted.
 //!
-//! A code has 24 symbols of Crockford's base32: 23 random ones, 115 bits, and a check symbol, by which a typing mistake
-//! is told from a wrong code before anything is computed. With so many bits a guess is hopeless, so attempts need no
-//! limit, and an attacker who has exhausted the guess budget cannot keep the owner out.
+//! A code has 24 symbols of Crockford's base32: 23 random symbols, which are 115 bits, and a check symbol. The check symbol
+//! tells a typing mistake from a wrong code before any hash is computed. 115 bits cannot be guessed, so attempts are not
+//! limited, and an attacker who exhausts the guess budget does not lock out an owner who has a recovery code.
 //!
-//! Stored is HMAC-SHA-256 of each code under a random key of its set, which itself is sealed.
+//! The record stores HMAC-SHA-256 of each code. The HMAC key is random for each set of codes, and is stored sealed.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -20,21 +20,23 @@ use crate::guard::keyring::{Owner, Sealed, hmac_sha256};
 use crate::guard::randomness::Randomness;
 use crate::typed::symbols;
 
-/// New recovery codes, in the open: to be shown once, by whoever [confirms](crate::Guard::confirm) the first authenticator
-/// or [replaces](crate::Guard::regenerate_recovery_codes) them. Wiped on drop.
+/// New recovery codes in plaintext. Show them to the user now: only their hashes are stored.
+///
+/// [`Guard::confirm`](crate::Guard::confirm) returns them with the first authenticator,
+/// [`Guard::regenerate_recovery_codes`](crate::Guard::regenerate_recovery_codes) replaces them. They are wiped on drop.
 pub struct RecoveryCodes(Vec<Zeroizing<String>>);
 
 impl RecoveryCodes {
-    /// How many a set has.
+    /// The number of codes in a set.
     pub const COUNT: usize = 10;
 
-    /// The codes, each in six groups of four symbols.
+    /// The codes, each in six groups of four symbols with hyphens between them.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
         self.0.iter().map(|code| code.as_str())
     }
 
-    /// New codes, and what is stored of them under this key.
+    /// Makes new codes, and their hashes under this key.
     pub(crate) fn generate(key: &[u8; 32], random: &Randomness) -> Result<(Self, Vec<[u8; 32]>), GuardError> {
         let mut codes = Self(Vec::with_capacity(Self::COUNT));
         let mut hashes = Vec::with_capacity(Self::COUNT);
@@ -59,14 +61,15 @@ impl fmt::Debug for RecoveryCodes {
     }
 }
 
+/// The recovery codes as they are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RecoverySet {
     pub(crate) id: AuthenticatorId,
     pub(crate) created: u64,
-    /// Under which the codes are hashed. Sealed rather than derived from the keyring: it can be sealed again under a new
-    /// key, while hashes under an old key could never leave it.
+    /// The key of the hashes. It is random and sealed instead of derived from the keyring, because then a rotation can seal
+    /// it again under the new key. Hashes under a derived key would need the old key forever.
     pub(crate) key: Sealed,
-    /// The hash of each code, and when it was used; 0 for never.
+    /// The hash of each code, and when the code was used; 0 for never.
     pub(crate) codes: Vec<([u8; 32], u64)>,
 }
 
@@ -75,6 +78,7 @@ impl RecoverySet {
         Owner::recovery(user, &self.id)
     }
 
+    /// The number of unused codes.
     pub(crate) fn left(&self) -> u8 {
         u8::try_from(self.codes.iter().filter(|(_, used)| *used == 0).count()).unwrap_or(u8::MAX)
     }
@@ -89,6 +93,7 @@ impl RecoverySet {
         Ok((codes, Self { id, created: context.now, key, codes: codes_stored }))
     }
 
+    /// Decrypts the key of the hashes.
     pub(crate) fn open(&self, context: &Context<'_>) -> Result<Zeroizing<[u8; 32]>, GuardError> {
         let opened: Zeroizing<Vec<u8>> = context.keyring.open(&self.key, &self.owner(context.user))?;
         let key = <&[u8; 32]>::try_from(opened.as_slice()).map_err(|_| GuardErrorKind::SealBroken)?;
@@ -96,15 +101,15 @@ impl RecoverySet {
     }
 }
 
-/// A recovery code as typed: symbols as numbers below 32.
+/// A recovery code, each symbol as a number below 32. It may be wrong.
 pub(crate) struct RecoveryCode(Zeroizing<[u8; SYMBOLS]>);
 
 impl RecoveryCode {
-    /// What has the shape of one: uppercase or not, full-width or not, with the separators that [`symbols`] drops; O is 0,
-    /// I and L are 1.
+    /// Reads a string that has the form of a recovery code: in uppercase or lowercase, in full-width characters or not, with
+    /// the separators that [`symbols`] skips. O counts as 0, I and L as 1.
     ///
-    /// Digits of another script are taken as well. The length of the text then tells which symbols are digits, which
-    /// leaves more than 90 of the 115 bits.
+    /// Digits of other scripts are accepted as well. The length of such a string can reveal which symbols are digits, which
+    /// leaves more than 90 of the 115 bits unknown.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut code = Self(Zeroizing::new([0; SYMBOLS]));
         let mut rest = code.0.iter_mut();
@@ -114,7 +119,7 @@ impl RecoveryCode {
         rest.next().is_none().then_some(code)
     }
 
-    /// Whether the check symbol is right. Public: what was typed can be a code, or cannot.
+    /// Whether the check symbol is right. This may be public: it only says whether the input can be a code at all.
     pub(crate) fn is_valid(&self) -> bool {
         let typed = self.0.last().copied().unwrap_or_default();
         ct::declassify(ct::mask_eq(check(self.data()).into(), typed.into()))
@@ -124,14 +129,15 @@ impl RecoveryCode {
         hmac_sha256(key, &[&*self.0])
     }
 
+    /// The symbols without the check symbol.
     fn data(&self) -> &[u8] {
         self.0.split_last().map_or(&[], |(_, data)| data)
     }
 
     fn text(&self) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::with_capacity(SYMBOLS + (SYMBOLS >> 2)));
-        for (place, &symbol) in self.0.iter().enumerate() {
-            if place & 3 == 0 && place > 0 {
+        for (index, &symbol) in self.0.iter().enumerate() {
+            if index & 3 == 0 && index > 0 {
                 text.push('-');
             }
             text.push(
@@ -148,10 +154,10 @@ impl RecoveryCode {
     }
 }
 
-/// A checksum over GF(32): the data as a polynomial, evaluated at a generator of the field, by Horner's rule.
+/// The check symbol: the data as a polynomial over GF(32), evaluated at a generator of the field by Horner's rule.
 ///
-/// The powers of a generator are distinct and not zero, so every single wrong symbol and every exchange of two
-/// different symbols changes the sum.
+/// The powers of a generator are distinct and not zero. So a single wrong symbol always changes the check symbol, and so
+/// does swapping two different symbols.
 fn check(data: &[u8]) -> u8 {
     data.iter().fold(0, |sum, symbol| times_generator(sum ^ symbol))
 }
@@ -162,14 +168,15 @@ fn times_generator(symbol: u8) -> u8 {
     ((symbol << 1) ^ (carry.wrapping_neg() & 0b10_0101)) & 31
 }
 
-/// The number that a symbol stands for, and a mask of all ones if it is one. No index depends on the symbol.
+/// The value of a symbol, and a mask that is set if the byte is a symbol. The lookup scans the whole alphabet, so no memory
+/// access depends on the symbol.
 fn value(byte: u8) -> (u8, u64) {
-    let capital = byte ^ (ct::mask_within(byte, b'a', b'z').to_le_bytes()[0] & 0x20);
+    let uppercase = byte ^ (ct::mask_within(byte, b'a', b'z').to_le_bytes()[0] & 0x20);
     let mut value = 0;
     let mut any = 0;
     let misread = [(b'O', 0), (b'I', 1), (b'L', 1)];
     for (letter, number) in ALPHABET.into_iter().zip(0u8..).chain(misread) {
-        let mask = ct::mask_eq(capital.into(), letter.into());
+        let mask = ct::mask_eq(uppercase.into(), letter.into());
         value |= mask.to_le_bytes()[0] & number;
         any |= mask;
     }
@@ -177,7 +184,7 @@ fn value(byte: u8) -> (u8, u64) {
 }
 
 const ALPHABET: [u8; 32] = *b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-/// With the check symbol.
+/// The number of symbols of a code, with the check symbol.
 const SYMBOLS: usize = 24;
-/// A code with room for separators. A longer text is not read at all.
+/// Bytes: a code with room for separators. A longer string is not read at all.
 const MAX_BYTES: usize = 128;

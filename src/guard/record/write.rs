@@ -1,7 +1,4 @@
-//! The record as JSON.
-//!
-//! Every number that depends on a verdict has the same length whatever it is, and is written without a branch: up to the
-//! swap, time and size must not tell what the swap decides about.
+//! Writes the record as JSON.
 
 use alloc::vec::Vec;
 
@@ -12,15 +9,17 @@ use crate::guard::record::fixed_json::{Json, hex};
 use crate::guard::record::recovery::RecoverySet;
 
 impl SecondFactor {
-    /// The record as JSON. Every number that depends on a verdict has the same length whatever it is, and is written
-    /// without a branch: up to the swap, time and size must not tell what the swap decides about.
+    /// Writes the record as JSON.
+    ///
+    /// Every number that depends on the verdict is written in a fixed width and without branches, because neither time nor
+    /// length may reveal the verdict before the swap.
     pub(crate) fn write(&self) -> Vec<u8> {
         let mut json = Json(Vec::with_capacity(2048 + 512 * self.active.len()));
         json.raw("{\"v\":1,\"generation\":");
         json.plain(self.generation);
         json.raw(",\"active\":[");
-        for (place, authenticator) in self.active.iter().enumerate() {
-            json.raw(if place > 0 { "," } else { "" });
+        for (index, authenticator) in self.active.iter().enumerate() {
+            json.raw(if index > 0 { "," } else { "" });
             authenticator.write(&mut json);
         }
         json.raw("]");
@@ -104,11 +103,11 @@ impl RecoverySet {
         json.raw(",\"key\":");
         json.sealed(&self.key);
         json.raw(",\"codes\":[");
-        for (place, (hash, used)) in self.codes.iter().enumerate() {
-            json.raw(if place > 0 { ",[\"" } else { "[\"" });
+        for (index, (hash, used)) in self.codes.iter().enumerate() {
+            json.raw(if index > 0 { ",[\"" } else { "[\"" });
             json.0.extend_from_slice(&hex(hash));
             json.raw("\",");
-            // Which code was used is public before the swap: `verify_recovery_code` says why.
+            // Which recovery code was used is public before the swap. `verify_recovery_code` gives the reason.
             json.plain(*used);
             json.raw("]");
         }

@@ -1,4 +1,4 @@
-//! What threads do to one record together.
+//! The tests with several threads that change one record at the same time.
 
 use alloc::format;
 use alloc::string::String;
@@ -10,35 +10,37 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use super::{Test, Violation, failed, require, run};
+use super::{NO_THREAD, Test, Violation, failed, require, run};
 use crate::store::{Store, Swap, Version};
 
-/// All threads make, replace and remove one record, as fast as they can. A version ends once, and what was made and not
-/// removed is there: a store that looks first and writes then lets two change one version, or make one record.
+/// All threads create, replace and remove one record, as fast as they can.
+///
+/// Each version may be changed only once, and a record that was created and not removed must exist. A store that first reads
+/// and then writes lets two threads change the same version, or create the same record.
 pub(super) fn for_one_version<S: Store>(
     clients: &[&S],
     block_on: &(impl Fn(Test<'_>) + Sync),
 ) -> Result<(), Violation> {
     let user = "keyfob-conformance-lives";
     let [first, ..] = clients else { return Ok(()) };
-    let ended = Mutex::new(Vec::new());
-    let (births, deaths) = (AtomicU64::new(0), AtomicU64::new(0));
-    let began = Instant::now();
-    together(clients, THREADS, |client, thread, meeting| {
-        if !meeting.wait() {
+    let changed = Mutex::new(Vec::new());
+    let (creations, removals) = (AtomicU64::new(0), AtomicU64::new(0));
+    let started = Instant::now();
+    together(clients, THREADS, |client, thread, barrier| {
+        if !barrier.wait() {
             return Ok(());
         }
         let record = format!("of thread {thread}").into_bytes();
         let versions = run(block_on, async {
             let mut versions = Vec::new();
-            let mut wishes = [Wish::Remove, Wish::Replace, Wish::Remove].into_iter().cycle();
+            let mut actions = [Action::Remove, Action::Replace, Action::Remove].into_iter().cycle();
             let mut left = CHANGES;
-            while left > 0 || began.elapsed() < LEAST {
+            while left > 0 || started.elapsed() < MIN_DURATION {
                 let version = client.load(user).await.map_err(failed)?.map(|(version, _)| version);
-                let (outcome, count) = match (version, wishes.next()) {
-                    (None, _) => (client.swap(user, None, Some(&record)).await, Some(&births)),
-                    (Some(version), Some(Wish::Remove)) => {
-                        (client.swap(user, Some(version), None).await, Some(&deaths))
+                let (outcome, count) = match (version, actions.next()) {
+                    (None, _) => (client.swap(user, None, Some(&record)).await, Some(&creations)),
+                    (Some(version), Some(Action::Remove)) => {
+                        (client.swap(user, Some(version), None).await, Some(&removals))
                     }
                     (Some(_), _) => (client.swap(user, version, Some(&record)).await, None),
                 };
@@ -52,41 +54,41 @@ pub(super) fn for_one_version<S: Store>(
             }
             Ok(versions)
         })??;
-        lock(&ended).extend(versions);
+        lock(&changed).extend(versions);
         Ok(())
     })?;
-    let mut ended = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
-    ended.sort_unstable();
-    let once = ended.windows(2).all(|pair| !matches!(pair, [one, other] if one == other));
-    require(once, "two changes of one version took effect in a race")?;
-    let there = u64::from(run(block_on, first.load(user))?.map_err(failed)?.is_some());
-    let (births, deaths) = (births.into_inner(), deaths.into_inner());
-    require(births <= deaths + there, "one record was made twice at once, or lost in a race")?;
-    require(births == deaths + there, "a refused change took effect in a race")?;
+    let mut changed = changed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    changed.sort_unstable();
+    let distinct = changed.windows(2).all(|pair| !matches!(pair, [version, next] if version == next));
+    require(distinct, "two changes of one version took effect in a race")?;
+    let exists = u64::from(run(block_on, async { first.load(user).await })?.map_err(failed)?.is_some());
+    let (creations, removals) = (creations.into_inner(), removals.into_inner());
+    require(creations <= removals + exists, "a record was created twice or lost in a race")?;
+    require(creations == removals + exists, "a refused change took effect in a race")?;
     clear(clients, user, block_on)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Wish {
+enum Action {
     Remove,
     Replace,
 }
 
-/// All threads add to one number, as fast as they can. Each acknowledged addition must be in it, and nothing else.
+/// All threads add to one number, as fast as they can. In the end it must be the number of acknowledged additions.
 pub(super) fn for_one_number<S: Store>(clients: &[&S], block_on: &(impl Fn(Test<'_>) + Sync)) -> Result<(), Violation> {
     let user = "keyfob-conformance-race";
     let additions = AtomicU64::new(0);
     let [first, ..] = clients else { return Ok(()) };
-    let made = run(block_on, first.swap(user, None, Some(b"0")))?.map_err(failed)?;
-    require(made == Swap::Swapped, "a record that is not there could not be made")?;
-    let began = Instant::now();
-    together(clients, THREADS, |client, _, meeting| {
-        if !meeting.wait() {
+    let created = run(block_on, async { first.swap(user, None, Some(b"0")).await })?.map_err(failed)?;
+    require(created == Swap::Swapped, "a record could not be created")?;
+    let started = Instant::now();
+    together(clients, THREADS, |client, _, barrier| {
+        if !barrier.wait() {
             return Ok(());
         }
         run(block_on, async {
             let mut left = CHANGES;
-            while left > 0 || began.elapsed() < LEAST {
+            while left > 0 || started.elapsed() < MIN_DURATION {
                 let Some((version, record)) = client.load(user).await.map_err(failed)? else {
                     return Err(Violation::Broken("a record vanished in a race"));
                 };
@@ -99,7 +101,7 @@ pub(super) fn for_one_number<S: Store>(clients: &[&S], block_on: &(impl Fn(Test<
             Ok(())
         })?
     })?;
-    let Some((_, record)) = run(block_on, first.load(user))?.map_err(failed)? else {
+    let Some((_, record)) = run(block_on, async { first.load(user).await })?.map_err(failed)? else {
         return Err(Violation::Broken("a record was lost in a race"));
     };
     let (count, acknowledged) = (number(&record)?, additions.into_inner());
@@ -110,58 +112,70 @@ pub(super) fn for_one_number<S: Store>(clients: &[&S], block_on: &(impl Fn(Test<
 
 fn number(record: &[u8]) -> Result<u64, Violation> {
     let text = String::from_utf8_lossy(record);
-    text.parse().map_err(|_| Violation::Broken("a record was torn in a race"))
+    text.parse().map_err(|_| Violation::Broken("a record mixes the bytes of two changes after a race"))
 }
 
+/// Removes the record of a race, if there is one.
 fn clear<S: Store>(clients: &[&S], user: &str, block_on: &(impl Fn(Test<'_>) + Sync)) -> Result<(), Violation> {
     let [first, ..] = clients else { return Ok(()) };
-    let Some((version, _)) = run(block_on, first.load(user))?.map_err(failed)? else { return Ok(()) };
-    let removed = run(block_on, first.swap(user, Some(version), None))?.map_err(failed)?;
-    require(removed == Swap::Swapped, "a record cannot be removed after a race")
+    let loaded = run(block_on, async { first.load(user).await })?.map_err(failed)?;
+    let Some((version, _)) = loaded else { return Ok(()) };
+    let removed = run(block_on, async { first.swap(user, Some(version), None).await })?.map_err(failed)?;
+    require(removed == Swap::Swapped, "a record could not be removed after a race")
 }
 
-/// The same in at least so many threads, and at least one for each client. The first violation ends it.
+/// Runs `each` on at least `threads` threads, and on at least one for each client. Returns the first violation.
 fn together<S: Store>(
     clients: &[&S],
     threads: usize,
-    each: impl Fn(&S, usize, &Meeting) -> Result<(), Violation> + Sync,
+    each: impl Fn(&S, usize, &SpinBarrier) -> Result<(), Violation> + Sync,
 ) -> Result<(), Violation> {
     let threads = threads.max(clients.len());
-    let meeting = Meeting { threads, arrived: AtomicUsize::new(0), over: AtomicBool::new(false) };
+    let barrier = SpinBarrier { threads, arrived: AtomicUsize::new(0), abandoned: AtomicBool::new(false) };
     let violation = Mutex::new(Ok(()));
+    let report = |error| {
+        let mut violation = lock(&violation);
+        if violation.is_ok() {
+            *violation = Err(error);
+        }
+    };
     thread::scope(|scope| {
         for (thread, client) in clients.iter().cycle().take(threads).enumerate() {
-            let (each, meeting, violation) = (&each, &meeting, &violation);
-            scope.spawn(move || {
-                let _leaves = Leaves(meeting);
-                if let Err(error) = each(client, thread, meeting) {
-                    let mut violation = lock(violation);
-                    if violation.is_ok() {
-                        *violation = Err(error);
-                    }
+            let (each, barrier, report) = (&each, &barrier, &report);
+            let spawned = thread::Builder::new().spawn_scoped(scope, move || {
+                let _abandons = AbandonOnDrop(barrier);
+                if let Err(error) = each(client, thread, barrier) {
+                    report(error);
                 }
             });
+            if spawned.is_err() {
+                // The threads that were started must not wait for this one.
+                drop(AbandonOnDrop(barrier));
+                report(Violation::Broken(NO_THREAD));
+                return;
+            }
         }
     });
     violation.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Where threads wait for each other. They spin: one that is woken later has lost the race before it begins.
-struct Meeting {
+/// A barrier at which threads wait for each other before a race. They spin, because a thread that sleeps would wake up after
+/// the others have started.
+struct SpinBarrier {
     threads: usize,
     arrived: AtomicUsize,
-    /// Somebody left.
-    over: AtomicBool,
+    /// Whether a thread has ended, so that waiting for it would never end.
+    abandoned: AtomicBool,
 }
 
-impl Meeting {
-    /// Until all are here: whether they are.
+impl SpinBarrier {
+    /// Waits until all threads have arrived. Returns `false` if a thread ended before that.
     fn wait(&self) -> bool {
         self.arrived.fetch_add(1, Ordering::SeqCst);
         let mut spins = 0u32;
         while self.arrived.load(Ordering::SeqCst) < self.threads {
-            if self.over.load(Ordering::SeqCst) {
-                // Whoever came last may have left already.
+            if self.abandoned.load(Ordering::SeqCst) {
+                // The last thread may have arrived and ended since the loop looked at the count.
                 return self.arrived.load(Ordering::SeqCst) >= self.threads;
             }
             spins = spins.saturating_add(1);
@@ -171,12 +185,12 @@ impl Meeting {
     }
 }
 
-/// Also when `block_on` panics: the others would wait for ever.
-struct Leaves<'a>(&'a Meeting);
+/// Marks the barrier as abandoned when a thread ends, even by a panic. Without it the other threads would wait forever.
+struct AbandonOnDrop<'a>(&'a SpinBarrier);
 
-impl Drop for Leaves<'_> {
+impl Drop for AbandonOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.over.store(true, Ordering::SeqCst);
+        self.0.abandoned.store(true, Ordering::SeqCst);
     }
 }
 
@@ -185,9 +199,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 const THREADS: usize = 8;
-/// Of each thread, and more while there is time: a database is slow, and so is what may come between its look and its
-/// write, but in memory there are nanoseconds between.
+/// The changes of each thread. A database is slow, and so are the steps between its read and its write, so this many are
+/// enough to find a race.
 const CHANGES: u32 = 100;
-const LEAST: Duration = Duration::from_millis(300);
-/// A few microseconds.
+/// A store in memory is fast, and has only nanoseconds between its read and its write, so it is tested for this long.
+const MIN_DURATION: Duration = Duration::from_millis(300);
+/// The number of spins before a waiting thread yields: a few microseconds.
 const SPINS: u32 = 2000;

@@ -158,8 +158,7 @@ fn nothing_printed_holds_a_secret_a_code_or_a_key() {
 fn every_error_says_what_to_do() {
     use GuardErrorKind::*;
     let advice = [
-        // A rule is advice as well.
-        (User, "has 1 to 255 bytes"),
+        (User, "; use another"),
         (Clock, "; set it"),
         (Contended, "; try again"),
         (Invalid, "; use another"),
@@ -170,14 +169,14 @@ fn every_error_says_what_to_do() {
         (ProofRejected, "; verify again"),
         (ProofRequired, "; verify first"),
         (Randomness, "; try again"),
-        // A backup alone makes used codes good again.
-        (RecordInvalid, "then fence the account"),
-        (RecordNewer, "; update this server"),
+        // After a restored backup, used codes are accepted again until an operator invalidates them.
+        (RecordInvalid, "then call operator_invalidate_codes"),
+        (RecordNewer, "; update keyfob on this server"),
         (SealBroken, "; restore the key or the record"),
         (SecretInUse, "; revoke it first"),
-        (Store, ": load again before telling anybody"),
+        (Store, "; load the account again before you tell the user"),
         (TooManyAuthenticators, "; revoke one"),
-        (UnknownAuthenticator, "; see its status"),
+        (UnknownAuthenticator, "; its status lists the ids"),
     ];
     fn plain(text: &impl Display) -> String {
         let text = text.to_string();
@@ -187,7 +186,7 @@ fn every_error_says_what_to_do() {
     for (kind, advice) in advice {
         assert!(plain(&kind).contains(advice), "{kind}");
     }
-    // With its source, each thing is said once.
+    // An error whose message is the one of its source does not report the source again.
     let error = block_on(World::new().guard.enroll(AL, &Setup::totp(""))).unwrap_err();
     assert_eq!((error.kind(), plain(&error)), (Invalid, "the account name is empty".into()));
     assert!(std::error::Error::source(&error).is_none());
