@@ -1,130 +1,77 @@
-//! The stateful second factor: single use, guess budgets, recovery and sealed secrets, over a store.
+//! The stateful second factor: single-use codes, guess budgets, recovery codes and sealed secrets, on top of a store.
 //!
-//! [`Guard`] is what an application talks to. Below it, [`SecondFactor`] decides without I/O and without a clock, and a
-//! [`Store`] keeps one record per account.
-//!
-//! One attempt is: load the record, decide, swap the record if nobody changed it in between, and only then read the
-//! verdict. A lost swap means to decide again against the record of the winner. So a code is accepted once by all
-//! processes together, and of a thousand guesses sent at once as many are answered as the budget has left.
+//! An application talks to [`Guard`]. Below it, [`SecondFactor`] makes the decisions without I/O and without a clock,
+//! and a [`Store`] keeps one record per user.
 //!
 //! ```
-//! use keyfob::guard::{Confirmation, Refusal, Setup};
-//! use keyfob::store::MemoryStore;
-//! use keyfob::{Guard, Keyring, Totp, Verdict};
+//! use keyfob::guard::{Confirmation, Enrollment, GuardError, Setup};
+//! use keyfob::store::Store;
+//! use keyfob::{Guard, Verdict};
+//!
+//! /// On the security page. Show the QR code and the secret, and ask for the first code.
+//! async fn begin(guard: &Guard<impl Store>, user: &str) -> Result<Enrollment, GuardError> {
+//!     let setup = Setup::totp("alice@example.com"); // the label that the app shows
+//!     guard.enroll(user, &setup).await
+//! }
+//!
+//! /// With the first code, as typed. The recovery codes are shown this one time.
+//! async fn confirm(
+//!     guard: &Guard<impl Store>,
+//!     user: &str,
+//!     typed: &str,
+//! ) -> Result<&'static str, GuardError> {
+//!     Ok(match guard.confirm(user, typed).await? {
+//!         Confirmation::Confirmed(confirmed) => match confirmed.recovery_codes() {
+//!             Some(codes) => {
+//!                 codes.iter().for_each(|code| println!("{code}"));
+//!                 "Print the recovery codes."
+//!             }
+//!             None => "The app works.", // the user has recovery codes already
+//!         },
+//!         Confirmation::Refused { .. } => "That code did not work. Try the next one.",
+//!     })
+//! }
+//!
+//! /// At each login, after the password. Use one message for every refusal.
+//! async fn log_in(
+//!     guard: &Guard<impl Store>,
+//!     user: &str,
+//!     typed: &str,
+//! ) -> Result<&'static str, GuardError> {
+//!     Ok(match guard.verify(user, typed).await? {
+//!         Verdict::Accepted(_) => "Welcome.",
+//!         Verdict::Refused(_) => "That code did not work.",
+//!     })
+//! }
+//! # use keyfob::{Keyring, guard::Refusal, store::MemoryStore};
+//! # use std::sync::{Arc, atomic::{AtomicU64, Ordering::SeqCst}};
 //! # futures_lite::future::block_on(async {
-//!
-//! # let now = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(1_900_000_000));
-//! # let clock = now.clone();
-//! let keyring = Keyring::parse(&Keyring::generate("2026")?)?;
-//! let guard = Guard::new(MemoryStore::new(), keyring, "Example Inc");
-//! # let guard = guard.with_clock(move || Some(clock.load(std::sync::atomic::Ordering::SeqCst)));
-//!
-//! let setup = Setup::totp("alice@example.com"); // the label that the app shows
-//! let enrollment = guard.enroll("user-17", &setup).await?;
-//! # let phone = enrollment.uri().to_totp().unwrap();
-//! # let phone = || phone.code_at(now.load(std::sync::atomic::Ordering::SeqCst)).to_string();
-//! let Confirmation::Confirmed(confirmed) = guard.confirm("user-17", &phone()).await? else { panic!() };
-//! assert_eq!(confirmed.recovery_codes().unwrap().iter().len(), 10);
-//!
-//! # now.fetch_add(30, std::sync::atomic::Ordering::SeqCst);
-//! let typed = phone();
-//! assert!(matches!(guard.verify("user-17", &typed).await?, Verdict::Accepted(_)));
-//! let Verdict::Refused(refused) = guard.verify("user-17", &typed).await? else { panic!() };
-//! assert_eq!(refused, Refusal::Replayed);
+//! # let (now, clock) = { let now = Arc::new(AtomicU64::new(1_900_000_000)); (now.clone(), now) };
+//! # let guard = Guard::new(MemoryStore::new(), Keyring::parse(&Keyring::generate("2026")?)?, "Example Inc")
+//! #     .with_clock(move || Some(clock.load(SeqCst)));
+//! # let totp = begin(&guard, "user-17").await?.uri().to_totp().unwrap();
+//! # let phone = || totp.code_at(now.load(SeqCst)).to_string();
+//! # assert_eq!(confirm(&guard, "user-17", &phone()).await?, "Print the recovery codes.");
+//! # assert_eq!(guard.status("user-17").await?.recovery_codes_left(), 10);
+//! # assert!(now.fetch_add(30, SeqCst) > 0 && log_in(&guard, "user-17", &phone()).await? == "Welcome.");
+//! # assert_eq!(log_in(&guard, "user-17", &phone()).await?, "That code did not work.");
+//! # assert!(matches!(guard.verify("user-17", &phone()).await?, Verdict::Refused(Refusal::Replayed)));
 //! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 //! ```
 //!
-//! # Without a `Store`
+//! # Concurrent requests
 //!
-//! An application that keeps the record in a column of its own runs the same decisions itself. One function serves every
-//! flow:
+//! An attempt loads the record, decides, and swaps the record if no other request has changed it meanwhile. The verdict
+//! can be read only after the swap. An attempt that loses the swap decides again, against the record that the winner
+//! stored. So all servers together accept a code once, and of a thousand guesses sent at once, as many are answered as
+//! the guess budget has left.
 //!
-//! ```
-//! use keyfob::guard::{Change, Context, GuardError, Proof, SecondFactor, Transition};
-//! use keyfob::store::Swap;
-//! use keyfob::{Keyring, Policy, Verdict};
-//! # use std::error::Error;
-//! # #[derive(Default)]
-//! # struct Database { row: Option<(u64, Vec<u8>)>, last: u64 }
-//! # impl Database {
-//! #     fn select(&self) -> Option<(u64, Vec<u8>)> { self.row.clone() }
-//! #     fn change(&mut self, expected: Option<u64>, record: Option<&[u8]>) -> u64 {
-//! #         if self.row.as_ref().map(|(version, _)| *version) != expected { return 0 }
-//! #         self.last += 1;
-//! #         self.row = record.map(|record| (self.last, record.to_vec()));
-//! #         1
-//! #     }
-//! #     fn insert(&mut self, record: &[u8]) -> u64 { self.change(None, Some(record)) }
-//! #     fn update(&mut self, record: &[u8], version: u64) -> u64 { self.change(Some(version), Some(record)) }
-//! #     fn delete(&mut self, version: u64) -> u64 { self.change(Some(version), None) }
-//! # }
+//! # Dropped requests
 //!
-//! fn transact<T>(
-//!     database: &mut Database, mut decide: impl FnMut(&SecondFactor) -> Result<Transition<T>, GuardError>,
-//! ) -> Result<T, Box<dyn Error>> {
-//!     for _ in 0..8 {
-//!         let row = database.select(); // SELECT version, record FROM second_factor WHERE account = ?
-//!         let version = row.as_ref().map(|(version, _)| *version);
-//!         let transition = decide(&SecondFactor::read(row.as_ref().map(|(_, record)| record.as_slice()))?)?;
-//!         let rows = match (transition.change(), version) {
-//!             (Change::None, _) | (Change::Remove, None) => 1,
-//!             (Change::Write(record), None) => database.insert(record), // INSERT ... ON CONFLICT DO NOTHING
-//!             (Change::Write(record), Some(version)) => database.update(record, version), // ... AND version = ?
-//!             (Change::Remove, Some(version)) => database.delete(version), // ... AND version = ?
-//!         };
-//!         // database.commit()?; only then:
-//!         let swap = if rows == 1 { Swap::Swapped } else { Swap::Conflict };
-//!         if let Ok(committed) = transition.committed(swap) {
-//!             committed.events.iter().for_each(|event| println!("{event}"));
-//!             return Ok(committed.value);
-//!         }
-//!     }
-//!     Err("too many at once".into())
-//! }
-//!
-//! fn verify(database: &mut Database, context: &Context<'_>, typed: &str) -> Result<Verdict, Box<dyn Error>> {
-//!     transact(database, |factor| factor.verify(context, typed))
-//! }
-//!
-//! fn disable(database: &mut Database, context: &Context<'_>, proof: &Proof) -> Result<(), Box<dyn Error>> {
-//!     transact(database, |factor| factor.disable(context, proof))
-//! }
-//! # use keyfob::guard::{Confirmation, Purpose, Randomness, Setup};
-//! # let keyring = Keyring::parse(&Keyring::generate("2026")?)?;
-//! # let (mut database, policy, random, t) = (Database::default(), Policy::default(), Randomness::default(), 1_900_000_000);
-//! # let context = Context::new("user-17", t, &policy, &keyring)?;
-//! # let enrollment = transact(&mut database, |factor| factor.enroll(&context, &random, "Example", &Setup::totp("al"), None))?;
-//! # let phone = |at| enrollment.uri().to_totp().unwrap().code_at(at).to_string();
-//! # let confirmation = transact(&mut database, |factor| factor.confirm(&context, &phone(t)))?;
-//! # let Confirmation::Confirmed(_) = confirmation else { panic!() };
-//! # let context = Context::new("user-17", t + 30, &policy, &keyring)?;
-//! # let Verdict::Accepted(accepted) = verify(&mut database, &context, &phone(t + 30))? else { panic!() };
-//! # let Verdict::Refused(_) = verify(&mut database, &context, &phone(t + 30))? else { panic!() };
-//! # // A stale version is a conflict, before and after a removal.
-//! # let (stale, record) = database.select().unwrap();
-//! # assert_eq!((database.insert(&record), database.update(&record, stale - 1)), (0, 0));
-//! # disable(&mut database, &context, &accepted.prove(&context, &Purpose::DISABLE));
-//! # assert_eq!((database.select(), database.update(&record, stale)), (None, 0));
-//! # assert_eq!(database.insert(&record), 1);
-//! # assert!(database.select().unwrap().0 > stale);
-//! # Ok::<(), Box<dyn Error>>(())
-//! ```
-//!
-//! **A version is never given out twice**, not even after the row was removed: take it from a sequence or from a counter of
-//! all accounts, or keep the row and count on. An account that is enrolled anew must not meet the version of its former
-//! life, or a decision made then would be stored now. And **where there was no row, an insert that finds one has to change
-//! nothing**: one that replaces it (an upsert) overwrites what somebody else stored meanwhile.
-//!
-//! **The change must be committed in a transaction of its own, before the verdict is used, whatever the verdict is.** A
-//! refusal is a change, too: it counts a failure. Inside a transaction that a failed login rolls back, every guess is
-//! free; that has been a vulnerability of its own in more than one product.
-
-//! # Callers that give up
-//!
-//! A web server drops the future of a request when the client hangs up, and so does a timeout. A dropped request may have
-//! been stored all the same: a guess was counted, a code is used, recovery codes were replaced by ones that nobody has seen.
-//! The guard reports it as [`EventKind::Dropped`]. Whoever wants each request to come to its end runs it in a task of its
-//! own, which lives on when the handler is dropped:
+//! A web server drops the future of a request when the client disconnects, and so does a timeout. The change of a
+//! dropped request may have been stored all the same: a guess was counted, a code was used, or recovery codes were
+//! replaced by ones that nobody has seen. The guard reports this as [`EventKind::Dropped`]. To let each request finish,
+//! run it in a task of its own, which continues when the handler is dropped:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -132,7 +79,7 @@
 //! use keyfob::store::MemoryStore;
 //! use keyfob::{Guard, Verdict};
 //!
-//! async fn login(
+//! async fn log_in(
 //!     guard: Arc<Guard<MemoryStore>>,
 //!     user: String,
 //!     typed: String,
@@ -142,12 +89,124 @@
 //! }
 //! ```
 //!
-//! A listener that panics takes no answer with it: the panic ends at the guard, and the other events are sent.
+//! A panic in your event listener does not drop the request either: the guard catches it, sends the other events and
+//! returns the answer. With `panic = "abort"` it ends the process, as every panic does.
+//!
+//! # Without a `Store`
+//!
+//! An application that keeps the record in a table of its own can run the same decisions itself. One function serves
+//! every flow:
+//!
+//! ```
+//! use std::error::Error;
+//! use keyfob::guard::{Change, Context, GuardError, Proof, SecondFactor, Transition};
+//! use keyfob::Verdict;
+//! use keyfob::store::Swap;
+//!
+//! /// One user's row of your table. Each change is committed before it returns, and returns how
+//! /// many rows it changed.
+//! trait Row {
+//!     /// `SELECT version, record FROM second_factor WHERE account = ?`
+//!     fn select(&mut self) -> Option<(u64, Vec<u8>)>;
+//!
+//!     /// `INSERT INTO second_factor (account, version, record)
+//!     /// VALUES (?, nextval('second_factor_version'), ?) ON CONFLICT DO NOTHING`
+//!     fn insert(&mut self, record: &[u8]) -> u64;
+//!
+//!     /// `UPDATE second_factor SET version = nextval('second_factor_version'), record = ?
+//!     /// WHERE account = ? AND version = ?`
+//!     fn update(&mut self, version: u64, record: &[u8]) -> u64;
+//!
+//!     /// `DELETE FROM second_factor WHERE account = ? AND version = ?`
+//!     fn delete(&mut self, version: u64) -> u64;
+//! }
+//!
+//! type Answer<T> = Result<T, Box<dyn Error>>;
+//!
+//! fn transact<T>(
+//!     row: &mut impl Row,
+//!     decide: impl Fn(&SecondFactor) -> Result<Transition<T>, GuardError>,
+//! ) -> Answer<T> {
+//!     for _ in 0..8 {
+//!         let (version, record) = row.select().unzip();
+//!         let factor = SecondFactor::read(record.as_deref())?;
+//!         let transition = decide(&factor)?;
+//!         let changed = match (transition.change(), version) {
+//!             (Change::None, _) | (Change::Remove, None) => 1,
+//!             (Change::Write(record), None) => row.insert(record),
+//!             (Change::Write(record), Some(version)) => row.update(version, record),
+//!             (Change::Remove, Some(version)) => row.delete(version),
+//!         };
+//!         // The change is committed, so the answer may be read.
+//!         let swap = if changed == 1 { Swap::Swapped } else { Swap::Conflict };
+//!         if let Ok(committed) = transition.committed(swap) {
+//!             committed.events.iter().for_each(|event| println!("{event}"));
+//!             return Ok(committed.value);
+//!         }
+//!     }
+//!     Err("too many requests for this user at once".into())
+//! }
+//!
+//! fn verify(row: &mut impl Row, context: &Context<'_>, typed: &str) -> Answer<Verdict> {
+//!     transact(row, |factor| factor.verify(context, typed))
+//! }
+//!
+//! fn disable(row: &mut impl Row, context: &Context<'_>, proof: &Proof) -> Answer<()> {
+//!     transact(row, |factor| factor.disable(context, proof))
+//! }
+//! # use keyfob::guard::{Confirmation, Purpose, Randomness, Setup};
+//! # use keyfob::{Keyring, Policy};
+//! # #[derive(Default)]
+//! # struct Database { row: Option<(u64, Vec<u8>)>, last: u64 }
+//! # impl Database {
+//! #     fn change(&mut self, expected: Option<u64>, record: Option<&[u8]>) -> u64 {
+//! #         if self.row.as_ref().map(|(version, _)| *version) != expected { return 0 }
+//! #         self.last += 1;
+//! #         self.row = record.map(|record| (self.last, record.to_vec())); 1
+//! #     }
+//! # }
+//! # impl Row for Database {
+//! #     fn select(&mut self) -> Option<(u64, Vec<u8>)> { self.row.clone() }
+//! #     fn insert(&mut self, record: &[u8]) -> u64 { self.change(None, Some(record)) }
+//! #     fn update(&mut self, version: u64, record: &[u8]) -> u64 { self.change(Some(version), Some(record)) }
+//! #     fn delete(&mut self, version: u64) -> u64 { self.change(Some(version), None) }
+//! # }
+//! # let keyring = Keyring::parse(&Keyring::generate("2026")?)?;
+//! # let (mut database, policy, random) = (Database::default(), Policy::default(), Randomness::default());
+//! # let context = Context::new("user-17", 1_900_000_000, &policy, &keyring)?;
+//! # let setup = Setup::totp("alice");
+//! # let shown = transact(&mut database, |factor| factor.enroll(&context, &random, "Example", &setup, None))?;
+//! # let phone = |at| shown.uri().to_totp().unwrap().code_at(at).to_string();
+//! # let confirmed = transact(&mut database, |factor| factor.confirm(&context, &phone(1_900_000_000)))?;
+//! # let Confirmation::Confirmed(_) = confirmed else { panic!() };
+//! # let context = Context::new("user-17", 1_900_000_030, &policy, &keyring)?;
+//! # let Verdict::Accepted(accepted) = verify(&mut database, &context, &phone(1_900_000_030))? else { panic!() };
+//! # let Verdict::Refused(_) = verify(&mut database, &context, &phone(1_900_000_030))? else { panic!() };
+//! # // A stale version is a conflict, before and after a removal.
+//! # let (stale, record) = database.select().unwrap();
+//! # assert_eq!((database.insert(&record), database.update(stale - 1, &record)), (0, 0));
+//! # disable(&mut database, &context, &accepted.prove(&context, &Purpose::DISABLE))?;
+//! # assert_eq!((database.select(), database.update(stale, &record)), (None, 0));
+//! # assert!(database.insert(&record) == 1 && database.select().unwrap().0 > stale);
+//! # Ok::<(), Box<dyn Error>>(())
+//! ```
+//!
+//! Three rules apply:
+//!
+//! * **Never use a version twice for a user, not even after the row was removed.** Take it from a sequence, or keep the
+//!   row and continue its count. A user who enrolls again must not get a version from before the removal, or a decision
+//!   that was made then would be stored now.
+//! * **If there was no row, an insert that finds one must change nothing.** An upsert would overwrite what another
+//!   request has stored meanwhile.
+//! * **Commit the change in a transaction of its own before you use the verdict, whatever the verdict is.** A refusal
+//!   is a change as well, because it counts a failure. In a transaction that a failed login rolls back, guesses cost
+//!   nothing. Other products have had this vulnerability.
 
 mod answer;
 mod context;
 mod decide;
 mod error;
+mod flows;
 mod id;
 mod keyring;
 mod policy;
@@ -159,13 +218,11 @@ mod setup;
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 use core::pin::Pin;
 use core::time::Duration;
 
 pub use answer::enrollment::{Confirmation, Confirmed, Diagnosis, Enrollment};
-use answer::event::events;
 pub use answer::event::{Event, EventKind, Flow};
 pub use answer::status::{AuthenticatorStatus, Status};
 pub use answer::transition::{Change, Committed, Transition};
@@ -184,64 +241,100 @@ pub use setup::Setup;
 use crate::guard::report::{Clock, Listener, Report, tell};
 use crate::store::{Store, Swap};
 
-/// The second factor of an application: a store, the keys, and the limits.
+/// The second factor of an application: a store, the keys and the limits.
 ///
-/// Every method names the account by a text of the application's choice that never changes, such as the number of the
-/// user, and may be called from any number of processes at once.
-///
-/// The factors of one user, from the first app to none; `shown` is the code that an app shows, as its user types it:
+/// The application identifies each user by a string that never changes, such as the primary key of its table of users.
+/// All methods may be called for the same user at the same time, from any number of processes.
 ///
 /// ```
-/// use keyfob::guard::{Confirmation, Purpose, Setup};
-/// use keyfob::store::MemoryStore;
-/// use keyfob::{Guard, Keyring, Policy, Verdict};
 /// use std::time::Duration;
+/// use keyfob::guard::{AuthenticatorId, Enrollment, GuardError, Proof, Purpose, Setup};
+/// use keyfob::store::{MemoryStore, Store};
+/// use keyfob::{Guard, Keyring, Policy, Verdict};
+///
+/// fn guard(keyring: Keyring) -> Result<Guard<MemoryStore>, keyfob::Error> {
+///     let policy = Policy::default().with_proof_lifetime(Duration::from_secs(120))?;
+///     Ok(Guard::new(MemoryStore::new(), keyring, "Example Inc")
+///         .with_policy(policy)
+///         .with_events(|event| println!("{event}")))
+/// }
+///
+/// /// The list on the security page.
+/// async fn list(guard: &Guard<impl Store>, user: &str) -> Result<Vec<String>, GuardError> {
+///     let status = guard.status(user).await?;
+///     let names = status.authenticators().iter().map(|authenticator| authenticator.name());
+///     let recovery_codes = format!("{} recovery codes", status.recovery_codes_left());
+///     Ok(names.map(String::from).chain([recovery_codes]).collect())
+/// }
+///
+/// /// Each of the changes below takes a proof. A verification makes it, for one purpose.
+/// async fn prove(
+///     guard: &Guard<impl Store>,
+///     user: &str,
+///     typed: &str,
+///     purpose: Purpose,
+/// ) -> Result<Option<Proof>, GuardError> {
+///     Ok(match guard.verify(user, typed).await? {
+///         Verdict::Accepted(accepted) => Some(guard.prove(&accepted, &purpose)),
+///         Verdict::Refused(_) => None, // ask for another code
+///     })
+/// }
+///
+/// /// With a proof for `Purpose::ADD`. The new app then confirms itself as the first one did.
+/// async fn add(
+///     guard: &Guard<impl Store>,
+///     user: &str,
+///     proof: &Proof,
+/// ) -> Result<Enrollment, GuardError> {
+///     let setup = Setup::totp("alice@example.com").with_name("new phone")?;
+///     guard.enroll_another(user, &setup, proof).await
+/// }
+///
+/// /// With a proof for `Purpose::REVOKE`; `id` comes from the list.
+/// async fn remove(
+///     guard: &Guard<impl Store>,
+///     user: &str,
+///     id: &str,
+///     proof: &Proof,
+/// ) -> Result<(), GuardError> {
+///     guard.revoke(user, &AuthenticatorId::new(id)?, proof).await
+/// }
+/// # use keyfob::guard::Confirmation;
 /// # use std::sync::{Arc, atomic::{AtomicU64, Ordering::SeqCst}};
-/// # let clock = Arc::new(AtomicU64::new(1_900_000_000));
-/// # let time = clock.clone();
-/// # let shown = |enrollment: &keyfob::guard::Enrollment| {
+/// # futures_lite::future::block_on(async {
+/// # let (clock, time) = { let now = Arc::new(AtomicU64::new(1_900_000_000)); (now.clone(), now) };
+/// # let code = |enrollment: &Enrollment| {
 /// #     enrollment.uri().to_totp().unwrap().code_at(clock.fetch_add(60, SeqCst) + 60).to_string()
 /// # };
-/// # futures_lite::future::block_on(async {
-/// let keyring = Keyring::parse(&Keyring::generate("2026")?)?;
-/// let guard = Guard::new(MemoryStore::new(), keyring, "Example Inc")
-///     .with_policy(Policy::default().with_proof_lifetime(Duration::from_secs(120))?)
-///     .with_events(|event| println!("{event}"));
-/// # let guard = guard.with_clock(move || Some(time.load(SeqCst)));
-///
-/// let first = guard.enroll("user-17", &Setup::totp("alice@example.com")).await?;
-/// let Confirmation::Confirmed(_) = guard.confirm("user-17", &shown(&first)).await? else { panic!() };
-///
-/// // A second app. Each change takes a proof, made from a verification of its own.
-/// let Verdict::Accepted(accepted) = guard.verify("user-17", &shown(&first)).await? else { panic!() };
-/// let proof = guard.prove(&accepted, &Purpose::ADD);
-/// let setup = Setup::totp("alice@example.com").with_name("new phone")?;
-/// let second = guard.enroll_another("user-17", &setup, &proof).await?;
-/// let Confirmation::Confirmed(_) = guard.confirm("user-17", &shown(&second)).await? else { panic!() };
-///
-/// // The security page.
-/// let Verdict::Accepted(accepted) = guard.verify("user-17", &shown(&first)).await? else { panic!() };
-/// let proof = guard.prove(&accepted, &Purpose::RENAME);
-/// guard.rename("user-17", first.authenticator(), "old phone", &proof).await?;
-/// let status = guard.status("user-17").await?;
-/// let names: Vec<_> = status.authenticators().iter().map(|one| one.name()).collect();
-/// assert_eq!((names, status.recovery_codes_left()), (vec!["old phone", "new phone"], 10));
-///
-/// // The old phone goes, and in the end the second factor.
-/// let Verdict::Accepted(accepted) = guard.verify("user-17", &shown(&second)).await? else { panic!() };
-/// guard.revoke("user-17", first.authenticator(), &guard.prove(&accepted, &Purpose::REVOKE)).await?;
-/// let Verdict::Accepted(accepted) = guard.verify("user-17", &shown(&second)).await? else { panic!() };
-/// guard.disable("user-17", &guard.prove(&accepted, &Purpose::DISABLE)).await?;
-/// assert!(!guard.status("user-17").await?.is_active());
+/// # let guard = guard(Keyring::parse(&Keyring::generate("2026")?)?)?.with_clock(move || Some(time.load(SeqCst)));
+/// # let (user, guard) = ("user-17", &guard);
+/// # let old = guard.enroll(user, &Setup::totp("alice@example.com").with_name("old phone")?).await?;
+/// # let Confirmation::Confirmed(_) = guard.confirm(user, &code(&old)).await? else { panic!() };
+/// # assert!(prove(guard, user, "000000", Purpose::ADD).await?.is_none());
+/// # let proof = prove(guard, user, &code(&old), Purpose::ADD).await?.unwrap();
+/// # let new = add(guard, user, &proof).await?;
+/// # let Confirmation::Confirmed(_) = guard.confirm(user, &code(&new)).await? else { panic!() };
+/// # assert_eq!(list(guard, user).await?, ["old phone", "new phone", "10 recovery codes"]);
+/// # let proof = prove(guard, user, &code(&new), Purpose::REVOKE).await?.unwrap();
+/// # remove(guard, user, old.authenticator().as_str(), &proof).await?;
+/// # assert_eq!(list(guard, user).await?, ["new phone", "10 recovery codes"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 ///
 /// # Errors
 ///
-/// All methods: [`GuardErrorKind::User`] for a name that is not one, [`GuardErrorKind::Clock`] for a clock before 1970,
-/// [`GuardErrorKind::Store`] if the store failed, [`GuardErrorKind::Contended`] if eight swaps in a row were lost,
-/// [`GuardErrorKind::RecordInvalid`] and [`GuardErrorKind::RecordNewer`] for a record that cannot be used. An error
-/// lets nobody in. Of an attempt (`verify`, `confirm`, `resync`) it is an event as well, [`EventKind::Failed`].
+/// An error never lets anybody in. Every method returns these errors; the methods list only what they add:
+///
+/// * [`GuardErrorKind::User`] if the name of the user is empty, longer than 255 bytes, or has control characters.
+/// * [`GuardErrorKind::Clock`] if the clock cannot be read or is set before 1970.
+/// * [`GuardErrorKind::Store`] if the store failed. Whether a change took effect is then unknown.
+/// * [`GuardErrorKind::Contended`] if other requests changed the record first, eight times in a row.
+/// * [`GuardErrorKind::RecordInvalid`] if the stored record cannot be understood.
+/// * [`GuardErrorKind::RecordNewer`] if a newer version of keyfob has written the record.
+/// * [`GuardErrorKind::Randomness`] if the source of randomness failed. Methods that make no secret use it only after a
+///   lost swap, and only if there is a function to [sleep](Self::with_sleep).
+///
+/// Every error is also sent as an event, [`EventKind::Failed`], except for those of [`status`](Self::status).
 pub struct Guard<S> {
     store: S,
     keyring: Keyring,
@@ -256,8 +349,10 @@ pub struct Guard<S> {
 type Sleep = dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
 
 impl<S: Store> Guard<S> {
-    /// With the default policy, the system's clock and randomness, and nobody listening to events. `issuer` is the name
-    /// of the service, as authenticator apps will show it.
+    /// Makes a guard with the default policy, the system's clock and randomness, and no listener for events.
+    ///
+    /// `issuer` is the name of your service, as authenticator apps will show it. [`enroll`](Self::enroll) fails if no
+    /// URI can carry it.
     #[must_use]
     pub fn new(store: S, keyring: Keyring, issuer: &str) -> Self {
         Self {
@@ -272,46 +367,48 @@ impl<S: Store> Guard<S> {
         }
     }
 
-    /// Other limits.
+    /// Replaces the limits. All servers should use the same policy.
     #[must_use]
     pub fn with_policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Another clock: Unix seconds, or `None` if it cannot be read.
+    /// Replaces the system's clock. The function returns Unix seconds, or `None` if the time cannot be read.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Fn() -> Option<u64> + Send + Sync + 'static) -> Self {
         self.clock = Box::new(clock);
         self
     }
 
-    /// Another source of randomness, as in the example of [`Randomness`].
+    /// Replaces the operating system's randomness. [`Randomness`] has an example.
     #[must_use]
     pub fn with_randomness(mut self, randomness: Randomness) -> Self {
         self.randomness = randomness;
         self
     }
 
-    /// Somebody who listens: called with each event, once what it tells of is stored. It must not block for long.
-    /// [`Event`] has an example.
+    /// Sets the listener, which the guard calls with each event. [`Event`] has an example.
+    ///
+    /// An event about a change is sent after the change was stored. The request waits for the listener, so it must not
+    /// block for long.
     #[must_use]
     pub fn with_events(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.events = Box::new(listener);
         self
     }
 
-    /// A way to wait, such as `tokio::time::sleep`: where several requests change one account at the same moment, those that
-    /// came too late try again after a random moment, a few milliseconds long, and not all at once. The guard has no timer of
-    /// its own, and without one they try again immediately, up to eight times.
+    /// Sets the function that waits between attempts to change a record, such as `tokio::time::sleep`.
+    ///
+    /// When several requests change the record of one user at once, one of them wins and the others try again, up to
+    /// eight times in all. With this function they wait for a random time first, so that they do not collide again: up
+    /// to 2 ms after the first lost swap, twice as long after each further one, and up to 131 ms before the eighth
+    /// attempt. The guard has no timer of its own, so without this function they try again immediately.
     ///
     /// ```
-    /// # use keyfob::store::MemoryStore;
-    /// # use keyfob::{Guard, Keyring};
-    /// # let keyring = Keyring::parse(&Keyring::generate("2026")?)?;
-    /// let guard = Guard::new(MemoryStore::new(), keyring, "Example Inc");
+    /// # let with_sleep = |guard: keyfob::Guard<keyfob::store::MemoryStore>| {
     /// let guard = guard.with_sleep(tokio::time::sleep);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # };
     /// ```
     #[must_use]
     pub fn with_sleep<F>(mut self, sleep: impl Fn(Duration) -> F + Send + Sync + 'static) -> Self
@@ -322,224 +419,13 @@ impl<S: Store> Guard<S> {
         self
     }
 
-    /// The store.
+    /// The store that [`new`](Self::new) was given.
     #[must_use]
     pub const fn store(&self) -> &S {
         &self.store
     }
 
-    /// Begins the enrollment of the account's first authenticator: [`SecondFactor::enroll`].
-    ///
-    /// # Errors
-    ///
-    /// [`GuardErrorKind::ProofRequired`] if the account has a second factor, [`GuardErrorKind::Invalid`] for an issuer or a
-    /// label that no URI can carry, [`GuardErrorKind::Randomness`], and as for every method.
-    pub async fn enroll(&self, user: &str, setup: &Setup) -> Result<Enrollment, GuardError> {
-        self.transact(Flow::Enroll, user, |factor, context| {
-            factor.enroll(context, &self.randomness, &self.issuer, setup, None)
-        })
-        .await
-    }
-
-    /// Begins the enrollment of a further authenticator, by a proof for [`Purpose::ADD`]: [`SecondFactor::enroll`].
-    ///
-    /// # Errors
-    ///
-    /// As there, and as for every method.
-    pub async fn enroll_another(&self, user: &str, setup: &Setup, proof: &Proof) -> Result<Enrollment, GuardError> {
-        self.transact(Flow::Enroll, user, |factor, context| {
-            factor.enroll(context, &self.randomness, &self.issuer, setup, Some(proof))
-        })
-        .await
-    }
-
-    /// Activates the authenticator that is waiting: [`SecondFactor::confirm`]. The first of an account brings recovery codes.
-    ///
-    /// If the recovery codes cannot be stored, the authenticator is active without them, and an event says why:
-    /// [`Confirmed::recovery_codes`] is `None`, and [`Status::recovery_codes_left`] is 0. Have the user make some then, by
-    /// [`regenerate_recovery_codes`](Self::regenerate_recovery_codes).
-    ///
-    /// # Errors
-    ///
-    /// As there, and as for every method.
-    pub async fn confirm(&self, user: &str, typed: &str) -> Result<Confirmation, GuardError> {
-        let mut confirmation =
-            self.transact(Flow::Confirm, user, |factor, context| factor.confirm(context, typed)).await?;
-        if let Confirmation::Confirmed(confirmed) = &mut confirmation {
-            let first = |factor: &SecondFactor, context: &Context<'_>| {
-                factor.first_recovery_codes(context, &self.randomness, confirmed)
-            };
-            // What went wrong is an event. The authenticator is active all the same, and its owner has to hear of that.
-            let codes = self.transact(Flow::RecoveryCodes, user, first).await;
-            confirmed.recovery_codes = codes.ok().flatten();
-        }
-        Ok(confirmation)
-    }
-
-    /// Decides on what the user typed, a code or a recovery code: [`SecondFactor::verify`].
-    ///
-    /// What is sealed under an old key is sealed again with it, so that nothing follows on the verdict that could delay it.
-    ///
-    /// # Errors
-    ///
-    /// As there, and as for every method.
-    pub async fn verify(&self, user: &str, typed: &str) -> Result<Verdict, GuardError> {
-        self.transact(Flow::Verify, user, |factor, context| {
-            if !factor.needs_resealing(context.keyring) {
-                return factor.verify(context, typed);
-            }
-            let (factor, kind) = match factor.resealed(context, &self.randomness) {
-                Ok(resealed) => (&resealed.unwrap_or_else(|| factor.clone()), EventKind::Resealed),
-                Err(error) => (factor, EventKind::ResealFailed { kind: error.kind() }),
-            };
-            let transition = factor.verify(context, typed)?;
-            let written = matches!(transition.change(), Change::Write(_));
-            let events = events(context, [kind]);
-            let failed = matches!(events.first().map(Event::kind), Some(EventKind::ResealFailed { .. }));
-            Ok(transition.with_events(move |verdict| {
-                let accepted = matches!(verdict, Verdict::Accepted(_));
-                if written && (accepted || !failed) { events } else { Vec::new() }
-            }))
-        })
-        .await
-    }
-
-    /// Shows, for one purpose and some minutes, that a verification just succeeded: [`Accepted::prove`], with an example
-    /// at [`Proof`].
-    #[must_use]
-    pub fn prove(&self, accepted: &Accepted, purpose: &Purpose) -> Proof {
-        let (user, now) = (accepted.user(), accepted.at);
-        accepted.prove(&Context { user, now, policy: &self.policy, keyring: &self.keyring }, purpose)
-    }
-
-    /// Whether a proof is good now, for a purpose of the application: [`SecondFactor::check`], with an example at
-    /// [`Proof`]. It stays good.
-    ///
-    /// # Errors
-    ///
-    /// [`GuardErrorKind::ProofRejected`] if it is not, and as for every method.
-    pub async fn check(&self, user: &str, proof: &Proof, purpose: &Purpose) -> Result<(), GuardError> {
-        self.transact(Flow::Check, user, |factor, context| {
-            factor.check(context, proof, purpose)?;
-            Ok(Transition::of((), Vec::new()))
-        })
-        .await
-    }
-
-    /// How the second factor of the account stands.
-    ///
-    /// # Errors
-    ///
-    /// As for every method.
-    pub async fn status(&self, user: &str) -> Result<Status, GuardError> {
-        self.transact(None, user, |factor, context| Ok(Transition::of(factor.status(context), Vec::new()))).await
-    }
-
-    /// Finds an authenticator that ran off, by two codes in a row: [`SecondFactor::resync`], with an example at
-    /// [`Policy::with_resync_within`].
-    ///
-    /// # Errors
-    ///
-    /// As there, and as for every method.
-    pub async fn resync(&self, user: &str, first: &str, second: &str) -> Result<Resynchronization, GuardError> {
-        self.transact(Flow::Resync, user, |factor, context| factor.resync(context, first, second)).await
-    }
-
-    /// Gives an authenticator another name, by a proof as for [`revoke`](Self::revoke): [`SecondFactor::rename`].
-    ///
-    /// # Errors
-    ///
-    /// As there, and as for every method.
-    pub async fn rename(
-        &self,
-        user: &str,
-        authenticator: &AuthenticatorId,
-        name: &str,
-        proof: &Proof,
-    ) -> Result<(), GuardError> {
-        self.transact(Flow::Rename, user, |factor, context| factor.rename(context, authenticator, name, proof)).await
-    }
-
-    /// Removes an authenticator: [`SecondFactor::revoke`].
-    ///
-    /// # Errors
-    ///
-    /// As there, and as for every method.
-    pub async fn revoke(&self, user: &str, authenticator: &AuthenticatorId, proof: &Proof) -> Result<(), GuardError> {
-        self.transact(Flow::Revoke, user, |factor, context| factor.revoke(context, authenticator, proof)).await
-    }
-
-    /// Replaces the recovery codes, by a proof as for [`revoke`](Self::revoke):
-    /// [`SecondFactor::regenerate_recovery_codes`].
-    ///
-    /// # Errors
-    ///
-    /// As there, and as for every method.
-    pub async fn regenerate_recovery_codes(&self, user: &str, proof: &Proof) -> Result<RecoveryCodes, GuardError> {
-        self.transact(Flow::RegenerateRecoveryCodes, user, |factor, context| {
-            factor.regenerate_recovery_codes(context, &self.randomness, proof)
-        })
-        .await
-    }
-
-    /// Switches the second factor off: [`SecondFactor::disable`].
-    ///
-    /// # Errors
-    ///
-    /// As there, and as for every method.
-    pub async fn disable(&self, user: &str, proof: &Proof) -> Result<(), GuardError> {
-        self.transact(Flow::Disable, user, |factor, context| factor.disable(context, proof)).await
-    }
-
-    /// Removes the second factor without a proof: [`SecondFactor::operator_remove`]. The example of the operator's
-    /// methods is at [`SecondFactor::operator_unlock`].
-    ///
-    /// # Errors
-    ///
-    /// As there, and as for every method.
-    pub async fn operator_remove(&self, user: &str) -> Result<(), GuardError> {
-        self.transact(Flow::OperatorRemove, user, SecondFactor::operator_remove).await
-    }
-
-    /// Ends the waits, and an exhausted guess budget: [`SecondFactor::operator_unlock`].
-    ///
-    /// # Errors
-    ///
-    /// As there, and as for every method.
-    pub async fn operator_unlock(&self, user: &str) -> Result<(), GuardError> {
-        self.transact(Flow::OperatorUnlock, user, SecondFactor::operator_unlock).await
-    }
-
-    /// Refuses all codes up to now, after a backup was restored: [`SecondFactor::operator_invalidate_codes`].
-    ///
-    /// # Errors
-    ///
-    /// As there, and as for every method.
-    pub async fn operator_invalidate_codes(&self, user: &str) -> Result<(), GuardError> {
-        self.transact(Flow::OperatorInvalidateCodes, user, SecondFactor::operator_invalidate_codes).await
-    }
-
-    /// The same for accounts whose clocks are right, so that nobody is locked out: [`SecondFactor::operator_invalidate_recent_codes`],
-    /// which says what that gives up.
-    ///
-    /// # Errors
-    ///
-    /// As there, and as for every method.
-    pub async fn operator_invalidate_recent_codes(&self, user: &str) -> Result<(), GuardError> {
-        self.transact(Flow::OperatorInvalidateCodes, user, SecondFactor::operator_invalidate_recent_codes).await
-    }
-
-    /// Seals everything of the account under the primary key: [`SecondFactor::reseal`].
-    ///
-    /// # Errors
-    ///
-    /// As there, and as for every method.
-    pub async fn reseal(&self, user: &str) -> Result<bool, GuardError> {
-        self.transact(Flow::Reseal, user, |factor, context| factor.reseal(context, &self.randomness)).await
-    }
-
-    /// Load, decide, swap; again if somebody else was faster, against what they left. A flow that is given is reported
-    /// whatever comes of it.
+    /// Loads, decides and swaps, again after a lost swap. Reports an error or a dropped request if there is a flow.
     async fn transact<T>(
         &self,
         flow: impl Into<Option<Flow>>,
@@ -559,7 +445,7 @@ impl<S: Store> Guard<S> {
     ) -> Result<T, GuardError> {
         let user = report.user();
         let now = (self.clock)().ok_or(GuardErrorKind::Clock)?;
-        // One moment for all rounds: waiting for a swap is no way into a later window.
+        // All rounds use the time of the first: a request must not reach a later window by losing swaps.
         let context = Context::new(user, now, &self.policy, &self.keyring)?;
         let failed = |error: S::Error| GuardError::with_source(GuardErrorKind::Store, error);
         for round in 0..ATTEMPTS {
@@ -585,7 +471,7 @@ impl<S: Store> Guard<S> {
         Err(GuardErrorKind::Contended.into())
     }
 
-    /// A random moment, up to a millisecond that doubles with each round, if there is somebody to wait with.
+    /// Waits for a random time if there is a function to sleep: below 2 ms in round 1, and doubling with each round.
     async fn pause(&self, round: u32) -> Result<(), GuardError> {
         if let Some(sleep) = &self.sleep {
             let longest = 1u64 << (10 + round.min(ATTEMPTS));
@@ -608,6 +494,6 @@ impl<S: fmt::Debug> fmt::Debug for Guard<S> {
     }
 }
 
-/// How many swaps may be lost. After the free failures every refusal is free of writes, so an attacker cannot keep this
-/// up.
+/// How often a request tries to swap the record before it fails. An attacker cannot keep the owner from swapping: after
+/// the first few failures the account waits, and refusals during a wait write nothing.
 const ATTEMPTS: u32 = 8;

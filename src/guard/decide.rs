@@ -1,4 +1,6 @@
-//! What is decided, a file for each flow. Nothing in here does I/O or reads a clock.
+//! The decisions of [`SecondFactor`](crate::guard::SecondFactor), one file for each flow.
+//!
+//! No file does I/O or reads a clock. The documentation of each flow is at the method of [`Guard`](crate::Guard).
 
 mod attempt;
 mod change;

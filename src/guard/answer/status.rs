@@ -26,7 +26,7 @@ pub struct Status {
     pub(crate) gate: Gate,
     pub(crate) keys: Vec<KeyId>,
     pub(crate) share: f64,
-    pub(crate) policy: crate::guard::Policy,
+    pub(crate) policy: crate::guard::policy::Policy,
 }
 
 impl Status {

@@ -1,4 +1,7 @@
-//! One attempt: whether a code may be compared at all, the comparison with every authenticator, and the charge.
+//! One attempt: checks whether the guess budget allows a comparison, compares the code with every authenticator, and
+//! charges the budget.
+//!
+//! Until the swap, a match, a miss and a replay do the same work: everything is computed with masks.
 
 use alloc::string::String;
 use alloc::vec;
@@ -17,15 +20,17 @@ use crate::guard::record::authenticator::{Authenticator, LEANS, MAX_DRIFT};
 use crate::guard::record::budget::{Budget, Gate};
 
 impl SecondFactor {
-    /// Why no code may be compared now, if so, what has to be stored for it, and what to report besides the refusal.
+    /// If the budget allows no comparison now: the refusal, the change to store, and an event to send besides the
+    /// refusal.
     pub(crate) fn barred(&self, context: &Context<'_>) -> Option<(Refusal, Change, Option<EventKind>)> {
         let reason = match self.budget.gate(context.policy, context.now) {
             Gate::Open => return None,
             Gate::Throttled { retry_at } => Refusal::Throttled { retry_at },
             Gate::Exhausted { retry_at } => Refusal::Exhausted { retry_at },
         };
-        // Refusals write nothing, or they would be a way to keep the record busy. The exceptions are a clock that was set
-        // back, and an exhausted budget that is reported again.
+        // Refusals write nothing: otherwise an attacker could make the swaps of the owner fail by sending many
+        // requests. There are two exceptions: the clock was set back, or it is time to report the exhausted budget
+        // again.
         let mut budget = self.budget.brought_back(context.now);
         let mut report = None;
         if matches!(reason, Refusal::Exhausted { .. })
@@ -38,7 +43,7 @@ impl SecondFactor {
         Some((reason, budget.map_or(Change::None, written), report))
     }
 
-    /// Whether a failure in this flow, counted now, would use up the guess budget.
+    /// Whether one more failure in this flow would use up the guess budget now.
     pub(crate) fn exhausted_by(&self, flow: Flow, context: &Context<'_>) -> bool {
         let charged = match flow {
             Flow::Resync | Flow::Verify => !self.active.is_empty(),
@@ -48,28 +53,31 @@ impl SecondFactor {
         charged && self.budget.ends_with_a_failure(context.policy, context.now)
     }
 
-    /// Compares with every active authenticator, and charges the budget. `compare` gives two masks, accepted and
-    /// replayed, and the counter that matched; `moved` changes the authenticator under the first mask.
+    /// Compares a code with every active authenticator and charges the budget. Returns the next record and the hidden
+    /// verdict.
+    ///
+    /// `compare` takes an authenticator and its first unused counter, and returns two masks (accepted, replayed) and
+    /// the counter that matched. `update` changes the authenticator if the first mask is set.
     pub(crate) fn attempt(
         &self,
         context: &Context<'_>,
         compare: impl Fn(&Authenticator, u64) -> Result<(u64, u64, u64), GuardError>,
-        moved: impl Fn(&mut Authenticator, u64, &Context<'_>, u64),
+        update: impl Fn(&mut Authenticator, u64, &Context<'_>, u64),
     ) -> Result<(Vec<u8>, Hidden), GuardError> {
         let mut next = self.clone();
-        let (mut accepted, mut replayed, mut place, mut drift) = (0, 0, 0, 0);
-        for (authenticator, here) in next.active.iter_mut().zip(0u64..) {
-            let spent = authenticator.next;
-            let (fresh, replay, counter) = compare(authenticator, spent)?;
-            let base = authenticator.period.map_or(spent, |period| period.steps(context.now));
-            // A code that two authenticators show at once is spent for both, and told of the first.
+        let (mut accepted, mut replayed, mut matched, mut drift) = (0, 0, 0, 0);
+        for (authenticator, index) in next.active.iter_mut().zip(0u64..) {
+            let unused = authenticator.next;
+            let (fresh, replay, counter) = compare(authenticator, unused)?;
+            let base = authenticator.period.map_or(unused, |period| period.steps(context.now));
+            // If two authenticators show the same code at once, it is used for both and reported for the first.
             let first = fresh & !accepted;
-            place = ct::select(first, here, place);
+            matched = ct::select(first, index, matched);
             drift = ct::select(first, counter.wrapping_sub(base), drift);
             accepted |= fresh;
             replayed |= replay;
-            moved(authenticator, fresh, context, counter);
-            authenticator.next = ct::select(fresh, counter.wrapping_add(1), spent);
+            update(authenticator, fresh, context, counter);
+            authenticator.next = ct::select(fresh, counter.wrapping_add(1), unused);
             authenticator.used = ct::select(fresh, context.now.max(1), authenticator.used);
         }
         next.budget.charge(context.policy, context.now, accepted);
@@ -77,7 +85,7 @@ impl SecondFactor {
         let hidden = Hidden {
             accepted,
             replayed,
-            place,
+            matched,
             drift: drift.cast_signed(),
             context: (context.user.into(), context.now, context.policy.clone()),
             budget: self.budget.clone(),
@@ -86,6 +94,7 @@ impl SecondFactor {
         Ok((record, hidden))
     }
 
+    /// Refuses without a comparison.
     pub(crate) fn refusal(
         &self,
         context: &Context<'_>,
@@ -99,7 +108,8 @@ impl SecondFactor {
 }
 
 impl Authenticator {
-    /// The first and the last step or counter to look at. One is looked at that is spent, to tell a replay.
+    /// The first and the last step or counter to compare. For HOTP this includes the last used counter, to recognize a
+    /// replay; a TOTP window includes used steps anyway.
     pub(crate) fn window(&self, policy: &Policy, now: u64) -> (u64, u64) {
         let (from, to) = match self.period {
             Some(period) => {
@@ -109,13 +119,15 @@ impl Authenticator {
             }
             None => (self.next.saturating_sub(1), self.next.saturating_add(policy.look_ahead().get().into())),
         };
-        // The last counter there is has no next one, so it could be used for ever.
+        // After `u64::MAX` there is no next counter, so its code could never be marked as used.
         (from, to.min(LAST))
     }
 
-    /// Moves the drift by one step after some acceptances in a row on one side of it. A single one may be a user who
-    /// types slowly. What is learned stays small until the owner has resynchronized: a clock that is far off is for
-    /// [`SecondFactor::resync`], and learning goes on from there.
+    /// Learns drift: after [`LEANS`] accepted codes in a row that are off to the same side, the drift moves by one step
+    /// to that side. A single one may come from a user who types slowly.
+    ///
+    /// The learned drift is at most [`MAX_LEARNED`] steps. A clock that is further off needs [`SecondFactor::resync`],
+    /// and after that the limit is [`MAX_DRIFT`].
     pub(crate) fn learn(&mut self, fresh: u64, now: u64, counter: u64) {
         let Some(period) = self.period else { return };
         let (drift, lean) = (self.drift, self.lean);
@@ -123,6 +135,7 @@ impl Authenticator {
         let (late, none) = (ct::mask_negative(deviation), ct::mask_same(deviation.cast_unsigned(), 0));
         // -1, 0 or 1.
         let side = ct::select(none, 0, late | 1).cast_signed();
+        // A code that is off to the other side starts the count again.
         let kept = ct::select(ct::mask_negative(lean.wrapping_mul(side)), 0, lean.cast_unsigned()).cast_signed();
         let leaning = ct::select(none, 0, kept.wrapping_add(side).cast_unsigned()).cast_signed();
         let full = ct::mask_same(ct::magnitude(leaning), LEANS);
@@ -137,7 +150,8 @@ impl Authenticator {
         self.drift = ct::select(fresh & full & small, moved.cast_unsigned(), drift.cast_unsigned()).cast_signed();
     }
 
-    /// Whether all codes that this authenticator can show by our clock are spent.
+    /// An event if every code that this authenticator can show now is used already, by the server's clock and the
+    /// drift: its codes are refused until the clock has passed the used ones.
     pub(crate) fn clock_behind(&self, policy: &Policy, now: u64) -> Option<EventKind> {
         let period = self.period?;
         let steps = self.next.checked_sub(self.window(policy, now).1.saturating_add(2))?;
@@ -146,20 +160,22 @@ impl Authenticator {
     }
 }
 
-/// What was decided, and not yet stored.
+/// A verdict whose change is not stored yet. Nothing may branch on it before the swap.
 pub(crate) struct Hidden {
-    /// Masks.
+    /// A mask: the code is right and unused.
     pub(crate) accepted: u64,
+    /// A mask: the code is right and used.
     pub(crate) replayed: u64,
-    /// Of the authenticator.
-    pub(crate) place: u64,
+    /// The index of the first authenticator that accepted the code.
+    pub(crate) matched: u64,
     pub(crate) drift: i64,
     pub(crate) context: (String, u64, Policy),
-    /// Before the attempt.
+    /// The budget from before the attempt, which is public.
     pub(crate) budget: Budget,
     pub(crate) authenticators: Vec<Authenticator>,
 }
 
+/// An accepted code, after the swap.
 pub(crate) struct Revealed {
     pub(crate) id: AuthenticatorId,
     pub(crate) name: String,
@@ -168,20 +184,21 @@ pub(crate) struct Revealed {
 }
 
 impl Hidden {
-    /// Public from here on: the record that carries the consequence is stored.
+    /// Reads the verdict. Only [`Transition::committed`] runs this, after the swap: the record that accepts or counts
+    /// the code is stored, so the verdict may be public.
     pub(crate) fn reveal(self) -> Result<Revealed, (Refusal, Vec<Event>)> {
         let (user, now, policy) = self.context;
         if ct::declassify(self.accepted) {
-            // Whose code it was is stored as well, as the step that is spent.
-            let found = |(_, place): &(Authenticator, u64)| ct::declassify(ct::mask_same(self.place, *place));
-            if let Some((one, _)) = self.authenticators.into_iter().zip(0..).find(found) {
-                let method = if one.period.is_some() { Method::Totp } else { Method::Hotp };
-                return Ok(Revealed { id: one.id, name: one.name, method, drift: self.drift });
+            // The record also shows which authenticator it was, because the counter of that one has moved.
+            let is_match = |(_, index): &(Authenticator, u64)| ct::declassify(ct::mask_same(self.matched, *index));
+            if let Some((authenticator, _)) = self.authenticators.into_iter().zip(0..).find(is_match) {
+                let method = if authenticator.period.is_some() { Method::Totp } else { Method::Hotp };
+                return Ok(Revealed { id: authenticator.id, name: authenticator.name, method, drift: self.drift });
             }
         }
         let reason = if ct::declassify(self.replayed) { Refusal::Replayed } else { Refusal::WrongCode };
         let mut events = vec![Event::new(&user, now, EventKind::Refused { reason })];
-        // From the budget before the attempt, which is public.
+        // The budget from before the attempt is public, and this is known to be a failure.
         if self.budget.ends_with_a_failure(&policy, now) {
             events.push(Event::new(&user, now, EventKind::Exhausted));
         }
@@ -189,10 +206,10 @@ impl Hidden {
     }
 }
 
-/// The last counter that has a next one.
+/// The last counter that has a successor.
 pub(crate) const LAST: u64 = u64::MAX - 1;
 
-/// Steps: five minutes of the usual period.
+/// How many steps of drift are learned without a resynchronization: 5 minutes at a period of 30 seconds.
 pub(crate) const MAX_LEARNED: u64 = 10;
 /// Steps: as many as a token loses in thirteen years at the 90 seconds a year that makers allow. An authenticator that needed
 /// a resynchronization has a poor clock, so it may drift further than others.

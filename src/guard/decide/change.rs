@@ -1,4 +1,4 @@
-//! Changes that the owner makes, each with a proof that the second factor was just used.
+//! Changes by the owner. Each takes a proof that the second factor was just used.
 
 use alloc::vec;
 
@@ -14,13 +14,13 @@ use crate::guard::record::authenticator::{NAME_REFUSED, check_name};
 use crate::guard::record::recovery::{RecoveryCodes, RecoverySet};
 
 impl SecondFactor {
-    /// Gives an authenticator another name. The proof is for [`Purpose::RENAME`]: by the names the owner chooses what to
-    /// revoke, so somebody who has taken over a session must not be able to swap them.
+    /// Renames an authenticator, with a proof for [`Purpose::RENAME`]. See [`Guard::rename`](crate::Guard::rename).
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::ProofRejected`], [`GuardErrorKind::UnknownAuthenticator`], and [`GuardErrorKind::Invalid`] for more
-    /// than 256 bytes and for control characters.
+    /// * [`GuardErrorKind::Invalid`] if the name is longer than 256 bytes or has control characters.
+    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this.
+    /// * [`GuardErrorKind::UnknownAuthenticator`] if no active authenticator has this id.
     pub fn rename(
         &self,
         context: &Context<'_>,
@@ -33,7 +33,7 @@ impl SecondFactor {
         }
         self.check(context, proof, &Purpose::RENAME)?;
         let mut next = self.clone();
-        let renamed = next.active.iter_mut().find(|one| one.id == *authenticator);
+        let renamed = next.active.iter_mut().find(|active| active.id == *authenticator);
         let renamed = renamed.ok_or(GuardErrorKind::UnknownAuthenticator)?;
         if renamed.name == name {
             return Ok(Transition::of((), vec![]));
@@ -42,14 +42,14 @@ impl SecondFactor {
         Ok(next.changed(context, [EventKind::Renamed { authenticator: authenticator.clone() }], ()))
     }
 
-    /// Removes an authenticator for good. The proof is for [`Purpose::REVOKE`].
-    ///
-    /// An enrollment that waits ends with it: if a stranger began it, revoking is too late once it is confirmed.
+    /// Removes an authenticator for good, with a proof for [`Purpose::REVOKE`]. See
+    /// [`Guard::revoke`](crate::Guard::revoke).
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::ProofRejected`], [`GuardErrorKind::UnknownAuthenticator`], and
-    /// [`GuardErrorKind::LastAuthenticator`]: an account without any is one that is disabled.
+    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this.
+    /// * [`GuardErrorKind::UnknownAuthenticator`] if no active authenticator has this id.
+    /// * [`GuardErrorKind::LastAuthenticator`] if it is the only active one.
     pub fn revoke(
         &self,
         context: &Context<'_>,
@@ -58,7 +58,7 @@ impl SecondFactor {
     ) -> Result<Transition<()>, GuardError> {
         self.check(context, proof, &Purpose::REVOKE)?;
         let mut next = self.clone();
-        next.active.retain(|one| one.id != *authenticator);
+        next.active.retain(|active| active.id != *authenticator);
         if next.active.len() == self.active.len() {
             return Err(GuardErrorKind::UnknownAuthenticator.into());
         }
@@ -71,13 +71,14 @@ impl SecondFactor {
         Ok(next.changed(context, [revoked].into_iter().chain(canceled), ()))
     }
 
-    /// Replaces the recovery codes; the old ones are dead. The proof is for [`Purpose::REGENERATE`].
-    ///
-    /// An enrollment that waits ends with it, as with [`revoke`](Self::revoke).
+    /// Replaces the recovery codes, with a proof for [`Purpose::REGENERATE`]. See
+    /// [`Guard::regenerate_recovery_codes`](crate::Guard::regenerate_recovery_codes).
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::ProofRejected`], [`GuardErrorKind::NotEnrolled`], [`GuardErrorKind::Randomness`].
+    /// * [`GuardErrorKind::NotEnrolled`] if there is no active authenticator.
+    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this.
+    /// * [`GuardErrorKind::Randomness`] if the source of randomness failed.
     pub fn regenerate_recovery_codes(
         &self,
         context: &Context<'_>,
@@ -96,11 +97,13 @@ impl SecondFactor {
         Ok(next.changed(context, [EventKind::RecoveryCodesRegenerated].into_iter().chain(canceled), codes))
     }
 
-    /// Switches the second factor off, and forgets everything about it. The proof is for [`Purpose::DISABLE`].
+    /// Disables the second factor and removes the record, with a proof for [`Purpose::DISABLE`]. See
+    /// [`Guard::disable`](crate::Guard::disable).
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::ProofRejected`], [`GuardErrorKind::NotEnrolled`].
+    /// * [`GuardErrorKind::NotEnrolled`] if there is no active authenticator.
+    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this.
     pub fn disable(&self, context: &Context<'_>, proof: &Proof) -> Result<Transition<()>, GuardError> {
         if self.active.is_empty() {
             return Err(GuardErrorKind::NotEnrolled.into());
@@ -109,12 +112,13 @@ impl SecondFactor {
         self.operator_remove(context)
     }
 
-    /// Drops the enrollment, and answers with what to report if it was still waiting.
+    /// Drops the enrollment. Returns an event if it was still waiting.
     pub(crate) fn cancel_enrollment(&mut self, context: &Context<'_>) -> Option<EventKind> {
         let pending = self.pending.take().filter(|pending| pending.is_waiting(context))?;
         Some(EventKind::EnrollmentCanceled { authenticator: pending.authenticator.id })
     }
 
+    /// A transition that writes this record and sends these events.
     pub(crate) fn changed<T: Send + 'static>(
         self,
         context: &Context<'_>,

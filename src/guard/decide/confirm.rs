@@ -1,4 +1,4 @@
-//! The code that proves a new authenticator.
+//! Confirms a new authenticator by its first code, and makes the first recovery codes.
 
 use alloc::string::String;
 use alloc::vec;
@@ -18,20 +18,17 @@ use crate::guard::record::recovery::{RecoveryCodes, RecoverySet};
 use crate::guard::record::{SecondFactor, generation_after};
 
 impl SecondFactor {
-    /// Activates the pending authenticator by its code, which counts as used from then on.
+    /// Activates the authenticator that is waiting, by a code that it shows. See
+    /// [`Guard::confirm`](crate::Guard::confirm).
     ///
-    /// Where the secret was made by [`enroll`](Self::enroll), the user who is asked has just been shown it: a wrong code is
-    /// one of the twenty that an enrollment forgives, and comes with a [`Diagnosis`]. Where it was imported, a wrong code is a
-    /// guess. It is charged to the guess budget of the account as a wrong code of a login is, it waits as that does, and there
-    /// is no diagnosis.
-    ///
-    /// The first authenticator of an account needs recovery codes beside it:
+    /// The first authenticator of a user needs recovery codes as well.
     /// [`first_recovery_codes`](Self::first_recovery_codes) makes them, in a transition of its own.
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::NoEnrollment`] if none is waiting, it waited too long, or too many codes were wrong.
-    /// [`GuardErrorKind::KeyMissing`] and [`GuardErrorKind::SealBroken`] if its secret does not open.
+    /// * [`GuardErrorKind::NoEnrollment`] if no enrollment is waiting, if it has waited too long, or after 20 wrong
+    ///   codes.
+    /// * [`GuardErrorKind::KeyMissing`] or [`GuardErrorKind::SealBroken`] if its secret cannot be opened.
     pub fn confirm(&self, context: &Context<'_>, typed: &str) -> Result<Transition<Confirmation>, GuardError> {
         let waiting = self.pending.as_ref().filter(|pending| pending.is_waiting(context));
         let pending = waiting.ok_or(GuardErrorKind::NoEnrollment)?;
@@ -48,8 +45,8 @@ impl SecondFactor {
             return Ok(refused(reason, change, exhausted));
         }
 
-        // Up to the swap, a right code and a wrong one do the same work, and write records of the same length: an answer
-        // that lost its swap is decided again, and its time must not tell what it was.
+        // Until the swap, a right and a wrong code do the same work and write records of the same length. A request
+        // that loses its swap decides again, so its time must not reveal the first answer.
         let authenticator = &pending.authenticator;
         let (from, to) = authenticator.window(context.policy, context.now);
         let hotp = authenticator.hotp(context.user, context.keyring)?;
@@ -63,8 +60,8 @@ impl SecondFactor {
         if pending.imported {
             next.budget.charge(context.policy, context.now, hit);
         } else if !self.active.is_empty() {
-            // The re-binding of NIST SP 800-63B-4, section 3.2.2. It took a proof, so no guesser gets here. The first
-            // authenticator of an account takes none, and so lifts nothing.
+            // This is the re-binding of NIST SP 800-63B-4, section 3.2.2. The enrollment took a proof, so a guesser
+            // cannot get here. The first authenticator of a user takes no proof, so it does not end the waits.
             lifted = next.budget.lift(context.policy, context.now, hit);
         }
         next.pending = Some(Pending {
@@ -85,7 +82,7 @@ impl SecondFactor {
         let (user, now) = (String::from(context.user), context.now);
         Ok(Transition::new(Change::Write(record), move || {
             let event = |kind| Event::new(&user, now, kind);
-            // Public: the record that carries the consequence is stored.
+            // The record that accepts or counts the code is stored, so the answer may be public.
             if ct::declassify(hit) {
                 let mut events = vec![event(EventKind::Confirmed { authenticator: id.clone() })];
                 events.extend(replaced.map(|authenticator| event(EventKind::Revoked { authenticator })));
@@ -101,15 +98,17 @@ impl SecondFactor {
         }))
     }
 
-    /// Makes the recovery codes that belong to the first authenticator of an user, right after it was confirmed: `None`
-    /// if the account has recovery codes.
+    /// Makes the recovery codes that belong to the first authenticator of a user, right after
+    /// [`confirm`](Self::confirm). Returns `None` if the user has recovery codes already.
     ///
-    /// If the answer is lost, [`regenerate_recovery_codes`](Self::regenerate_recovery_codes) makes others.
+    /// Sends [`EventKind::RecoveryCodesIssued`]. If the answer gets lost,
+    /// [`regenerate_recovery_codes`](Self::regenerate_recovery_codes) makes other codes.
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::ProofRejected`] if the confirmation is of another user, or if the factors have changed since.
-    /// [`GuardErrorKind::Randomness`].
+    /// * [`GuardErrorKind::ProofRejected`] if the confirmation is of another user, or if the factors have changed
+    ///   since.
+    /// * [`GuardErrorKind::Randomness`] if the source of randomness failed.
     pub fn first_recovery_codes(
         &self,
         context: &Context<'_>,

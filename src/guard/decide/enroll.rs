@@ -1,4 +1,4 @@
-//! A new authenticator is shown, and stands beside whatever works today.
+//! Starts the enrollment of an authenticator. The active ones stay valid meanwhile.
 
 use crate::algorithm::same_hmac_key;
 use crate::guard::answer::enrollment::Enrollment;
@@ -18,17 +18,22 @@ use crate::secret::Secret;
 use crate::uri::KeyUri;
 
 impl SecondFactor {
-    /// Shows a new authenticator, pending until [`confirm`](Self::confirm). What worked before works on; an enrollment that
-    /// was waiting is dropped.
+    /// Starts the enrollment of an authenticator. See [`Guard::enroll`](crate::Guard::enroll) and
+    /// [`Guard::enroll_another`](crate::Guard::enroll_another).
     ///
-    /// `issuer` is the name of your service, as authenticator apps will show it. The proof is for [`Purpose::ADD`], and needed once the account has an active authenticator.
+    /// `issuer` is the name of your service, as authenticator apps will show it. A proof for [`Purpose::ADD`] is needed
+    /// if the user has an active authenticator, and is not checked otherwise.
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::ProofRequired`], [`GuardErrorKind::ProofRejected`], [`GuardErrorKind::TooManyAuthenticators`],
-    /// [`GuardErrorKind::UnknownAuthenticator`] for one to replace, [`GuardErrorKind::SecretInUse`] for an imported secret
-    /// that an active authenticator has, [`GuardErrorKind::Invalid`] for names that no URI can carry,
-    /// [`GuardErrorKind::Randomness`].
+    /// * [`GuardErrorKind::ProofRequired`] if a proof is needed and there is none.
+    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this.
+    /// * [`GuardErrorKind::UnknownAuthenticator`] if the authenticator to replace is not an active one.
+    /// * [`GuardErrorKind::TooManyAuthenticators`] if there are [`MAX_AUTHENTICATORS`](Self::MAX_AUTHENTICATORS) active
+    ///   ones, and the setup replaces none of them.
+    /// * [`GuardErrorKind::SecretInUse`] if an active authenticator has the imported secret.
+    /// * [`GuardErrorKind::Invalid`] if no URI can carry the issuer or the label.
+    /// * [`GuardErrorKind::Randomness`] if the source of randomness failed.
     pub fn enroll(
         &self,
         context: &Context<'_>,
@@ -40,14 +45,14 @@ impl SecondFactor {
         if !self.active.is_empty() {
             self.check(context, proof.ok_or(GuardErrorKind::ProofRequired)?, &Purpose::ADD)?;
         }
-        if setup.replaces.as_ref().is_some_and(|id| self.active.iter().all(|one| one.id != *id)) {
+        if setup.replaces.as_ref().is_some_and(|id| self.active.iter().all(|active| active.id != *id)) {
             return Err(GuardErrorKind::UnknownAuthenticator.into());
         }
         if setup.replaces.is_none() && self.active.len() >= Self::MAX_AUTHENTICATORS {
             return Err(GuardErrorKind::TooManyAuthenticators.into());
         }
         let secret = match &setup.secret {
-            // Twice, each code would be good twice: once for either.
+            // With the same secret twice, each code would be accepted twice: once for each authenticator.
             Some(secret) if self.has_secret(context, secret) => return Err(GuardErrorKind::SecretInUse.into()),
             Some(secret) => secret.clone(),
             None => random.secret(setup.algorithm)?,
@@ -98,8 +103,8 @@ impl SecondFactor {
     }
 
     fn has_secret(&self, context: &Context<'_>, secret: &Secret) -> bool {
-        // One that does not open now is no reason not to enroll another.
-        let opened = |one: &Authenticator| context.keyring.open(&one.secret, &one.owner(context.user)).ok();
+        // If a secret cannot be opened now, its owner must still be able to enroll another authenticator.
+        let opened = |active: &Authenticator| context.keyring.open(&active.secret, &active.owner(context.user)).ok();
         self.active.iter().filter_map(opened).any(|opened| match Key::new(&opened) {
             Ok(key) => same_hmac_key(key, secret.into()),
             Err(_) => false,

@@ -1,4 +1,4 @@
-//! Sealing again under the primary key.
+//! Seals the secrets of an account again, under the primary key.
 
 use alloc::vec;
 
@@ -12,14 +12,14 @@ use crate::guard::record::SecondFactor;
 use crate::guard::record::authenticator::Pending;
 
 impl SecondFactor {
-    /// Seals everything of the account under the primary key, if it is not. Answers whether there was something to do.
-    ///
-    /// An enrollment that nobody can confirm any more is forgotten rather than sealed again. To go through all accounts is
-    /// what the example of `SqliteStore` does.
+    /// Seals everything of the account under the primary key. Returns whether anything was under an old key. See
+    /// [`Guard::reseal`](crate::Guard::reseal).
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::KeyMissing`], [`GuardErrorKind::SealBroken`], [`GuardErrorKind::Randomness`].
+    /// * [`GuardErrorKind::KeyMissing`](crate::guard::GuardErrorKind::KeyMissing) or
+    ///   [`GuardErrorKind::SealBroken`](crate::guard::GuardErrorKind::SealBroken) if a secret cannot be opened.
+    /// * [`GuardErrorKind::Randomness`](crate::guard::GuardErrorKind::Randomness) if the source of randomness failed.
     pub fn reseal(&self, context: &Context<'_>, random: &Randomness) -> Result<Transition<bool>, GuardError> {
         Ok(match self.resealed(context, random)? {
             Some(next) => next.changed(context, [EventKind::Resealed], true),
@@ -27,17 +27,20 @@ impl SecondFactor {
         })
     }
 
-    /// With everything sealed under the primary key, if something is not.
+    /// The record with everything sealed under the primary key; `None` if it is already.
     pub(crate) fn resealed(&self, context: &Context<'_>, random: &Randomness) -> Result<Option<Self>, GuardError> {
         let mut next = self.clone();
-        // Its key may have left the keyring since, which must not keep the rest from being sealed again.
-        let over = |pending: &mut Pending| {
+        // The key of an expired enrollment may have left the keyring. That must not keep the rest from being sealed
+        // again, so the enrollment is dropped.
+        let expired = |pending: &mut Pending| {
             !pending.is_waiting(context) && pending.authenticator.secret.key != *context.keyring.primary()
         };
-        let mut resealed = next.pending.take_if(over).is_some();
-        for one in next.active.iter_mut().chain(next.pending.as_mut().map(|pending| &mut pending.authenticator)) {
-            if let Some(secret) = resealed_as(context.keyring, &one.secret, &one.owner(context.user), random)? {
-                one.secret = secret;
+        let mut resealed = next.pending.take_if(expired).is_some();
+        let pending = next.pending.as_mut().map(|pending| &mut pending.authenticator);
+        for authenticator in next.active.iter_mut().chain(pending) {
+            let owner = authenticator.owner(context.user);
+            if let Some(secret) = resealed_as(context.keyring, &authenticator.secret, &owner, random)? {
+                authenticator.secret = secret;
                 resealed = true;
             }
         }
@@ -55,13 +58,14 @@ impl SecondFactor {
         self.sealed().any(|sealed| sealed.key != *keyring.primary())
     }
 
-    /// All that is under a key, an enrollment as well, whether it still waits or not.
+    /// Everything that is sealed, including an enrollment that has expired.
     fn sealed(&self) -> impl Iterator<Item = &Sealed> {
         let authenticators = self.active.iter().chain(self.pending.as_ref().map(|pending| &pending.authenticator));
-        authenticators.map(|one| &one.secret).chain(self.recovery.as_ref().map(|set| &set.key))
+        authenticators.map(|authenticator| &authenticator.secret).chain(self.recovery.as_ref().map(|set| &set.key))
     }
 }
 
+/// The same secret under the primary key; `None` if it is already.
 fn resealed_as(
     keyring: &Keyring,
     sealed: &Sealed,

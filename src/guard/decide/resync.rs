@@ -1,4 +1,4 @@
-//! Finds an authenticator whose clock or counter is off, by two codes in a row.
+//! Finds an authenticator whose clock or counter is out of sync, by two consecutive codes.
 
 use alloc::string::String;
 use alloc::vec;
@@ -14,18 +14,14 @@ use crate::guard::error::GuardError;
 use crate::guard::record::SecondFactor;
 
 impl SecondFactor {
-    /// Finds an authenticator that ran off, by two codes that it showed one after the other (RFC 4226, section 7.4;
-    /// RFC 6238, section 6), and remembers how far it is off. Lets nobody in.
-    ///
-    /// It is charged to the guess budget like any attempt. Both codes are spent, and neither may have been before.
-    ///
-    /// Codes of an hour ago resynchronize an authenticator to an hour ago, and its owner is out of step from then on.
-    /// Whoever has noted three unspent codes in a row can resynchronize by two of them and log in by the third, as long as
-    /// [`Policy::with_resync_within`] reaches back to them. So offer it to users who have shown otherwise who they are.
+    /// Finds an authenticator that is out of sync, by two consecutive codes, and remembers its drift (RFC 4226, section
+    /// 7.4; RFC 6238, section 6). See [`Guard::resync`](crate::Guard::resync), which says whom to offer it to.
     ///
     /// # Errors
     ///
-    /// As for [`verify`](Self::verify).
+    /// [`GuardErrorKind::KeyMissing`](crate::guard::GuardErrorKind::KeyMissing) or
+    /// [`GuardErrorKind::SealBroken`](crate::guard::GuardErrorKind::SealBroken) if the secret of any active
+    /// authenticator cannot be opened.
     pub fn resync(
         &self,
         context: &Context<'_>,
@@ -46,7 +42,7 @@ impl SecondFactor {
         }
         let (next, hidden) = self.attempt(
             context,
-            |authenticator, spent| {
+            |authenticator, unused| {
                 let hotp = authenticator.hotp(context.user, context.keyring)?;
                 let within = context.policy.resync_within();
                 let (from, to) = match authenticator.period {
@@ -54,13 +50,13 @@ impl SecondFactor {
                         let now = period.steps(context.now);
                         (now.saturating_sub(within), now.saturating_add(within))
                     }
-                    None => (spent, spent.saturating_add(within)),
+                    None => (unused, unused.saturating_add(within)),
                 };
                 let (hit, counter) = hotp.scan([&first, &second], from, to.min(LAST)).hidden();
-                // The first of the two may not have been used either.
+                // `counter` is that of the second code. The first code must be unused as well.
                 let disclosed =
                     authenticator.was_disclosed(counter) | authenticator.was_disclosed(counter.wrapping_sub(1));
-                Ok((hit & ct::mask_less(spent, counter) & !disclosed, 0, counter))
+                Ok((hit & ct::mask_less(unused, counter) & !disclosed, 0, counter))
             },
             |authenticator, fresh, context, counter| {
                 if let Some(period) = authenticator.period {

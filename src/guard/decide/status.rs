@@ -1,4 +1,4 @@
-//! How the second factor of an account stands.
+//! Computes the status of an account.
 
 use alloc::vec::Vec;
 
@@ -10,19 +10,22 @@ use crate::guard::record::authenticator::Authenticator;
 use crate::guard::record::recovery::RecoverySet;
 
 impl SecondFactor {
-    /// What to show on the user's security page and to an operator. No secret is opened for it.
+    /// Returns the state of the second factor, for the security page and for an operator. See
+    /// [`Guard::status`](crate::Guard::status).
     #[must_use]
     pub fn status(&self, context: &Context<'_>) -> Status {
-        let share = |one: &Authenticator| {
-            let codes = match one.period {
+        // Of all codes, the share that is right at one moment.
+        let share = |authenticator: &Authenticator| {
+            let codes = match authenticator.period {
                 Some(_) => context.policy.codes_of_totp(),
                 None => context.policy.codes_of_hotp(),
             };
-            codes / 10f64.powi(one.digits.get().into())
+            codes / 10f64.powi(authenticator.digits.get().into())
         };
         let pending = self.pending.as_ref().filter(|pending| pending.is_waiting(context));
         let imported = pending.filter(|pending| pending.imported).map(|pending| &pending.authenticator);
-        let secrets = self.active.iter().chain(pending.map(|pending| &pending.authenticator)).map(|one| &one.secret);
+        let authenticators = self.active.iter().chain(pending.map(|pending| &pending.authenticator));
+        let secrets = authenticators.map(|authenticator| &authenticator.secret);
         let sealed = secrets.chain(self.recovery.as_ref().map(|set| &set.key));
         let mut keys: Vec<KeyId> = sealed.map(|sealed| sealed.key.clone()).collect();
         keys.sort();
@@ -35,7 +38,7 @@ impl SecondFactor {
             failures: self.budget.failures,
             gate: self.budget.gate(context.policy, context.now),
             keys,
-            // A guess is for a login or for the enrollment, and never for both.
+            // A guess is compared with the active authenticators or with the enrollment, never with both.
             share: self.active.iter().map(share).sum::<f64>().max(imported.map_or(0.0, share)),
             policy: context.policy.clone(),
         }

@@ -1,8 +1,8 @@
-//! The decision on a code that is typed at a login.
+//! Decides on a code that was typed at a login.
 //!
-//! Up to the swap a hit, a miss and a replay do the same work: everything is computed with masks, the next record is
-//! written through one path in one length, and nothing is read from the verdict. It is read in what
-//! [`Transition::committed`] runs.
+//! Until the swap, a match, a miss and a replay do the same work: everything is computed with masks, and one code path
+//! writes the next record, always with the same length. The verdict is first read in the closure that
+//! [`Transition::committed`] runs, after the swap.
 
 use alloc::string::String;
 use alloc::vec;
@@ -17,20 +17,28 @@ use crate::guard::context::Context;
 use crate::guard::decide::attempt::Revealed;
 use crate::guard::error::GuardError;
 use crate::guard::record::SecondFactor;
+use crate::guard::record::authenticator::Authenticator;
 use crate::guard::record::recovery::RecoveryCode;
 
 impl SecondFactor {
-    /// Decides on what a user typed: a code of any active authenticator, or a recovery code, by its shape.
+    /// Checks what the user typed at a login: a code of any active authenticator, or a recovery code. See
+    /// [`Guard::verify`](crate::Guard::verify).
+    ///
+    /// Store the change before you use the verdict, in a transaction that a failed login does not roll back: a refusal
+    /// is a change as well, because it counts a failure. Unlike the method of `Guard`, this one does not seal anything
+    /// again; [`reseal`](Self::reseal) does.
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::KeyMissing`](crate::guard::GuardErrorKind::KeyMissing) and
-    /// [`GuardErrorKind::SealBroken`](crate::guard::GuardErrorKind::SealBroken) if a secret does not open.
+    /// [`GuardErrorKind::KeyMissing`](crate::guard::GuardErrorKind::KeyMissing) or
+    /// [`GuardErrorKind::SealBroken`](crate::guard::GuardErrorKind::SealBroken) if the secret of any active
+    /// authenticator cannot be opened; for a recovery code, if the key of the recovery codes cannot be.
     pub fn verify(&self, context: &Context<'_>, typed: &str) -> Result<Transition<Verdict>, GuardError> {
         if self.active.is_empty() {
             return Ok(self.refused(context, Refusal::NotEnrolled, Change::None));
         }
-        // In this order: the shape of a code is which bytes are digits, and in a recovery code that is secret.
+        // Recovery codes first: reading a code branches on which bytes are digits, and in a recovery code that is
+        // secret.
         if let Some(code) = RecoveryCode::parse(typed) {
             return match code.is_valid() {
                 true => self.verify_recovery_code(context, &code),
@@ -49,11 +57,11 @@ impl SecondFactor {
         }
         let (next, hidden) = self.attempt(
             context,
-            |authenticator, spent| {
+            |authenticator, unused| {
                 let (from, to) = authenticator.window(context.policy, context.now);
                 let hotp = authenticator.hotp(context.user, context.keyring)?;
                 let (hit, counter) = hotp.scan([code], from, to).hidden();
-                let replayed = ct::mask_less(counter, spent) | authenticator.was_disclosed(counter);
+                let replayed = ct::mask_less(counter, unused) | authenticator.was_disclosed(counter);
                 Ok((hit & !replayed, hit & replayed, counter))
             },
             |authenticator, fresh, context, counter| authenticator.learn(fresh, context.now, counter),
@@ -62,7 +70,8 @@ impl SecondFactor {
         let user = String::from(context.user);
         let (now, generation) = (context.now, self.generation);
         let recovery_codes_left = self.recovery.as_ref().map_or(0, |recovery| recovery.left());
-        let lagging: Vec<_> = self.active.iter().filter_map(|one| one.clock_behind(context.policy, now)).collect();
+        let behind = |authenticator: &Authenticator| authenticator.clock_behind(context.policy, now);
+        let clocks_behind: Vec<_> = self.active.iter().filter_map(behind).collect();
         Ok(Transition::new(Change::Write(next), move || match hidden.reveal() {
             Ok(Revealed { id, method, name, drift }) => {
                 let kind = EventKind::Accepted { method, authenticator: Some(id.clone()), drift };
@@ -73,13 +82,14 @@ impl SecondFactor {
                 Committed { value: Verdict::Accepted(accepted), events }
             }
             Err((refused, mut events)) => {
-                events.extend(lagging.into_iter().map(|kind| Event::new(&user, now, kind)));
+                events.extend(clocks_behind.into_iter().map(|kind| Event::new(&user, now, kind)));
                 Committed { value: Verdict::Refused(refused), events }
             }
         }))
     }
 
-    /// Recovery codes cannot be guessed, so a miss is not counted and nothing is written for it. All slots are compared.
+    /// Compares with the hashes of all recovery codes. A recovery code has 115 bits and cannot be guessed, so a miss is
+    /// not counted and writes nothing.
     fn verify_recovery_code(
         &self,
         context: &Context<'_>,
@@ -89,7 +99,8 @@ impl SecondFactor {
         let key = set.open(context)?;
         let hash = code.hash(&key);
         let matches: Vec<_> = set.codes.iter().map(|(stored, _)| ct::mask(ct::eq(stored, &hash).into())).collect();
-        // Public: the code is 115 bits long, so its holder knows what the answer is, and which slot it was is stored.
+        // The result may be public before the swap. With 115 bits nobody sends a right code by chance, so the sender
+        // knows the answer already; and the record will show which code was used.
         let slot = matches.into_iter().position(ct::declassify);
         let mut next = self.clone();
         let used = slot.and_then(|slot| next.recovery.as_mut()?.codes.get_mut(slot));
@@ -97,7 +108,7 @@ impl SecondFactor {
         if *used != 0 {
             return Ok(self.refused(context, Refusal::Replayed, Change::None));
         }
-        // Zero means unused.
+        // 0 means that the code is unused.
         *used = context.now.max(1);
         let lifted = next.budget.lift(context.policy, context.now, u64::MAX);
         let left = next.recovery.as_ref().map_or(0, |recovery| recovery.left());
