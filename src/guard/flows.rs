@@ -137,8 +137,8 @@ impl<S: Store> Guard<S> {
     /// ([`Policy::with_look_ahead`](crate::Policy::with_look_ahead)). An accepted code and all earlier ones of this
     /// authenticator are used from then on. If two authenticators show the same code at once, it is used for both, and
     /// the answer names the first. The guard learns drift: after three accepted codes in a row that were off to the
-    /// same side, the window moves by one step to that side, by up to ten steps, or further once the authenticator was
-    /// [resynchronized](Self::resync).
+    /// same side, the window moves by one step to that side, by up to ten steps, or by up to forty more after the
+    /// authenticator was [resynchronized](Self::resync).
     ///
     /// **The guess budget.** Every code that is compared and not accepted is charged, a used code like a wrong one. An
     /// accepted code resets the count of consecutive failures; only time lowers the long-term count. While the account
@@ -437,10 +437,10 @@ impl<S: Store> Guard<S> {
     ///
     /// This is strict, and it has a cost for the owners:
     ///
-    /// * **TOTP codes are refused for 66 minutes** by default. Since the backup, an authenticator may have been
+    /// * **TOTP codes are refused for 81 minutes** by default. Since the backup, an authenticator may have been
     ///   [resynchronized](Self::resync) by up to 120 steps
-    ///   ([`Policy::with_resync_within`](crate::Policy::with_resync_within)) and have drifted by the ten steps that the
-    ///   guard learns. All codes up to there are refused. Meanwhile a refused code sends [`EventKind::ClockBehind`].
+    ///   ([`Policy::with_resync_within`](crate::Policy::with_resync_within)) and have drifted by the forty steps that
+    ///   the guard learns after it. All codes up to there are refused. Meanwhile a refused code sends [`EventKind::ClockBehind`].
     /// * **HOTP codes are refused for good**, because nothing tells which counters were used since the backup. Have the
     ///   owner replace the authenticator.
     ///
