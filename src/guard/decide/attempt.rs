@@ -127,7 +127,7 @@ impl Authenticator {
     /// to that side. A single one may come from a user who types slowly.
     ///
     /// The learned drift is at most [`MAX_LEARNED`] steps. A clock that is further off needs [`SecondFactor::resync`],
-    /// and after that the limit is [`MAX_DRIFT`].
+    /// and may then learn [`MAX_LEARNED_AFTER_RESYNC`] steps more.
     pub(crate) fn learn(&mut self, fresh: u64, now: u64, counter: u64) {
         let Some(period) = self.period else { return };
         let (drift, lean) = (self.drift, self.lean);
