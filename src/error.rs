@@ -83,6 +83,7 @@ impl Error {
             Cause::QrNoPng
             | Cause::QrNotFound
             | Cause::QrScale
+            | Cause::QrText(_)
             | Cause::QrTooLong { .. }
             | Cause::QrTooManyPixels { .. } => ErrorKind::Qr,
         }
@@ -202,6 +203,7 @@ impl fmt::Display for Error {
             Cause::PskcResponse => f.write_str("the codes of this token are not plain digits"),
             Cause::PskcSecret => f.write_str("the file has no secret for this token, or two"),
             Cause::PskcToken => f.write_str("the token is damaged: a value is given twice, or is longer than 64 KiB"),
+            Cause::QrText(reason) => write!(f, "the QR code was found, but {reason}"),
             Cause::QrScale => f.write_str("the side of a module is 1 to 40 pixels"),
             Cause::QrTooLong { bytes, limit } => {
                 write!(f, "a QR code holds at most {limit} bytes and this text has {bytes}; shorten issuer or account")
@@ -315,6 +317,7 @@ pub(crate) enum Cause {
     PskcSecret,
     PskcToken,
     QrScale,
+    QrText(&'static str),
     NoPeriod,
     QrTooLong { bytes: usize, limit: usize },
     QrTooManyPixels { limit: u64 },

@@ -6,10 +6,7 @@
 
 #![allow(clippy::integer_division_remainder_used, reason = "nothing is claimed on the time of reading a picture")]
 
-use alloc::string::String;
 use alloc::vec::Vec;
-
-use zeroize::Zeroizing;
 
 /// A picture of two colours: dark is what is below the threshold, or the rest if it is inverted.
 pub(super) struct Picture<'a> {
@@ -75,10 +72,7 @@ impl Located {
 }
 
 /// All codes that `read` can make something of, in the order of their corners from the top.
-pub(super) fn codes(
-    picture: &Picture<'_>,
-    read: impl Fn(&Located) -> Option<Zeroizing<String>>,
-) -> Vec<Zeroizing<String>> {
+pub(super) fn codes<T>(picture: &Picture<'_>, read: impl Fn(&Located) -> Option<T>) -> Vec<T> {
     let finders = finders(picture);
     let (mut texts, mut used) = (Vec::new(), Vec::new());
     for (a, corner) in finders.iter().enumerate() {

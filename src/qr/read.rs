@@ -6,11 +6,11 @@ use alloc::vec::Vec;
 use std::io::Cursor;
 
 use png::{ColorType, Decoder, DecodingError, Limits, OutputInfo, Transformations};
-use rqrr::{BitGrid, Grid};
 use zeroize::Zeroizing;
 
 use super::Qr;
-use super::locate::{self, Located, Picture};
+use super::locate::{self, Picture};
+use super::{decode, text};
 use crate::error::{Cause, Error};
 
 impl Qr {
@@ -20,8 +20,12 @@ impl Qr {
     ///
     /// Any colour type and depth; what is transparent is white. It finds codes that stand upright, lie on a side or are
     /// mirrored, dark on light or the other way round, with a border, at one pixel to a module or two and more: what a
-    /// screen shows. A code that a camera saw at an angle is not found. A text that is not UTF-8 is left out, and so is
-    /// what comes after 32 codes.
+    /// screen shows. A code that a camera saw at an angle is not found. What comes after 32 codes is left
+    /// out.
+    ///
+    /// The text is converted from the encoding that the code declares: Unicode, or one of European languages such as
+    /// ISO 8859-1; of all others what is ASCII. A code that declares nothing has UTF-8, or else ISO 8859-1 unless that
+    /// gives no text. A code in another encoding, with Kanji, or with a part of a text is left out if there are others.
     ///
     /// ```
     /// # #[cfg(feature = "png")] {
@@ -39,51 +43,39 @@ impl Qr {
     /// # Errors
     ///
     /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) if it is not a PNG or a damaged one, if it has more than 16 777 216
-    /// pixels, which is found out before any of them is decompressed, and if no code was found.
+    /// pixels, which is found out before any of them is decompressed, and if no code was found, or only such whose text
+    /// cannot be told; the error says why.
     ///
     /// # Security
     ///
-    /// Picture and texts are wiped. The working memory of the decoders, `png` and `rqrr`, is not. The time depends on
-    /// the picture.
+    /// Picture and texts are wiped. The working memory of the decoder of `png` is not. The time depends on the picture.
     pub fn read_png(file: &[u8]) -> Result<Vec<Zeroizing<String>>, Error> {
         let (grey, width) = decompress(file)?;
         let mut found: Vec<Zeroizing<String>> = Vec::new();
+        let mut reason = None;
         // Black on white first. Then paler and darker pairs of colours, and all of it on a dark page.
         for inverted in [false, true] {
             for threshold in [128, 64, 192] {
                 let picture = Picture { grey: &grey, width, threshold, inverted };
-                let mut texts = locate::codes(&picture, |code| read(&picture, code));
-                texts.retain(|text| !found.contains(text));
-                found.append(&mut texts);
+                let texts = locate::codes(&picture, |code| {
+                    let dark = |row, column| code.is_dark(&picture, row, column);
+                    // A code that is mirrored, or lies on a side, has rows for columns.
+                    let data = decode::data(code.side(), dark)
+                        .or_else(|| decode::data(code.side(), |row, column| dark(column, row)));
+                    text::text(&data?)
+                });
+                let before = found.len();
+                for text in texts {
+                    match text {
+                        Ok(text) if found.iter().take(before).all(|earlier| *earlier != text) => found.push(text),
+                        Ok(_) => {}
+                        Err(why) => reason = reason.or(Some(why)),
+                    }
+                }
             }
         }
         found.truncate(MAX_CODES);
-        if found.is_empty() { Err(Error::new(Cause::QrNotFound)) } else { Ok(found) }
-    }
-}
-
-fn read(picture: &Picture<'_>, code: &Located) -> Option<Zeroizing<String>> {
-    // The longest text has 7089 digits. What does not fit is an error of the decoder, not a larger buffer.
-    let mut buffer = Zeroizing::new(vec![0; 8192]);
-    let mut rest = &mut buffer[..];
-    Grid::new(Modules { picture, code }).decode_to(&mut rest).ok()?;
-    let unused = rest.len();
-    let used = buffer.len() - unused;
-    str::from_utf8(buffer.get(..used)?).ok().map(|text| Zeroizing::new(text.into()))
-}
-
-struct Modules<'a> {
-    picture: &'a Picture<'a>,
-    code: &'a Located,
-}
-
-impl BitGrid for Modules<'_> {
-    fn size(&self) -> usize {
-        self.code.side()
-    }
-
-    fn bit(&self, row: usize, column: usize) -> bool {
-        self.code.is_dark(self.picture, row, column)
+        if found.is_empty() { Err(Error::new(reason.map_or(Cause::QrNotFound, Cause::QrText))) } else { Ok(found) }
     }
 }
 

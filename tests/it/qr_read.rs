@@ -1,3 +1,5 @@
+pub mod encodings;
+
 use keyfob::{ErrorKind, KeyUri, Qr, Secret};
 use png::{BitDepth, ColorType, Compression, Encoder};
 use proptest::prelude::*;
