@@ -8,6 +8,7 @@ pub fn run(data: &[u8]) {
         Some((0, file)) => drop(Qr::read_png(file)),
         Some((1, pixels)) => picture(pixels),
         Some((2, rest)) => damaged(rest),
+        Some((3, rest)) => shaded(rest),
         _ => drawn(data),
     }
 }
@@ -48,6 +49,23 @@ fn damaged(places: &[u8]) {
         grey[place] ^= 255;
     }
     let _ = Qr::read_png(&png(side, &grey));
+}
+
+/// A code in any two shades that differ enough, on a page in a third one.
+fn shaded(data: &[u8]) {
+    let Some(([dark, light, page], text)) = data.split_first_chunk() else { return };
+    let text = String::from_utf8_lossy(text);
+    let Some(qr) = Qr::new(&text).ok().filter(|_| text.len() < 400 && dark.abs_diff(*light) >= 4) else { return };
+    let side = qr.side() + 4;
+    let inside = |place: usize| (2..side - 2).contains(&place);
+    let shade = |(row, column): (usize, usize)| match () {
+        () if !inside(row) || !inside(column) => *page,
+        () if qr.is_dark(row - 2, column - 2) => *dark,
+        () => *light,
+    };
+    let grey: Vec<u8> = (0..side * side).map(|place| shade((place / side, place % side))).collect();
+    let read = Qr::read_png(&png(side, &grey)).unwrap();
+    assert_eq!(read.iter().map(|text| text.as_str()).collect::<Vec<_>>(), [&*text]);
 }
 
 fn png(width: usize, grey: &[u8]) -> Vec<u8> {
