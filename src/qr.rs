@@ -1,6 +1,10 @@
 //! A URI as a QR code, drawn here: whoever draws it elsewhere learns the secret.
 
 #[cfg(feature = "qr-read")]
+mod charset;
+#[cfg(feature = "qr-read")]
+mod decode;
+#[cfg(feature = "qr-read")]
 mod locate;
 #[cfg(feature = "png")]
 mod png;
@@ -8,6 +12,8 @@ mod png;
 mod read;
 mod svg;
 mod terminal;
+#[cfg(feature = "qr-read")]
+mod text;
 
 use core::fmt;
 

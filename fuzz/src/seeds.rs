@@ -79,6 +79,7 @@ pub fn write(home: &Path) {
             [vec![0], picture.png(1).unwrap().to_vec()].concat(),
             [1, picture.side() as u8 - 1].into_iter().chain(bits).collect(),
             vec![2, 40, 3, 7, 1, 90, 2],
+            b"\x03\x00\x22\xffotpauth://totp/a?secret=GEZDGNBVGY3TQOJQ".to_vec(),
         ],
     );
 

@@ -3,42 +3,67 @@
 //! The general problem, a code that a camera saw from any side, takes searches whose time grows with the cube of what
 //! looks like a corner of a code, and a picture can be made of nothing else. A screen shows squares. So rows are searched
 //! for the three corner patterns ("finders"), three that fit give a grid without a perspective, and all of it is bounded.
+//!
+//! No shade is dark or light by itself: a page can have black on charcoal beside bright text. A finder is what gets
+//! darker and lighter in the right rhythm, its own two shades say where the threshold is, and so a code has that of its
+//! finders.
 
 #![allow(clippy::integer_division_remainder_used, reason = "nothing is claimed on the time of reading a picture")]
 
-use alloc::string::String;
+mod turns;
+
 use alloc::vec::Vec;
 
-use zeroize::Zeroizing;
+use turns::{Turns, cross, shade};
 
-/// A picture of two colors: dark is what is below the threshold, or the rest if it is inverted.
+/// Samples of one kind, such as the amount of red, row by row.
+#[derive(Clone, Copy)]
 pub(super) struct Picture<'a> {
-    pub(super) gray: &'a [u8],
+    pub(super) samples: &'a [u8],
     pub(super) width: usize,
-    pub(super) threshold: u8,
+    /// Whether a code is light on dark.
     pub(super) inverted: bool,
 }
 
 impl Picture<'_> {
-    fn dark(&self, gray: u8) -> bool {
-        (gray < self.threshold) != self.inverted
+    /// What the picture shows there, or its opposite if it is inverted.
+    fn sample(&self, x: i64, y: i64) -> Option<i64> {
+        let (x, y) = (usize::try_from(x).ok()?, usize::try_from(y).ok()?);
+        let place = y.checked_mul(self.width).and_then(|start| start.checked_add(x)).filter(|_| x < self.width)?;
+        self.samples.get(place).map(|sample| i64::from(shade(*sample, self.inverted)))
     }
 
+    /// 256 times what there is at a point between the middles of four pixels, given in sixteenths from the middle of the
+    /// first one. It evens out noise, and where modules are as small as pixels no pixel is all in one of them.
+    fn blend(&self, x: i64, y: i64) -> i64 {
+        let at = |dx: i64, dy: i64| self.sample((x >> 4) + dx, (y >> 4) + dy).unwrap_or(255);
+        let row = |dy: i64| at(0, dy) * (16 - (x & 15)) + at(1, dy) * (x & 15);
+        row(0) * (16 - (y & 15)) + row(1) * (y & 15)
+    }
+
+    /// Whether it is below the threshold, which is given twice as large so that it can lie between two neighbors.
     /// Outside everything is light.
-    fn is_dark(&self, x: i64, y: i64) -> bool {
-        let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else { return false };
-        let index = y.checked_mul(self.width).and_then(|start| start.checked_add(x)).filter(|_| x < self.width);
-        index.and_then(|index| self.gray.get(index)).is_some_and(|gray| self.dark(*gray))
+    fn is_dark(&self, x: i64, y: i64, threshold: i64) -> bool {
+        self.sample(x, y).is_some_and(|sample| 2 * sample < threshold)
     }
 }
 
 /// A grid of modules: the finder in its corner, and the steps to the other two.
 pub(super) struct Located {
     corner: Finder,
-    /// To the finder beside the corner and to the one below, in half pixels.
-    across: (i64, i64),
-    down: (i64, i64),
+    across: Step,
+    down: Step,
     side: i64,
+}
+
+/// From one finder to another.
+#[derive(Clone, Copy)]
+struct Step {
+    /// In sixteenths of a pixel.
+    x: i64,
+    y: i64,
+    /// How much brighter it is there, as a difference of thresholds.
+    threshold: i64,
 }
 
 impl Located {
@@ -52,34 +77,31 @@ impl Located {
         self.sample(picture, row, column)
     }
 
-    /// The pixel in the middle of a module. The middle of a finder is that of the module in row 3, column 3, and the
+    /// Whether it is dark in the middle of a module. The middle of a finder is that of the module in row 3, column 3, and the
     /// middles of two finders are `side - 7` modules apart.
     fn sample(&self, picture: &Picture<'_>, row: i64, column: i64) -> bool {
         let apart = self.side - 7;
-        let pixel = |start: i64, across: i64, down: i64| {
-            (start * apart + (column - 3) * across + (row - 3) * down).div_euclid(2 * apart)
-        };
-        picture
-            .is_dark(pixel(self.corner.x, self.across.0, self.down.0), pixel(self.corner.y, self.across.1, self.down.1))
+        let between = |start: i64, across: i64, down: i64| start * apart + (column - 3) * across + (row - 3) * down;
+        // The middle of the first pixel is half a pixel from the edge.
+        let x = between(self.corner.x, self.across.x, self.down.x).div_euclid(apart) - 8;
+        let y = between(self.corner.y, self.across.y, self.down.y).div_euclid(apart) - 8;
+        let threshold = between(self.corner.threshold, self.across.threshold, self.down.threshold).div_euclid(apart);
+        picture.blend(x, y) < 128 * threshold
     }
 
     /// Whether the modules between the finders alternate, as they do in every code, and only in a grid of the right size.
     fn has_timing(&self, picture: &Picture<'_>) -> bool {
-        let wrong = (8..self.side - 8).flat_map(|module| {
-            let dark = module % 2 == 0;
-            [self.sample(picture, 6, module) != dark, self.sample(picture, module, 6) != dark]
+        let most = (self.side - 16) / 4;
+        let wrong = (8..self.side - 8).flat_map(|place| {
+            let dark = place % 2 == 0;
+            [self.sample(picture, 6, place) != dark, self.sample(picture, place, 6) != dark]
         });
-        let wrong = wrong.filter(|wrong| *wrong).count();
-        i64::try_from(wrong).is_ok_and(|wrong| wrong * 8 <= 2 * (self.side - 16))
+        wrong.filter(|wrong| *wrong).zip(0..=most).count() <= usize::try_from(most).unwrap_or(0)
     }
 }
 
 /// All codes that `read` can make something of, in the order of their corners from the top.
-pub(super) fn codes(
-    picture: &Picture<'_>,
-    read: impl Fn(&Located) -> Option<Zeroizing<String>>,
-) -> Vec<Zeroizing<String>> {
-    let finders = finders(picture);
+pub(super) fn codes<T>(picture: &Picture<'_>, finders: &[Finder], read: impl Fn(&Located) -> Option<T>) -> Vec<T> {
     let (mut texts, mut used) = (Vec::new(), Vec::new());
     for (a, corner) in finders.iter().enumerate() {
         let free = |index: &usize| *index != a && !used.contains(index);
@@ -111,10 +133,11 @@ fn grids<'a>(
     beside: &Finder,
     below: &Finder,
 ) -> impl Iterator<Item = Located> + 'a {
-    let across = (beside.x - corner.x, beside.y - corner.y);
-    let down = (below.x - corner.x, below.y - corner.y);
-    let columns = across.0.abs() * 7 / (corner.width + beside.width) + 7;
-    let rows = down.1.abs() * 7 / (corner.height + below.height) + 7;
+    let step =
+        |to: &Finder| Step { x: to.x - corner.x, y: to.y - corner.y, threshold: to.threshold - corner.threshold };
+    let (across, down) = (step(beside), step(below));
+    let columns = across.x.abs() * 7 / (8 * (corner.width + beside.width)) + 7;
+    let rows = down.y.abs() * 7 / (8 * (corner.height + below.height)) + 7;
     let near = |side: i64, modules: i64| (side - modules).abs() <= 2 + modules / 10;
     (21..=177)
         .step_by(4)
@@ -125,119 +148,123 @@ fn grids<'a>(
 
 /// The pattern in three corners of a code: a dark square of 3 x 3 modules in a light ring in a dark ring.
 #[derive(Clone, Copy)]
-struct Finder {
-    /// Its middle, in half pixels.
+pub(super) struct Finder {
+    /// Its middle, in sixteenths of a pixel.
     x: i64,
     y: i64,
     /// In pixels.
     width: i64,
     height: i64,
+    /// Twice what is halfway between its two shades, and how far these are apart.
+    threshold: i64,
+    contrast: i64,
 }
 
 impl Finder {
     fn is_beside(&self, corner: &Self) -> bool {
-        self.is_alike(corner) && (self.y - corner.y).abs() * 7 <= 2 * corner.height && self.x != corner.x
+        self.is_alike(corner) && (self.y - corner.y).abs() * 7 <= 16 * corner.height && self.x != corner.x
     }
 
     fn is_below(&self, corner: &Self) -> bool {
-        self.is_alike(corner) && (self.x - corner.x).abs() * 7 <= 2 * corner.width && self.y != corner.y
+        self.is_alike(corner) && (self.x - corner.x).abs() * 7 <= 16 * corner.width && self.y != corner.y
     }
 
+    /// Of about one size, and not further apart in brightness than shades that change across a code may be.
     fn is_alike(&self, other: &Self) -> bool {
-        (self.width - other.width).abs() * 4 <= other.width && (self.height - other.height).abs() * 4 <= other.height
+        (self.width - other.width).abs() * 4 <= other.width
+            && (self.height - other.height).abs() * 4 <= other.height
+            && (self.threshold - other.threshold).abs() <= 4 * self.contrast.min(other.contrast)
     }
 
     fn covers(&self, x: i64, y: i64) -> bool {
-        (2 * x + 1 - self.x).abs() <= self.width && (2 * y + 1 - self.y).abs() <= self.height
+        (16 * x + 8 - self.x).abs() <= 8 * self.width && (16 * y + 8 - self.y).abs() <= 8 * self.height
     }
 
-    /// Whether the middles of its 49 modules have the right color, but for a few. What is not a finder, the rows and
-    /// columns through its middle let pass often enough to drown the rest.
-    fn is_there(&self, picture: &Picture<'_>) -> bool {
-        let pixel = |middle: i64, module: i64, length: i64| (7 * middle + 2 * (module - 3) * length).div_euclid(14);
-        let wrong = (0..49).filter(|module| {
+    /// The same with the shades that it has all over, or nothing unless the middles of its 49 modules have the right one,
+    /// but for a few. What is not a finder, the rows and columns through its middle let pass often enough to drown the
+    /// rest.
+    fn checked(self, picture: &Picture<'_>) -> Option<Self> {
+        let place = |middle: i64, module: i64, length: i64| middle - 8 + (16 * (module - 3) * length).div_euclid(7);
+        let (mut dark, mut light, mut wrong) = (0, 0, 0);
+        for module in 0..49 {
             let (row, column) = (module / 7, module % 7);
-            let ring = (row - 3_i64).abs().max((column - 3_i64).abs());
-            picture.is_dark(pixel(self.x, column, self.width), pixel(self.y, row, self.height)) != (ring != 2)
-        });
-        wrong.count() <= 4
+            let sample = picture.blend(place(self.x, column, self.width), place(self.y, row, self.height));
+            let in_light_ring = (row - 3_i64).abs().max((column - 3_i64).abs()) == 2;
+            *(if in_light_ring { &mut light } else { &mut dark }) += sample;
+            wrong += i64::from((sample < 128 * self.threshold) == in_light_ring);
+        }
+        // 16 modules of the ring are light, and 33 are dark.
+        let (dark, light) = (dark / (33 * 256), light / (16 * 256));
+        if wrong > 4 || dark >= light {
+            return None;
+        }
+        // Where a module ends within a pixel, the pixel is as dark as the part that it has of the module.
+        let part = |x: i64, y: i64| {
+            let dark_part = light - picture.sample(x, y).unwrap_or(255);
+            (16 * dark_part / (light - dark)).clamp(0, 16)
+        };
+        let shift = |middle: i64, length: i64, part: &dyn Fn(i64) -> i64| {
+            let (start, end) = ((middle / 8 - length) / 2, (middle / 8 + length) / 2);
+            (part(end) + part(end - 1) - part(start) - part(start - 1)) / 2
+        };
+        let x = self.x + shift(self.x, self.width, &|x| part(x, self.y >> 4));
+        let y = self.y + shift(self.y, self.height, &|y| part(self.x >> 4, y));
+        Some(Self { x, y, threshold: dark + light + 1, contrast: light - dark, ..self })
     }
 }
 
-fn finders(picture: &Picture<'_>) -> Vec<Finder> {
-    let mut found: Vec<Finder> = Vec::new();
-    for (y, row) in (0..).zip(picture.gray.chunks(picture.width.max(1))) {
-        // The lengths of the last five runs, and of the one that is going on.
-        let (mut runs, mut length, mut dark) = ([0; 5], 0, false);
-        // One light pixel more, to end a dark run at the edge.
-        let ends = row.iter().map(|gray| picture.dark(*gray)).chain([false]);
-        for (x, now) in (0..).zip(ends) {
-            if now == dark {
-                length += 1;
-                continue;
-            }
-            runs.rotate_left(1);
-            runs[4] = length;
-            length = 1;
-            dark = now;
-            if dark || !is_finder(&runs) {
-                continue;
-            }
-            let middle = x - runs[4] - runs[3] - runs[2] / 2 - 1;
-            if found.iter().any(|finder| finder.covers(middle, y)) {
-                continue;
-            }
-            let finder = measure(picture, middle, y, runs.iter().sum());
-            found.extend(finder.filter(|finder| finder.is_there(picture)));
-            if found.len() == MAX_FINDERS {
-                return found;
-            }
+/// Those that are dark on light and those that are light on dark, each in the order of their tops. Only `rows` are looked
+/// at.
+pub(super) fn finders(samples: &[u8], width: usize, rows: impl Fn(usize) -> bool) -> [Vec<Finder>; 2] {
+    let pictures = [false, true].map(|inverted| Picture { samples, width, inverted });
+    let mut found = [Vec::new(), Vec::new()];
+    // No code is lower than that, and what is higher has rows that `Turns` can hold.
+    if samples.len() / width.max(1) < 21 {
+        return found;
+    }
+    let mut turns = Turns::new(width);
+    let mut above: &[u8] = &[];
+    // The inner square of a finder is three modules high, so every other row passes it.
+    let lines = samples.chunks(width.max(1)).enumerate().step_by(2).filter(|(y, _)| rows(*y));
+    for (y, row) in lines {
+        let y = i64::try_from(y).unwrap_or(0);
+        // What is there as well has been found above.
+        if row == above {
+            continue;
         }
+        above = row;
+        turns.rings(row, |ring, inverted| {
+            let [picture, inverse] = &pictures;
+            let [normal, light_on_dark] = &mut found;
+            let (picture, found) = if inverted { (inverse, light_on_dark) } else { (picture, normal) };
+            let is_full = found.len() == MAX_FINDERS;
+            let known = found.iter_mut().find(|finder: &&mut Finder| finder.covers(ring.middle, y));
+            if is_full && known.is_none() {
+                return;
+            }
+            let finder = measure(picture, ring.middle, y, ring.size, ring.threshold);
+            match (known, finder.and_then(|finder| finder.checked(picture))) {
+                // With a threshold that fits worse, what is between dark and light is counted to either of them.
+                (Some(known), Some(finder)) if finder.contrast > known.contrast => *known = finder,
+                (None, Some(finder)) => found.push(finder),
+                _ => {}
+            }
+        });
     }
     found
 }
 
-/// Dark, light, dark, light, dark as 1 : 1 : 3 : 1 : 1, give or take 60 % of a module and a whole one in the middle.
-fn is_finder(runs: &[i64; 5]) -> bool {
-    let total: i64 = runs.iter().sum();
-    total >= 7
-        && runs.iter().zip([1, 1, 3, 1, 1]).all(|(run, modules)| {
-            let off = (7 * run - modules * total).abs();
-            if modules == 3 { off <= total } else { 5 * off <= 3 * total }
-        })
-}
-
 /// The finder around a pixel of its inner square, measured through its middle.
-fn measure(picture: &Picture<'_>, x: i64, y: i64, size: i64) -> Option<Finder> {
-    let (top, bottom) = cross(|step| picture.is_dark(x, y + step), 2 * size)?;
+fn measure(picture: &Picture<'_>, x: i64, y: i64, size: i64, threshold: i64) -> Option<Finder> {
+    let (top, bottom) = cross(|step| picture.is_dark(x, y + step, threshold), size)?;
     let middle = (2 * y + top + bottom).div_euclid(2);
-    let (left, right) = cross(|step| picture.is_dark(x + step, middle), 2 * size)?;
-    Some(Finder { x: 2 * x + left + right, y: 2 * y + top + bottom, width: right - left, height: bottom - top })
+    let (left, right) = cross(|step| picture.is_dark(x + step, middle, threshold), size)?;
+    let (width, height) = (right - left, bottom - top);
+    Some(Finder { x: 8 * (2 * x + left + right), y: 8 * (2 * y + top + bottom), width, height, threshold, contrast: 0 })
 }
 
-/// Where a finder begins and ends, along a line through its inner square.
-fn cross(is_dark: impl Fn(i64) -> bool, limit: i64) -> Option<(i64, i64)> {
-    // The ends of the inner square, of the light ring and of the dark one.
-    let ends = |direction: i64| -> Option<[i64; 3]> {
-        let mut ends = [0; 3];
-        let mut step = 0;
-        for (end, dark) in ends.iter_mut().zip([true, false, true]) {
-            while is_dark(direction * step) == dark {
-                step += 1;
-                if step > limit {
-                    return None;
-                }
-            }
-            *end = step;
-        }
-        Some(ends)
-    };
-    let ([a0, a1, a2], [b0, b1, b2]) = (ends(-1)?, ends(1)?);
-    is_finder(&[a2 - a1, a1 - a0, a0 + b0 - 1, b1 - b0, b2 - b1]).then_some((1 - a2, b2))
-}
-
-/// Of 32 codes.
-const MAX_FINDERS: usize = 96;
+/// Of 32 codes, and as many more in the other things that a page shows.
+const MAX_FINDERS: usize = 192;
 
 /// Grids to be decoded for one corner. The first is right where nobody tries to keep the decoder busy.
 const MAX_TRIES: usize = 4;

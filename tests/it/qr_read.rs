@@ -1,3 +1,6 @@
+pub mod colors;
+pub mod encodings;
+
 use keyfob::{ErrorKind, KeyUri, Qr, Secret};
 use png::{BitDepth, ColorType, Compression, Encoder};
 use proptest::prelude::*;
@@ -67,6 +70,14 @@ fn encode(
     }
     encoder.write_header().unwrap().write_image_data(data).unwrap();
     file
+}
+
+/// A picture of a code alone.
+pub fn page(qr: &Qr, scale: usize, colors: [[u8; 3]; 2]) -> Vec<u8> {
+    let side = qr.side() * scale / 10;
+    let mut page = Page::new(side, side, colors[1]);
+    page.draw(qr, 0, 0, scale, colors);
+    page.png()
 }
 
 fn texts(file: &[u8]) -> Vec<String> {

@@ -8,6 +8,7 @@ pub fn run(data: &[u8]) {
         Some((0, file)) => drop(Qr::read_png(file)),
         Some((1, pixels)) => picture(pixels),
         Some((2, rest)) => damaged(rest),
+        Some((3, rest)) => shaded(rest),
         _ => drawn(data),
     }
 }
@@ -32,9 +33,9 @@ fn picture(bits: &[u8]) {
     let Some((width, bits)) = bits.split_first() else { return };
     let width = usize::from(*width) + 1;
     let dark = |place: usize| bits[place / 8] >> (place % 8) & 1 != 0;
-    let gray: Vec<u8> = (0..bits.len() * 8 / width * width).map(|place| if dark(place) { 0 } else { 255 }).collect();
-    if !gray.is_empty() {
-        let _ = Qr::read_png(&png(width, &gray));
+    let grey: Vec<u8> = (0..bits.len() * 8 / width * width).map(|place| if dark(place) { 0 } else { 255 }).collect();
+    if !grey.is_empty() {
+        let _ = Qr::read_png(&png(width, &grey));
     }
 }
 
@@ -43,18 +44,35 @@ fn damaged(places: &[u8]) {
     let qr = Qr::new("otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ").unwrap();
     let side = qr.side();
     let shade = |place: usize| if qr.is_dark(place / side, place % side) { 0 } else { 255 };
-    let mut gray: Vec<u8> = (0..side * side).map(shade).collect();
+    let mut grey: Vec<u8> = (0..side * side).map(shade).collect();
     for place in places.as_chunks().0.iter().map(|pair| usize::from(u16::from_le_bytes(*pair)) % (side * side)) {
-        gray[place] ^= 255;
+        grey[place] ^= 255;
     }
-    let _ = Qr::read_png(&png(side, &gray));
+    let _ = Qr::read_png(&png(side, &grey));
 }
 
-fn png(width: usize, gray: &[u8]) -> Vec<u8> {
+/// A code in any two shades that differ enough, on a page in a third one.
+fn shaded(data: &[u8]) {
+    let Some(([dark, light, page], text)) = data.split_first_chunk() else { return };
+    let text = String::from_utf8_lossy(text);
+    let Some(qr) = Qr::new(&text).ok().filter(|_| text.len() < 400 && dark.abs_diff(*light) >= 4) else { return };
+    let side = qr.side() + 4;
+    let inside = |place: usize| (2..side - 2).contains(&place);
+    let shade = |(row, column): (usize, usize)| match () {
+        () if !inside(row) || !inside(column) => *page,
+        () if qr.is_dark(row - 2, column - 2) => *dark,
+        () => *light,
+    };
+    let grey: Vec<u8> = (0..side * side).map(|place| shade((place / side, place % side))).collect();
+    let read = Qr::read_png(&png(side, &grey)).unwrap();
+    assert_eq!(read.iter().map(|text| text.as_str()).collect::<Vec<_>>(), [&*text]);
+}
+
+fn png(width: usize, grey: &[u8]) -> Vec<u8> {
     let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, width as u32, (gray.len() / width) as u32);
+    let mut encoder = png::Encoder::new(&mut file, width as u32, (grey.len() / width) as u32);
     encoder.set_color(png::ColorType::Grayscale);
     encoder.set_compression(png::Compression::NoCompression);
-    encoder.write_header().unwrap().write_image_data(gray).unwrap();
+    encoder.write_header().unwrap().write_image_data(grey).unwrap();
     file
 }

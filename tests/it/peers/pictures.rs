@@ -9,6 +9,7 @@ use keyfob::{KeyUri, Qr, Transfer};
 
 use super::{Limits, accounts, converse, program};
 use crate::qr::{blocks, colors, pgm};
+use crate::qr_read::{self, encodings};
 
 /// URIs of all kinds, some with a parameter that keyfob does not know, and codes of transfers.
 fn texts() -> Vec<String> {
@@ -79,6 +80,36 @@ fn every_form_is_read() {
     for (path, text) in pictures.iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "png")) {
         let read = Qr::read_png(&std::fs::read(path).unwrap()).unwrap();
         assert!(read.len() == 1 && *read[0] == *text, "keyfob reads {}", path.display());
+    }
+}
+
+/// Codes that keyfob does not draw: in colors that are hard to tell apart, and in encodings that they declare, or do not.
+#[test]
+fn what_others_draw_is_read_alike() {
+    let Some(python) = program("python3", &["-c", "import zxingcpp, PIL"]) else { return };
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("others");
+    std::fs::create_dir_all(&folder).unwrap();
+    let in_colors = qr_read::colors::in_brightness().into_iter().enumerate().map(|(number, colors)| {
+        let text = format!("otpauth://totp/Example:al?secret=GEZDGNBVGY3TQOJQ&issuer=Example&number={number}");
+        (qr_read::page(&Qr::new(&text).unwrap(), 40, colors), text)
+    });
+    let declared = encodings::rows()
+        .into_iter()
+        .map(|(eci, text, bytes)| (encodings::picture(&encodings::declared(eci, &bytes)), text));
+    let undeclared = ["Müller", "coração"].map(|text| {
+        let bytes: Vec<u8> = text.chars().map(|character| u32::from(character) as u8).collect();
+        (encodings::picture(&encodings::plain(&bytes)), text.to_owned())
+    });
+    let drawn = in_colors.chain(declared).chain(undeclared).enumerate().map(|(number, (file, text))| {
+        let path = folder.join(format!("{number}.png"));
+        std::fs::write(&path, file).unwrap();
+        (path, text)
+    });
+    let pictures: Vec<_> = drawn.collect();
+    zxing_reads(&python, &pictures);
+    for (path, text) in pictures {
+        let read = Qr::read_png(&std::fs::read(&path).unwrap()).unwrap();
+        assert!(read.len() == 1 && *read[0] == text, "keyfob reads {}", path.display());
     }
 }
 

@@ -1,0 +1,128 @@
+//! From the bytes of a QR code to characters, in the encoding that the code declares by the number of an "extended channel
+//! interpretation" (ECI, AIM ITS/04-023).
+
+use alloc::string::String;
+
+/// Appends the characters, or nothing if the encoding is not known or says nothing of a byte.
+pub(super) fn decode(bytes: &[u8], eci: Option<u32>, text: &mut String) -> Option<()> {
+    match eci {
+        None => match str::from_utf8(bytes) {
+            Ok(read) => text.push_str(read),
+            Err(_) if is_latin(bytes) => text.extend(bytes.iter().map(|byte| char::from(*byte))),
+            Err(_) => return None,
+        },
+        Some(UTF_8) => text.push_str(str::from_utf8(bytes).ok()?),
+        Some(25 | 33) => {
+            let (pairs, rest) = bytes.as_chunks();
+            let read = if eci == Some(25) { u16::from_be_bytes } else { u16::from_le_bytes };
+            for character in char::decode_utf16(pairs.iter().map(|pair| read(*pair))) {
+                text.push(character.ok()?);
+            }
+            return rest.is_empty().then_some(());
+        }
+        Some(34 | 35) => {
+            let (fours, rest) = bytes.as_chunks();
+            let read = if eci == Some(34) { u32::from_be_bytes } else { u32::from_le_bytes };
+            for four in fours {
+                text.push(char::from_u32(read(*four))?);
+            }
+            return rest.is_empty().then_some(());
+        }
+        // The first half of all of these is ASCII, which is all that a URI needs.
+        Some(eci @ (0..=13 | 15..=18 | 20..=24 | 27..=32 | 170)) => {
+            let upper = upper_half(eci);
+            let first = 256 - upper.chars().count();
+            for byte in bytes {
+                text.push(if byte.is_ascii() {
+                    char::from(*byte)
+                } else {
+                    let place = usize::from(*byte).checked_sub(first)?;
+                    upper.chars().nth(place).filter(|character| *character != char::REPLACEMENT_CHARACTER)?
+                });
+            }
+        }
+        Some(_) => return None,
+    }
+    Some(())
+}
+
+/// Without a number the standard says ISO 8859-1. Most writers of codes mean UTF-8, some keep to the standard, and a few
+/// mean what is usual where they are, which would come out as a text that nobody wrote. That has control characters, or
+/// letters with accents in a row that no name has: two small ones are all there are in those.
+fn is_latin(bytes: &[u8]) -> bool {
+    let is_small = |byte: &u8| *byte >= 0xdf && *byte != 0xf7;
+    bytes.iter().all(|byte| byte.is_ascii() || *byte >= 0xa0)
+        && bytes.split(u8::is_ascii).all(|row| row.len() < 2 || (row.len() == 2 && row.iter().all(is_small)))
+}
+
+const UTF_8: u32 = 26;
+
+/// What the last bytes mean, up to 0xff, where it takes a line or two to say so.
+fn upper_half(eci: u32) -> &'static str {
+    match eci {
+        1 | 3 => {
+            "\u{a0}¡¢£¤¥¦§¨©ª«¬\u{ad}®¯°±²³´µ¶·¸¹º»¼½¾¿ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖ×ØÙÚÛÜÝÞßàáâãäåæçèéêëìíîïðñòóôõö÷øùúûüýþÿ"
+        }
+        0 | 2 => {
+            "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτ\
+            ΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}"
+        }
+        4 => {
+            "\u{a0}Ą˘Ł¤ĽŚ§¨ŠŞŤŹ\u{ad}ŽŻ°ą˛ł´ľśˇ¸šşťź˝žżŔÁÂĂÄĹĆÇČÉĘËĚÍÎĎĐŃŇÓÔŐÖ×ŘŮÚŰÜÝŢßŕáâăäĺćçčéęëěíîďđńňóôőö÷řůúűüý\
+            ţ˙"
+        }
+        5 => {
+            "\u{a0}Ħ˘£¤�Ĥ§¨İŞĞĴ\u{ad}�Ż°ħ²³´µĥ·¸ışğĵ½�żÀÁÂ�ÄĊĈÇÈÉÊËÌÍÎÏ�ÑÒÓÔĠÖ×ĜÙÚÛÜŬŜßàáâ�äċĉçèéêëìíîï�ñòóôġö÷ĝùúûüŭ\
+            ŝ˙"
+        }
+        6 => {
+            "\u{a0}ĄĸŖ¤ĨĻ§¨ŠĒĢŦ\u{ad}Ž¯°ą˛ŗ´ĩļˇ¸šēģŧŊžŋĀÁÂÃÄÅÆĮČÉĘËĖÍÎĪĐŅŌĶÔÕÖ×ØŲÚÛÜŨŪßāáâãäåæįčéęëėíîīđņōķôõö÷øųúûüũ\
+            ū˙"
+        }
+        7 => {
+            "\u{a0}ЁЂЃЄЅІЇЈЉЊЋЌ\u{ad}ЎЏАБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯабвгдежзийклмнопрстуфхцчшщъыьэюя№ёђѓєѕіїјљњћќ§\
+            ўџ"
+        }
+        9 => {
+            "\u{a0}‘’£€₯¦§¨©ͺ«¬\u{ad}�―°±²³΄΅Ά·ΈΉΊ»Ό½ΎΏΐΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡ�ΣΤΥΦΧΨΩΪΫάέήίΰαβγδεζηθικλμνξοπρςστυφχψωϊϋόύ\
+            ώ�"
+        }
+        11 => {
+            "\u{a0}¡¢£¤¥¦§¨©ª«¬\u{ad}®¯°±²³´µ¶·¸¹º»¼½¾¿ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏĞÑÒÓÔÕÖ×ØÙÚÛÜİŞßàáâãäåæçèéêëìíîïğñòóôõö÷øùúûüı\
+            şÿ"
+        }
+        12 => {
+            "\u{a0}ĄĒĢĪĨĶ§ĻĐŠŦŽ\u{ad}ŪŊ°ąēģīĩķ·ļđšŧž―ūŋĀÁÂÃÄÅÆĮČÉĘËĖÍÎÏÐŅŌÓÔÕÖŨØŲÚÛÜÝÞßāáâãäåæįčéęëėíîïðņōóôõöũøųúûüý\
+            þĸ"
+        }
+        15 => {
+            "\u{a0}”¢£¤„¦§Ø©Ŗ«¬\u{ad}®Æ°±²³“µ¶·ø¹ŗ»¼½¾æĄĮĀĆÄÅĘĒČÉŹĖĢĶĪĻŠŃŅÓŌÕÖ×ŲŁŚŪÜŻŽßąįāćäåęēčéźėģķīļšńņóōõö÷ųłśūüż\
+            ž’"
+        }
+        16 => {
+            "\u{a0}Ḃḃ£ĊċḊ§Ẁ©ẂḋỲ\u{ad}®ŸḞḟĠġṀṁ¶ṖẁṗẃṠỳẄẅṡÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏŴÑÒÓÔÕÖṪØÙÚÛÜÝŶßàáâãäåæçèéêëìíîïŵñòóôõöṫøùúûüý\
+            ŷÿ"
+        }
+        17 => {
+            "\u{a0}¡¢£€¥Š§š©ª«¬\u{ad}®¯°±²³Žµ¶·ž¹º»ŒœŸ¿ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖ×ØÙÚÛÜÝÞßàáâãäåæçèéêëìíîïðñòóôõö÷øùúûüý\
+            þÿ"
+        }
+        18 => {
+            "\u{a0}ĄąŁ€„Š§š©Ș«Ź\u{ad}źŻ°±ČłŽ”¶·žčș»ŒœŸżÀÁÂĂÄĆÆÇÈÉÊËÌÍÎÏĐŃÒÓÔŐÖŚŰÙÚÛÜĘȚßàáâăäćæçèéêëìíîïđńòóôőöśűùúûüę\
+            țÿ"
+        }
+        21 => {
+            "€�‚�„…†‡�‰Š‹ŚŤŽŹ�‘’“”•–—�™š›śťžź\u{a0}ˇ˘Ł¤Ą¦§¨©Ş«¬\u{ad}®Ż°±˛ł´µ¶·¸ąş»Ľ˝ľżŔÁÂĂÄĹĆÇČÉĘËĚÍÎĎĐŃŇÓÔŐÖ×ŘŮÚŰÜÝ\
+            Ţßŕáâăäĺćçčéęëěíîďđńňóôőö÷řůúűüýţ˙"
+        }
+        22 => {
+            "ЂЃ‚ѓ„…†‡€‰Љ‹ЊЌЋЏђ‘’“”•–—�™љ›њќћџ\u{a0}ЎўЈ¤Ґ¦§Ё©Є«¬\u{ad}®Ї°±Ііґµ¶·ё№є»јЅѕїАБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭ\
+            ЮЯабвгдежзийклмнопрстуфхцчшщъыьэюя"
+        }
+        23 => {
+            "€�‚ƒ„…†‡ˆ‰Š‹Œ�Ž��‘’“”•–—˜™š›œ�žŸ\u{a0}¡¢£¤¥¦§¨©ª«¬\u{ad}®¯°±²³´µ¶·¸¹º»¼½¾¿ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖ×ØÙÚÛÜÝ\
+            Þßàáâãäåæçèéêëìíîïðñòóôõö÷øùúûüýþÿ"
+        }
+        _ => "",
+    }
+}

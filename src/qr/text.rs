@@ -1,0 +1,111 @@
+//! From the data of a QR code to its text: segments of digits, of letters and of bytes (ISO/IEC 18004, section 7.4).
+
+#![allow(clippy::integer_division_remainder_used, reason = "nothing is claimed on the time of reading a picture")]
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use zeroize::Zeroizing;
+
+use super::charset;
+use super::decode::Data;
+
+/// The text, or why there is none: the code is in order, but nobody could say which text it is. Nothing if the code is not
+/// in order.
+pub(super) fn text(data: &Data) -> Option<Result<Zeroizing<String>, &'static str>> {
+    let mut bits = Bits { bytes: &data.bytes, place: 0 };
+    // Three bits make a digit, and a byte becomes three bytes of UTF-8 at most. Neither buffer grows.
+    let most = 3 * data.bytes.len();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(most));
+    let mut text = Zeroizing::new(String::with_capacity(3 * most));
+    let mut encoding = None;
+    let width = |small, medium, large| match data.version {
+        ..10 => small,
+        10..27 => medium,
+        _ => large,
+    };
+    // At the end there may be no room for a mode.
+    while let Some(mode) = bits.take(4).filter(|mode| *mode != 0) {
+        match mode {
+            1 => {
+                let count = bits.take(width(10, 12, 14))?;
+                for start in (0..count).step_by(3) {
+                    let (size, limit) = match count - start {
+                        1 => (4, 10),
+                        2 => (7, 100),
+                        _ => (10, 1000),
+                    };
+                    let number = bits.take(size).filter(|number| *number < limit)?;
+                    for place in [100, 10, 1].into_iter().filter(|place| *place < limit) {
+                        bytes.push(b'0' + u8::try_from(number / place % 10).ok()?);
+                    }
+                }
+            }
+            2 => {
+                let count = bits.take(width(9, 11, 13))?;
+                for start in (0..count).step_by(2) {
+                    let pair = count - start > 1;
+                    let number = bits.take(if pair { 11 } else { 6 })?;
+                    let symbol = |number: u32| SYMBOLS.get(usize::try_from(number).ok()?).copied();
+                    if pair {
+                        bytes.push(symbol(number / 45)?);
+                    }
+                    bytes.push(symbol(if pair { number % 45 } else { number })?);
+                }
+            }
+            4 => {
+                for _ in 0..bits.take(width(8, 16, 16))? {
+                    bytes.push(u8::try_from(bits.take(8)?).ok()?);
+                }
+            }
+            7 => {
+                if charset::decode(&bytes, encoding, &mut text).is_none() {
+                    return Some(Err(ENCODING));
+                }
+                bytes.clear();
+                encoding = Some(bits.designator()?);
+            }
+            3 => return Some(Err("it is a part of a text that several codes hold together")),
+            // Characters by their number in JIS X 0208, for which a table would have to be brought along.
+            8 => return Some(Err(ENCODING)),
+            5 | 9 => return Some(Err("it holds data of goods and no text")),
+            _ => return None,
+        }
+    }
+    if charset::decode(&bytes, encoding, &mut text).is_none() {
+        return Some(Err(ENCODING));
+    }
+    Some(Ok(Zeroizing::new(text.as_str().into())))
+}
+
+struct Bits<'a> {
+    bytes: &'a [u8],
+    place: usize,
+}
+
+impl Bits<'_> {
+    fn take(&mut self, count: u32) -> Option<u32> {
+        (0..count).try_fold(0, |number, _| {
+            let byte = self.bytes.get(self.place >> 3)?;
+            let bit = byte >> (7 - (self.place & 7)) & 1;
+            self.place += 1;
+            Some(number << 1 | u32::from(bit))
+        })
+    }
+
+    /// The number of an encoding, in one byte, two or three: as many as there are ones in front.
+    fn designator(&mut self) -> Option<u32> {
+        let first = self.take(8)?;
+        match first >> 5 {
+            0..4 => Some(first),
+            4 | 5 => Some((first & 0x3f) << 8 | self.take(8)?),
+            6 => Some((first & 0x1f) << 16 | self.take(16)?),
+            _ => None,
+        }
+    }
+}
+
+/// Of a segment of letters.
+const SYMBOLS: &[u8; 45] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
+
+const ENCODING: &str = "its text is in an encoding that is not supported; ask for a code in UTF-8";
