@@ -1,7 +1,7 @@
-//! A code: what an authenticator shows and a person types.
+//! [`Code`]: the digits that an authenticator shows and a person types.
 //!
-//! A typed text becomes a [`Code`] once, at the door, and nothing behind the door sees the text again. Libraries that
-//! compare one spelling and count attempts under another have been bypassed with a space.
+//! Typed text is parsed into a [`Code`] once, and only the `Code` is passed on. Libraries that compare one spelling of
+//! a code but count attempts under another have been bypassed by adding a space.
 
 use core::fmt;
 use core::str::FromStr;
@@ -12,7 +12,7 @@ use crate::ct::{self, Divisor};
 use crate::error::{Error, ErrorKind};
 use crate::typed::{Unreadable, symbols};
 
-/// A code of 6, 7 or 8 digits, leading zeros included.
+/// An HOTP or TOTP code of 6, 7 or 8 digits, including leading zeros.
 ///
 /// ```
 /// use keyfob::Code;
@@ -25,16 +25,18 @@ use crate::typed::{Unreadable, symbols};
 /// # Ok::<(), keyfob::CodeError>(())
 /// ```
 ///
-/// A code is not comparable with `==`: comparing is the small part of verifying. [`Totp::verify`](crate::Totp::verify)
-/// says *which step* matched, and a caller who does not store it lets the same code in twice.
+/// `Code` does not implement `PartialEq`, because comparing codes is only part of verifying one.
+/// [`Totp::verify`](crate::Totp::verify) returns the *step* that matched, and a caller who does not store that step
+/// accepts the same code twice.
 ///
 /// ```compile_fail
-/// # use keyfob::{Code, Secret, Totp};
-/// # let totp = Totp::new(&Secret::generate());
+/// use keyfob::{Code, Secret, Totp};
+///
+/// let totp = Totp::new(&Secret::generate());
 /// if totp.code_now() == Code::parse("123456").unwrap() { /* does not compile */ }
 /// ```
 ///
-/// `Debug` shows the number of digits only; the value is wiped on drop.
+/// `Debug` prints only the number of digits. The value is wiped on drop.
 #[derive(Clone)]
 pub struct Code {
     value: u32,
@@ -42,23 +44,24 @@ pub struct Code {
 }
 
 impl Code {
-    /// Reads what a person typed or pasted: 6 to 8 digits.
+    /// Parses a code that a person typed or pasted: 6 to 8 digits.
     ///
-    /// A digit may be of any script: Arabic, Persian, Devanagari, full-width and all others that Unicode 18 has. White
-    /// space and dashes of any width are dropped wherever they stand, and so are the invisible marks that a phone's clipboard
-    /// puts around digits. The time depends on the shape of the text, not on the digits.
+    /// Digits may be of any script in Unicode 18: Arabic, Persian, Devanagari, full-width and so on. White space,
+    /// dashes of any width and the invisible marks that a phone's clipboard puts around digits are ignored, wherever
+    /// they are. The running time depends on which characters of the string are digits, not on which digits they are.
     ///
     /// ```
-    /// # use keyfob::Code;
-    /// let shown_in_cairo = "\u{2068}\u{0662}\u{0668}\u{0667}\u{2013}\u{0660}\u{0668}\u{0662}\u{2069}";
-    /// assert_eq!(Code::parse(shown_in_cairo)?.to_string(), "287082");
+    /// use keyfob::Code;
+    ///
+    /// let arabic = "\u{2068}\u{0662}\u{0668}\u{0667}\u{2013}\u{0660}\u{0668}\u{0662}\u{2069}";
+    /// assert_eq!(Code::parse(arabic)?.to_string(), "287082");
     /// # Ok::<(), keyfob::CodeError>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`CodeError`] for any other character and for any other number of digits. Neither is a guess: it need not be
-    /// charged to an account.
+    /// [`CodeError::Character`] for any other character. [`CodeError::Length`] for fewer than 6 or more than 8 digits,
+    /// and for more than 64 bytes of text. Neither is a guess, so you need not count it against the account's limit.
     pub fn parse(text: &str) -> Result<Self, CodeError> {
         let mut value = Zeroizing::new(0);
         let mut count = 0;
@@ -73,7 +76,7 @@ impl Code {
         Digits::new(count).map(|digits| Self { value: *value, digits }).map_err(|_| CodeError::Length)
     }
 
-    /// How many digits the code has.
+    /// The number of digits.
     #[must_use]
     pub const fn digits(&self) -> Digits {
         self.digits
@@ -83,13 +86,13 @@ impl Code {
         Self { value: digits.reduce(truncated), digits }
     }
 
-    /// All ones if the code is the one with this value.
+    /// All ones if the code has this value, all zeros if not.
     pub(crate) fn mask_eq(&self, value: u32) -> u64 {
         ct::mask_eq(self.value, value)
     }
 }
 
-/// [`Code::parse`].
+/// Parses a code with [`Code::parse`].
 impl FromStr for Code {
     type Err = CodeError;
 
@@ -98,7 +101,7 @@ impl FromStr for Code {
     }
 }
 
-/// The digits, zeros included, as the authenticator shows them.
+/// Prints the digits as the authenticator shows them, including leading zeros.
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const TEN: Divisor = Divisor::new(10);
@@ -126,9 +129,9 @@ impl Drop for Code {
     }
 }
 
-/// How many digits a code has: 6, 7 or 8 (RFC 4226, section 5.3).
+/// The number of digits in a code: 6, 7 or 8 (RFC 4226, section 5.3).
 ///
-/// Six is what every authenticator app supports.
+/// Every authenticator app supports six digits.
 ///
 /// ```
 /// use keyfob::{Digits, Hotp, Secret};
@@ -140,23 +143,23 @@ impl Drop for Code {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Digits {
-    /// One million codes.
+    /// 10^6 possible codes.
     #[default]
     Six = 6,
-    /// Ten million codes. Few apps show them.
+    /// 10^7 possible codes. Few apps support seven digits.
     Seven = 7,
-    /// A hundred million codes.
+    /// 10^8 possible codes.
     Eight = 8,
 }
 
 impl Digits {
     pub(crate) const REFUSED: Error = Error::new(ErrorKind::Digits, "a code has 6, 7 or 8 digits");
 
-    /// From a number, as settings files and URIs hold it.
+    /// Converts a number, for example from a settings file or a URI.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Digits`](crate::ErrorKind::Digits) if it is not 6, 7 or 8.
+    /// [`ErrorKind::Digits`](crate::ErrorKind::Digits) if the number is not 6, 7 or 8.
     pub const fn new(digits: u8) -> Result<Self, Error> {
         match digits {
             6 => Ok(Self::Six),
@@ -166,13 +169,13 @@ impl Digits {
         }
     }
 
-    /// The number.
+    /// The number of digits, as an integer.
     #[must_use]
     pub const fn get(self) -> u8 {
         self as u8
     }
 
-    /// The last digits of a number below 2^31.
+    /// Reduces a truncated HMAC value, which is below 2^31, modulo 10^digits.
     pub(crate) fn reduce(self, truncated: u32) -> u32 {
         const MODULI: [Divisor; 3] = [Divisor::new(1_000_000), Divisor::new(10_000_000), Divisor::new(100_000_000)];
         let [six, seven, eight] = MODULI;
@@ -185,13 +188,13 @@ impl Digits {
     }
 }
 
-/// Why a text is not a code. It is the typist's mistake, no guess, and says nothing about the right code.
+/// Why typed text is not a code. It is a typing mistake, not a guess, and reveals nothing about the right code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CodeError {
-    /// A character that is not a digit, white space, a dash or one of the marks that [`Code::parse`] drops.
+    /// A character is neither part of a code nor ignored by [`Code::parse`] (white space, dashes, invisible marks).
     Character,
-    /// Too few or too many digits.
+    /// There are too few or too many digits, or more than 64 bytes of text.
     Length,
 }
 
@@ -227,5 +230,5 @@ impl From<CodeError> for Error {
     }
 }
 
-/// Eight wide digits with room for separators. A longer text is not read at all.
+/// Room for eight full-width digits and separators. Longer text is refused unread.
 pub(crate) const MAX_BYTES: usize = 64;

@@ -1,4 +1,4 @@
-//! HOTP, the code of a counter (RFC 4226).
+//! HOTP: codes that depend on a counter (RFC 4226).
 
 use core::fmt;
 use core::ops::RangeInclusive;
@@ -9,10 +9,10 @@ use crate::ct;
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 
-/// Makes and checks HOTP codes (RFC 4226).
+/// Generates and verifies HOTP codes (RFC 4226).
 ///
-/// Keeps the hash states that the secret leads to instead of the secret, and wipes them on drop. Making a code costs
-/// two compressions of the hash and allocates nothing.
+/// An `Hotp` holds the HMAC states derived from the secret, not the secret itself, and wipes them on drop. Generating a
+/// code takes two compressions of the hash function and allocates no memory.
 ///
 /// ```
 /// use keyfob::{Code, Hotp, LookAhead, Secret};
@@ -21,9 +21,10 @@ use crate::key::Key;
 /// let hotp = Hotp::new(&secret);
 /// let mut next = 0;
 ///
-/// let typed = Code::parse(&hotp.code(2).to_string())?; // the button was pressed twice in a pocket
+/// // The button was pressed twice by accident, so the token shows its third code.
+/// let typed = Code::parse(&hotp.code(2).to_string())?;
 /// if let Some(counter) = hotp.verify(&typed, next, LookAhead::default()) {
-///     next = counter + 1; // store this before telling anybody
+///     next = counter + 1; // store this before you act on the result
 /// }
 /// assert_eq!(next, 3);
 /// # Ok::<(), keyfob::CodeError>(())
@@ -31,8 +32,8 @@ use crate::key::Key;
 ///
 /// # Security
 ///
-/// Who calls [`verify`](Self::verify) owes what RFC 4226, section 7, asks for: store the counter after the one that
-/// matched, atomically, *before* the answer is used, and limit how often anybody may guess.
+/// [`verify`](Self::verify) only compares codes. RFC 4226, section 7, requires more of its caller: store the counter
+/// after the matched one atomically *before* you act on the result, and limit the number of guesses.
 #[derive(Clone)]
 pub struct Hotp {
     hmac: Hmac,
@@ -40,58 +41,61 @@ pub struct Hotp {
 }
 
 impl Hotp {
-    /// HMAC-SHA-1 and six digits: what every authenticator supports.
+    /// HMAC-SHA-1 and six digits, which every authenticator supports.
     #[must_use]
     pub fn new<'k>(key: impl Into<Key<'k>>) -> Self {
         Self::with_algorithm(key, Algorithm::Sha1)
     }
 
-    /// Another hash function. RFC 4226 knows SHA-1 only; some tokens use the others of RFC 6238.
+    /// Like [`new`](Self::new), with another hash function. RFC 4226 defines only SHA-1; some tokens use SHA-256 or
+    /// SHA-512, as RFC 6238 does.
     #[must_use]
     pub fn with_algorithm<'k>(key: impl Into<Key<'k>>, algorithm: Algorithm) -> Self {
         Self { hmac: Hmac::new(algorithm, key.into()), digits: Digits::default() }
     }
 
-    /// Codes of another length.
+    /// Sets the number of digits in a code.
     #[must_use]
     pub fn with_digits(mut self, digits: Digits) -> Self {
         self.digits = digits;
         self
     }
 
-    /// The hash function inside HMAC.
+    /// The hash function that HMAC uses.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         self.hmac.algorithm()
     }
 
-    /// How many digits a code has.
+    /// The number of digits in a code.
     #[must_use]
     pub const fn digits(&self) -> Digits {
         self.digits
     }
 
-    /// The code of a counter (RFC 4226, section 5.3).
+    /// The code for a counter (RFC 4226, section 5.3).
     #[must_use]
     pub fn code(&self, counter: u64) -> Code {
         Code::new(self.hmac.truncated(counter), self.digits)
     }
 
-    /// The counter of `from ..= from + look_ahead` whose code this is, or `None`.
+    /// Returns the counter in `from ..= from + look_ahead` that has this code, or `None` if no counter has it.
     ///
-    /// `from` is the next counter expected; earlier ones are never looked at. All counters are computed and compared
-    /// whatever matches. Should two of them have these digits, the later is returned: returning the earlier would
-    /// leave a code that was just seen valid. Store the *next* counter, `matched + 1`, and verify from there.
+    /// `from` is the next expected counter; earlier counters are never tried. Every counter in the range is computed
+    /// and compared, whichever matches. If two counters have the same code, the later one is returned: with the earlier
+    /// one, a code that was just used would stay valid. Store the *next* counter, `matched + 1`, and pass it as `from`
+    /// the next time.
     #[must_use]
     pub fn verify(&self, code: &Code, from: u64, look_ahead: LookAhead) -> Option<u64> {
         self.newest([code], look_ahead.counters(from))
     }
 
-    /// Finds a token whose counter is far ahead, by two codes shown one after the other (RFC 4226, section 7.4).
+    /// Finds a token whose counter is far ahead, from two consecutive codes (RFC 4226, section 7.4).
     ///
-    /// Looks at the counters `from ..= from + within` and returns that of the *second* code. Store the one after it, as
-    /// after [`verify`](Self::verify). The chance that two random codes of six digits match is `within` in 10^12, so a
-    /// wide search is safe where a wide [`LookAhead`] is not. All counters are computed, always.
+    /// Searches the counters `from ..= from + within` and returns the counter of the *second* code. Store the counter
+    /// after it, as with [`verify`](Self::verify). Two random six-digit codes match with a probability of `within` in
+    /// 10^12, so a wide search is safe, whereas a wide [`LookAhead`] is not. Every counter in the range is computed and
+    /// compared.
     ///
     /// ```
     /// use keyfob::{Hotp, Secret};
@@ -109,12 +113,12 @@ impl Hotp {
         &self.hmac
     }
 
-    /// The last of the counters at which these codes, one after the other, have been shown.
+    /// The last counter in the range that has the last of these consecutive codes.
     pub(crate) fn newest<const N: usize>(&self, codes: [&Code; N], counters: RangeInclusive<u64>) -> Option<u64> {
         self.scan(codes, *counters.start(), *counters.end()).counter()
     }
 
-    /// The same, with the verdict still hidden.
+    /// Like [`newest`](Self::newest), without revealing yet whether there was a match.
     pub(crate) fn scan<const N: usize>(&self, codes: [&Code; N], first: u64, last: u64) -> Newest {
         let Some(mut codes) = Consecutive::new(codes, self.digits) else { return Newest::default() };
         Newest::of(&self.hmac, first, last, |truncated| codes.matches(truncated))
@@ -130,10 +134,10 @@ impl fmt::Debug for Hotp {
     }
 }
 
-/// How many counters beyond the expected one a code may be from (RFC 4226, section 7.2): 0 to 10, by default 5.
+/// How many counters after the expected one are accepted (RFC 4226, section 7.2): 0 to 10, by default 5.
 ///
-/// Each counter more is one more code that a guess can hit. Five forgive a button pressed by accident; a token further
-/// off is what [`Hotp::resync`] is for.
+/// Each additional counter is one more code that a guess can match. A look-ahead of 5 allows for a button pressed by
+/// accident; use [`Hotp::resync`] for a token that is further ahead.
 ///
 /// ```
 /// use keyfob::{Hotp, LookAhead, Secret};
@@ -147,25 +151,25 @@ impl fmt::Debug for Hotp {
 pub struct LookAhead(u8);
 
 impl LookAhead {
-    /// The expected counter only.
+    /// Accepts only the expected counter.
     pub const NONE: Self = Self(0);
 
-    /// So many counters beyond the expected one.
+    /// A look-ahead of `counters` after the expected one.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::LookAhead`](crate::ErrorKind::LookAhead) above 10.
+    /// [`ErrorKind::LookAhead`](crate::ErrorKind::LookAhead) if `counters` is above 10.
     pub const fn new(counters: u8) -> Result<Self, Error> {
         if counters > MAX_LOOK_AHEAD { Err(LOOK_AHEAD_TOO_FAR) } else { Ok(Self(counters)) }
     }
 
-    /// The number.
+    /// The number of counters.
     #[must_use]
     pub const fn get(self) -> u8 {
         self.0
     }
 
-    /// The counters that are accepted where `from` is the next one expected.
+    /// The accepted counters if `from` is the next expected one.
     pub(crate) fn counters(self, from: u64) -> RangeInclusive<u64> {
         from..=from.saturating_add(self.0.into())
     }
@@ -177,22 +181,22 @@ impl Default for LookAhead {
     }
 }
 
-/// Codes that an authenticator has shown one after the other.
+/// Searches for consecutive codes: the state while walking over the counters.
 pub(crate) struct Consecutive<'a, const N: usize> {
     codes: [&'a Code; N],
     digits: Digits,
-    /// For each code, whether it and all codes before it were those of the counters up to this one.
+    /// For each code, a mask: all ones if this code and all codes before it match the counters up to the current one.
     shown: [u64; N],
 }
 
 impl<'a, const N: usize> Consecutive<'a, N> {
-    /// `None` unless all codes have so many digits, which is public.
+    /// `None` unless all codes have this number of digits, which is public.
     pub(crate) fn new(codes: [&'a Code; N], digits: Digits) -> Option<Self> {
         codes.iter().all(|code| code.digits() == digits).then_some(Self { codes, digits, shown: [0; N] })
     }
 
-    /// All ones if the last of the codes is the one of this counter, and the others those of the counters before.
-    /// Counters come in order.
+    /// All ones if the last code matches this counter and the other codes match the counters before it. Must be called
+    /// for the counters in ascending order.
     pub(crate) fn matches(&mut self, truncated: u32) -> u64 {
         let value = self.digits.reduce(truncated);
         let mut before = u64::MAX;
@@ -204,7 +208,7 @@ impl<'a, const N: usize> Consecutive<'a, N> {
     }
 }
 
-/// The last counter that matched so far.
+/// The last counter that has matched so far. It stays masked until `counter` reveals it.
 #[derive(Default)]
 pub(crate) struct Newest {
     counter: u64,
@@ -212,7 +216,8 @@ pub(crate) struct Newest {
 }
 
 impl Newest {
-    /// Of `first..=last`, by a mask for the 31 bits of each. All of them are computed, always.
+    /// Searches `first..=last`. `mask` gets the 31-bit truncated value of each counter and returns all ones for a
+    /// match. Every counter is computed, so the time does not depend on where the match is.
     pub(crate) fn of(hmac: &Hmac, first: u64, last: u64, mut mask: impl FnMut(u32) -> u64) -> Self {
         let mut newest = Self::default();
         hmac.for_each_truncated(first, last, |counter, truncated| newest.record(counter, mask(truncated)));
@@ -229,13 +234,14 @@ impl Newest {
         self.matches
     }
 
-    /// A mask of all ones if there was a match, and its counter.
+    /// The mask (all ones if there was a match) and the counter, both still secret.
     #[cfg(feature = "guard")]
     pub(crate) fn hidden(&self) -> (u64, u64) {
         (!ct::mask_same(self.matches, 0), self.counter)
     }
 
-    /// Public from here on: the verdict, and on acceptance the counter, which the caller has to store.
+    /// Reveals whether there was a match. This may be public: it is the verdict, and for a match, the counter that the
+    /// caller stores.
     pub(crate) fn counter(&self) -> Option<u64> {
         ct::declassify(self.matches).then_some(self.counter)
     }

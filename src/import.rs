@@ -1,11 +1,11 @@
-//! The accounts in the backup of another app, whichever it is.
+//! Imports accounts from the backups of other authenticator apps.
 //!
 //! It reads the unencrypted exports of 2FAS, Aegis, andOTP, Bitwarden (JSON and CSV), Ente Auth, FreeOTP+, Proton
 //! Authenticator and Stratum, lists of `otpauth` URIs, and the transfers of Google Authenticator. Encrypted exports of
-//! the same apps are recognized and refused. Key files of hardware tokens are read if they are in the open; for encrypted
-//! ones [`pskc::parse`] takes the password.
+//! these apps are recognized and refused. Unencrypted key files of hardware tokens (PSKC) are read as well; for
+//! encrypted ones, [`pskc::parse`] takes the password or key.
 //!
-//! A file is in UTF-8, or in UTF-16 as programs on Windows save it, and has at most 16 MiB and 65536 accounts. Time and
+//! A file must be UTF-8, or UTF-16 as Windows programs save it, and have at most 16 MiB and 65536 accounts. Time and
 //! memory are linear in its length.
 
 mod apps;
@@ -24,25 +24,28 @@ use crate::pskc::{self, Unlock};
 use crate::transfer::{Transfer, TransferCode};
 use crate::uri::KeyUri;
 
-/// Reads a backup, of whichever app it is.
+/// Parses a backup and detects which app wrote it.
 ///
-/// An account that keyfob cannot take, such as one of mOTP or one with a damaged secret, is an error in its place; the
-/// others are kept. An account whose name or issuer is empty gets the other one for both. A URI without them gets the
-/// names of the entry it stands in. A name that begins with its issuer and a colon is cut there, as a label of a URI is.
+/// If an account cannot be imported, for example because it is mOTP or its secret is damaged, its entry is an error;
+/// the other accounts are kept. If the name or the issuer of an account is empty, the other one is used for both. A URI
+/// without names gets the names of the entry that contains it. A name that begins with the issuer and a colon loses
+/// that prefix, as in the label of a URI.
 ///
-/// Counters of HOTP are those of the next code, also where the app stores another. Without one, an account starts at 0; where
-/// that is not so, two of its codes find it: [`Hotp::resync`](crate::Hotp::resync). URIs are read leniently, and what
-/// [`parse_lenient`](KeyUri::parse_lenient) would warn of is not told.
+/// The counter of an HOTP account is that of its next code, even if the app stores another number. An HOTP account
+/// without a counter starts at 0; if that is wrong, [`Hotp::resync`](crate::Hotp::resync) finds the counter from two
+/// codes. URIs are parsed leniently, and the warnings of [`parse_lenient`](KeyUri::parse_lenient) are not reported.
 ///
-/// The codes of a transfer, one text per line, may come in any order and more than once. Their accounts stand behind
-/// those of other lines, and what is missing between two codes is an error in the place of its accounts.
+/// The URIs of a Google Authenticator transfer, one per line, may be in any order and may be repeated. Their accounts
+/// come after the accounts of all other lines. A missing code of the transfer is an error at the position of its
+/// accounts.
 ///
 /// ```
 /// use keyfob::import;
 ///
 /// let file = br#"[
-///     {"secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "issuer": "ACME", "label": "al", "type": "TOTP"},
-///     {"secret": "GEZDGNBVGY3TQ0JQ", "issuer": "ACME", "label": "bob", "type": "TOTP"}
+///     {"type": "TOTP", "issuer": "ACME", "label": "al",
+///      "secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"},
+///     {"type": "TOTP", "issuer": "ACME", "label": "bob", "secret": "GEZDGNBVGY3TQ0JQ"}
 /// ]"#;
 /// let import = import::parse(file)?;
 /// assert_eq!(import.app(), import::App::AndOtp);
@@ -51,7 +54,8 @@ use crate::uri::KeyUri;
 /// for (index, entry) in import.into_entries().into_iter().enumerate() {
 ///     match entry {
 ///         Ok(uri) => found.push(uri),
-///         Err(error) => println!("account {}: {error}", index + 1), // account 2: the character at position 14 ...
+///         // account 2: the character at position 14 of the secret is not ...
+///         Err(error) => println!("account {}: {error}", index + 1),
 ///     }
 /// }
 /// assert_eq!(found[0].issuer(), Some("ACME"));
@@ -61,15 +65,16 @@ use crate::uri::KeyUri;
 /// # Errors
 ///
 /// * [`ErrorKind::Encrypted`](crate::ErrorKind::Encrypted) for an encrypted backup. The message names the app and says
-///   how to make one that is not encrypted, or that a key file needs its password.
+///   how to export without encryption, or that a key file needs its password. Also for a file that is not text, because
+///   some encrypted backups cannot be told from other binary files.
 /// * [`ErrorKind::Pskc`](crate::ErrorKind::Pskc) for a damaged key file of hardware tokens.
-/// * [`ErrorKind::Import`](crate::ErrorKind::Import) for everything else that is not a backup, is damaged, is too large,
-///   or holds no account.
+/// * [`ErrorKind::Import`](crate::ErrorKind::Import) for a file that is not a known backup, is damaged, is larger than
+///   the limits above, or contains no account.
 ///
 /// # Security
 ///
-/// The file holds secrets in the open. `bytes` stays the caller's to wipe, and the file the user's to delete. keyfob
-/// wipes what it copies from it.
+/// The file contains secrets in plaintext. keyfob wipes its own copies. Wiping `bytes` is your responsibility, and the
+/// user should delete the file.
 pub fn parse(bytes: &[u8]) -> Result<Import, Error> {
     if bytes.len() > MAX_BYTES {
         return Err(TOO_LARGE);
@@ -84,9 +89,9 @@ pub fn parse(bytes: &[u8]) -> Result<Import, Error> {
     }
     let mut buffer = Zeroizing::default();
     let Some(text) = encoding::text(bytes, &mut buffer) else {
-        // andOTP's encrypted files begin with a number or with random bytes: nothing tells them from other binaries.
+        // andOTP's encrypted files begin with a number or random bytes, so they cannot be told from other binary files.
         let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
-        // UTF-16 that is cut off has zeros in between, and a mark in front.
+        // Truncated UTF-16 contains zero bytes and may begin with a byte order mark.
         let mut start = bytes.iter().take(8).filter(|byte| ![0, 0xfe, 0xff].contains(*byte)).peekable();
         let text = start.peek().is_some() && start.all(is_text);
         return Err(if text { ENCODING } else { BINARY });
@@ -103,7 +108,7 @@ pub fn parse(bytes: &[u8]) -> Result<Import, Error> {
     }
 }
 
-/// What was found in a backup.
+/// The accounts of a backup.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Import {
     app: App,
@@ -111,23 +116,23 @@ pub struct Import {
 }
 
 impl Import {
-    /// What is no account, such as a note, is not among the entries. A file without any says nothing to a user.
+    /// Refuses a backup without accounts: an empty list would not tell the user that something is wrong.
     fn of(app: App, entries: Vec<Result<KeyUri, Error>>) -> Result<Self, Error> {
         if entries.is_empty() { Err(EMPTY) } else { Ok(Self { app, entries }) }
     }
 
-    /// Which app wrote it.
+    /// The app that wrote the backup.
     #[must_use]
     pub const fn app(&self) -> App {
         self.app
     }
 
-    /// The accounts, in the order of the file. What is no account, such as a note in Bitwarden, is not counted.
+    /// The accounts, in the order of the file. Entries that are not accounts, such as notes in Bitwarden, are left out.
     pub fn entries(&self) -> &[Result<KeyUri, Error>] {
         &self.entries
     }
 
-    /// The accounts, taken out.
+    /// The accounts, by value.
     #[must_use]
     pub fn into_entries(self) -> Vec<Result<KeyUri, Error>> {
         self.entries
@@ -140,7 +145,7 @@ impl fmt::Debug for Import {
     }
 }
 
-/// The apps whose backups are read. Others may come.
+/// The apps whose backups can be imported. More will be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum App {
@@ -154,17 +159,17 @@ pub enum App {
     Ente,
     /// FreeOTP+.
     FreeOtpPlus,
-    /// The texts of Google Authenticator's transfer codes, one per line.
+    /// The URIs from the QR codes of a Google Authenticator transfer, one per line.
     GoogleAuthenticator,
     /// Proton Authenticator.
     Proton,
     /// A key file of hardware tokens (RFC 6030), of any manufacturer.
     Pskc,
-    /// Stratum, once Authenticator Pro.
+    /// Stratum, formerly Authenticator Pro.
     Stratum,
     /// 2FAS.
     TwoFas,
-    /// A list of `otpauth` URIs, one per line, of any app.
+    /// A list of `otpauth` URIs, one per line, from any app.
     UriList,
 }
 
@@ -206,7 +211,7 @@ const fn encrypted_by(app: &'static str, remedy: &'static str) -> Error {
     Error::new(ErrorKind::Encrypted, "this backup of {} is encrypted; {}").word(app).word(remedy)
 }
 
-/// Bitwarden's CSV. Its columns have been added to, so they are found by their names.
+/// Parses Bitwarden's CSV. Columns are found by name, because newer versions have added some.
 fn table(mut text: &str) -> Result<Import, Error> {
     let mut header = Vec::new();
     csv::record(&mut text, MAX_COLUMNS, &mut header).ok_or(COLUMNS)?;
@@ -232,14 +237,14 @@ fn table(mut text: &str) -> Result<Import, Error> {
     Import::of(App::Bitwarden, entries)
 }
 
-/// One URI per line, or several with commas, semicolons or spaces between them. A line that is none is an error in its
-/// place.
+/// Parses URIs: one per line, or several on a line with commas, semicolons or spaces between them. A line that is not a
+/// URI is an error entry at its position.
 fn lines(text: &str) -> Result<Import, Error> {
     let scheme = |line: &str| SCHEMES.into_iter().find(|scheme| has_prefix(line.trim_start(), scheme));
     let Some(first) = text.lines().find_map(scheme) else { return Err(UNKNOWN) };
     let app = match first {
         TRANSFER => App::GoogleAuthenticator,
-        // Ente's own parameter.
+        // Only Ente writes this parameter.
         _ if text.contains("codeDisplay=") => App::Ente,
         _ => App::UriList,
     };
@@ -268,17 +273,17 @@ fn lines(text: &str) -> Result<Import, Error> {
     Import::of(app, entries)
 }
 
-/// The transfers whose codes are in a list.
+/// The transfers in a list of URIs.
 #[derive(Default)]
 struct Transfers {
-    /// By the identifier of the batch and its size, as programs that leave both out have one code in each.
+    /// By batch identifier and size: in the codes of programs that leave both out, every code is a batch of its own.
     by_batch: BTreeMap<(i32, u32), Vec<Transfer>>,
-    /// Codes and accounts.
+    /// The number of codes and accounts.
     size: usize,
 }
 
 impl Transfers {
-    /// A code that contradicts the transfer before it belongs to another.
+    /// Adds a code to its transfer. A code that contradicts the transfer starts a new one.
     fn add(&mut self, code: TransferCode) -> Result<(), Error> {
         self.size += 1 + code.entries().len();
         let batch = self.by_batch.entry((code.batch_id(), code.batch_size())).or_default();
@@ -294,8 +299,8 @@ impl Transfers {
     }
 }
 
-/// Splits at what stands between two URIs: a comma, a semicolon or white space, with a scheme behind it. Others belong to
-/// a name, or to what a page escaped.
+/// Splits a line before each URI scheme that follows a comma, a semicolon or white space. Other occurrences of these
+/// characters belong to a name or to an HTML escape.
 fn uris(line: &str) -> impl Iterator<Item = &str> {
     let is_between = |c: char| c == ',' || c == ';' || c.is_whitespace();
     let starts = line.match_indices("://").filter_map(move |(at, colon)| {
@@ -322,13 +327,13 @@ fn check_number(entries: usize) -> Result<(), Error> {
 const TRANSFER: &str = "otpauth-migration://";
 const SCHEMES: [&str; 4] = ["otpauth://", "apple-otpauth://", "steam://", TRANSFER];
 
-/// What encrypted backups of Stratum begin with, of today's and of older versions.
+/// The first bytes of encrypted Stratum backups, of current and older versions.
 const STRATUM: [&[u8]; 2] = [b"AUTHENTICATORPRO", b"AuthenticatorPro"];
 
-/// What backups of FreeOTP begin with from version 2 on.
+/// The first bytes of FreeOTP backups since version 2.
 const JAVA_OBJECT: [u8; 4] = [0xac, 0xed, 0x00, 0x05];
 
-/// Of a table.
+/// The maximum number of columns in a CSV file.
 const MAX_COLUMNS: usize = 256;
 
 const BINARY: Error = Error::new(

@@ -1,16 +1,17 @@
-//! Finds the counter, the step or the authenticator behind a code, among very many.
+//! Finds the counter, the step or the authenticator that produced given codes, in a wide range.
 //!
-//! For a token that is far off, and for the question which of the tokens in a drawer this one is. Verifying a login is
-//! [`Hotp::verify`] and [`Totp::verify`]: a wide search for one code accepts a guess with a probability that grows with
-//! its width. Ask for two codes, shown one after the other, and it grows with the width in 10^12.
+//! Use it to resynchronize a token that is far out of sync, or to find out which of many tokens somebody holds. To
+//! verify a login, use [`Hotp::verify`] or [`Totp::verify`]: the probability that a wide search accepts a random code
+//! grows with its width. Ask for two consecutive codes: a search over `n` counters then accepts two random six-digit
+//! codes with a probability of `n` in 10^12.
 //!
-//! Codes of SHA-1 are computed sixteen at once where the processor has AVX2 or AVX-512 and the feature `std` is there
-//! to find out; the results are the same without. Every counter is computed and compared; the time depends on how many
-//! there are, not on which of them matches.
+//! With the feature `std`, on processors with AVX2 or AVX-512, SHA-1 codes are computed sixteen at once; the results
+//! are the same without. Every counter is computed and compared, so the time depends on the number of counters and not
+//! on which of them matches.
 //!
-//! A search calls back, every few thousand codes and at its end, with the number of codes computed so far. The answer says
-//! whether to go on; at the end it changes nothing. Candidates that have nothing to compute count as well, so that a number
-//! can come twice.
+//! A search calls `progress` every few thousand codes and at the end, with the number of codes computed so far, and
+//! stops if the result is `Break`; the result of the last call is ignored. Candidates without counters count towards
+//! the interval, so the same number may be reported twice.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -18,7 +19,7 @@
 //!
 //! let totp = Totp::new(&Secret::generate());
 //! let now = 1_900_000_000;
-//! let shown = now - 5 * 3600; // the token's clock stopped for five hours
+//! let shown = now - 5 * 3600; // the token's clock is five hours slow
 //! let codes = [&totp.code_at(shown), &totp.code_at(shown + 30)];
 //!
 //! let found = search::steps(&totp, codes, now, 1440, |_| ControlFlow::Continue(()))?;
@@ -34,16 +35,17 @@ use crate::code::Code;
 use crate::hotp::{Consecutive, Hotp, LookAhead, Newest};
 use crate::totp::{Totp, Window};
 
-/// Searches the counters of one HOTP token for `codes`, shown one after the other.
+/// Searches `counters` of one HOTP token for consecutive `codes`.
 ///
-/// What is found is the counter of the last of them; all of them must lie within `counters`.
+/// [`Matches::last`] is the counter of the last code. All codes must lie within `counters`.
 ///
 /// ```
 /// use std::ops::ControlFlow;
 /// use keyfob::{Hotp, Secret, search};
 ///
 /// let hotp = Hotp::new(&Secret::generate());
-/// let codes = [&hotp.code(70_000), &hotp.code(70_001)]; // a token that was a toy for years
+/// // A token whose button was pressed 70,000 times.
+/// let codes = [&hotp.code(70_000), &hotp.code(70_001)];
 /// let found = search::counters(&hotp, codes, 0..=100_000, |_| ControlFlow::Continue(()))?;
 /// assert_eq!(found.last(), Some(70_001));
 /// # Ok::<(), search::Stopped>(())
@@ -51,7 +53,7 @@ use crate::totp::{Totp, Window};
 ///
 /// # Errors
 ///
-/// [`Stopped`] if `progress` said so before the end.
+/// [`Stopped`] if `progress` returned `Break` before the end.
 pub fn counters<const N: usize>(
     hotp: &Hotp,
     codes: [&Code; N],
@@ -76,14 +78,14 @@ pub fn counters<const N: usize>(
     Ok(Matches(newest))
 }
 
-/// Searches the steps of one TOTP authenticator for `codes`, shown one after the other: those at most `within` steps before
-/// or after the one of `at`, in Unix seconds.
+/// Searches the steps of one TOTP authenticator for consecutive `codes`: all steps at most `within` before or after the
+/// step of `at`, a Unix time in seconds.
 ///
-/// What is found is the step of the last of them. Before T0 there is nothing to find.
+/// [`Matches::last`] is the step of the last code. Before T0, nothing matches.
 ///
 /// # Errors
 ///
-/// [`Stopped`] if `progress` said so before the end.
+/// [`Stopped`] if `progress` returned `Break` before the end.
 pub fn steps<const N: usize>(
     totp: &Totp,
     codes: [&Code; N],
@@ -97,21 +99,22 @@ pub fn steps<const N: usize>(
     }
 }
 
-/// Searches many authenticators for the one that has shown `codes`, one after the other.
+/// Searches many authenticators for the one that showed consecutive `codes`.
 ///
-/// What is found is the place of the authenticator in the iterator, counted from zero. Among a hundred thousand with a
-/// window of three, one code of six digits fits a wrong authenticator in one search out of four: ask for two codes.
+/// [`Matches::last`] is the index of the authenticator in `candidates`, counted from 0. Use two codes: with 100,000
+/// authenticators and a window of three steps, about one search in four for a single six-digit code also matches a
+/// wrong authenticator.
 ///
 /// ```
 /// use std::ops::ControlFlow;
 /// use keyfob::{Secret, Totp, Window, search::{self, Candidate}};
 ///
-/// let drawer: Vec<_> = (0..500).map(|_| Totp::new(&Secret::generate())).collect();
+/// let tokens: Vec<_> = (0..500).map(|_| Totp::new(&Secret::generate())).collect();
 /// let now = 1_900_000_000;
-/// let codes = [&drawer[123].code_at(now), &drawer[123].code_at(now + 30)];
+/// let codes = [&tokens[123].code_at(now), &tokens[123].code_at(now + 30)];
 ///
 /// let window = Window::new(1, 2)?;
-/// let candidates = drawer.iter().map(|totp| Candidate::totp(totp, now, window));
+/// let candidates = tokens.iter().map(|totp| Candidate::totp(totp, now, window));
 /// let found = search::authenticators(candidates, codes, |_| ControlFlow::Continue(()))?;
 /// assert_eq!((found.last(), found.count()), (Some(123), 1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -119,7 +122,7 @@ pub fn steps<const N: usize>(
 ///
 /// # Errors
 ///
-/// [`Stopped`] if `progress` said so before the end.
+/// [`Stopped`] if `progress` returned `Break` before the end.
 pub fn authenticators<'a, const N: usize>(
     candidates: impl IntoIterator<Item = Candidate<'a>>,
     codes: [&Code; N],
@@ -137,7 +140,7 @@ pub fn authenticators<'a, const N: usize>(
             newest.record(label.index, codes.matches(truncated));
         }
     };
-    // Candidates and codes since the last report, which waits until there is more to do.
+    // Candidates and codes since the last report. A report is delayed until there is more to compute.
     let mut since = 0u64;
     let mut reported = None;
     let mut due = |since: &mut u64, computed| {
@@ -171,7 +174,7 @@ pub fn authenticators<'a, const N: usize>(
     Ok(Matches(newest))
 }
 
-/// One of the authenticators that may have shown a code, and where to look.
+/// An authenticator that may have shown the codes, and the counters or steps to search.
 #[derive(Clone, Debug)]
 pub struct Candidate<'a> {
     hotp: &'a Hotp,
@@ -179,15 +182,18 @@ pub struct Candidate<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    /// The counters from the next one expected.
+    /// An HOTP token, with the counters from the next expected one, `from`, to the end of the look-ahead.
     ///
     /// ```
     /// use std::ops::ControlFlow;
     /// use keyfob::{Hotp, LookAhead, Secret, search::{self, Candidate}};
     ///
-    /// let drawer: Vec<_> = (0..50).map(|_| (Hotp::new(&Secret::generate()), 7)).collect(); // with its next counter
-    /// let codes = [&drawer[12].0.code(8), &drawer[12].0.code(9)];
-    /// let candidates = drawer.iter().map(|(hotp, next)| Candidate::hotp(hotp, *next, LookAhead::default()));
+    /// // Each token with its next expected counter.
+    /// let tokens: Vec<_> = (0..50).map(|_| (Hotp::new(&Secret::generate()), 7)).collect();
+    /// let codes = [&tokens[12].0.code(8), &tokens[12].0.code(9)];
+    /// let candidates = tokens
+    ///     .iter()
+    ///     .map(|(hotp, next)| Candidate::hotp(hotp, *next, LookAhead::default()));
     /// let found = search::authenticators(candidates, codes, |_| ControlFlow::Continue(()))?;
     /// assert_eq!(found.last(), Some(12));
     /// # Ok::<(), search::Stopped>(())
@@ -197,7 +203,8 @@ impl<'a> Candidate<'a> {
         Self { hotp, counters: look_ahead.counters(from) }
     }
 
-    /// The steps of a window around `at`, in Unix seconds. Before T0 there are none.
+    /// A TOTP authenticator, with the steps of the window around `at`, a Unix time in seconds. Before T0 there are
+    /// none.
     #[must_use]
     #[allow(clippy::reversed_empty_ranges, reason = "an empty range is meant")]
     pub fn totp(totp: &'a Totp, at: u64, window: Window) -> Self {
@@ -205,17 +212,17 @@ impl<'a> Candidate<'a> {
     }
 }
 
-/// What a search has found.
+/// The result of a search.
 pub struct Matches(Newest);
 
 impl Matches {
-    /// The last match, or `None`.
+    /// The last match, or `None`: a counter, a step or the index of an authenticator.
     #[must_use]
     pub fn last(&self) -> Option<u64> {
         self.0.counter()
     }
 
-    /// How many matches there were. More than one is an accident of short codes: ask for one code more.
+    /// The number of matches. More than one is a coincidence between short codes: ask for one more code.
     #[must_use]
     pub const fn count(&self) -> u64 {
         self.0.matches()
@@ -228,7 +235,7 @@ impl fmt::Debug for Matches {
     }
 }
 
-/// The search was stopped by its caller before it had looked everywhere. What it had found by then is dropped.
+/// The caller stopped the search before its end. Matches found so far are discarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped;
 
@@ -248,5 +255,5 @@ struct Label<'a> {
     first: bool,
 }
 
-/// How many codes, or candidates, between two reports: a fraction of a millisecond.
+/// The number of codes or candidates between two reports. They take a fraction of a millisecond.
 const CHUNK: u64 = 4096;

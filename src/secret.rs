@@ -1,4 +1,4 @@
-//! The shared secret: generated, imported, graded, wiped, and never printed by accident.
+//! [`Secret`]: the key that a server and an authenticator share. It is wiped on drop and never printed by accident.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -23,7 +23,7 @@ use crate::key::{Key, Strength};
 /// let issued = Secret::generate();
 /// assert_eq!(issued.strength(), Strength::Strong);
 ///
-/// let imported = Secret::from_base32("gezd gnbv gy3t qojq")?; // 80 bits, of an old system
+/// let imported = Secret::from_base32("gezd gnbv gy3t qojq")?; // 80 bits, from an old system
 /// assert_eq!(imported.strength(), Strength::Weak);
 /// let totp = Totp::new(&imported);
 ///
@@ -32,32 +32,32 @@ use crate::key::{Key, Strength};
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 ///
-/// It leaves by two doors of its own, [`expose_bytes`](Self::expose_bytes) and [`expose_base32`](Self::expose_base32),
-/// and by those that tell an app: `to_uri`, `manual_entry` and `qr` of a [`KeyUri`](crate::KeyUri) or an enrollment,
-/// `Transfer::export`, and the functions for serde, `serde::secret` and `serde::uri`. There is no `Display`, no `Deref`,
-/// no `Serialize`, no `Hash` and no order; `Debug` shows the strength. Comparison is constant time. The memory is wiped
-/// on drop.
+/// The only ways to read a secret are [`expose_bytes`](Self::expose_bytes) and [`expose_base32`](Self::expose_base32),
+/// and the functions that pass it to an app or a file: `to_uri`, `manual_entry` and `qr` of a [`KeyUri`](crate::KeyUri)
+/// or an enrollment, `Transfer::export`, `serde::secret` and `serde::uri`. `Secret` has no `Display`, `Deref`,
+/// `Serialize`, `Hash` or `Ord`, and its `Debug` prints only the strength. Comparison takes constant time. The memory
+/// is wiped on drop.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Box<[u8]>>);
 
 impl Secret {
-    /// Twenty random bytes from the operating system: what SHA-1, the default, asks for.
+    /// Generates 20 random bytes from the operating system, the recommended length for SHA-1, the default algorithm.
     ///
     /// # Panics
     ///
-    /// If the operating system has no randomness to give, which no supported one does after boot.
-    /// [`generate_with`](Self::generate_with) and `rand::rngs::SysRng` make that case an error.
+    /// If the operating system cannot provide random bytes, which no supported one does after boot. To handle that case
+    /// as an error, use [`generate_with`](Self::generate_with) with `rand::rngs::SysRng`.
     #[cfg(feature = "std")]
     #[must_use]
     pub fn generate() -> Self {
         Self::generate_for(Algorithm::Sha1)
     }
 
-    /// Random bytes from the operating system, as many as the algorithm's hash has: 20, 32 or 64.
+    /// Generates random bytes from the operating system, as many as the algorithm's hash has: 20, 32 or 64.
     ///
     /// # Panics
     ///
-    /// Like [`generate`](Self::generate).
+    /// As for [`generate`](Self::generate).
     #[cfg(feature = "std")]
     #[must_use]
     #[allow(clippy::expect_used, reason = "an application without randomness must not go on")]
@@ -65,56 +65,57 @@ impl Secret {
         Self::generate_with(algorithm, &mut rand::rngs::SysRng).expect("the operating system has randomness")
     }
 
-    /// Random bytes from a generator of the caller's choice, by the traits of `rand` 0.10.
+    /// Generates random bytes with a generator of your choice, through the traits of `rand` 0.10.
     ///
     /// # Errors
     ///
-    /// What the generator fails with. One that implements `CryptoRng` cannot fail.
+    /// The error of the generator. A generator that implements `CryptoRng` cannot fail.
     pub fn generate_with<R: TryCryptoRng>(algorithm: Algorithm, rng: &mut R) -> Result<Self, R::Error> {
         let mut secret = Self(Zeroizing::new(vec![0; algorithm.secret_bytes()].into_boxed_slice()));
         rng.try_fill_bytes(&mut secret.0)?;
         Ok(secret)
     }
 
-    /// Imports a secret that exists already. The caller's copy stays the caller's to wipe.
+    /// Copies an existing secret of 10 to 1024 bytes. Wiping `bytes` is your responsibility.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Secret`](crate::ErrorKind::Secret) unless it has 10 to 1024 bytes.
+    /// [`ErrorKind::Secret`](crate::ErrorKind::Secret) if there are fewer than 10 or more than 1024 bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         Key::new(bytes).map(|key| Self(Zeroizing::new(key.bytes().into())))
     }
 
-    /// Imports a secret as people paste it: in capitals or not, with spaces, dashes and padding or without.
+    /// Parses a secret in base32, as people paste it: uppercase or lowercase, with or without spaces, dashes and
+    /// padding.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Secret`](crate::ErrorKind::Secret) for text that is not base32, with the position of the character
-    /// to blame, and unless it stands for 10 to 1024 bytes.
+    /// [`ErrorKind::Secret`](crate::ErrorKind::Secret) if the text is not base32, with the position of the offending
+    /// character where there is one, and if it decodes to fewer than 10 or more than 1024 bytes.
     pub fn from_base32(text: &str) -> Result<Self, Error> {
         Self::from_bytes(&base32::decode(text)?)
     }
 
-    /// How hard the secret is to guess, if it was random.
+    /// How hard the secret is to guess, assuming that it is random.
     #[must_use]
     pub fn strength(&self) -> Strength {
         Key::from(self).strength()
     }
 
-    /// The bytes, in the open.
+    /// The bytes in plaintext.
     #[must_use]
     pub fn expose_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The bytes in base32, in capitals and without padding, in the open.
+    /// The bytes in plaintext as base32, uppercase and without padding.
     #[must_use]
     pub fn expose_base32(&self) -> Zeroizing<String> {
         base32::encode(&self.0)
     }
 }
 
-/// [`Secret::from_base32`].
+/// Parses base32 with [`Secret::from_base32`].
 impl FromStr for Secret {
     type Err = Error;
 

@@ -1,4 +1,4 @@
-//! Steam Guard codes: RFC 6238 with five symbols of another alphabet.
+//! Steam Guard codes: TOTP (RFC 6238) with five symbols instead of digits.
 
 use core::fmt;
 use core::str::FromStr;
@@ -12,11 +12,11 @@ use crate::key::Key;
 use crate::totp::{Step, Totp, Window};
 use crate::typed::symbols;
 
-/// Makes and checks the codes of a Steam Guard authenticator.
+/// Generates and verifies the codes of a Steam Guard authenticator.
 ///
-/// HMAC-SHA-1 over 30-second steps, truncated as in RFC 4226 and written in five symbols of
-/// `23456789BCDFGHJKMNPQRTVWXY`, least significant first. What [`Totp`] says of windows, of what is stored and of what the
-/// caller owes holds here as well.
+/// A code is HMAC-SHA-1 over a 30-second step, truncated as in RFC 4226 and written as five symbols of
+/// `23456789BCDFGHJKMNPQRTVWXY`, least significant first. Windows work as for [`Totp`], and the caller has the same
+/// duties: store the matched step before acting on the result, and limit the number of guesses.
 ///
 /// ```
 /// use keyfob::{Secret, Steam, SteamCode, Window};
@@ -34,31 +34,31 @@ pub struct Steam {
 }
 
 impl Steam {
-    /// From Steam's `shared_secret`, which Steam's own files write in base64 and `otpauth` URIs in base32.
+    /// Creates it from Steam's `shared_secret`, which is base64 in Steam's own files and base32 in `otpauth` URIs.
     #[must_use]
     pub fn new<'k>(key: impl Into<Key<'k>>) -> Self {
         Self { totp: Totp::new(key) }
     }
 
-    /// The step that a time lies in.
+    /// The time step that contains the Unix time `at`.
     #[must_use]
     pub const fn step(&self, at: u64) -> Step {
         self.totp.step(at)
     }
 
-    /// For how many seconds more the code of this moment is shown, 1 to 30.
+    /// The number of seconds after `at` until the code changes: 1 to 30.
     #[must_use]
     pub const fn remaining(&self, at: u64) -> u32 {
         self.totp.remaining(at)
     }
 
-    /// The code that the authenticator shows at this time.
+    /// The code that the authenticator shows at the Unix time `at`.
     #[must_use]
     pub fn code_at(&self, at: u64) -> SteamCode {
         SteamCode { value: CODES.divide(self.totp.hmac().truncated(self.step(at).get())).1 }
     }
 
-    /// The step within the window around `at` whose code this is, or `None`: [`Totp::verify`].
+    /// Returns the step within the window around `at` that has this code, or `None`, as [`Totp::verify`] does.
     #[must_use]
     pub fn verify(&self, code: &SteamCode, at: u64, window: Window) -> Option<Step> {
         let steps = self.totp.steps(at, window)?;
@@ -73,23 +73,24 @@ impl fmt::Debug for Steam {
     }
 }
 
-/// A Steam Guard code: five symbols, kept as the number they write.
+/// A Steam Guard code of five symbols, stored as the base-26 number that they represent.
 ///
-/// Not comparable with `==`, redacted in `Debug` and wiped on drop, like [`Code`](crate::Code).
+/// Like [`Code`](crate::Code), it does not implement `PartialEq`, is redacted in `Debug` and is wiped on drop.
 #[derive(Clone)]
 pub struct SteamCode {
     value: u32,
 }
 
 impl SteamCode {
-    /// Reads what a person typed or pasted: five symbols, in capitals or not.
+    /// Parses a code that a person typed or pasted: five symbols, uppercase or lowercase.
     ///
-    /// White space, dashes and invisible marks are dropped and digits may be of any script, as in
-    /// [`Code::parse`](crate::Code::parse); letters may be full-width ones.
+    /// White space, dashes and invisible marks are ignored and digits may be of any script, as in
+    /// [`Code::parse`](crate::Code::parse). Full-width letters are accepted too.
     ///
     /// # Errors
     ///
-    /// [`CodeError`] for a character that is not in the alphabet and for any other number of symbols.
+    /// [`CodeError::Character`] for a character that is not in the alphabet. [`CodeError::Length`] if there are not
+    /// exactly five symbols, and for more than 64 bytes of text.
     pub fn parse(text: &str) -> Result<Self, CodeError> {
         let mut value = Zeroizing::new(0);
         let mut weight = 1;
@@ -107,7 +108,7 @@ impl SteamCode {
     }
 }
 
-/// [`SteamCode::parse`].
+/// Parses a code with [`SteamCode::parse`].
 impl FromStr for SteamCode {
     type Err = CodeError;
 
@@ -116,7 +117,7 @@ impl FromStr for SteamCode {
     }
 }
 
-/// The symbols, as the authenticator shows them.
+/// Prints the symbols as the authenticator shows them.
 impl fmt::Display for SteamCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = Zeroizing::new([0; SYMBOLS]);
@@ -142,8 +143,8 @@ impl Drop for SteamCode {
     }
 }
 
-/// The place of a symbol in the alphabet, and a mask of all ones if it has one. All places are looked at: an index by a
-/// symbol would leave a trace in the cache.
+/// The index of a symbol in the alphabet, and a mask: all ones if the alphabet has the symbol. Compares with all
+/// symbols: a table lookup by a secret symbol would leave a trace in the cache.
 fn index_of(symbol: u8) -> (u32, u64) {
     let capital = symbol ^ (ct::mask_within(symbol, b'a', b'z').to_le_bytes()[0] & 0x20);
     let mut index = 0;
@@ -156,7 +157,7 @@ fn index_of(symbol: u8) -> (u32, u64) {
     (index.to_le_bytes()[0].into(), any)
 }
 
-/// The symbol at a place, by the same look at all of them.
+/// The symbol at an index. Reads all symbols, for the same reason.
 fn symbol(digit: u32) -> u8 {
     let mut symbol = 0;
     for (index, candidate) in (0..).zip(ALPHABET) {
@@ -168,5 +169,5 @@ fn symbol(digit: u32) -> u8 {
 const ALPHABET: [u8; 26] = *b"23456789BCDFGHJKMNPQRTVWXY";
 const ALPHABET_SIZE: Divisor = Divisor::new(26);
 const SYMBOLS: usize = 5;
-/// How many codes there are.
+/// The number of different codes.
 const CODES: Divisor = Divisor::new(26u32.pow(5));

@@ -1,4 +1,4 @@
-//! TOTP, the code of a moment (RFC 6238).
+//! TOTP: codes that depend on the time (RFC 6238).
 
 use core::fmt;
 use core::ops::RangeInclusive;
@@ -9,17 +9,19 @@ use crate::error::{Error, ErrorKind};
 use crate::hotp::Hotp;
 use crate::key::Key;
 
-/// Makes and checks TOTP codes (RFC 6238).
+/// Generates and verifies TOTP codes (RFC 6238).
 ///
-/// Keeps the hash states that the secret leads to instead of the secret, and wipes them on drop. Times are Unix
-/// seconds and always an argument; with the feature `std` the `*_now` twins read the system clock.
+/// A `Totp` holds the HMAC states derived from the secret, not the secret itself, and wipes them on drop. Times are
+/// Unix timestamps in seconds and are always arguments; with the feature `std`, the `*_now` methods read the system
+/// clock.
 ///
 /// ```
 /// use keyfob::{Algorithm, Digits, Key, Totp, Window};
 ///
-/// // The third row of RFC 6238, appendix B.
+/// // The third test vector of RFC 6238, appendix B.
 /// let secret = b"1234567890123456789012345678901234567890123456789012345678901234";
-/// let totp = Totp::with_algorithm(Key::new(secret)?, Algorithm::Sha512).with_digits(Digits::Eight);
+/// let totp = Totp::with_algorithm(Key::new(secret)?, Algorithm::Sha512)
+///     .with_digits(Digits::Eight);
 ///
 /// let code = totp.code_at(59);
 /// assert_eq!(code.to_string(), "90693936");
@@ -30,9 +32,9 @@ use crate::key::Key;
 ///
 /// # Security
 ///
-/// Who calls [`verify`](Self::verify) owes what RFC 6238, section 5.2, asks for: store the step that matched,
-/// atomically, *before* the answer is used, accept only greater steps from then on, and limit how often anybody may
-/// guess.
+/// [`verify`](Self::verify) only compares codes. RFC 6238, section 5.2, requires more of its caller: store the matched
+/// step atomically *before* you act on the result, accept only greater steps from then on, and limit the number of
+/// guesses.
 #[derive(Clone)]
 pub struct Totp {
     hotp: Hotp,
@@ -41,52 +43,53 @@ pub struct Totp {
 }
 
 impl Totp {
-    /// HMAC-SHA-1, six digits, 30 seconds: what every authenticator app supports.
+    /// HMAC-SHA-1, six digits and a period of 30 seconds, which every authenticator app supports.
     #[must_use]
     pub fn new<'k>(key: impl Into<Key<'k>>) -> Self {
         Self::with_algorithm(key, Algorithm::Sha1)
     }
 
-    /// Another hash function.
+    /// Like [`new`](Self::new), with another hash function.
     #[must_use]
     pub fn with_algorithm<'k>(key: impl Into<Key<'k>>, algorithm: Algorithm) -> Self {
         Self { hotp: Hotp::with_algorithm(key, algorithm), period: Period::default(), t0: 0 }
     }
 
-    /// Codes of another length.
+    /// Sets the number of digits in a code.
     #[must_use]
     pub fn with_digits(mut self, digits: Digits) -> Self {
         self.hotp = self.hotp.with_digits(digits);
         self
     }
 
-    /// Codes that live for another time.
+    /// Sets the period: how long each code is shown.
     #[must_use]
     pub fn with_period(mut self, period: Period) -> Self {
         self.period = period;
         self
     }
 
-    /// The Unix time at which step 0 begins: T0 of RFC 6238, section 4.1, by default 0. No app can be told another.
+    /// Sets T0, the Unix time in seconds at which step 0 begins (RFC 6238, section 4.1). The default is 0, and
+    /// `otpauth` URIs cannot express any other value.
     #[must_use]
     pub fn with_t0(mut self, t0: u64) -> Self {
         self.t0 = t0;
         self
     }
 
-    /// The hash function inside HMAC.
+    /// The hash function that HMAC uses.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         self.hotp.algorithm()
     }
 
-    /// How many digits a code has.
+    /// The number of digits in a code.
     #[must_use]
     pub const fn digits(&self) -> Digits {
         self.hotp.digits()
     }
 
-    /// How long a code is shown.
+    /// The period: how long each code is shown.
     #[must_use]
     pub const fn period(&self) -> Period {
         self.period
@@ -97,13 +100,13 @@ impl Totp {
         self.t0
     }
 
-    /// The step that a time lies in. Times before T0 count as step 0.
+    /// The time step that contains the Unix time `at`. Times before T0 belong to step 0.
     #[must_use]
     pub const fn step(&self, at: u64) -> Step {
         Step(self.period.steps(at.saturating_sub(self.t0)))
     }
 
-    /// For how many seconds more the code of this moment is shown, 1 to the period. Before T0, the period.
+    /// The number of seconds after `at` until the code changes: 1 to the period. Before T0, the whole period.
     #[must_use]
     #[allow(clippy::integer_division_remainder_used, reason = "times and periods are public")]
     #[allow(clippy::cast_possible_truncation, reason = "a remainder is smaller than the divisor")]
@@ -111,36 +114,38 @@ impl Totp {
         self.period.0 - (at.saturating_sub(self.t0) % self.period.0 as u64) as u32
     }
 
-    /// The code that the authenticator shows at this time.
+    /// The code that the authenticator shows at the Unix time `at`.
     #[must_use]
     pub fn code_at(&self, at: u64) -> Code {
         self.hotp.code(self.step(at).0)
     }
 
-    /// The step within the window around `at` whose code this is, or `None`.
+    /// Returns the step within the window around `at` that has this code, or `None` if no step has it.
     ///
-    /// All steps of the window are computed and compared whatever matches. Should two of them have these digits, the
-    /// newest is returned, so that the digits are spent for the whole window once that step is stored. Before T0 no
-    /// code is right.
+    /// Every step in the window is computed and compared, whichever matches. If two steps in the window have the same
+    /// code, the newer step is returned, so that storing it invalidates the code for the whole window. Before T0, every
+    /// code is refused.
     #[must_use]
     pub fn verify(&self, code: &Code, at: u64, window: Window) -> Option<Step> {
         self.hotp.newest([code], self.steps(at, window)?).map(Step)
     }
 
-    /// Finds an authenticator whose clock is far off, by two codes shown one after the other (RFC 6238, section 6).
+    /// Finds an authenticator whose clock is far off, from two consecutive codes (RFC 6238, section 6).
     ///
-    /// `at` is the time when the second was typed. Looks at all steps at most `within` before or after it and returns the
-    /// step of the *second* code; [`Step::offset_from`] turns it into the offset to store. The chance that two random
-    /// codes of six digits match is twice `within` in 10^12, so a wide search is safe where a wide [`Window`] is not.
+    /// `at` is the Unix time at which the second code was typed. All steps up to `within` before and after it are
+    /// searched. The result is the step of the *second* code; [`Step::offset_from`] converts it to the offset to store.
+    /// Two random six-digit codes match with a probability of `2 * within` in 10^12, so a wide search is safe, whereas
+    /// a wide [`Window`] is not.
     ///
-    /// Both codes are spent: accept only a step greater than the last one stored, and store it. Codes that were shown an
-    /// hour ago resynchronize an authenticator to an hour ago.
+    /// Both codes must not be used again: accept the result only if it is greater than the last stored step, and store
+    /// it. Two codes that were shown an hour ago resynchronize the authenticator to that time.
     ///
     /// ```
     /// use keyfob::{Secret, Totp};
     ///
     /// let totp = Totp::new(&Secret::generate());
-    /// let slow = |now: u64| totp.code_at(now - 14 * 60); // a phone whose clock is 14 minutes late
+    /// // A phone whose clock is 14 minutes slow.
+    /// let slow = |now: u64| totp.code_at(now - 14 * 60);
     ///
     /// let (first, second) = (1_900_000_000, 1_900_000_030);
     /// let step = totp.resync(&slow(first), &slow(second), second, 100);
@@ -151,12 +156,12 @@ impl Totp {
         self.hotp.newest([first, second], self.steps_within(at, within.into())?).map(Step)
     }
 
-    /// The steps of a window, unless T0 is still to come.
+    /// The steps of a window, or `None` before T0.
     pub(crate) fn steps(&self, at: u64, window: Window) -> Option<RangeInclusive<u64>> {
         self.steps_around(at, window.behind.into(), window.ahead.into())
     }
 
-    /// As many on either side.
+    /// The steps at most `within` away from the current one, or `None` before T0.
     pub(crate) fn steps_within(&self, at: u64, within: u64) -> Option<RangeInclusive<u64>> {
         self.steps_around(at, within, within)
     }
@@ -175,7 +180,7 @@ impl Totp {
     }
 }
 
-/// What reads the clock. A clock before 1970 shows the code of step 0 and accepts nothing.
+/// Methods that read the system clock. If it is before 1970, the code is that of step 0, and every code is refused.
 #[cfg(feature = "std")]
 impl Totp {
     /// The code that the authenticator shows now.
@@ -184,13 +189,13 @@ impl Totp {
         self.code_at(now().unwrap_or(0))
     }
 
-    /// For how many seconds more it shows that code.
+    /// The number of seconds until that code changes.
     #[must_use]
     pub fn remaining_now(&self) -> u32 {
         self.remaining(now().unwrap_or(0))
     }
 
-    /// [`verify`](Self::verify) around the present time.
+    /// [`verify`](Self::verify) at the current time.
     #[must_use]
     pub fn verify_now(&self, code: &Code, window: Window) -> Option<Step> {
         self.verify(code, now()?, window)
@@ -208,9 +213,9 @@ impl fmt::Debug for Totp {
     }
 }
 
-/// The number of a period since T0: the T of RFC 6238, section 4.2.
+/// A time step: the number of whole periods since T0, called T in RFC 6238, section 4.2.
 ///
-/// This is what to store after a code was accepted. It is public: it says when somebody logged in, nothing about the
+/// Store the step of the last accepted code. It is not secret: it tells when somebody logged in, and nothing about the
 /// secret.
 ///
 /// ```
@@ -218,32 +223,33 @@ impl fmt::Debug for Totp {
 ///
 /// let totp = Totp::new(&Secret::generate());
 /// let now = 1_900_000_000;
-/// let stored = totp.verify(&totp.code_at(now), now, Window::default()).map(Step::get); // into the database
+/// let code = totp.code_at(now);
+/// let stored = totp.verify(&code, now, Window::default()).map(Step::get); // store this
 ///
-/// let last = stored.map(Step::new); // and back
-/// let again = totp.verify(&totp.code_at(now), now, Window::default());
-/// assert!(again <= last); // only a greater step is accepted
+/// let last = stored.map(Step::new); // when it is loaded again
+/// let replayed = totp.verify(&code, now, Window::default());
+/// assert!(replayed <= last); // refuse: only a greater step is accepted
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Step(u64);
 
 impl Step {
-    /// A step read back from where it was stored.
+    /// Creates a step from a stored number.
     #[must_use]
     pub const fn new(step: u64) -> Self {
         Self(step)
     }
 
-    /// The number, to store.
+    /// The number to store.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
     }
 
-    /// How many steps this one lies after (or, below zero, before) another.
+    /// The signed distance in steps from `other` to `self`: positive if `self` is later.
     ///
-    /// For a step that an authenticator is at and the step that the server is at, this is how far the authenticator's
-    /// clock is ahead. Add it, times the period, to the time that you verify at.
+    /// If `self` is the authenticator's step and `other` the server's, this is how far the authenticator's clock is
+    /// ahead. Multiply it by the period and add it to the time that you pass to [`Totp::verify`].
     #[must_use]
     pub const fn offset_from(self, other: Self) -> i64 {
         let distance = self.0.abs_diff(other.0);
@@ -252,16 +258,16 @@ impl Step {
     }
 }
 
-/// The number, to log.
+/// Prints the number, for logs.
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-/// How long a code is shown: 1 to 86 400 seconds, by default 30 (RFC 6238, section 5.2).
+/// The period of TOTP: how long a code is shown. 1 to 86,400 seconds, by default 30 (RFC 6238, section 5.2).
 ///
-/// Several apps ignore any other value and show wrong codes.
+/// Several apps ignore a period other than 30 seconds and show wrong codes.
 ///
 /// ```
 /// use keyfob::{Period, Secret, Totp};
@@ -283,11 +289,11 @@ impl Period {
             .number(Self::MAX_SECONDS as u64)
             .number(Self::DEFAULT_SECONDS as u64);
 
-    /// So many seconds.
+    /// A period of `seconds`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Period`](crate::ErrorKind::Period) for 0 and for more than a day.
+    /// [`ErrorKind::Period`](crate::ErrorKind::Period) for 0 and for more than 86,400 seconds (one day).
     pub const fn new(seconds: u32) -> Result<Self, Error> {
         match seconds {
             1..=Self::MAX_SECONDS => Ok(Self(seconds)),
@@ -301,7 +307,7 @@ impl Period {
         self.0
     }
 
-    /// How many whole periods these seconds are.
+    /// The number of whole periods in `seconds`.
     #[allow(clippy::integer_division_remainder_used, reason = "times and periods are public")]
     pub(crate) const fn steps(self, seconds: u64) -> u64 {
         seconds / self.0 as u64
@@ -314,10 +320,10 @@ impl Default for Period {
     }
 }
 
-/// Which steps around the current one are accepted: by default one behind and one ahead, at most ten on either side.
+/// How many steps before and after the current one are accepted: 1 and 1 by default, at most 10 each.
 ///
-/// Behind covers the time it takes to read and type, and a slow clock; ahead covers a fast clock (RFC 6238, section
-/// 5.2). Every step is one more code that a guess can hit.
+/// Steps behind allow for the time it takes to read and type a code, and for a slow clock; steps ahead allow for a fast
+/// clock (RFC 6238, section 5.2). Each additional step is one more code that a guess can match.
 ///
 /// ```
 /// use keyfob::{Secret, Totp, Window};
@@ -335,32 +341,32 @@ pub struct Window {
 }
 
 impl Window {
-    /// Steps on either side.
+    /// The maximum on either side, in steps.
     const MAX: u8 = 10;
 
     const TOO_WIDE: Error = Error::new(ErrorKind::Window, "a window is at most {} steps behind and {} ahead")
         .number(Self::MAX as u64)
         .number(Self::MAX as u64);
 
-    /// The current step only.
+    /// Accepts only the current step.
     pub const CURRENT: Self = Self { behind: 0, ahead: 0 };
 
-    /// So many steps before and after the current one.
+    /// A window of `behind` steps before and `ahead` steps after the current one.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Window`](crate::ErrorKind::Window) if one of them is above 10.
+    /// [`ErrorKind::Window`](crate::ErrorKind::Window) if `behind` or `ahead` is above 10.
     pub const fn new(behind: u8, ahead: u8) -> Result<Self, Error> {
         if behind > Self::MAX || ahead > Self::MAX { Err(Self::TOO_WIDE) } else { Ok(Self { behind, ahead }) }
     }
 
-    /// Steps before the current one.
+    /// The number of steps accepted before the current one.
     #[must_use]
     pub const fn behind(self) -> u8 {
         self.behind
     }
 
-    /// Steps after the current one.
+    /// The number of steps accepted after the current one.
     #[must_use]
     pub const fn ahead(self) -> u8 {
         self.ahead
@@ -373,7 +379,7 @@ impl Default for Window {
     }
 }
 
-/// Unix seconds, unless the clock stands before 1970.
+/// The system time in Unix seconds, or `None` if the clock is before 1970.
 #[cfg(feature = "std")]
 pub(crate) fn now() -> Option<u64> {
     let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;

@@ -1,13 +1,14 @@
-//! The `otpauth` URI: what an authenticator app is told about an account.
+//! [`KeyUri`]: the `otpauth` URI that gives an account to an authenticator app.
 //!
-//! There is no RFC. The grammar is the one that Google's Key URI Format describes and every app reads:
+//! There is no RFC for it. The grammar is that of Google's Key URI Format, which every app reads:
 //!
 //! ```text
-//! otpauth://TYPE/[ISSUER:]ACCOUNT?secret=BASE32[&issuer=ISSUER][&algorithm=][&digits=][&period= | &counter=]
+//! otpauth://TYPE/[ISSUER:]ACCOUNT?secret=BASE32
+//!     [&issuer=ISSUER][&algorithm=][&digits=][&period= | &counter=]
 //! ```
 //!
-//! The writer is strict: one spelling, which is the one that the largest number of apps reads correctly. There are two
-//! readers, `parse` and `parse_lenient`, and `lint` knows the apps.
+//! The writer produces one spelling, the one that the largest number of apps reads correctly. There are two readers,
+//! `parse` (strict) and `parse_lenient`. `lint` reports what known apps do wrong with a URI.
 
 #[cfg(any(feature = "import", feature = "pskc"))]
 mod account;
@@ -48,7 +49,7 @@ use crate::secret::Secret;
 use crate::steam::Steam;
 use crate::totp::{Period, Totp};
 
-/// What an authenticator app is told: whose account it is, the secret, and how to make codes from it.
+/// The content of an `otpauth` URI: issuer, account, secret, and how codes are computed.
 ///
 /// ```
 /// use keyfob::{KeyUri, Secret};
@@ -62,33 +63,33 @@ use crate::totp::{Period, Totp};
 /// );
 /// assert_eq!(*uri.manual_entry(), "GEZD GNBV GY3T QOJQ GEZD GNBV GY3T QOJQ");
 ///
-/// let read: KeyUri = uri.to_uri().parse()?; // strictly, as KeyUri::parse does
-/// assert!(read == uri);
+/// let parsed: KeyUri = uri.to_uri().parse()?; // strict, like KeyUri::parse
+/// assert!(parsed == uri);
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 ///
 /// # Security
 ///
 /// [`to_uri`](Self::to_uri), [`manual_entry`](Self::manual_entry) and the QR code contain the secret. Show them once,
-/// to its owner, over TLS, with `Cache-Control: no-store`; never log them and never pass them to a service that draws
-/// QR codes.
+/// only to the account's owner, over TLS, with `Cache-Control: no-store`. Never log them, and never send them to a
+/// service that draws QR codes.
 #[derive(Clone)]
 pub struct KeyUri {
     factor: Factor,
     issuer: Option<String>,
-    /// The prefix of the label, where it is not the issuer.
+    /// The prefix of the label if it differs from the issuer.
     label_issuer: Option<String>,
-    /// Empty only in a Steam link, which has no names.
+    /// Empty only for a `steam://` link, which contains no names.
     account: String,
     secret: Secret,
     algorithm: Algorithm,
     digits: Digits,
     defaults_written: bool,
-    /// Parameters that mean nothing to keyfob, and may to an app: one is a PIN.
+    /// Parameters that keyfob does not interpret but an app may. One of them is a PIN, so the values are wiped.
     others: Vec<(String, Zeroizing<String>)>,
 }
 
-/// What moves a code on.
+/// The moving factor: what changes from one code to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Factor {
     Counter(u64),
@@ -97,20 +98,20 @@ pub(crate) enum Factor {
 }
 
 impl KeyUri {
-    /// For an authenticator that counts time. SHA-1, six digits, 30 seconds: what every app supports.
+    /// Creates a TOTP account with SHA-1, six digits and a period of 30 seconds, which every app supports.
     ///
-    /// `issuer` is the name of your service, which the app shows; with an empty one the app shows the account alone, or
-    /// guesses. `account` is what tells the user's accounts with you apart, often the mail address.
+    /// `issuer` is the name of your service, which the app shows. If it is empty, the app shows only the account, or
+    /// guesses an issuer. `account` distinguishes the user's accounts with you; it is often the email address.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for an empty account, and for a colon, a control character, more than
-    /// 1024 bytes or the rest of an escaped URI, such as `&amp;digits=8`, in either name: apps cut the name at a colon.
+    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) if the account is empty, and if either name contains a colon (apps cut
+    /// the name there), a control character, more than 1024 bytes, or part of an escaped URI, such as `&amp;digits=8`.
     pub fn totp(issuer: &str, account: &str, secret: &Secret) -> Result<Self, Error> {
         Self::new(Factor::Period(Period::default()), issuer, account, secret)
     }
 
-    /// For an authenticator that counts presses of a button. `counter` is the one of its first code.
+    /// Creates an HOTP account. `counter` is the counter of its first code.
     ///
     /// ```
     /// use keyfob::{KeyUri, Secret};
@@ -127,7 +128,7 @@ impl KeyUri {
         Self::new(Factor::Counter(counter), issuer, account, secret)
     }
 
-    /// For a Steam Guard authenticator. Most apps do not know it.
+    /// Creates a Steam Guard account. Most apps do not support it.
     ///
     /// ```
     /// use keyfob::{KeyUri, Secret};
@@ -144,8 +145,8 @@ impl KeyUri {
         Self::new(Factor::Steam, issuer, account, secret)
     }
 
-    /// For the authenticator that `totp` checks, with all its settings. `secret` is the one that it was made of, and which
-    /// it no longer holds.
+    /// Creates a TOTP account with all settings of `totp`. `secret` is the one from which `totp` was created; `totp`
+    /// itself no longer contains it.
     ///
     /// ```
     /// use keyfob::{Digits, KeyUri, Secret, Totp};
@@ -159,7 +160,8 @@ impl KeyUri {
     ///
     /// # Errors
     ///
-    /// As for [`totp`](Self::totp), and for a T0 other than 0, which no app can be told.
+    /// As for [`totp`](Self::totp), and [`ErrorKind::Uri`](crate::ErrorKind::Uri) for a T0 other than 0, which a URI
+    /// cannot express.
     pub fn from_totp(issuer: &str, account: &str, secret: &Secret, totp: &Totp) -> Result<Self, Error> {
         if totp.t0() != 0 {
             return Err(T0);
@@ -168,8 +170,8 @@ impl KeyUri {
         Ok(uri.with_algorithm(totp.algorithm()).with_digits(totp.digits()))
     }
 
-    /// For the authenticator that `hotp` checks, with all its settings: [`from_totp`](Self::from_totp). `counter` is the one
-    /// of its next code.
+    /// Creates an HOTP account with all settings of `hotp`. `counter` is the counter of its next code. See
+    /// [`from_totp`](Self::from_totp) for an example.
     ///
     /// # Errors
     ///
@@ -179,7 +181,8 @@ impl KeyUri {
         Ok(uri.with_algorithm(hotp.algorithm()).with_digits(hotp.digits()))
     }
 
-    /// Another hash function. Several apps ignore it and show wrong codes. Steam has its own: nothing changes.
+    /// Sets the hash function. Several apps ignore it and show wrong codes. For Steam, whose hash function is fixed,
+    /// this does nothing.
     #[must_use]
     pub fn with_algorithm(mut self, algorithm: Algorithm) -> Self {
         if self.factor != Factor::Steam {
@@ -188,7 +191,8 @@ impl KeyUri {
         self
     }
 
-    /// Codes of another length. Several apps ignore it and show wrong codes. Steam has its own: nothing changes.
+    /// Sets the number of digits. Several apps ignore it and show wrong codes. For Steam, whose code length is fixed,
+    /// this does nothing.
     #[must_use]
     pub fn with_digits(mut self, digits: Digits) -> Self {
         if self.factor != Factor::Steam {
@@ -197,33 +201,35 @@ impl KeyUri {
         self
     }
 
-    /// Codes that live for another time. Several apps ignore it and show wrong codes.
+    /// Sets the period of TOTP. Several apps ignore it and show wrong codes.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for HOTP, which has no period, and for Steam, which has its own.
+    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for HOTP, which has no period, and for Steam, whose period is fixed.
     pub fn with_period(mut self, period: Period) -> Result<Self, Error> {
         let Factor::Period(own) = &mut self.factor else { return Err(NO_PERIOD) };
         *own = period;
         Ok(self)
     }
 
-    /// A prefix of the label that is not the issuer. It becomes the issuer where there is none.
+    /// Sets a prefix of the label that differs from the issuer. If there is no issuer, it becomes the issuer.
     ///
-    /// Apple asks for this: the name of the service there, its domain as the issuer. Other apps show the one or the
-    /// other.
+    /// Apple recommends this: the name of the service as the prefix and its domain as the issuer. Other apps show one
+    /// or the other.
     ///
     /// ```
     /// use keyfob::{KeyUri, Secret};
     ///
-    /// let uri = KeyUri::totp("example.com", "al", &Secret::generate())?.with_label_issuer("Example Inc")?;
+    /// let uri = KeyUri::totp("example.com", "al", &Secret::generate())?
+    ///     .with_label_issuer("Example Inc")?;
     /// assert!(uri.to_uri().starts_with("otpauth://totp/Example%20Inc:al?"));
     /// # Ok::<(), keyfob::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// As for the issuer of [`totp`](Self::totp), and for a `steam://` link, which has no label.
+    /// As for the issuer of [`totp`](Self::totp), and [`ErrorKind::Uri`](crate::ErrorKind::Uri) for a `steam://` link,
+    /// which has no label.
     pub fn with_label_issuer(mut self, prefix: &str) -> Result<Self, Error> {
         if self.account.is_empty() {
             return Err(ACCOUNT_EMPTY);
@@ -237,13 +243,14 @@ impl KeyUri {
         Ok(self)
     }
 
-    /// A parameter that means nothing to keyfob, and may to an app: an `image`, whose address is carried and never fetched,
-    /// or a `color`. It takes the place of one with this name, in capitals or not.
+    /// Sets a parameter that keyfob does not interpret but an app may, such as `color` or `image` (keyfob never fetches
+    /// the image). It replaces a parameter of the same name, ignoring case.
     ///
     /// ```
     /// use keyfob::{KeyUri, Secret};
     ///
-    /// let uri = KeyUri::totp("Example", "al", &Secret::generate())?.with_parameter("color", "3366CC")?;
+    /// let uri = KeyUri::totp("Example", "al", &Secret::generate())?
+    ///     .with_parameter("color", "3366CC")?;
     /// assert!(uri.to_uri().ends_with("&issuer=Example&color=3366CC"));
     /// assert!(uri.other_parameters().eq([("color", "3366CC")]));
     /// # Ok::<(), keyfob::Error>(())
@@ -251,9 +258,9 @@ impl KeyUri {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for an empty name and for one that keyfob knows or what is left of one, such
-    /// as `amp;digits`, for `;digits=` and the like in a value, for more than 64 parameters or 5120 bytes in all, and for a
-    /// `steam://` link, which has none.
+    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) if the name is empty, is a parameter that keyfob interprets or a
+    /// damaged form of one, such as `amp;digits`; if the value contains such a parameter, as in `;digits=`; if there
+    /// are more than 64 parameters or 5120 bytes in all; and for a `steam://` link, which has no parameters.
     pub fn with_parameter(mut self, name: &str, value: &str) -> Result<Self, Error> {
         if self.account.is_empty() {
             return Err(ACCOUNT_EMPTY);
@@ -273,13 +280,13 @@ impl KeyUri {
         self.issuer.as_deref()
     }
 
-    /// The prefix of the label, where it differs from the issuer.
+    /// The prefix of the label if it differs from the issuer.
     #[must_use]
     pub fn label_issuer(&self) -> Option<&str> {
         self.label_issuer.as_deref()
     }
 
-    /// The account. Empty for a `steam://` link, which has no names.
+    /// The account. Empty for a `steam://` link, which contains no names.
     #[must_use]
     pub fn account(&self) -> &str {
         &self.account
@@ -291,19 +298,19 @@ impl KeyUri {
         &self.secret
     }
 
-    /// The hash function inside HMAC.
+    /// The hash function that HMAC uses.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// How many digits a code has. A Steam code has five symbols instead.
+    /// The number of digits in a code. Not used for Steam, whose codes have five symbols.
     #[must_use]
     pub const fn digits(&self) -> Digits {
         self.digits
     }
 
-    /// How long a code is shown, for TOTP.
+    /// The period for TOTP, `None` otherwise.
     #[must_use]
     pub const fn period(&self) -> Option<Period> {
         match self.factor {
@@ -312,7 +319,7 @@ impl KeyUri {
         }
     }
 
-    /// The counter of the first code, for HOTP.
+    /// The counter of the first code for HOTP, `None` otherwise.
     #[must_use]
     pub const fn counter(&self) -> Option<u64> {
         match self.factor {
@@ -321,13 +328,13 @@ impl KeyUri {
         }
     }
 
-    /// Parameters that mean nothing to keyfob: names and values, decoded. An `image` among them is never fetched.
-    /// [`with_parameter`](Self::with_parameter) has an example.
+    /// The parameters that keyfob does not interpret, as decoded names and values. keyfob never fetches an `image`
+    /// among them. See [`with_parameter`](Self::with_parameter) for an example.
     pub fn other_parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         self.others.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// What checks the codes of this URI, with all its settings, if it is a TOTP one.
+    /// The [`Totp`] that verifies the codes of this account, with all its settings, or `None` if it is not TOTP.
     ///
     /// ```
     /// use keyfob::{Digits, KeyUri, Secret};
@@ -343,21 +350,21 @@ impl KeyUri {
         self.period().map(|period| totp.with_period(period))
     }
 
-    /// What checks the codes of this URI, if it is a HOTP one.
+    /// The [`Hotp`] that verifies the codes of this account, or `None` if it is not HOTP.
     #[must_use]
     pub fn to_hotp(&self) -> Option<Hotp> {
         let hotp = Hotp::with_algorithm(&self.secret, self.algorithm).with_digits(self.digits);
         self.counter().map(|_| hotp)
     }
 
-    /// What checks the codes of this URI, if it is a Steam Guard one.
+    /// The [`Steam`] that verifies the codes of this account, or `None` if it is not Steam Guard.
     #[must_use]
     pub fn to_steam(&self) -> Option<Steam> {
         (self.factor == Factor::Steam).then(|| Steam::new(&self.secret))
     }
 
-    /// Writes algorithm, digits and period even where they are the default. The QR code grows, and nothing is gained
-    /// but a URI that explains itself.
+    /// Writes algorithm, digits and period into the URI even if they have their default values. This makes the QR code
+    /// larger and does not change how apps read it.
     #[must_use]
     pub fn with_defaults_written(mut self) -> Self {
         self.defaults_written = true;
@@ -388,7 +395,7 @@ impl KeyUri {
     }
 }
 
-/// Apps cut names at a colon.
+/// Checks a name for the writer: no colon, because apps cut names there.
 fn check_name<'a>(part: &'static str, name: &'a str) -> Result<&'a str, Error> {
     if name.contains(':') {
         return Err(COLON.word(part));
@@ -396,8 +403,8 @@ fn check_name<'a>(part: &'static str, name: &'a str) -> Result<&'a str, Error> {
     trim_name(part, name)
 }
 
-/// Apps drop spaces around a name and do not show a control character. With the bound, what is written is never too
-/// long for the reader.
+/// Trims and checks a name. Apps drop spaces around a name and do not show control characters. The limit on its length
+/// ensures that the reader accepts every URI that is written.
 pub(crate) fn trim_name<'a>(part: &'static str, name: &'a str) -> Result<&'a str, Error> {
     let name = name.trim_matches(' ');
     if name.len() > MAX_NAME_BYTES {
@@ -410,7 +417,7 @@ pub(crate) fn trim_name<'a>(part: &'static str, name: &'a str) -> Result<&'a str
     Ok(name)
 }
 
-/// [`KeyUri::parse`], which is strict.
+/// Parses strictly, with [`KeyUri::parse`].
 impl FromStr for KeyUri {
     type Err = Error;
 
@@ -419,8 +426,7 @@ impl FromStr for KeyUri {
     }
 }
 
-/// By what the URI means. Whether defaults are written is a matter of spelling. The secrets are compared in constant
-/// time.
+/// Compares what the URI means; whether defaults are written is ignored. The secrets are compared in constant time.
 impl PartialEq for KeyUri {
     fn eq(&self, other: &Self) -> bool {
         self.factor == other.factor
@@ -455,7 +461,7 @@ const fn name_too_long(part: &'static str) -> Error {
     Error::new(ErrorKind::Uri, "the {} has more than {} bytes").word(part).number(MAX_NAME_BYTES as u64)
 }
 
-// What is wrong with a URI or its parts. Some wait for the name of the part.
+// `{}` in some of these messages stands for the name of the part.
 const COLON: Error =
     Error::new(ErrorKind::Uri, "the {} contains a colon, which separates issuer and account; leave it out");
 const CONTROL: Error = Error::new(ErrorKind::Uri, "the {} contains a control character");
@@ -468,7 +474,7 @@ pub(crate) const ACCOUNT_EMPTY: Error = Error::new(ErrorKind::Uri, "the account 
 pub(crate) const COUNTER: Error =
     Error::new(ErrorKind::Uri, "the counter is not a number from 0 to {}").number(u64::MAX);
 
-/// What fits into the largest QR code, version 40, at error correction level M.
+/// The capacity in bytes of the largest QR code, version 40, at error correction level M.
 #[cfg(any(feature = "migration", feature = "qr"))]
 pub(crate) const QR_BYTES: usize = 2331;
 

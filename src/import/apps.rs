@@ -1,4 +1,5 @@
-//! The JSON of each app. A field that an app left out in some version has the default of that app.
+//! The JSON formats of the apps. If a field is missing, because some version of the app did not write it, the app's
+//! default applies.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -13,7 +14,7 @@ use crate::uri::{Account, COUNTER, KIND_UNKNOWN, KeyUri, entry_uri};
 
 type Entry = Result<KeyUri, Error>;
 
-/// Everything but andOTP is an object. The fields that are looked for are the ones that no other app has.
+/// Parses a JSON object: every format except andOTP's. The format is detected by fields that no other app has.
 pub(super) fn object(text: &str) -> Result<Import, Error> {
     let [
         header,
@@ -90,7 +91,8 @@ pub(super) fn array(text: &str) -> Result<Import, Error> {
     Import::of(App::AndOtp, entries.into_iter().map(and_otp).collect())
 }
 
-/// Each element on its own: what is wrong with one is its error. `None` is what is no account.
+/// Converts each element of an array. An invalid element becomes an error entry; `entry` returns `None` for an element
+/// that is not an account.
 fn list(app: App, array: Option<&str>, entry: impl Fn(&str) -> Option<Entry>) -> Result<Import, Error> {
     let elements = array.map_or(Err(MALFORMED), json::elements)?;
     let mut entries = Vec::with_capacity(elements.len());
@@ -124,7 +126,7 @@ fn two_fas(entry: &str) -> Entry {
         ["tokenType", "account", "label", "issuer", "algorithm", "digits", "period", "counter"],
     )?;
     let kind = text("tokenType", kind)?;
-    // The app shows the name, which people change, in the place of the issuer.
+    // The app shows the name, which people can change, instead of the issuer.
     let (own_name, issuer) = (text("name", name)?, text("issuer", issuer)?);
     let (account, label) = (text("account", account)?, text("label", label)?);
     let algorithm = text("algorithm", algorithm)?;
@@ -147,7 +149,7 @@ fn and_otp(entry: &str) -> Entry {
         fields(entry, ["type", "label", "issuer", "secret", "algorithm", "digits", "period", "counter"])?;
     let (kind, label) = (text("type", kind)?, text("label", label)?);
     let own_issuer = text("issuer", issuer)?;
-    // Old versions knew no issuer and wrote it into the label.
+    // Old versions had no issuer field and wrote the issuer into the label.
     let (issuer, name) = match label.split_once(" - ") {
         Some(parts) if issuer.is_none() => parts,
         _ => (own_issuer.as_str(), label.as_str()),
@@ -166,7 +168,7 @@ fn and_otp(entry: &str) -> Entry {
     with_base32(&account, secret)
 }
 
-/// `None` for a card, a note, and a login without a second factor.
+/// `None` for a card, a note and a login without a second factor.
 fn bitwarden(entry: &str) -> Result<Option<KeyUri>, Error> {
     let [name, login] = fields(entry, ["name", "login"])?;
     let Some(login) = login else { return Ok(None) };
@@ -178,7 +180,7 @@ fn bitwarden(entry: &str) -> Result<Option<KeyUri>, Error> {
     login_totp(&totp, &text("name", name)?, &text("username", user)?).map(Some)
 }
 
-/// A URI, or the secret alone as a person pasted it.
+/// Parses the field `totp` of a login: a URI, or only the secret.
 pub(super) fn login_totp(totp: &str, name: &str, user: &str) -> Entry {
     if totp.contains("://") {
         return entry_uri(totp, name, user);
@@ -195,11 +197,12 @@ fn free_otp_plus(entry: &str) -> Entry {
     let bytes = secret.and_then(|secret| json::elements(secret).ok()).ok_or(field("secret"))?;
     let mut secret = Zeroizing::new(Vec::with_capacity(bytes.len()));
     for byte in bytes {
-        // Bytes have a sign in Java.
+        // Bytes are signed in Java.
         let byte: Option<i8> = byte.parse().ok();
         secret.push(byte.ok_or(field("secret"))?.cast_unsigned());
     }
-    // The app counts before it computes, so it stores one less than the counter of the next code: -1 before the first.
+    // The app increments the counter before it computes a code, so it stores the counter of the last code: -1 before
+    // the first.
     let counter = match counter {
         Some(counter) if kind.eq_ignore_ascii_case("hotp") => {
             let counter: Option<i64> = counter.parse().ok();
@@ -266,7 +269,7 @@ fn fields<'a, const N: usize>(object: &'a str, names: [&str; N]) -> Result<[Opti
     json::fields(object, names).ok_or(ENTRY)
 }
 
-/// Empty if it is absent.
+/// A string, or an empty one if the field is absent.
 fn text(name: &'static str, value: Option<&str>) -> Result<Zeroizing<String>, Error> {
     match value {
         Some(value) => json::text(value).ok_or(field(name)),
@@ -285,7 +288,8 @@ fn number(name: &'static str, value: Option<&str>) -> Result<Option<u64>, Error>
     }
 }
 
-/// Only HOTP has one. Other accounts carry whatever the app found practical, -1 among others.
+/// The counter of an HOTP account. For other accounts the field is ignored, since apps write arbitrary values there,
+/// such as -1.
 fn counter_of(kind: &str, value: Option<&str>) -> Result<Option<u64>, Error> {
     if kind.eq_ignore_ascii_case("hotp") { number("counter", value) } else { Ok(None) }
 }

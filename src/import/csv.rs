@@ -1,16 +1,18 @@
-//! Comma-separated values (RFC 4180), of which only the fields that are asked for are copied.
+//! Reads comma-separated values (RFC 4180). Only the fields that are used are copied.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-/// Takes the first record off the text, and puts its fields as they stand there into `fields`, which is used again for
-/// each: a file may have a record for each byte. `None` if it has more than so many, or a quote in it is not closed.
+/// Removes the first record from `rest` and puts its fields, still quoted, into `fields`. The caller reuses `fields`
+/// for all records, because a file may have as many records as bytes. Returns `None` if the record has more than
+/// `limit` fields or contains a quote that is not closed.
 ///
-/// A quote opens only at the start of a field: elsewhere it is a character. One that is not closed costs the record up to
-/// the end of its line, and the lines behind it are read as records. All quotes there stand in pairs, or one of them would
-/// have closed it, so that there is no second one, and no line is read more than twice.
+/// A quote opens a quoted field only at the start of a field; elsewhere it is an ordinary character. If a quote is not
+/// closed, the record is skipped up to the end of its line and the following lines are read as records. The quotes in
+/// these lines are paired, or one of them would have closed the first, so this happens once and no line is read more
+/// than twice.
 pub(super) fn record<'a>(rest: &mut &'a str, limit: usize, fields: &mut Vec<&'a str>) -> Option<()> {
     let text = *rest;
     let (mut start, mut quoted, mut closed) = (0, false, None);
@@ -18,10 +20,10 @@ pub(super) fn record<'a>(rest: &mut &'a str, limit: usize, fields: &mut Vec<&'a 
     for (at, byte) in text.bytes().enumerate() {
         match byte {
             b'"' if quoted => (quoted, closed) = (false, Some(at + 1)),
-            // A quote inside a quoted field is written twice, and leaves and enters it.
+            // A quote inside a quoted field is doubled: the first one closes the field and the second one reopens it.
             b'"' => quoted = at == start || closed == Some(at),
             b',' | b'\n' if !quoted => {
-                // One more than the limit is known to be too many.
+                // Stop collecting at one more than the limit: that many are known to be too many.
                 if fields.len() <= limit {
                     fields.push(text.get(start..at)?);
                 }
@@ -43,7 +45,7 @@ pub(super) fn record<'a>(rest: &mut &'a str, limit: usize, fields: &mut Vec<&'a 
     (fields.len() <= limit).then_some(())
 }
 
-/// What a field stands for.
+/// The value of a field, unquoted.
 pub(super) fn text(field: &str) -> Zeroizing<String> {
     let field = field.trim();
     let inner = field.strip_prefix('"').and_then(|field| field.strip_suffix('"'));

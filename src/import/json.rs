@@ -1,7 +1,7 @@
-//! JSON that is looked at and not copied: a value stays the text it is, so that nothing is left to wipe.
+//! Reads JSON without copying values: a value stays a slice of the input, so no copy of a secret has to be wiped.
 //!
-//! The parser checks the grammar and says where a value ends, without recursion. What it would copy, it does not get to
-//! see: the names of fields aside, all text is unescaped here.
+//! `serde_json` only checks the grammar and finds where each value ends, without recursion. It copies the names of
+//! fields, but not the strings: those are unescaped by `text` below, into a buffer that is wiped.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 use super::{MALFORMED, MAX_ENTRIES, TOO_LARGE};
 use crate::error;
 
-/// The named fields of an object. One that is `null` counts as absent; one that stands there twice makes the object
-/// invalid, as apps disagree on which of the two counts.
+/// The named fields of an object. `null` counts as absent. A repeated field makes the object invalid, because parsers
+/// disagree on which value counts.
 pub(super) fn fields<'a, const N: usize>(object: &'a str, names: [&str; N]) -> Option<[Option<&'a str>; N]> {
     let mut json = serde_json::Deserializer::from_str(object);
     let found = json.deserialize_map(Fields(names)).ok()?;
@@ -23,7 +23,7 @@ pub(super) fn fields<'a, const N: usize>(object: &'a str, names: [&str; N]) -> O
     Some(found.map(|value| value.filter(|value| *value != "null")))
 }
 
-/// The elements of an array. There are as many as accounts in a file at most.
+/// The elements of an array: at most `MAX_ENTRIES`, the limit on accounts.
 pub(super) fn elements(array: &str) -> Result<Vec<&str>, error::Error> {
     let mut too_many = false;
     let mut json = serde_json::Deserializer::from_str(array);
@@ -31,10 +31,10 @@ pub(super) fn elements(array: &str) -> Result<Vec<&str>, error::Error> {
     found.map_err(|_| if too_many { TOO_LARGE } else { MALFORMED })
 }
 
-/// The content of a string.
+/// Unescapes a string.
 pub(super) fn text(value: &str) -> Option<Zeroizing<String>> {
     let mut rest = value.strip_prefix('"')?.strip_suffix('"')?;
-    // No escape is shorter than what it stands for.
+    // No escape is shorter than its character, so the buffer does not grow.
     let mut text = Zeroizing::new(String::with_capacity(rest.len()));
     while let Some((before, escape)) = rest.split_once('\\') {
         text.push_str(before);
@@ -59,7 +59,7 @@ pub(super) fn text(value: &str) -> Option<Zeroizing<String>> {
     Some(text)
 }
 
-/// A character beyond the first 65536 is written as two halves.
+/// Parses `\u` escapes. A character above U+FFFF is written as two of them, a surrogate pair.
 fn utf16(escape: &str) -> Option<(char, &str)> {
     let (first, rest) = unit(escape)?;
     if let Some(Ok(character)) = char::decode_utf16([first]).next() {

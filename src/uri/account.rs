@@ -1,4 +1,4 @@
-//! From what a file of another program says of an account to a [`KeyUri`].
+//! Converts an account, as a file of another program describes it, to a [`KeyUri`].
 
 #[cfg(feature = "import")]
 use alloc::string::String;
@@ -15,16 +15,17 @@ use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
 use crate::totp::Period;
 
-/// The parts, in the words of the app. What is absent is the default that every app has.
+/// The fields of an account, as the app spells them. An absent field has the default that every app uses.
 #[derive(Default)]
 pub(crate) struct Account<'a> {
-    /// `totp` if it is empty.
+    /// Empty means `totp`.
     pub(crate) kind: &'a str,
     pub(crate) issuer: &'a str,
-    /// A second name of the issuer, for apps in which people rename an account.
+    /// The original issuer, for apps in which people can rename an account.
     pub(crate) other_issuer: &'a str,
     pub(crate) name: &'a str,
-    /// Whether the name is no label of a URI, which would hold the issuer where there is none.
+    /// Whether `name` is only the account. If false, it may be a URI label and is split at a colon when there is no
+    /// issuer.
     pub(crate) whole_name: bool,
     pub(crate) algorithm: Option<&'a str>,
     pub(crate) digits: Option<u64>,
@@ -33,8 +34,8 @@ pub(crate) struct Account<'a> {
 }
 
 impl Account<'_> {
-    /// The secret is asked for last: an account of a kind that is not supported may have another sort of secret, and
-    /// that is not what is wrong with it.
+    /// Builds the URI. `secret` is called last: an account of an unsupported kind may have a secret in another format,
+    /// and the error should be about the kind.
     pub(crate) fn with(&self, secret: impl FnOnce() -> Result<Secret, Error>) -> Result<KeyUri, Error> {
         let is = |kind: &str| self.kind.eq_ignore_ascii_case(kind);
         let factor = match self.kind {
@@ -50,7 +51,7 @@ impl Account<'_> {
         };
         let (issuer, account) = names(self.issuer, self.other_issuer, self.name, !self.whole_name)?;
         let mut uri = KeyUri::with(factor, issuer, account, secret()?);
-        // Steam has one algorithm and five symbols, whatever an app writes there.
+        // Steam has one algorithm and five symbols, whatever the app writes into these fields.
         if factor != Factor::Steam {
             if let Some(name) = self.algorithm {
                 uri = uri.with_algorithm(algorithm(name)?);
@@ -69,7 +70,8 @@ impl Account<'_> {
     }
 }
 
-/// The URI in an entry that has names of its own. They are used where the URI has none, as in a `steam://` link.
+/// Parses the URI in an entry that also has an issuer and a name. These are used if the URI has none, as in a
+/// `steam://` link.
 #[cfg(feature = "import")]
 pub(crate) fn entry_uri(link: &str, issuer: &str, name: &str) -> Result<KeyUri, Error> {
     let parsed = KeyUri::parse_lenient(link);
@@ -88,7 +90,7 @@ pub(crate) fn entry_uri(link: &str, issuer: &str, name: &str) -> Result<KeyUri, 
     if uri.account.is_empty() {
         (uri.issuer, uri.account) = own_names()?;
     }
-    // The URI is good without an issuer, and an issuer that is none does not spoil it.
+    // The URI is valid without an issuer, so an unusable issuer is dropped rather than refused.
     if uri.issuer.is_none()
         && let Ok(issuer) = trim_name("issuer", issuer.trim())
         && !issuer.is_empty()
@@ -99,13 +101,13 @@ pub(crate) fn entry_uri(link: &str, issuer: &str, name: &str) -> Result<KeyUri, 
     Ok(uri)
 }
 
-/// The URI with an account in its label, which has a prefix at most.
+/// Inserts an account into the label of a URI, which has at most a prefix.
 #[cfg(feature = "import")]
 fn with_account(link: &str, account: &str) -> Zeroizing<String> {
     let (path, query) = link.split_once('?').unwrap_or((link, ""));
     let start = path.find("://").map_or(0, |at| at + 3);
     let slash = if path.get(start..).is_some_and(|path| path.contains('/')) { "" } else { "/" };
-    // Without a prefix, a colon of the account would end one.
+    // Without a prefix, a colon in the account would be read as the end of a prefix.
     let colon = if path.ends_with('/') || !slash.is_empty() { ":" } else { "" };
     let mut text = Zeroizing::new(String::with_capacity(link.len() + 3 * account.len() + 3));
     text.extend([path, slash, colon]);
@@ -117,5 +119,5 @@ fn with_account(link: &str, account: &str) -> Zeroizing<String> {
 pub(crate) const KIND_UNKNOWN: Error = Error::new(ErrorKind::Import, "the account is not TOTP, HOTP or Steam");
 const KIND_NOT_SUPPORTED: Error = Error::new(ErrorKind::Import, "accounts of the kind {} are not supported");
 
-/// Of apps whose backups keyfob reads, so that the message can say so.
+/// Kinds of accounts that occur in supported backups. The error message names them.
 const NOT_SUPPORTED: [&str; 4] = ["mOTP", "OCRA", "PIN", "Yandex"];

@@ -1,8 +1,9 @@
-//! URIs that were escaped once too often: taken from the source of a page, where `&` is `&amp;`, or percent-encoded as a
-//! whole.
+//! Repairs URIs that were escaped once too often: copied from the source of a page, where `&` is `&amp;`, or
+//! percent-encoded as a whole.
 //!
-//! A reader that splits such a URI at `&` finds parameters named `amp;digits`, which it does not know, and computes codes
-//! with the defaults. So what is unambiguous is undone, and what is left of it is looked for and refused.
+//! A reader that splits such a URI at `&` finds parameters named `amp;digits`, which it does not know, and computes
+//! codes with the defaults. So `unescaped` undoes the unambiguous cases, and `is_reserved` and `check_hidden` refuse
+//! the rest.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -11,12 +12,12 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind};
 
-/// The URI without HTML's character references, or `None` if it has none.
+/// Resolves HTML character references, or returns `None` if there are none.
 ///
-/// An escaped `&` separates parameters, except in the label and in front of the rest of an issuer (`AT&amp;T`): there it
-/// belongs to the name and becomes `%26`.
+/// An escaped `&` separates parameters, except in two places, where it is part of a name and becomes `%26`: in the
+/// label, and in an issuer whose rest follows it (`AT&amp;T`).
 pub(super) fn unescaped(uri: &str) -> Option<Zeroizing<String>> {
-    // A reference is never shorter than the character, so the buffer does not grow and leaves no copy of the secret.
+    // A reference is never shorter than its character, so the buffer does not grow and leaves no copy of the secret.
     let mut text = Zeroizing::new(String::with_capacity(uri.len()));
     let mut ampersands = Vec::new();
     let mut is_escaped = false;
@@ -25,7 +26,7 @@ pub(super) fn unescaped(uri: &str) -> Option<Zeroizing<String>> {
         text.push_str(before);
         let (mut character, mut is_reference) = ('&', false);
         rest = after;
-        // Again for `&amp;amp;`, of a page that escaped an escaped URI.
+        // In a loop because of `&amp;amp;`: a page may escape a URI that is already escaped.
         while let Some((referred, after)) = (character == '&').then(|| reference(rest)).flatten() {
             (character, rest, is_reference) = (referred, after, true);
         }
@@ -39,7 +40,7 @@ pub(super) fn unescaped(uri: &str) -> Option<Zeroizing<String>> {
     is_escaped.then(|| separated(&text, &ampersands))
 }
 
-/// Writes `%26` for each of these ampersands that is part of a name.
+/// Replaces each of these ampersands that is part of a name by `%26`.
 fn separated(text: &str, ampersands: &[usize]) -> Zeroizing<String> {
     let mut separated = Zeroizing::new(String::with_capacity(text.len() + 2 * ampersands.len()));
     let query = text.find('?').unwrap_or(text.len());
@@ -58,10 +59,10 @@ fn separated(text: &str, ampersands: &[usize]) -> Zeroizing<String> {
     separated
 }
 
-/// The character that a reference stands for, and what follows it. The `&` in front is not part of `text`.
+/// Parses a reference: its character and the rest of the text. `text` begins after the `&`.
 fn reference(text: &str) -> Option<(char, &str)> {
     closed_reference(text).or_else(|| {
-        // Without the semicolon only in front of a parameter, since `&amp` may begin the name of one.
+        // A missing semicolon is tolerated only before a known parameter: `&amp` may begin the name of an unknown one.
         let rest = without_ampersand(text)?;
         let name = rest.split(|c: char| !c.is_ascii_alphabetic()).next()?;
         let after = rest.strip_prefix(name)?;
@@ -86,7 +87,7 @@ fn closed_reference(text: &str) -> Option<(char, &str)> {
     Some((character, rest))
 }
 
-/// What follows `amp`, `#38` or `#x26`.
+/// The rest after `amp`, `#38` or `#x26`.
 fn without_ampersand(text: &str) -> Option<&str> {
     match text.split_at_checked(3) {
         Some((amp, rest)) if amp.eq_ignore_ascii_case("amp") => return Some(rest),
@@ -99,7 +100,7 @@ fn without_ampersand(text: &str) -> Option<&str> {
     }
 }
 
-/// Whether the name of a parameter is that of a known one, or what is left of it: ` digits`, `amp;digits`, `#38digits`.
+/// Whether this is the name of a known parameter, or a damaged form of one: ` digits`, `amp;digits`, `#38digits`.
 pub(super) fn is_reserved(name: &str) -> bool {
     name.split(';').any(|part| {
         let plain: String = part.chars().filter(char::is_ascii_alphanumeric).collect();
@@ -107,12 +108,12 @@ pub(super) fn is_reserved(name: &str) -> bool {
     })
 }
 
-/// Refuses a name or a value in which a known parameter follows one of these separators, as in `Example&amp;digits=8`.
+/// Refuses a name or a value that contains one of these separators and a known parameter: `Example&amp;digits=8`.
 pub(super) fn check_hidden(part: &'static str, text: &str, separators: &[char]) -> Result<(), Error> {
     let is_hidden = text.match_indices('=').any(|(equals, _)| {
         let before = text.get(..equals).unwrap_or_default().trim_end();
         let rest = before.trim_end_matches(|c: char| c.is_ascii_alphanumeric());
-        // The separator first: without one, what precedes the `=` may be the secret.
+        // Check the separator first: without one, the text before the `=` may be the secret.
         rest.trim_end().ends_with(separators) && before.strip_prefix(rest).is_some_and(is_reserved)
     });
     if is_hidden { Err(PARAMETER_INSIDE.word(part)) } else { Ok(()) }
@@ -122,13 +123,13 @@ fn is_known(name: &str) -> bool {
     KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// What may stand in front of a parameter where a `&` should. The first two separate parameters elsewhere.
+/// Characters that may precede a parameter instead of `&`. `;` also separates parameters in some formats.
 pub(super) const SEPARATORS: [char; 4] = ['&', ';', '?', '#'];
 
-/// The parameters that mean something to keyfob.
+/// The parameters that keyfob interprets.
 const KNOWN: [&str; 7] = ["secret", "issuer", "algorithm", "digits", "period", "counter", "encoder"];
 
-/// The references that programs write for what stands in a URI. `period` is not among them: it is a parameter.
+/// Named references that programs write for characters of a URI. `period` is missing because it is a parameter.
 const NAMED: [(&str, char); 17] = [
     ("amp", '&'),
     ("apos", '\''),

@@ -1,7 +1,7 @@
-//! Which apps would show a wrong code, refuse a URI or cut its name, and why.
+//! Lints: which apps would show a wrong code for a URI, refuse it or cut its name, and why.
 //!
-//! The table has dated evidence, from the sources of the apps and from public reports. What is not in it is not known to
-//! be right. `docs/apps.md` shows it.
+//! The evidence in the table is dated; it comes from the sources of the apps and from public reports. An app that is
+//! missing from the table is not known to work. `docs/apps.md` shows the table.
 
 mod table;
 
@@ -14,14 +14,15 @@ use crate::code::Digits;
 use crate::totp::Period;
 
 impl KeyUri {
-    /// What real apps do wrong with these settings, the worst first. Empty for the defaults and a plain name.
+    /// Lists what known apps do wrong with this URI, worst first. Empty for default settings and plain names.
     ///
-    /// Each finding names its source and how old it is. The page `docs/apps.md` shows all that is known.
+    /// Each finding has a source and a date. The page `docs/apps.md` shows all known problems.
     ///
     /// ```
     /// use keyfob::{Algorithm, Effect, KeyUri, Secret};
     ///
-    /// let uri = KeyUri::totp("Example", "alice@example.com", &Secret::generate_for(Algorithm::Sha256))?;
+    /// let secret = Secret::generate_for(Algorithm::Sha256);
+    /// let uri = KeyUri::totp("Example", "alice@example.com", &secret)?;
     /// assert!(uri.lint().is_empty());
     ///
     /// let uri = uri.with_algorithm(Algorithm::Sha256);
@@ -39,7 +40,7 @@ impl KeyUri {
     }
 }
 
-/// One app, and what it does with a URI.
+/// One app, and what it does wrong with a URI.
 #[derive(Clone, Copy)]
 pub struct Finding {
     app: &'static str,
@@ -54,25 +55,26 @@ impl Finding {
         self.app
     }
 
-    /// What its user sees.
+    /// What the user of the app sees.
     #[must_use]
     pub const fn effect(&self) -> Effect {
         self.rule.effect
     }
 
-    /// Why.
+    /// What the app does that causes the effect, such as "computes with SHA-1 whatever the URI says".
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         self.rule.reason
     }
 
-    /// Where this was read: a repository with the source of the app, or a public report.
+    /// The source of the finding: a repository with the source code of the app, or a public report.
     #[must_use]
     pub const fn source(&self) -> &'static str {
         self.source.name
     }
 
-    /// The year and month of what was read, such as `2026-02`, or `undated`. Newer versions may do better.
+    /// The year and month of the source, such as `2026-02`, or `undated`. Newer versions of the app may behave
+    /// differently.
     #[must_use]
     pub const fn read(&self) -> &'static str {
         self.source.read
@@ -91,15 +93,15 @@ impl core::fmt::Debug for Finding {
     }
 }
 
-/// What the user of an app sees. The worst first: a code that is always wrong looks like a broken login.
+/// What the user of an app sees. Ordered worst first: a wrong code looks like a broken login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Effect {
-    /// Codes that are never accepted, without an error.
+    /// The app shows codes that are never accepted, and no error.
     WrongCode,
-    /// The app does not take the account, or asks first.
+    /// The app refuses the account, or asks the user before adding it.
     Refused,
-    /// The account has another name than it should.
+    /// The app shows the account under a wrong name.
     Mislabeled,
 }
 
@@ -112,7 +114,7 @@ impl KeyUri {
         matches!(self.factor, Factor::Counter(_))
     }
 
-    /// What a security key stores: `[PERIOD/][ISSUER:]ACCOUNT`.
+    /// The length of the name that a security key stores: `[PERIOD/][ISSUER:]ACCOUNT`.
     fn stored_name_bytes(&self) -> usize {
         let period = self.other_period().map_or(0, |period| period.seconds().ilog10() as usize + 2);
         period + self.issuer().map_or(0, |issuer| issuer.len() + 1) + self.account.len()
@@ -123,19 +125,20 @@ impl KeyUri {
         self.period().is_some_and(|period| other || period != Period::default())
     }
 
-    /// Steam as a type, and not as the link without names.
+    /// Whether the URI has the type `steam`. A `steam://` link without names has not.
     const fn names_steam(&self) -> bool {
         matches!(self.factor, Factor::Steam) && !self.account.is_empty()
     }
 
-    /// A security key finds the period in the stored name. One of 30 seconds is not written there.
+    /// Whether a security key would read a period from the name. It stores the period in the name, but omits the
+    /// default of 30.
     fn begins_like_a_period(&self) -> bool {
         let name = self.issuer().unwrap_or(&self.account);
         let rest = name.trim_start_matches(|c: char| c.is_ascii_digit());
         self.period() == Some(Period::default()) && rest.len() < name.len() && rest.starts_with('/')
     }
 
-    /// What stands in front of the account in the label.
+    /// The prefix of the account in the label.
     fn prefix(&self) -> Option<&str> {
         self.label_issuer().or(self.issuer())
     }
@@ -148,7 +151,7 @@ impl KeyUri {
         self.issuers().chain([self.account()]).any(|name| name.contains(characters))
     }
 
-    /// The parameter and the prefix, of which some apps look at the one and some at the other.
+    /// The issuer parameter and the prefix of the label. Some apps read one, some the other.
     fn issuers(&self) -> impl Iterator<Item = &str> {
         self.issuer().into_iter().chain(self.label_issuer())
     }

@@ -1,4 +1,4 @@
-//! Issuer and account as the files of other programs have them.
+//! Separates issuer and account in the names that files of other programs contain.
 
 use alloc::borrow::Cow;
 #[cfg(feature = "pskc")]
@@ -13,10 +13,10 @@ use super::{ACCOUNT_EMPTY, name_too_long, trim_name};
 #[cfg(feature = "pskc")]
 use crate::error::Error;
 
-/// The account in a name that begins with the issuer and a colon.
+/// The account in a name of the form `issuer:account`, or `None` if it has another form.
 ///
-/// Programs that store the label of a URI as it is leave the prefix there, with spaces around the colon, in lower case, or
-/// with the whole label percent-encoded.
+/// Programs that store the label of a URI unchanged leave the prefix in the name: with spaces around the colon, in
+/// another case, or with the whole label percent-encoded.
 pub(crate) fn without_prefix<'a>(name: &'a str, issuer: &str) -> Option<Cow<'a, str>> {
     let issuer = issuer.trim_matches(' ');
     if issuer.is_empty() {
@@ -35,22 +35,24 @@ fn cut<'a>(name: &'a str, issuer: &str) -> Option<&'a str> {
     prefix.eq_ignore_ascii_case(issuer).then(|| account.trim_matches(' '))
 }
 
-/// A label in which the colon is percent-encoded, and then all of it is. `None` for every other name: a `%` may be meant.
+/// Decodes a label whose colon is percent-encoded, since then all of it is. `None` for all other names, where a `%` may
+/// be literal.
 fn decoded(name: &str) -> Option<String> {
-    // Names that are longer are refused, and are not worth a copy.
+    // Longer names are refused later, so do not copy them.
     let is_encoded = name.len() <= MAX_ENCODED && (name.contains("%3A") || name.contains("%3a"));
     is_encoded.then(|| String::from_utf8(percent_decode_str(name).collect()).ok())?
 }
 
-/// Issuer and account of an entry. `other` is a second name of the issuer, which the account may begin with as well.
+/// Determines issuer and account of an entry. `other` is a second name of the issuer, which the account may also begin
+/// with.
 ///
-/// People leave one of the two empty, and apps let them. The issuer then names the account as well. Where there is no
-/// issuer and `is_label` says that the name may be the label of a URI, it is split as a reader of URIs does. So is an
-/// issuer that stands alone.
+/// Apps let people leave one of the two empty. Without an account, the issuer is also used as the account. If there is
+/// no issuer and `is_label` says that the name may be the label of a URI, the name is split as a label is. So is an
+/// issuer without an account.
 #[cfg(feature = "pskc")]
 pub(crate) fn names(issuer: &str, other: &str, name: &str, is_label: bool) -> Result<(Option<String>, String), Error> {
     let (issuer, name) = (trim_name("issuer", issuer.trim())?, name.trim());
-    // The checks below look at all of a name, and one name may belong to all keys of a file.
+    // The checks below read the whole name, and all keys of a file may share one long name.
     if name.len() > MAX_ENCODED {
         return Err(name_too_long("account name"));
     }
@@ -72,7 +74,7 @@ pub(crate) fn names(issuer: &str, other: &str, name: &str, is_label: bool) -> Re
     Ok(((!issuer.is_empty()).then(|| issuer.to_owned()), account.to_owned()))
 }
 
-/// At the first colon. Neither part is empty, and the colon is not the one of a web address.
+/// Splits at the first colon, unless a part is empty or the colon belongs to a web address.
 #[cfg(feature = "pskc")]
 fn split(label: &str) -> Option<(&str, &str)> {
     let (issuer, account) = label.split_once(':')?;
@@ -80,5 +82,5 @@ fn split(label: &str) -> Option<(&str, &str)> {
     is_label.then(|| (issuer.trim(), account.trim()))
 }
 
-/// Both names, the colon, and every byte percent-encoded.
+/// The length of two names and a colon, with every byte percent-encoded.
 const MAX_ENCODED: usize = 3 * (2 * MAX_NAME_BYTES + 1);

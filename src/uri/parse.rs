@@ -1,4 +1,4 @@
-//! Reading `otpauth` URIs, as they should be and as they are.
+//! Parses `otpauth` URIs, strictly or leniently.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -18,10 +18,11 @@ use crate::secret::Secret;
 use crate::totp::Period;
 
 impl KeyUri {
-    /// Reads a URI as the grammar has it. What [`parse_lenient`](Self::parse_lenient) would only warn of is an error.
+    /// Parses a URI strictly. Everything that [`parse_lenient`](Self::parse_lenient) would warn about is an error.
     ///
-    /// For everything that the constructors make, `parse(to_uri(x))` is `x`. What only the other readers make, a name with
-    /// a colon and an account without a name, comes back through `parse_lenient`, with a warning.
+    /// `parse(to_uri(x))` is `x` for every `x` that the constructors create. Other readers can create two more sorts of
+    /// accounts, which only `parse_lenient` reads back, with a warning: names with a colon, and accounts without a
+    /// name.
     ///
     /// ```
     /// use keyfob::{ErrorKind, KeyUri};
@@ -38,14 +39,14 @@ impl KeyUri {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri), [`ErrorKind::Secret`](crate::ErrorKind::Secret),
-    /// [`ErrorKind::Digits`](crate::ErrorKind::Digits) or [`ErrorKind::Period`](crate::ErrorKind::Period), by what is
-    /// wrong. The message holds nothing of the text.
+    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri), or [`ErrorKind::Secret`](crate::ErrorKind::Secret),
+    /// [`ErrorKind::Digits`](crate::ErrorKind::Digits) or [`ErrorKind::Period`](crate::ErrorKind::Period) if it is that
+    /// value that is invalid. The message contains nothing of the text.
     pub fn parse(text: &str) -> Result<Self, Error> {
         Self::parse_with(text, &[])
     }
 
-    /// Reads what [`to_uri`](Self::to_uri) wrote, with the warnings that it can cause.
+    /// Parses what [`to_uri`](Self::to_uri) wrote: strictly, but tolerating the two warnings that its output can cause.
     #[cfg(feature = "serde")]
     pub(crate) fn parse_written(text: &str) -> Result<Self, Error> {
         Self::parse_with(text, &[Warning::Colon, Warning::SteamLink])
@@ -59,15 +60,16 @@ impl KeyUri {
         }
     }
 
-    /// Reads a URI as real programs write it, and says what it had to tolerate.
+    /// Parses a URI as real programs write it, and returns a warning for each deviation that it tolerated.
     ///
-    /// Nothing is guessed: a character that base32 does not have, an algorithm that is not one of the three and two
-    /// different values for one parameter are errors here, too.
+    /// It does not guess: a character that is not base32, an algorithm other than the three supported ones and two
+    /// different values for one parameter are errors, as in [`parse`](Self::parse).
     ///
     /// ```
     /// use keyfob::{KeyUri, Warning};
     ///
-    /// let text = "otpauth://totp/ACME%3aal?secret=gezdgnbvgy3tqojqgezdgnbvgy3tqojq&issuer=ACME&algorithm=sha1";
+    /// let text = "otpauth://totp/ACME%3aal\
+    ///     ?secret=gezdgnbvgy3tqojqgezdgnbvgy3tqojq&issuer=ACME&algorithm=sha1";
     /// let (uri, warnings) = KeyUri::parse_lenient(text)?;
     /// assert_eq!(warnings, [Warning::SecretSpelling, Warning::AlgorithmSpelling]);
     /// # Ok::<(), keyfob::Error>(())
@@ -75,7 +77,7 @@ impl KeyUri {
     ///
     /// # Errors
     ///
-    /// As for [`parse`](Self::parse).
+    /// As for [`parse`](Self::parse), except that what causes a warning is not an error.
     pub fn parse_lenient(text: &str) -> Result<(Self, Vec<Warning>), Error> {
         let mut reader = Reader { warnings: Vec::new() };
         let uri = reader.read(text)?;
@@ -83,40 +85,41 @@ impl KeyUri {
     }
 }
 
-/// What a lenient reader took although it should not have been written.
+/// A deviation from the grammar that [`KeyUri::parse_lenient`] tolerated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Warning {
-    /// White space around the URI.
+    /// There is white space around the URI.
     WhiteSpace,
-    /// Scheme or type not in lower case, `encoder=Steam` among them. Many apps refuse it.
+    /// The scheme, the type or the value of `encoder` is not in lowercase. Many apps refuse it.
     SchemeSpelling,
-    /// A `#`, a space, a control character or one beyond ASCII that is not percent-encoded.
+    /// A `#`, a space, a control character or a character outside ASCII is not percent-encoded.
     RawCharacter,
-    /// The name of a parameter in another case.
+    /// The name of a parameter is not in lowercase.
     ParameterSpelling,
-    /// A parameter twice, with one value.
+    /// A parameter is given twice, with the same value.
     RepeatedParameter,
-    /// A `+` that means a space.
+    /// A `+` was read as a space.
     Plus,
-    /// `&amp;` or `&#38;` for `&`, or another character reference of HTML: the text was taken from the source of a page.
-    /// Many apps then ignore algorithm, digits and period.
+    /// The URI contains `&amp;`, `&#38;` or another HTML character reference, because it was copied from the source of
+    /// a page. Many apps then ignore algorithm, digits and period.
     HtmlEscape,
-    /// A colon inside a name, where some apps cut it.
+    /// A name contains a colon. Some apps cut the name there.
     Colon,
-    /// A secret in lower case, with spaces, hyphens or padding.
+    /// The secret is in lowercase or contains spaces, hyphens or padding.
     SecretSpelling,
-    /// A secret whose last character has bits that belong to no byte. It is written differently from how it was read.
+    /// The last character of the secret has bits that belong to no byte. The secret is written back without them.
     LeftOverBits,
-    /// An algorithm in lower case, with a hyphen or with `HMAC`. Some apps read it as SHA-1 and show wrong codes.
+    /// The algorithm is in lowercase or contains a hyphen or `HMAC`. Some apps read it as SHA-1 and show wrong codes.
     AlgorithmSpelling,
-    /// Digits, a period or a counter with zeros in front.
+    /// The digits, the period or the counter has leading zeros.
     NumberSpelling,
-    /// A period on HOTP, a counter on TOTP, or an algorithm or digits on Steam, which has its own. It was ignored.
+    /// A period for HOTP, a counter for TOTP, or an algorithm or digits for Steam, where they are fixed. It was
+    /// ignored.
     ForeignParameter,
-    /// No counter on HOTP. It was taken to be 0.
+    /// HOTP has no counter. It was assumed to be 0.
     NoCounter,
-    /// `steam://`, which has no name.
+    /// The URI is a `steam://` link, which contains no names.
     SteamLink,
 }
 
@@ -152,11 +155,11 @@ struct Reader {
     warnings: Vec<Warning>,
 }
 
-/// The parameters as they stand there, decoded.
+/// The decoded values of the parameters.
 #[derive(Default)]
 struct Parameters {
     secret: Option<Zeroizing<Vec<u8>>>,
-    /// How many of its spaces were written as a plus.
+    /// The number of `+` in the secret as written.
     secret_pluses: usize,
     issuer: Option<Zeroizing<String>>,
     algorithm: Option<Zeroizing<String>>,
@@ -167,7 +170,8 @@ struct Parameters {
     others: Vec<(String, Zeroizing<String>)>,
 }
 
-/// With the bounds, reading is linear, and what is written is never too long for the reader.
+/// Checks the limits on parameters. They keep parsing linear, and ensure that the reader accepts every URI that is
+/// written.
 pub(super) fn is_too_much(others: &[(String, Zeroizing<String>)]) -> bool {
     let parts = others.iter().flat_map(|(name, value)| [name, &**value]);
     let bytes: usize = parts.map(|part| encoded(part).map(str::len).sum::<usize>() + 1).sum();
@@ -229,7 +233,7 @@ impl Reader {
         uri.label_issuer = label_issuer.filter(|prefix| Some(prefix) != uri.issuer.as_ref());
         if factor == Factor::Steam {
             let algorithm = parameters.algorithm.is_some_and(|name| self.algorithm(&name) != Ok(Algorithm::Sha1));
-            // The five symbols, or what programs write that have digits only.
+            // Some programs write 5, the number of symbols; programs that only support digits write 6.
             let digits = parameters.digits.is_some_and(|digits| !["5", "6"].contains(&digits.as_str()));
             self.foreign(algorithm || digits);
         } else {
@@ -246,7 +250,7 @@ impl Reader {
 }
 
 impl Reader {
-    /// Splits first and decodes afterwards: a percent-encoded `&` belongs to a value.
+    /// Splits first and decodes afterwards, because a percent-encoded `&` belongs to a value.
     fn parameters(&mut self, query: &str) -> Result<Parameters, Error> {
         let mut parameters = Parameters::default();
         check_hidden("value of a parameter", query, &[';'])?;
@@ -270,13 +274,13 @@ impl Reader {
                 _ => text(raw)?,
             };
             if raw.contains('=') {
-                // In the value of an app's parameter, an address for one, a `?` and a `#` are nothing special.
+                // In an app's own parameter, such as the address of an image, `?` and `#` are allowed.
                 let own = if known == "issuer" || known == "encoder" { &SEPARATORS } else { &SEPARATORS[..2] };
                 check_hidden("value of a parameter", &value, own)?;
             }
             check_hidden("value of a parameter", &value, &[';'])?;
             let slot = match known.as_str() {
-                // An empty issuer is none.
+                // An empty issuer counts as absent.
                 "issuer" if value.is_empty() => {
                     self.spelling(&name, &known);
                     continue;
@@ -322,7 +326,7 @@ impl Reader {
         }
     }
 
-    /// Programs that write forms rather than URIs put a `+` for a space.
+    /// Replaces `+` by `%20`: programs that use form encoding instead of URI encoding write `+` for a space.
     fn plus(&mut self, raw: &str) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::with_capacity(raw.len().saturating_mul(3)));
         for (index, part) in raw.split('+').enumerate() {
@@ -335,7 +339,8 @@ impl Reader {
         text
     }
 
-    /// What the other kind has is not even looked at: it changes no code.
+    /// Warns about a parameter that this type does not have. Its value is not checked, since it does not affect the
+    /// codes.
     fn foreign(&mut self, is_there: bool) {
         if is_there {
             self.warn(Warning::ForeignParameter);
@@ -387,11 +392,11 @@ impl Reader {
         if *canonical == *typed {
             return Ok(secret);
         }
-        // A space for a plus has its own warning.
+        // A plus for a space has its own warning.
         if typed.chars().filter(|c| !c.is_ascii_uppercase() && !c.is_ascii_digit()).count() > pluses {
             self.warn(Warning::SecretSpelling);
         }
-        // Only left-over bits make the last symbol another one.
+        // The last symbol differs only if it has left-over bits.
         let last = typed.chars().rev().find(char::is_ascii_alphanumeric);
         if last.map(|last| last.to_ascii_uppercase()) != canonical.chars().next_back() {
             self.warn(Warning::LeftOverBits);
@@ -399,10 +404,10 @@ impl Reader {
         Ok(secret)
     }
 
-    /// Prefix and account.
+    /// Splits the label into prefix and account.
     fn label(&mut self, raw: &str, issuer: Option<&str>) -> Result<(Option<String>, String), Error> {
         let label = text(raw)?;
-        // keyfob writes `%3D`, so that a name may contain what looks like a parameter.
+        // Only an unencoded `=` can be a parameter: keyfob writes `%3D` in names.
         if raw.contains('=') {
             check_hidden("label", &label, &SEPARATORS)?;
         }
@@ -412,7 +417,7 @@ impl Reader {
         if account.is_empty() {
             return Err(ACCOUNT_EMPTY);
         }
-        // The prefix has a colon only where it is the issuer.
+        // The prefix contains a colon only if it equals the issuer.
         let issuer = trim_name("issuer", issuer.unwrap_or_default())?;
         if issuer.contains(':') || account.contains(':') {
             self.warn(Warning::Colon);
@@ -428,7 +433,7 @@ impl Reader {
         Ok(algorithm)
     }
 
-    /// Digits and nothing else: no sign, no space.
+    /// Parses a number of ASCII digits only, without a sign or spaces.
     fn number<T: core::str::FromStr>(&mut self, text: &str) -> Option<T> {
         if text.len() > 1 && text.starts_with('0') {
             self.warn(Warning::NumberSpelling);
@@ -437,7 +442,7 @@ impl Reader {
     }
 }
 
-/// By its name, in all the spellings that programs have for it.
+/// Parses the name of an algorithm in every spelling that programs use.
 pub(crate) fn algorithm(name: &str) -> Result<Algorithm, Error> {
     let plain: String = name.chars().filter(|c| *c != '-').map(|c| c.to_ascii_uppercase()).collect();
     plain.strip_prefix("HMAC").unwrap_or(&plain).parse()
@@ -448,7 +453,7 @@ fn text(raw: &str) -> Result<Zeroizing<String>, Error> {
     str::from_utf8(&bytes).map(|text| text.to_owned().into()).map_err(|_| NOT_UTF8)
 }
 
-/// Percent-decoded, in a buffer that never grows: it may hold the secret.
+/// Percent-decodes into a buffer that never grows, so that no copy of a secret is left in freed memory.
 fn bytes(raw: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let escapes = raw.split('%').skip(1);
     if escapes.clone().any(|escape| !escape.bytes().take(2).filter(u8::is_ascii_hexdigit).count().eq(&2)) {
@@ -459,16 +464,16 @@ fn bytes(raw: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     Ok(bytes)
 }
 
-/// Of programs that keyfob knows of and does not read, so that the message can say so.
+/// Schemes of other programs that keyfob recognizes but does not read. The error message names them.
 const NOT_SUPPORTED: [&str; 3] = ["motp", "otpauth-migration", "phonefactor"];
 
-/// No QR code holds so much, and no name is so long.
+/// More than any QR code holds.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// Each is compared with all before it, and a file may hold thousands of URIs.
+/// Each parameter is compared with all parameters before it, and a file may contain thousands of URIs.
 const MAX_OTHERS: usize = 64;
 
-/// Three names and the longest secret take 11 KiB at most.
+/// Three names and the longest secret take at most 11 KiB of the 16.
 const MAX_OTHERS_BYTES: usize = 5 * 1024;
 
 pub(crate) const fn not_supported(kind: &'static str) -> Error {

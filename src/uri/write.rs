@@ -1,4 +1,4 @@
-//! Writing: one spelling of a URI, and the secret for people.
+//! Writes a URI in one fixed spelling, and the secret for manual entry.
 
 use alloc::string::String;
 use core::fmt::{self, Write};
@@ -12,15 +12,15 @@ use crate::code::Digits;
 use crate::totp::Period;
 
 impl KeyUri {
-    /// The URI. It contains the secret.
+    /// The URI as a string. It contains the secret.
     #[must_use]
     pub fn to_uri(&self) -> Zeroizing<String> {
         let issuer = self.issuer.as_ref().map_or(0, String::len);
         let prefix = self.label_issuer.as_ref().map_or(issuer, String::len);
         let others: usize = self.others.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
         let secret = self.secret.expose_base32();
-        // Room for the whole text, so that it never grows and leaves a copy of the secret behind: a percent-encoded
-        // byte takes three characters, and everything but names and secret takes at most 87.
+        // Reserve the whole length: a buffer that grows leaves copies of the secret. A percent-encoded byte takes three
+        // characters, and everything except names, other parameters and secret takes at most 87.
         let names = 3 * (issuer + prefix + self.account.len());
         let mut uri = Zeroizing::new(String::with_capacity(names + others + secret.len() + 128));
         // Writing to a `String` does not fail.
@@ -28,7 +28,7 @@ impl KeyUri {
         uri
     }
 
-    /// The secret for people who cannot scan: base32 in groups of four.
+    /// The secret for users who cannot scan the QR code: base32 in groups of four characters.
     #[must_use]
     pub fn manual_entry(&self) -> Zeroizing<String> {
         let secret = self.secret.expose_base32();
@@ -42,8 +42,8 @@ impl KeyUri {
         text
     }
 
-    /// Whether prefix, colon and account begin with the issuer and a colon, so that a reader would cut there. A space
-    /// behind the prefix, which readers drop, keeps them apart.
+    /// Whether `prefix:account` begins with the issuer and a colon, so that a reader would split it there. A space
+    /// after the prefix, which readers drop, prevents that.
     fn reads_as_issuer(&self, prefix: &str) -> bool {
         let rest = self.issuer.as_ref().and_then(|issuer| issuer.strip_prefix(prefix)?.strip_prefix(':'));
         rest.is_some_and(|rest| self.account.strip_prefix(rest).is_some_and(|rest| rest.starts_with(':')))
@@ -54,25 +54,25 @@ impl KeyUri {
             Factor::Counter(_) => "hotp",
             Factor::Period(_) => "totp",
             Factor::Steam if self.account.is_empty() => return write!(uri, "steam://{secret}"),
-            // The other spelling, `totp` with `encoder=steam`, makes apps that do not know it show wrong codes.
+            // Not `totp` with `encoder=steam`: apps that do not know `encoder` show wrong codes for it.
             Factor::Steam => "steam",
         };
         write!(uri, "otpauth://{kind}/")?;
-        // Some apps show only the prefix of the label, others prefer the parameter: both, alike.
+        // Write the issuer both as prefix and as parameter: some apps read only one of them.
         if let Some(prefix) = self.label_issuer.as_ref().or(self.issuer.as_ref()) {
             write!(uri, "{}:", encoded(prefix))?;
             if self.label_issuer.is_some() && self.reads_as_issuer(prefix) {
                 uri.push_str("%20");
             }
         } else if self.account.contains(':') {
-            // An empty prefix: without it, readers take the beginning of the account for the issuer.
+            // An empty prefix: without it, readers take the beginning of the account as the issuer.
             uri.push(':');
         }
         write!(uri, "{}?secret={secret}", encoded(&self.account))?;
         if let Some(issuer) = &self.issuer {
             write!(uri, "&issuer={}", encoded(issuer))?;
         }
-        // Left out where it is the default: a smaller QR code, and apps that trip over a parameter do not.
+        // Omit defaults: the QR code is smaller, and some apps fail on parameters that they do not expect.
         if self.factor != Factor::Steam {
             if self.defaults_written || self.algorithm != Algorithm::default() {
                 write!(uri, "&algorithm={}", self.algorithm)?;
@@ -96,5 +96,5 @@ pub(super) fn encoded(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, ENCODED)
 }
 
-/// A space must be `%20` and a plus `%2B`: parsers disagree on whether `+` is a space.
+/// The characters to encode. A space becomes `%20` and a plus `%2B`: parsers disagree on whether `+` is a space.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');

@@ -1,10 +1,10 @@
-//! The table behind `lint`: a condition, what follows from it, and who read so where and when.
+//! The table behind `lint`: for each problem its condition and effect, and the affected apps with source and date.
 //!
-//! Apps change, and nobody announces it. Each entry names its source and the month of what was read, so that whoever checks
-//! the table again knows what is old. What is not known is not in it.
+//! Apps change without notice. Each entry names its source and the month of that source, so that whoever rechecks the
+//! table knows which entries are old. The table contains only known problems.
 //!
-//! One thing that apps get wrong is missing on purpose: bits that are left over in the last character of a secret, which
-//! Apple Passwords and a browser extension read as more secret. `KeyUri` never writes them.
+//! One known problem is missing on purpose: Apple Passwords and a browser extension read left-over bits in the last
+//! character of a secret as part of the secret. `KeyUri` never writes such bits.
 
 use super::{Effect, Factor, KeyUri, divides_a_minute};
 use crate::algorithm::Algorithm;
@@ -18,7 +18,7 @@ pub(super) struct Rule {
     pub(super) reason: &'static str,
 }
 
-/// A repository, or who tried it on a device, and the year and month of what was read.
+/// A repository or the author of tests on devices, and the year and month.
 #[derive(Clone, Copy)]
 pub(super) struct Source {
     pub(super) name: &'static str,
