@@ -1,7 +1,7 @@
 //! Stores for the records of the guard.
 //!
-//! A store has one essential operation: it replaces a record if nobody else changed it in between (compare and swap). All
-//! guarantees of the guard depend on it. [`conformance`] tests a store, including your own.
+//! A store has one essential operation: it replaces a record if nobody else changed it in between (compare and swap).
+//! All guarantees of the guard depend on it. [`conformance`] tests a store, including your own.
 
 pub mod conformance;
 mod memory;
@@ -68,9 +68,9 @@ pub trait Store: Send + Sync {
 
     /// Loads the record of an account and its version, or `None` if the account has no record.
     ///
-    /// Read from the primary database, not from a replica that may lag. A decision that changes a stale record fails at the
-    /// swap, but answers that change nothing are as stale as the record: a status, the check of a proof, and the answer that
-    /// an account has no second factor. So a stale read can let somebody in without a second factor.
+    /// Read from the primary database, not from a replica that may lag. A decision that changes a stale record fails at
+    /// the swap, but answers that change nothing are as stale as the record: a status, the check of a proof, and the
+    /// answer that an account has no second factor. So a stale read can let somebody in without a second factor.
     ///
     /// # Errors
     ///
@@ -79,11 +79,12 @@ pub trait Store: Send + Sync {
 
     /// Replaces the record with `record`, or removes it if `record` is `None`, in one atomic step.
     ///
-    /// It changes the record only if the version of the stored record is `expected`, or if there is no record and `expected`
-    /// is `None`. Each change of a record gives it a version that this account never had, not even before a removal.
+    /// It changes the record only if the version of the stored record is `expected`, or if there is no record and
+    /// `expected` is `None`. Each change of a record gives it a version that this account never had, not even before a
+    /// removal.
     ///
-    /// When this returns [`Swap::Swapped`], the change is committed: it survives a crash and a power failure, and is not part
-    /// of a transaction that the caller can roll back.
+    /// When this returns [`Swap::Swapped`], the change is committed: it survives a crash and a power failure, and is
+    /// not part of a transaction that the caller can roll back.
     ///
     /// # Errors
     ///

@@ -6,8 +6,8 @@ use crate::guard::policy::Policy;
 
 /// The inputs of a decision besides the record: the account, the time, the policy and the keys.
 ///
-/// The methods of [`SecondFactor`](crate::guard::SecondFactor) take one. Make a new one for each decision, with the current
-/// time, as in the example of [`Change`](crate::guard::Change).
+/// The methods of [`SecondFactor`](crate::guard::SecondFactor) take one. Make a new one for each decision, with the
+/// current time, as in the example of [`Change`](crate::guard::Change).
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     pub(crate) user: &'a str,
@@ -19,8 +19,8 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// Makes the context for an account, at a time in Unix seconds.
     ///
-    /// `user` names the account. Use an identifier that never changes, such as the primary key of the user, because secrets
-    /// are sealed for it.
+    /// `user` names the account. Use an identifier that never changes, such as the primary key of the user, because
+    /// secrets are sealed for it.
     ///
     /// # Errors
     ///

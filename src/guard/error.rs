@@ -62,8 +62,8 @@ impl From<Error> for GuardError {
     }
 }
 
-/// The message of the refused value for [`GuardErrorKind::Invalid`], otherwise the message of the kind. The error of the
-/// store is the source, and is not repeated here.
+/// The message of the refused value for [`GuardErrorKind::Invalid`], otherwise the message of the kind. The error of
+/// the store is the source, and is not repeated here.
 impl fmt::Display for GuardError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
@@ -104,8 +104,8 @@ pub enum GuardErrorKind {
     ProofRequired,
     /// The source of randomness failed.
     Randomness,
-    /// The stored bytes are not a valid record. If you restore a backup, codes that were used since then are accepted again
-    /// until you call
+    /// The stored bytes are not a valid record. If you restore a backup, codes that were used since then are accepted
+    /// again until you call
     /// [`SecondFactor::operator_invalidate_codes`](crate::guard::SecondFactor::operator_invalidate_codes).
     RecordInvalid,
     /// A newer version of keyfob wrote the record.
@@ -136,16 +136,15 @@ impl fmt::Display for GuardErrorKind {
             Self::LastAuthenticator => "this is the last authenticator; disable the second factor instead",
             Self::NoEnrollment => "no enrollment is pending, or it has expired; start one",
             Self::NotEnrolled => "the account has no second factor; enroll first",
-            Self::ProofRejected => "the proof is for another account or purpose, has expired, or was used; verify again",
+            Self::ProofRejected => "the proof is for another account or purpose, is too old, or was used; verify again",
             Self::ProofRequired => "the account has a second factor; verify first and pass the proof",
             Self::Randomness => "the source of randomness failed; try again",
             Self::RecordInvalid => {
-                "the stored record is damaged; restore it from a backup, then call operator_invalidate_codes for the account"
+                "the stored record is damaged; restore it from a backup, then call operator_invalidate_codes"
             }
-            Self::RecordNewer => "a newer version of keyfob wrote the stored record; update keyfob on this server",
+            Self::RecordNewer => "a newer version of keyfob wrote the stored record; update this server",
             Self::SealBroken => {
-                "a sealed secret cannot be decrypted; restore the key or the record: one of them was changed or belongs to \
-                 another account"
+                "a sealed secret cannot be decrypted; restore the key or the record, one of them was changed"
             }
             Self::SecretInUse => "the account already has an authenticator with this secret; revoke it first",
             Self::Store => {

@@ -1,4 +1,5 @@
-//! The ids of authenticators and sets of recovery codes, which keyfob makes, and of keys, which the application chooses.
+//! The ids of authenticators and sets of recovery codes, which keyfob makes, and of keys, which the application
+//! chooses.
 
 use alloc::string::String;
 use core::fmt;
@@ -60,8 +61,8 @@ impl fmt::Display for AuthenticatorId {
     }
 }
 
-/// The id of a key in a [`Keyring`](crate::Keyring). It is public, and is stored with each secret that is sealed under the
-/// key.
+/// The id of a key in a [`Keyring`](crate::Keyring). It is public, and is stored with each secret that is sealed under
+/// the key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(String);
 

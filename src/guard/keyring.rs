@@ -1,8 +1,8 @@
 //! Secrets at rest: sealed, that is encrypted and authenticated, under a key that is not in the database.
 //!
 //! The cipher is XChaCha20-Poly1305 with a random nonce of 192 bits. Its associated data is what the secret belongs to:
-//! account, authenticator, purpose, parameters and key. So a sealed secret cannot be decrypted after it was moved to another
-//! row, or after the parameters in its row were changed.
+//! account, authenticator, purpose, parameters and key. So a sealed secret cannot be decrypted after it was moved to
+//! another row, or after the parameters in its row were changed.
 
 use alloc::string::String;
 use alloc::vec;
@@ -52,8 +52,8 @@ use crate::totp::Period;
 ///
 /// # Security
 ///
-/// Somebody who has both the keys and the database can compute every code. Keep the keys in a vault or in the environment
-/// of the server, never with the database, its backups or its dumps.
+/// Somebody who has both the keys and the database can compute every code. Keep the keys in a vault or in the
+/// environment of the server, never with the database, its backups or its dumps.
 #[derive(Clone)]
 pub struct Keyring {
     primary: RingKey,
@@ -86,16 +86,16 @@ impl Keyring {
         Self::parse(&text.map_err(|_| unusable("the environment variable for the keys is not set, or is not UTF-8"))?)
     }
 
-    /// Reads entries `id:key`, separated by commas or white space, each with its key in base32. The first entry is the primary
-    /// key.
+    /// Reads entries `id:key`, separated by commas or white space, each with its key in base32. The first entry is the
+    /// primary key.
     ///
-    /// An id has 1 to 32 letters, digits, hyphens, underscores or dots. It is stored with each secret that is sealed under its
-    /// key, so do not reuse it for another key.
+    /// An id has 1 to 32 letters, digits, hyphens, underscores or dots. It is stored with each secret that is sealed
+    /// under its key, so do not reuse it for another key.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) if there is no entry, an id is not valid or is used twice, or a
-    /// key is not base32 or does not have 32 bytes.
+    /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) if there is no entry, an id is not valid or is used twice, or
+    /// a key is not base32 or does not have 32 bytes.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let mut keys: Vec<RingKey> = Vec::new();
         for entry in text.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty()) {
@@ -115,8 +115,8 @@ impl Keyring {
         Ok(Self { primary, old: keys.collect() })
     }
 
-    /// Generates a key with the operating system's generator, and returns it as an entry for [`parse`](Self::parse). Store it
-    /// where you keep secrets, not in the database.
+    /// Generates a key with the operating system's generator, and returns it as an entry for [`parse`](Self::parse).
+    /// Store it where you keep secrets, not in the database.
     ///
     /// # Errors
     ///
@@ -250,8 +250,8 @@ impl<'a> Owner<'a> {
     }
 }
 
-/// Encodes what is authenticated. Each string has its length before it, so that different lists of strings give different
-/// messages.
+/// Encodes what is authenticated. Each string has its length before it, so that different lists of strings give
+/// different messages.
 pub(crate) fn message(texts: &[&str], numbers: &[u64]) -> Vec<u8> {
     let mut message = Vec::with_capacity(128);
     for text in texts {
@@ -264,7 +264,8 @@ pub(crate) fn message(texts: &[&str], numbers: &[u64]) -> Vec<u8> {
 
 /// A sealed secret: nonce, ciphertext and tag in base64, and the id of their key.
 ///
-/// It stays in base64 because a decision decrypts only some of the secrets of a record, and writes all of them unchanged.
+/// It stays in base64 because a decision decrypts only some of the secrets of a record, and writes all of them
+/// unchanged.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Sealed {
     pub(crate) key: KeyId,

@@ -1,8 +1,8 @@
 //! The limits on guessing, the window, the lifetimes, and the probability of a successful guess that follows from them.
 //!
-//! NIST SP 800-63B-4, section 3.2.2, requires one of the numbers: at most 100 consecutive failures. It also names waits that
-//! grow from 30 seconds up to an hour as an example, which the default follows. The other numbers are keyfob's choice. The
-//! arithmetic of the counts and of the waits is in `record/budget.rs`.
+//! NIST SP 800-63B-4, section 3.2.2, requires one of the numbers: at most 100 consecutive failures. It also names waits
+//! that grow from 30 seconds up to an hour as an example, which the default follows. The other numbers are keyfob's
+//! choice. The arithmetic of the counts and of the waits is in `record/budget.rs`.
 
 use core::time::Duration;
 
@@ -14,8 +14,9 @@ use crate::totp::Window;
 
 /// The limits on guessing, the window for codes, and the lifetimes of enrollments and proofs.
 ///
-/// The default suits most applications. The limits cannot be disabled, and no setting allows more than the 100 consecutive
-/// failures of NIST SP 800-63B-4, section 3.2.2. A policy that is deserialized from a file goes through the same checks.
+/// The default suits most applications. The limits cannot be disabled, and no setting allows more than the 100
+/// consecutive failures of NIST SP 800-63B-4, section 3.2.2. A policy that is deserialized from a file goes through the
+/// same checks.
 ///
 /// ```
 /// use std::time::Duration;
@@ -62,7 +63,8 @@ impl Policy {
 
     /// Sets how long an account waits after consecutive failures. While it waits, no code is compared.
     ///
-    /// By default the wait is 30 seconds after the fifth failure, doubles with each further failure, and is at most an hour.
+    /// By default the wait is 30 seconds after the fifth failure, doubles with each further failure, and is at most an
+    /// hour.
     ///
     /// ```
     /// use core::time::Duration;
@@ -79,8 +81,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `after_failures` is 1 to 10, `first` is at least a second and
-    /// at most `longest`, and `longest` is at most a day. Fractions of a second are dropped.
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `after_failures` is 1 to 10, `first` is at least a second
+    /// and at most `longest`, and `longest` is at most a day. Fractions of a second are dropped.
     pub fn with_waits(mut self, waits: Waits) -> Result<Self, Error> {
         self.0.failures_before_wait = waits.after_failures;
         self.0.first_wait = seconds(waits.first);
@@ -94,25 +96,26 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless it is at least [`Waits::after_failures`], and at most 100.
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless it is at least [`Waits::after_failures`], and at most
+    /// 100.
     pub fn with_consecutive_failures(mut self, failures: u8) -> Result<Self, Error> {
         self.0.consecutive_failures = failures;
         self.0.try_into()
     }
 
-    /// Sets how many failures in total exhaust the guess budget, no matter how many successes are between them, and how many
-    /// of them are forgiven per day. By default 100 and 4.
+    /// Sets how many failures in total exhaust the guess budget, no matter how many successes are between them, and how
+    /// many of them are forgiven per day. By default 100 and 4.
     ///
     /// This limit stops an attacker who makes a few guesses between the owner's logins, for years.
     ///
-    /// It does not keep the owner's app working during an attack. An attacker who knows the password and tries again and
-    /// again uses each forgiven attempt before the owner can. In a simulation with one attempt a minute, the owner's codes
-    /// were refused on all of 60 days. A recovery code always works, and ends the waits.
+    /// It does not keep the owner's app working during an attack. An attacker who knows the password and tries again
+    /// and again uses each forgiven attempt before the owner can. In a simulation with one attempt a minute, the
+    /// owner's codes were refused on all of 60 days. A recovery code always works, and ends the waits.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `failures` is at least [`Waits::after_failures`] and at most 100,
-    /// and 1 <= `forgiven_per_day` <= 24.
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `failures` is at least [`Waits::after_failures`] and at
+    /// most 100, and 1 <= `forgiven_per_day` <= 24.
     pub fn with_long_term(mut self, failures: u8, forgiven_per_day: u8) -> Result<Self, Error> {
         self.0 = Settings { long_term_failures: failures, forgiven_per_day, ..self.0 };
         self.0.try_into()
@@ -138,7 +141,8 @@ impl Policy {
         self.0.try_into()
     }
 
-    /// Sets how far an authenticator may be out of sync for a resynchronization to find it. By default 120 steps or counters.
+    /// Sets how far an authenticator may be out of sync for a resynchronization to find it. By default 120 steps or
+    /// counters.
     ///
     /// ```
     /// use keyfob::guard::{Confirmation, Resynchronization, Setup};
@@ -173,15 +177,16 @@ impl Policy {
         self.0.try_into()
     }
 
-    /// An upper bound on the probability that an attacker who knows everything but the secret guesses a code of an account
-    /// within this time.
+    /// An upper bound on the probability that an attacker who knows everything but the secret guesses a code of an
+    /// account within this time.
     ///
-    /// The account has one TOTP authenticator with six digits, and a full guess budget at the start. The bound is the number
-    /// of guesses that the long-term limit allows, times the number of codes in the window, divided by a million. It does not
-    /// include the guesses after a recovery code, a new authenticator or an operator has refilled an exhausted budget.
+    /// The account has one TOTP authenticator with six digits, and a full guess budget at the start. The bound is the
+    /// number of guesses that the long-term limit allows, times the number of codes in the window, divided by a
+    /// million. It does not include the guesses after a recovery code, a new authenticator or an operator has refilled
+    /// an exhausted budget.
     ///
-    /// [`Status::guess_probability`](crate::guard::Status::guess_probability) gives the bound for the authenticators that an
-    /// account actually has.
+    /// [`Status::guess_probability`](crate::guard::Status::guess_probability) gives the bound for the authenticators
+    /// that an account actually has.
     #[must_use]
     pub fn guess_probability(&self, within: Duration) -> f64 {
         self.probability(within, self.codes_of_totp() / 1e6)
@@ -280,12 +285,12 @@ impl TryFrom<Settings> for Policy {
         }
         if !(settings.failures_before_wait..=MAX_FAILURES).contains(&settings.consecutive_failures) {
             return refused(
-                "the limit on consecutive failures is at most 100, and not below the failure that the first wait follows",
+                "the limit on consecutive failures is at most 100, and not below the failure before the first wait",
             );
         }
         if !(settings.failures_before_wait..=MAX_FAILURES).contains(&settings.long_term_failures) {
             return refused(
-                "the limit on failures in total is at most 100, and not below the failure that the first wait follows",
+                "the limit on failures in total is at most 100, and not below the failure before the first wait",
             );
         }
         if !matches!(settings.forgiven_per_day, 1..=24) {
@@ -328,6 +333,6 @@ fn seconds(duration: Duration) -> u32 {
 
 /// In seconds.
 pub(crate) const DAY: u32 = 86_400;
-/// The largest limit on failures that a policy can have. NIST SP 800-63B-4, section 3.2.2, requires that an account allows
-/// at most 100 consecutive failures.
+/// The largest limit on failures that a policy can have. NIST SP 800-63B-4, section 3.2.2, requires that an account
+/// allows at most 100 consecutive failures.
 pub(crate) const MAX_FAILURES: u8 = 100;

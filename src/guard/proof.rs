@@ -18,9 +18,9 @@ use crate::guard::record::SecondFactor;
 
 /// Proves that the second factor was verified a short time ago, for one purpose.
 ///
-/// A proof is valid for one account, one purpose, the current factors of the account, and by default 5 minutes. It becomes
-/// invalid with the change that it allows, because the factors change, unless it is for [`Purpose::RENAME`] or for a purpose
-/// of your application.
+/// A proof is valid for one account, one purpose, the current factors of the account, and by default 5 minutes. It
+/// becomes invalid with the change that it allows, because the factors change, unless it is for [`Purpose::RENAME`] or
+/// for a purpose of your application.
 ///
 /// [`token`](Self::token) is the proof as a string, for the session or a form field. Somebody who has the token and the
 /// user's session can use it, so keep it in the session and not in a link.
@@ -98,7 +98,8 @@ impl Accepted {
     /// Makes a proof of this verification for one purpose. It is valid for
     /// [`Policy::with_proof_lifetime`](crate::Policy::with_proof_lifetime), counted from the verification.
     ///
-    /// Only the policy and the primary key of the context are used. The account and the time are those of the verification.
+    /// Only the policy and the primary key of the context are used. The account and the time are those of the
+    /// verification.
     #[must_use]
     pub fn prove(&self, context: &Context<'_>, purpose: &Purpose) -> Proof {
         let key = context.keyring.primary_key();
@@ -124,12 +125,12 @@ impl SecondFactor {
     ///
     /// [`GuardErrorKind::ProofRejected`] if the proof is not valid.
     pub fn check(&self, context: &Context<'_>, proof: &Proof, purpose: &Purpose) -> Result<(), GuardError> {
-        // A proof from the future means that the clock was set back since, so it is refused. The lifetime is the shorter
-        // of two: the one of the policy that made the proof, and the one of the policy that checks it.
+        // A proof from the future means that the clock was set back since, so it is refused. The lifetime is the
+        // shorter of two: the one of the policy that made the proof, and the one of the policy that checks it.
         let age = context.now.checked_sub(proof.made);
         let timely = age.is_some_and(|age| age < context.policy.proof_lifetime()) && context.now < proof.expires;
-        // A missing key is reported as a rejected proof, not as `KeyMissing`: anybody can make up a token with any key id,
-        // and that must not alarm an operator.
+        // A missing key is reported as a rejected proof, not as `KeyMissing`: anybody can make up a token with any key
+        // id, and that must not alarm an operator.
         let key = context.keyring.key(&proof.key).ok_or(GuardErrorKind::ProofRejected)?;
         let genuine = ct::mask(ct::eq(&proof.expected(context.user, key), &proof.mac).into());
         // This may be public: whether the MAC is right is what the caller is told.

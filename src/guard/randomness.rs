@@ -19,9 +19,10 @@ use crate::secret::Secret;
 /// use rand::TryRng;
 /// # futures_lite::future::block_on(async {
 ///
-/// let device = Randomness::new(|buffer| rand::rngs::SysRng.try_fill_bytes(buffer));
+/// let system = Randomness::new(|buffer| rand::rngs::SysRng.try_fill_bytes(buffer));
 /// let keyring = Keyring::parse(&Keyring::generate("2026")?)?;
-/// let guard = Guard::new(MemoryStore::new(), keyring, "Example Inc").with_randomness(device);
+/// let guard = Guard::new(MemoryStore::new(), keyring, "Example Inc")
+///     .with_randomness(system);
 /// guard.enroll("user-17", &Setup::totp("alice@example.com")).await?;
 ///
 /// // If the source fails, no secret is made.
@@ -53,8 +54,8 @@ impl Randomness {
         Ok(Secret::from_bytes(bytes)?)
     }
 
-    /// The first generation of an account. It is random, so that it does not repeat a generation that the account had before
-    /// it was removed. It is below 2^52, for JSON parsers whose numbers are doubles.
+    /// The first generation of an account. It is random, so that it does not repeat a generation that the account had
+    /// before it was removed. It is below 2^52, for JSON parsers whose numbers are doubles.
     pub(crate) fn generation(&self) -> Result<u64, GuardError> {
         let mut bytes = [0; 8];
         self.fill(&mut bytes)?;

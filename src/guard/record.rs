@@ -17,10 +17,10 @@ use crate::guard::record::recovery::RecoverySet;
 
 /// The second factor of one account, read from its record and validated. Its methods make the decisions.
 ///
-/// It does no I/O and reads no clock. [`Guard`](crate::Guard) runs it over a [`Store`](crate::store::Store). An application
-/// with its own database layer calls it directly, as [the module](crate::guard) shows. Each method that decides takes a
-/// [`Context`](crate::guard::Context) and returns a [`Transition`](crate::guard::Transition). The example of
-/// [`Change`](crate::guard::Change) calls four of them; the others work the same way.
+/// It does no I/O and reads no clock. [`Guard`](crate::Guard) runs it over a [`Store`](crate::store::Store). An
+/// application with its own database layer calls it directly, as [the module](crate::guard) shows. Each method that
+/// decides takes a [`Context`](crate::guard::Context) and returns a [`Transition`](crate::guard::Transition). The
+/// example of [`Change`](crate::guard::Change) calls four of them; the others work the same way.
 ///
 /// The record is JSON with a version. Secrets are in it only encrypted, recovery codes only as keyed hashes.
 /// `docs/record.md` in the package describes all fields.
@@ -39,11 +39,11 @@ impl SecondFactor {
     /// The maximum number of active authenticators of an account.
     pub const MAX_AUTHENTICATORS: usize = 8;
 
-    /// A number that changes whenever an authenticator is added or removed, the recovery codes are replaced, or an operator
-    /// removes the second factor or invalidates its codes.
+    /// A number that changes whenever an authenticator is added or removed, the recovery codes are replaced, or an
+    /// operator removes the second factor or invalidates its codes.
     ///
-    /// Store it with a trusted device or a session, and stop trusting them when it differs. Compare it for equality only.
-    /// 0 means that the account never had a factor.
+    /// Store it with a trusted device or a session, and stop trusting them when it differs. Compare it for equality
+    /// only. 0 means that the account never had a factor.
     #[must_use]
     pub const fn generation(&self) -> u64 {
         self.generation

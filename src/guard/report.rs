@@ -9,16 +9,16 @@ pub(crate) type Listener = dyn Fn(&Event) + Send + Sync;
 /// The clock of the guard.
 pub(crate) type Clock = dyn Fn() -> Option<u64> + Send + Sync;
 
-/// Sends an event to the listener. A panic of the listener is caught, because the change is already stored, and the caller
-/// has to get the answer and the other events.
+/// Sends an event to the listener. A panic of the listener is caught, because the change is already stored, and the
+/// caller has to get the answer and the other events.
 pub(crate) fn tell(listener: &Listener, event: &Event) {
     let outcome = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| listener(event)));
     // The panic hook has already printed the panic.
     drop(outcome);
 }
 
-/// A request in progress. If it is dropped before [`ended`](Self::ended) is called, it reports that the caller dropped the
-/// request.
+/// A request in progress. If it is dropped before [`ended`](Self::ended) is called, it reports that the caller dropped
+/// the request.
 pub(crate) struct Report<'a> {
     clock: &'a Clock,
     listener: &'a Listener,
@@ -44,7 +44,8 @@ impl<'a> Report<'a> {
         self.flow
     }
 
-    /// Records what happens next: whether a change is sent to the store, and whether a failure would exhaust the budget.
+    /// Records what happens next: whether a change is sent to the store, and whether a failure would exhaust the
+    /// budget.
     pub(crate) const fn begins(&mut self, swapping: bool, exhausts: bool) {
         (self.swapping, self.exhausts) = (swapping, exhausts);
     }
@@ -56,8 +57,8 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Sends the event of a request without an answer. If the outcome of its change is unknown, the change may have exhausted
-    /// the guess budget, and nothing else reports that, so it is reported as well.
+    /// Sends the event of a request without an answer. If the outcome of its change is unknown, the change may have
+    /// exhausted the guess budget, and nothing else reports that, so it is reported as well.
     fn unanswered(&self, kind: EventKind) {
         let at = (self.clock)().unwrap_or(0);
         let exhausted = (self.swapping && self.exhausts).then_some(EventKind::Exhausted);

@@ -11,7 +11,8 @@ use crate::secret::Secret;
 use crate::totp::Period;
 use crate::uri::{KeyUri, not_supported};
 
-/// The settings of an authenticator to enroll. The default is what every app supports: TOTP, SHA-1, six digits, 30 seconds.
+/// The settings of an authenticator to enroll. The default is what every app supports: TOTP, SHA-1, six digits, 30
+/// seconds.
 ///
 /// ```
 /// use keyfob::guard::{AuthenticatorId, Setup};
@@ -51,8 +52,8 @@ pub struct Setup {
 impl Setup {
     /// A TOTP authenticator: an app, or a hardware token with a clock.
     ///
-    /// The app shows `label` beside the name of your service. It tells apart the accounts that a user has with you, and is
-    /// often the email address.
+    /// The app shows `label` beside the name of your service. It tells apart the accounts that a user has with you, and
+    /// is often the email address.
     #[must_use]
     pub fn totp(label: &str) -> Self {
         Self {
@@ -73,8 +74,8 @@ impl Setup {
         Self { period: None, ..Self::totp(label) }
     }
 
-    /// An authenticator that already has a secret: a hardware token with a secret from the factory, or an account that moves
-    /// from another system. The label is the account name of the URI.
+    /// An authenticator that already has a secret: a hardware token with a secret from the factory, or an account that
+    /// moves from another system. The label is the account name of the URI.
     ///
     /// # Errors
     ///
@@ -93,8 +94,8 @@ impl Setup {
         })
     }
 
-    /// Sets the hash algorithm. Several apps ignore it and show wrong codes; [`Diagnosis`](crate::guard::Diagnosis) detects
-    /// that.
+    /// Sets the hash algorithm. Several apps ignore it and show wrong codes; [`Diagnosis`](crate::guard::Diagnosis)
+    /// detects that.
     #[must_use]
     pub fn with_algorithm(mut self, algorithm: Algorithm) -> Self {
         self.algorithm = algorithm;

@@ -9,11 +9,11 @@
 //!
 //! # How to call it
 //!
-//! Call [`check`] in a test of your store. It blocks its thread until all tests have finished, and calls `block_on` from
-//! several threads of its own at once. `block_on` has to run the future to completion.
+//! Call [`check`] in a test of your store. It blocks its thread until all tests have finished, and calls `block_on`
+//! from several threads of its own at once. `block_on` has to run the future to completion.
 //!
-//! A store that needs an async runtime gets it from `block_on`. With tokio, take the handle of the runtime before the call,
-//! because the threads of the test are not threads of the runtime:
+//! A store that needs an async runtime gets it from `block_on`. With tokio, take the handle of the runtime before the
+//! call, because the threads of the test are not threads of the runtime:
 //!
 //! ```
 //! use keyfob::store::{MemoryStore, conformance};
@@ -27,8 +27,8 @@
 //! }
 //! ```
 //!
-//! A runtime with one thread (`flavor = "current_thread"`) drives no timers and no network while `check` blocks that thread.
-//! There, run `check` inside `tokio::task::spawn_blocking`.
+//! A runtime with one thread (`flavor = "current_thread"`) drives no timers and no network while `check` blocks that
+//! thread. There, run `check` inside `tokio::task::spawn_blocking`.
 //!
 //! If several processes of your application share the database, test one client for each of them with [`check_all`].
 //!
@@ -38,8 +38,8 @@
 //! times. A store that first reads and then writes is found if another thread can run between the two steps. So run the
 //! tests on at least two processors, and in the way that your application uses the store.
 //!
-//! No such test can find a change that is acknowledged and then lost in a power failure or a failover, a change that is rolled
-//! back with a transaction of the caller, or an unknown outcome that is reported as a conflict.
+//! No such test can find a change that is acknowledged and then lost in a power failure or a failover, a change that is
+//! rolled back with a transaction of the caller, or an unknown outcome that is reported as a conflict.
 
 mod race;
 
@@ -62,11 +62,11 @@ pub type Test<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// Tests one store. [The module](self) has examples, and says how to call it with an async runtime.
 ///
-/// The store must hold no account whose name begins with `keyfob-conformance`. The tests remove what they have stored if
-/// they all pass.
+/// The store must hold no account whose name begins with `keyfob-conformance`. If all tests pass, they leave no record
+/// behind.
 ///
-/// It takes at least 0.6 seconds: each of two races lasts for at least 0.3 seconds, and until each of eight threads has made
-/// 100 changes. A store that makes 100 changes a second needs about 20 seconds.
+/// It takes at least 0.6 seconds: each of two races lasts for at least 0.3 seconds, and until each of eight threads has
+/// made 100 changes. A store that makes 100 changes a second needs about 20 seconds.
 ///
 /// # Errors
 ///
@@ -98,16 +98,16 @@ pub fn check_all<S: Store>(clients: &[&S], block_on: impl Fn(Test<'_>) + Sync) -
         race::for_one_version(clients, &block_on)?;
         race::for_one_number(clients, &block_on)
     };
-    // On a thread of its own: the thread of the caller may belong to a runtime, and no runtime lets one of its threads block
-    // on a future.
+    // The thread of the caller may belong to a runtime, and a runtime does not let its threads block on a future. So
+    // the tests run on a thread of their own.
     thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, all) {
         Ok(checking) => checking.join().unwrap_or(Err(Violation::Broken(STORE_PANICKED))),
         Err(_) => Err(Violation::Broken(NO_THREAD)),
     })
 }
 
-/// Runs a test with `block_on`, and returns its result. A panic is caught, so that it reaches the caller as a violation that
-/// says who panicked, and no other thread waits for the one that panicked.
+/// Runs a test with `block_on`, and returns its result. A panic is caught, so that it reaches the caller as a violation
+/// that says who panicked, and no other thread waits for the one that panicked.
 fn run<T: Send>(block_on: &impl Fn(Test<'_>), test: impl Future<Output = T> + Send) -> Result<T, Violation> {
     let outcome = Mutex::new(None);
     let future: Test<'_> = Box::pin(async {
@@ -261,7 +261,7 @@ impl core::error::Error for Violation {}
 const ROUNDS: u32 = 100;
 const NOT_REPLACED: &str = "a record could not be replaced under its current version";
 const STORE_PANICKED: &str = "the store panicked; the panic message is in the output of the test";
-const NOT_FINISHED: &str = "`block_on` returned before the test had finished; it has to run the future to completion";
-const BLOCK_ON_PANICKED: &str = "`block_on` panicked; it runs on threads that belong to no runtime, so take the handle of \
-                                 the runtime before the call, and call this from a plain thread or from `spawn_blocking`";
+const NOT_FINISHED: &str = "`block_on` returned before the test had finished; it has to run the future to its end";
+const BLOCK_ON_PANICKED: &str = "`block_on` panicked; it is called on threads outside of any runtime: take the handle \
+     of the runtime before the call, and call the check from a plain thread or with `spawn_blocking`";
 const NO_THREAD: &str = "a thread for the test could not be started; run the test with fewer other threads";

@@ -14,15 +14,15 @@ use crate::store::{Store, Swap, Version};
 
 /// Keeps records in an SQLite database, in the table `keyfob_second_factor`.
 ///
-/// Any number of processes on one machine can share the file. The database uses WAL mode, and syncs every change to disk
-/// before the store acknowledges it. The store checks this when it is opened: without the sync, a power failure could undo
-/// changes, and used codes would be accepted again.
+/// Any number of processes on one machine can share the file. The database uses WAL mode, and syncs every change to
+/// disk before the store acknowledges it. The store checks this when it is opened: without the sync, a power failure
+/// could undo changes, and used codes would be accepted again.
 ///
-/// It needs the `tokio` runtime, a C compiler, and Rust 1.94, which `sqlx` 0.9 requires. The pool of `sqlx` 0.9 is part of
-/// the interface.
+/// It needs the `tokio` runtime, a C compiler, and Rust 1.94, which `sqlx` 0.9 requires. The pool of `sqlx` 0.9 is part
+/// of the interface.
 ///
-/// After you restore a backup, codes that were used since the backup would be accepted again. This loop goes through all
-/// accounts and invalidates those codes:
+/// After you restore a backup, codes that were used since the backup would be accepted again. This loop goes through
+/// all accounts and invalidates those codes:
 ///
 /// ```
 /// use keyfob::guard::GuardErrorKind;
@@ -90,11 +90,11 @@ impl SqliteStore {
 
     /// Uses an existing pool of the application, and creates the table in its database.
     ///
-    /// Configure the pool with `journal_mode` WAL and `synchronous` `FULL` or `EXTRA`, as in the example. This method checks
-    /// one connection, and the store sets `synchronous` to `FULL` on each connection before it uses it.
+    /// Configure the pool with `journal_mode` WAL and `synchronous` `FULL` or `EXTRA`, as in the example. This method
+    /// checks one connection, and the store sets `synchronous` to `FULL` on each connection before it uses it.
     ///
-    /// The store returns an error if a connection was returned to the pool inside an open transaction, because it would read
-    /// the state of the database from the start of the transaction.
+    /// The store returns an error if a connection was returned to the pool inside an open transaction, because it would
+    /// read the state of the database from the start of the transaction.
     ///
     /// ```no_run
     /// use keyfob::store::SqliteStore;
@@ -119,7 +119,8 @@ impl SqliteStore {
         let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *connection).await?;
         let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await?;
         if synchronous < 2 || journal != "wal" {
-            let reason = "the connections of this pool do not sync changes to disk; set journal_mode to WAL and synchronous to FULL";
+            let reason =
+                "the connections of this pool do not sync to disk; set journal_mode to WAL and synchronous to FULL";
             return Err(sqlx::Error::Configuration(reason.into()));
         }
         sqlx::query(
@@ -135,8 +136,8 @@ impl SqliteStore {
     /// Lists at most `limit` accounts that have a record, in order, starting after the account `after`.
     ///
     /// With it you can go through all accounts after a key rotation or after restoring a backup, as in the example of
-    /// [`SqliteStore`]. Start with an empty string, and continue with the last account of the previous page. An empty page is
-    /// the end.
+    /// [`SqliteStore`]. Start with an empty string, and continue with the last account of the previous page. An empty
+    /// page is the end.
     ///
     /// # Errors
     ///
@@ -149,9 +150,9 @@ impl SqliteStore {
 
     /// A connection whose next statement is synced to disk, and is a transaction of its own.
     ///
-    /// SQLite refuses this setting inside a transaction, such as one that the application left open. A statement in that
-    /// transaction would not be committed, and would read the database as it was when the transaction began. For an account
-    /// that enrolled since then, it would find no second factor.
+    /// SQLite refuses this setting inside a transaction, such as one that the application left open. A statement in
+    /// that transaction would not be committed, and would read the database as it was when the transaction began. For
+    /// an account that enrolled since then, it would find no second factor.
     async fn connection(&self) -> Result<PoolConnection<Sqlite>, sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
         sqlx::raw_sql("PRAGMA synchronous = FULL").execute(&mut *connection).await?;
@@ -190,8 +191,8 @@ impl Store for SqliteStore {
                 sqlx::query(query).bind(user).bind(version)
             }
             (None, Some(record)) => {
-                // A new record starts at a random version. So an account that is removed and enrolled again does not repeat a
-                // version that it had before, and a decision from before the removal fails at the swap.
+                // A new record starts at a random version. So an account that is removed and enrolled again does not
+                // repeat a version that it had before, and a decision from before the removal fails at the swap.
                 let query = "INSERT INTO keyfob_second_factor (account, version, record) \
                              VALUES (?, random() & 0x1fffffffffffffff, ?) ON CONFLICT DO NOTHING";
                 sqlx::query(query).bind(user).bind(record)

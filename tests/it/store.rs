@@ -73,8 +73,8 @@ fn a_runtime_that_does_not_run_the_tests_is_no_pass() {
     assert!(violation.to_string().contains("block_on"), "{violation}");
 }
 
-/// A panic of `block_on` is a violation that says how to call the check, and leaves no other thread waiting: neither in the
-/// first part, nor on one thread of a race, nor between the races.
+/// A panic of `block_on` is a violation that says how to call the check, and leaves no other thread waiting: neither in
+/// the first part, nor on one thread of a race, nor between the races.
 #[test]
 fn a_runtime_that_panics_is_a_violation_that_says_how_to_call_it() {
     for panics in [0, 3, 9, 15] {

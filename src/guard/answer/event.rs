@@ -149,8 +149,8 @@ pub enum EventKind {
         /// The request that was dropped.
         flow: Flow,
         /// Whether a change had been sent to the store, so that it may have been stored. If so, a guess may have been
-        /// counted, a code used, an authenticator confirmed or removed, or recovery codes replaced by new ones that nobody
-        /// has seen.
+        /// counted, a code used, an authenticator confirmed or removed, or recovery codes replaced by new ones that
+        /// nobody has seen.
         may_have_changed: bool,
     },
     /// A pending enrollment was canceled: another enrollment was started, an operator removed it, or the factors of the
@@ -173,8 +173,9 @@ pub enum EventKind {
     },
     /// The guess budget is used up: somebody who knows the password is guessing. Tell the user and an operator.
     ///
-    /// It is sent with the failure that used up the budget, with the next refusal, and then with one refusal a day for as
-    /// long as the budget is exhausted. An attacker can suppress the first of these by disconnecting before the answer.
+    /// It is sent with the failure that used up the budget, with the next refusal, and then with one refusal a day for
+    /// as long as the budget is exhausted. An attacker can suppress the first of these by disconnecting before the
+    /// answer.
     Exhausted,
     /// A request ended in an error. Nobody was let in.
     Failed {
@@ -185,7 +186,8 @@ pub enum EventKind {
     },
     /// An operator invalidated all codes up to now, after a backup was restored.
     CodesInvalidated,
-    /// An exhausted guess budget was refilled by a recovery code or a new authenticator, or an operator ended the waits.
+    /// An exhausted guess budget was refilled by a recovery code or a new authenticator, or an operator ended the
+    /// waits.
     Unlocked,
     /// The first recovery codes were made, right after the first authenticator was confirmed.
     RecoveryCodesIssued,

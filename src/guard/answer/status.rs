@@ -15,7 +15,8 @@ use crate::totp::Period;
 /// The state of an account's second factor.
 ///
 /// The example of [`Guard`](crate::Guard) shows it to the user. The example of
-/// [`SecondFactor::operator_unlock`](crate::guard::SecondFactor::operator_unlock) uses it to help a user who is locked out.
+/// [`SecondFactor::operator_unlock`](crate::guard::SecondFactor::operator_unlock) uses it to help a user who is locked
+/// out.
 #[derive(Clone, Debug)]
 pub struct Status {
     pub(crate) authenticators: Vec<AuthenticatorStatus>,
@@ -84,16 +85,16 @@ impl Status {
         matches!(self.gate, Gate::Exhausted { .. })
     }
 
-    /// The ids of the keys that this account's secrets are sealed under. Once no account needs a key, remove it from the
-    /// keyring.
+    /// The ids of the keys that this account's secrets are sealed under. Once no account needs a key, remove it from
+    /// the keyring.
     #[must_use]
     pub fn keys(&self) -> &[KeyId] {
         &self.keys
     }
 
     /// An upper bound on the probability that an attacker who knows everything but the secrets guesses a code of this
-    /// account within this time. [`Policy::guess_probability`](crate::Policy::guess_probability) describes the bound for
-    /// one authenticator; each further authenticator adds codes that a guess can match.
+    /// account within this time. [`Policy::guess_probability`](crate::Policy::guess_probability) describes the bound
+    /// for one authenticator; each further authenticator adds codes that a guess can match.
     #[must_use]
     pub fn guess_probability(&self, within: Duration) -> f64 {
         self.policy.probability(within, self.share)

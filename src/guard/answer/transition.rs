@@ -1,8 +1,8 @@
 //! Commit before reveal: an answer cannot be read before its change is stored.
 //!
 //! Many guesses may be compared at the same time, but the store accepts only one change for each state of the record.
-//! The other decisions are dropped unread and made again from the new record, which has counted the guess that won. This
-//! only limits guessing if nobody can read an answer before the swap, and the types enforce that.
+//! The other decisions are dropped unread and made again from the new record, which has counted the guess that won.
+//! This only limits guessing if nobody can read an answer before the swap, and the types enforce that.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -14,9 +14,9 @@ use crate::store::Swap;
 
 /// A decision that is not stored yet.
 ///
-/// Apply [`change`](Self::change) to the stored record, but only if the record is still the one that the decision was made
-/// from. Then pass the outcome to [`committed`](Self::committed), which returns the answer. There is no other way to read
-/// the answer:
+/// Apply [`change`](Self::change) to the stored record, but only if the record is still the one that the decision was
+/// made from. Then pass the outcome to [`committed`](Self::committed), which returns the answer. There is no other way
+/// to read the answer:
 ///
 /// ```compile_fail,E0616
 /// # fn peek(transition: keyfob::guard::Transition<keyfob::Verdict>) {
@@ -89,8 +89,9 @@ impl<T> Transition<T> {
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::Contended`] after a [`Swap::Conflict`]: load the record again and decide again. If it is unknown
-    /// whether the change took effect, for example after a timeout, drop the transition and report an error to the user.
+    /// [`GuardErrorKind::Contended`] after a [`Swap::Conflict`]: load the record again and decide again. If it is
+    /// unknown whether the change took effect, for example after a timeout, drop the transition and report an error to
+    /// the user.
     pub fn committed(self, swap: Swap) -> Result<Committed<T>, GuardError> {
         match swap {
             Swap::Swapped => Ok((self.reveal)()),
@@ -107,8 +108,8 @@ impl<T> fmt::Debug for Transition<T> {
 
 /// The change that a [`Transition`] makes to the stored record.
 ///
-/// Every method of [`SecondFactor`](crate::guard::SecondFactor) that decides returns one. In this example a variable stands
-/// in for the database:
+/// Every method of [`SecondFactor`](crate::guard::SecondFactor) that decides returns one. In this example a variable
+/// stands in for the database:
 ///
 /// ```
 /// use keyfob::guard::{Change, Confirmation, Context, GuardError, Randomness};

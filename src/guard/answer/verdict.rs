@@ -86,8 +86,8 @@ pub enum Refusal {
         /// When the passing of time allows one more attempt, in Unix seconds. `None` if time alone does not.
         retry_at: Option<u64>,
     },
-    /// The input does not have the form of a code or of a recovery code. It is a typing mistake, so it does not count as a
-    /// failure.
+    /// The input does not have the form of a code or of a recovery code. It is a typing mistake, so it does not count
+    /// as a failure.
     Malformed,
     /// The account has no second factor.
     NotEnrolled,

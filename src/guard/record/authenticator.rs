@@ -26,8 +26,8 @@ pub(crate) struct Authenticator {
     pub(crate) created: u64,
     /// The lowest step or counter whose code can still be accepted. All lower ones count as used.
     pub(crate) next: u64,
-    /// A diagnosis during enrollment can confirm that a code of a future step was right, so that code counts as used. This
-    /// is that step plus one, or 0 if there is none.
+    /// A diagnosis during enrollment can confirm that a code of a future step was right, so that code counts as used.
+    /// This is that step plus one, or 0 if there is none.
     pub(crate) disclosed: u64,
     /// How many steps its clock is ahead of the server's clock.
     pub(crate) drift: i64,
@@ -41,7 +41,8 @@ pub(crate) struct Authenticator {
 }
 
 impl Authenticator {
-    /// Decrypts the secret and prepares HMAC with it. TOTP is HOTP of the step (RFC 6238, section 4), so this serves both.
+    /// Decrypts the secret and prepares HMAC with it. TOTP is HOTP of the step (RFC 6238, section 4), so this serves
+    /// both.
     pub(crate) fn hotp(&self, user: &str, keyring: &Keyring) -> Result<Hotp, GuardError> {
         let secret = keyring.open(&self.secret, &self.owner(user))?;
         let key = Key::new(&secret).map_err(|_| GuardErrorKind::SealBroken)?;
@@ -68,14 +69,14 @@ impl Authenticator {
 pub(crate) struct Pending {
     pub(crate) authenticator: Authenticator,
     pub(crate) since: u64,
-    /// Whether the secret was imported. Then the user who enrolls was not just shown it and may not know it, so wrong codes
-    /// are guesses and count as failures.
+    /// Whether the secret was imported. Then the user who enrolls was not just shown it and may not know it, so wrong
+    /// codes are guesses and count as failures.
     pub(crate) imported: bool,
     /// The number of wrong codes so far.
     pub(crate) tries: u64,
-    /// 1 once a code has confirmed it. Until the swap this reveals the verdict, so it is a number in a field that is always
-    /// written, and the length of the record does not depend on it. [`SecondFactor::read`] turns a confirmed enrollment into
-    /// an active authenticator.
+    /// 1 once a code has confirmed it. Until the swap this reveals the verdict, so it is a number in a field that is
+    /// always written, and the length of the record does not depend on it. [`SecondFactor::read`] turns a confirmed
+    /// enrollment into an active authenticator.
     pub(crate) confirmed: u64,
     /// The active authenticator to remove when this one is confirmed.
     pub(crate) replaces: Option<AuthenticatorId>,
@@ -84,8 +85,8 @@ pub(crate) struct Pending {
 impl Pending {
     /// Whether a code may still confirm it.
     ///
-    /// A start in the future came from a server whose clock was a little ahead. If it is further ahead than an enrollment
-    /// lasts, the clock was set back, and the age of the enrollment is unknown, so it has expired.
+    /// A start in the future came from a server whose clock was a little ahead. If it is further ahead than an
+    /// enrollment lasts, the clock was set back, and the age of the enrollment is unknown, so it has expired.
     pub(crate) fn is_waiting(&self, context: &Context<'_>) -> bool {
         context.now.abs_diff(self.since) < context.policy.enrollment_lifetime() && self.tries < MAX_TRIES
     }

@@ -65,8 +65,8 @@ impl Budget {
 
     /// The budget to store before a refusal reports again that the budget is exhausted, if such a report is due.
     ///
-    /// The request that exhausted the budget may have been dropped before its event was sent. So the next refusal reports
-    /// it again, and then one refusal a day while the budget stays exhausted.
+    /// The request that exhausted the budget may have been dropped before its event was sent. So the next refusal
+    /// reports it again, and then one refusal a day while the budget stays exhausted.
     pub(crate) fn reported(&self, now: u64) -> Option<Self> {
         let due = self.reported_at == 0 || now.abs_diff(self.reported_at) >= DAY;
         due.then_some(Self { reported_at: now.max(1), ..*self })
@@ -81,9 +81,9 @@ impl Budget {
 
     /// Ends the waits, and refills the budget if it is exhausted. Returns whether it was exhausted.
     ///
-    /// It is called for something that an attacker who guesses does not have: a recovery code, a new authenticator or an
-    /// operator. If the budget is not exhausted, the long-term count stays, because otherwise each such event would give an
-    /// attacker 100 more guesses.
+    /// It is called for something that an attacker who guesses does not have: a recovery code, a new authenticator or
+    /// an operator. If the budget is not exhausted, the long-term count stays, because otherwise each such event would
+    /// give an attacker 100 more guesses.
     ///
     /// `granted` is a mask. Unless it is set, nothing changes.
     pub(crate) fn lift(&mut self, policy: &Policy, now: u64, granted: u64) -> bool {
@@ -101,8 +101,8 @@ impl Budget {
         let level = self.level_now(policy, now);
         let failed_at = plausible(self.failed_at, now, SKEW);
         self.failures = ct::select(success, 0, self.failures.saturating_add(1));
-        // This time never moves back. If a server whose clock is behind could move it back, a server whose clock is right
-        // would see the wait as over at once.
+        // This time never moves back. If a server whose clock is behind could move it back, a server whose clock is
+        // right would see the wait as over at once.
         self.failed_at = ct::select(success, failed_at, failed_at.max(now));
         self.level = ct::select(success, level, level + FAILURE);
         self.level_at = plausible(self.level_at, now, DAY).max(now);
@@ -118,8 +118,8 @@ impl Budget {
     /// The time from which on failures are forgiven.
     ///
     /// No failure is forgiven for a time in the future, nor twice for the same time. The second rule matters with two
-    /// servers of which one has a clock far behind: without it, the other server would forgive the difference again after
-    /// each failure that the first one counts.
+    /// servers of which one has a clock far behind: without it, the other server would forgive the difference again
+    /// after each failure that the first one counts.
     ///
     /// If a server's clock was far ahead, `until` is in the future, and forgiving starts at `level_at`. For this reason
     /// `level_at` does not move back for a server that is behind by less than a day.
@@ -137,16 +137,16 @@ fn wait(policy: &Policy, failures: u64) -> u64 {
 
 /// A stored time, corrected if the clock was set back since.
 ///
-/// A time in the future by at most `tolerance` seconds came from a server whose clock is ahead of this one, and is kept.
-/// If it is further in the future, the clock was set back, and the time counts as now, so that waits end.
+/// A time in the future by at most `tolerance` seconds came from a server whose clock is ahead of this one, and is
+/// kept. If it is further in the future, the clock was set back, and the time counts as now, so that waits end.
 fn plausible(at: u64, now: u64, tolerance: u64) -> u64 {
     if at.saturating_sub(now) > tolerance { now } else { at }
 }
 
 /// Seconds. A server whose clock is off by more than this refuses the codes of every app, so it is noticed.
 const SKEW: u64 = 3600;
-/// Seconds. The tolerance for the long-term count. It may be longer than [`SKEW`]: a pause of a day in forgiving costs the
-/// owner a few failures, and locks nobody out for good.
+/// Seconds. The tolerance for the long-term count. It may be longer than [`SKEW`]: a pause of a day in forgiving costs
+/// the owner a few failures, and locks nobody out for good.
 const DAY: u64 = policy::DAY as u64;
 
 /// The units of one failure. With one failure forgiven a day, the count drops by one unit a second.

@@ -1,8 +1,8 @@
-//! Writes the parts of JSON: strings, numbers in a fixed width, sealed secrets. The record's format is in `write.rs` and
-//! `read.rs`.
+//! Writes the parts of JSON: strings, numbers in a fixed width, sealed secrets. The record's format is in `write.rs`
+//! and `read.rs`.
 //!
-//! A number that depends on a verdict is written in a fixed width and without branches, so that neither the length of the
-//! record nor the time to write it reveals the verdict before the swap.
+//! A number that depends on a verdict is written in a fixed width and without branches, so that neither the length of
+//! the record nor the time to write it reveals the verdict before the swap.
 
 use alloc::vec::Vec;
 
@@ -36,8 +36,8 @@ impl Json {
         self.fixed(ct::magnitude(number), ct::mask_negative(number));
     }
 
-    /// Appends a number in 21 characters, enough for the largest one and a sign. It is padded with spaces on the left, which
-    /// JSON permits. `negative` is a mask.
+    /// Appends a number in 21 characters, enough for the largest one and a sign. It is padded with spaces on the left,
+    /// which JSON permits. `negative` is a mask.
     pub(crate) fn fixed(&mut self, number: u64, negative: u64) {
         let mut text = [b' '; 21];
         let mut rest = number;

@@ -21,8 +21,8 @@ impl SecondFactor {
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::RecordNewer`] if a newer version of keyfob wrote the record. [`GuardErrorKind::RecordInvalid`] if it
-    /// is not a valid record; no field has a default.
+    /// [`GuardErrorKind::RecordNewer`] if a newer version of keyfob wrote the record. [`GuardErrorKind::RecordInvalid`]
+    /// if it is not a valid record; no field has a default.
     pub fn read(record: Option<&[u8]>) -> Result<Self, GuardError> {
         let Some(record) = record else { return Ok(Self::default()) };
         if record.len() > MAX_RECORD {
@@ -156,8 +156,8 @@ impl Stored<'_> {
 impl SecondFactor {
     /// Turns a confirmed enrollment into an active authenticator.
     ///
-    /// The transition that confirmed it could not move it to the active ones, because the length of the record would have
-    /// revealed the verdict before the swap.
+    /// The transition that confirmed it could not move it to the active ones, because the length of the record would
+    /// have revealed the verdict before the swap.
     fn activated(mut self) -> Self {
         if let Some(pending) = self.pending.take_if(|pending| pending.confirmed == 1) {
             self.active.retain(|authenticator| Some(&authenticator.id) != pending.replaces.as_ref());

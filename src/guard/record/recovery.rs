@@ -1,8 +1,8 @@
 //! Recovery codes: they let the owner in when the authenticator is lost or the guess budget is exhausted.
 //!
-//! A code has 24 symbols of Crockford's base32: 23 random symbols, which are 115 bits, and a check symbol. The check symbol
-//! tells a typing mistake from a wrong code before any hash is computed. 115 bits cannot be guessed, so attempts are not
-//! limited, and an attacker who exhausts the guess budget does not lock out an owner who has a recovery code.
+//! A code has 24 symbols of Crockford's base32: 23 random symbols, which are 115 bits, and a check symbol. The check
+//! symbol tells a typing mistake from a wrong code before any hash is computed. 115 bits cannot be guessed, so attempts
+//! are not limited, and an attacker who exhausts the guess budget does not lock out an owner who has a recovery code.
 //!
 //! The record stores HMAC-SHA-256 of each code. The HMAC key is random for each set of codes, and is stored sealed.
 
@@ -66,8 +66,8 @@ impl fmt::Debug for RecoveryCodes {
 pub(crate) struct RecoverySet {
     pub(crate) id: AuthenticatorId,
     pub(crate) created: u64,
-    /// The key of the hashes. It is random and sealed instead of derived from the keyring, because then a rotation can seal
-    /// it again under the new key. Hashes under a derived key would need the old key forever.
+    /// The key of the hashes. It is random and sealed instead of derived from the keyring, because then a rotation can
+    /// seal it again under the new key. Hashes under a derived key would need the old key forever.
     pub(crate) key: Sealed,
     /// The hash of each code, and when the code was used; 0 for never.
     pub(crate) codes: Vec<([u8; 32], u64)>,
@@ -105,11 +105,11 @@ impl RecoverySet {
 pub(crate) struct RecoveryCode(Zeroizing<[u8; SYMBOLS]>);
 
 impl RecoveryCode {
-    /// Reads a string that has the form of a recovery code: in uppercase or lowercase, in full-width characters or not, with
-    /// the separators that [`symbols`] skips. O counts as 0, I and L as 1.
+    /// Reads a string that has the form of a recovery code: in uppercase or lowercase, in full-width characters or not,
+    /// with the separators that [`symbols`] skips. O counts as 0, I and L as 1.
     ///
-    /// Digits of other scripts are accepted as well. The length of such a string can reveal which symbols are digits, which
-    /// leaves more than 90 of the 115 bits unknown.
+    /// Digits of other scripts are accepted as well. The length of such a string can reveal which symbols are digits,
+    /// which leaves more than 90 of the 115 bits unknown.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut code = Self(Zeroizing::new([0; SYMBOLS]));
         let mut rest = code.0.iter_mut();
@@ -156,8 +156,8 @@ impl RecoveryCode {
 
 /// The check symbol: the data as a polynomial over GF(32), evaluated at a generator of the field by Horner's rule.
 ///
-/// The powers of a generator are distinct and not zero. So a single wrong symbol always changes the check symbol, and so
-/// does swapping two different symbols.
+/// The powers of a generator are distinct and not zero. So a single wrong symbol always changes the check symbol, and
+/// so does swapping two different symbols.
 fn check(data: &[u8]) -> u8 {
     data.iter().fold(0, |sum, symbol| times_generator(sum ^ symbol))
 }
@@ -168,8 +168,8 @@ fn times_generator(symbol: u8) -> u8 {
     ((symbol << 1) ^ (carry.wrapping_neg() & 0b10_0101)) & 31
 }
 
-/// The value of a symbol, and a mask that is set if the byte is a symbol. The lookup scans the whole alphabet, so no memory
-/// access depends on the symbol.
+/// The value of a symbol, and a mask that is set if the byte is a symbol. The lookup scans the whole alphabet, so no
+/// memory access depends on the symbol.
 fn value(byte: u8) -> (u8, u64) {
     let uppercase = byte ^ (ct::mask_within(byte, b'a', b'z').to_le_bytes()[0] & 0x20);
     let mut value = 0;

@@ -11,8 +11,8 @@ use crate::guard::record::recovery::RecoverySet;
 impl SecondFactor {
     /// Writes the record as JSON.
     ///
-    /// Every number that depends on the verdict is written in a fixed width and without branches, because neither time nor
-    /// length may reveal the verdict before the swap.
+    /// Every number that depends on the verdict is written in a fixed width and without branches, because neither time
+    /// nor length may reveal the verdict before the swap.
     pub(crate) fn write(&self) -> Vec<u8> {
         let mut json = Json(Vec::with_capacity(2048 + 512 * self.active.len()));
         json.raw("{\"v\":1,\"generation\":");

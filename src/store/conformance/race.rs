@@ -15,8 +15,8 @@ use crate::store::{Store, Swap, Version};
 
 /// All threads create, replace and remove one record, as fast as they can.
 ///
-/// Each version may be changed only once, and a record that was created and not removed must exist. A store that first reads
-/// and then writes lets two threads change the same version, or create the same record.
+/// Each version may be changed only once, and a record that was created and not removed must exist. A store that first
+/// reads and then writes lets two threads change the same version, or create the same record.
 pub(super) fn for_one_version<S: Store>(
     clients: &[&S],
     block_on: &(impl Fn(Test<'_>) + Sync),
@@ -159,8 +159,8 @@ fn together<S: Store>(
     violation.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A barrier at which threads wait for each other before a race. They spin, because a thread that sleeps would wake up after
-/// the others have started.
+/// A barrier at which threads wait for each other before a race. They spin, because a thread that sleeps would wake up
+/// after the others have started.
 struct SpinBarrier {
     threads: usize,
     arrived: AtomicUsize,
@@ -199,8 +199,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 const THREADS: usize = 8;
-/// The changes of each thread. A database is slow, and so are the steps between its read and its write, so this many are
-/// enough to find a race.
+/// The changes of each thread. A database is slow, and so are the steps between its read and its write, so this many
+/// are enough to find a race.
 const CHANGES: u32 = 100;
 /// A store in memory is fast, and has only nanoseconds between its read and its write, so it is tested for this long.
 const MIN_DURATION: Duration = Duration::from_millis(300);

@@ -171,7 +171,7 @@ fn every_error_says_what_to_do() {
         (Randomness, "; try again"),
         // After a restored backup, used codes are accepted again until an operator invalidates them.
         (RecordInvalid, "then call operator_invalidate_codes"),
-        (RecordNewer, "; update keyfob on this server"),
+        (RecordNewer, "; update this server"),
         (SealBroken, "; restore the key or the record"),
         (SecretInUse, "; revoke it first"),
         (Store, "; load the account again before you tell the user"),
