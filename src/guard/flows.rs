@@ -129,8 +129,7 @@ impl<S: Store> Guard<S> {
     /// Checks what the user typed at a login: a code of any active authenticator, or a recovery code.
     ///
     /// Pass the string as it was typed; the guard tells a code from a recovery code by its shape. Let the user in only
-    /// for [`Verdict::Accepted`], and show the same message for every refusal. [The module](crate::guard) has an
-    /// example.
+    /// for [`Verdict::Accepted`], and show one message for every refusal. [The module](crate::guard) has an example.
     ///
     /// **Codes of an authenticator.** A TOTP code is accepted from one step before to one step after the present one
     /// ([`Policy::with_window`](crate::Policy::with_window)), an HOTP code for the next counter and the five after it
@@ -440,7 +439,8 @@ impl<S: Store> Guard<S> {
     /// * **TOTP codes are refused for 81 minutes** by default. Since the backup, an authenticator may have been
     ///   [resynchronized](Self::resync) by up to 120 steps
     ///   ([`Policy::with_resync_within`](crate::Policy::with_resync_within)) and have drifted by the forty steps that
-    ///   the guard learns after it. All codes up to there are refused. Meanwhile a refused code sends [`EventKind::ClockBehind`].
+    ///   the guard learns after it. All codes up to there are refused. Meanwhile a refused code sends
+    ///   [`EventKind::ClockBehind`].
     /// * **HOTP codes are refused for good**, because nothing tells which counters were used since the backup. Have the
     ///   owner replace the authenticator.
     ///

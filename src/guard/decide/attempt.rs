@@ -211,8 +211,9 @@ pub(crate) const LAST: u64 = u64::MAX - 1;
 
 /// How many steps of drift are learned without a resynchronization: 5 minutes at a period of 30 seconds.
 pub(crate) const MAX_LEARNED: u64 = 10;
-/// Steps: as many as a token loses in thirteen years at the 90 seconds a year that makers allow. An authenticator that needed
-/// a resynchronization has a poor clock, so it may drift further than others.
+
+/// How many further steps of drift are learned after a resynchronization, which shows that the clock is poor: as many
+/// as a token loses in 13 years if it loses 90 seconds a year, which makers of tokens allow.
 pub(crate) const MAX_LEARNED_AFTER_RESYNC: u64 = 40;
 
 const _: () = assert!(MAX_LEARNED < MAX_DRIFT);
