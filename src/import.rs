@@ -64,11 +64,11 @@ use crate::uri::KeyUri;
 ///
 /// # Errors
 ///
-/// * [`ErrorKind::Encrypted`](crate::ErrorKind::Encrypted) for an encrypted backup. The message names the app and says
+/// * [`ErrorKind::Encrypted`] for an encrypted backup. The message names the app and says
 ///   how to export without encryption, or that a key file needs its password. Also for a file that is not text, because
 ///   some encrypted backups cannot be told from other binary files.
-/// * [`ErrorKind::Pskc`](crate::ErrorKind::Pskc) for a damaged key file of hardware tokens.
-/// * [`ErrorKind::Import`](crate::ErrorKind::Import) for a file that is not a known backup, is damaged, is larger than
+/// * [`ErrorKind::Pskc`] for a damaged key file of hardware tokens.
+/// * [`ErrorKind::Import`] for a file that is not a known backup, is damaged, is larger than
 ///   the limits above, or contains no account.
 ///
 /// # Security

@@ -60,12 +60,12 @@ use cipher::{Keys, WRONG_KEY};
 ///
 /// # Errors
 ///
-/// * [`ErrorKind::Encrypted`](crate::ErrorKind::Encrypted) if the file needs a password or a key and `unlock` has none
+/// * [`ErrorKind::Encrypted`] if the file needs a password or a key and `unlock` has none
 ///   or the other kind, or if `unlock` opens none of the encrypted tokens. If it opens some, the others are error
 ///   entries.
-/// * [`ErrorKind::Pskc`](crate::ErrorKind::Pskc) if this is not a key file, contains no key, is damaged, follows a
+/// * [`ErrorKind::Pskc`] if this is not a key file, contains no key, is damaged, follows a
 ///   draft of RFC 6030, or asks for more iterations than the limit above.
-/// * [`ErrorKind::Import`](crate::ErrorKind::Import) if the file is larger than 16 MiB or has more than 65536 tokens.
+/// * [`ErrorKind::Import`] if the file is larger than 16 MiB or has more than 65536 tokens.
 ///
 /// # Security
 ///
@@ -125,6 +125,7 @@ pub(crate) fn read(text: &str, unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, 
 ///
 /// import(b"<KeyContainer/>", "the sender's password");
 /// ```
+#[derive(Clone, Copy)]
 pub enum Unlock<'a> {
     /// For an unencrypted file.
     None,

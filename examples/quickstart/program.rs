@@ -24,8 +24,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Activates the app once it has produced a correct code.
-async fn confirm(guard: &Guard<MemoryStore>, typed: &str) -> Result<bool, Box<dyn Error>> {
-    let Confirmation::Confirmed(confirmed) = guard.confirm("user-17", typed).await? else {
+async fn confirm(guard: &Guard<MemoryStore>, code: &str) -> Result<bool, Box<dyn Error>> {
+    let Confirmation::Confirmed(confirmed) = guard.confirm("user-17", code).await? else {
         return Ok(false);
     };
     if let Some(codes) = confirmed.recovery_codes() {
