@@ -1,12 +1,12 @@
-//! Key files of hardware tokens: PSKC (RFC 6030), in the open or encrypted with a password or a pre-shared key.
+//! Key files of hardware tokens: PSKC (RFC 6030), unencrypted or encrypted with a password or a pre-shared key.
 //!
-//! Manufacturers and some programs write them. keyfob reads HOTP and TOTP tokens, in the open or encrypted with AES-CBC and
-//! a MAC of HMAC with SHA-1, SHA-256 or SHA-512; from a password, the key is derived by PBKDF2. A value without a MAC is
-//! refused, as section 6.1.1 has it: CBC alone would let anybody change the secret on its way.
+//! keyfob reads HOTP and TOTP tokens. An encrypted file must use AES-CBC and a MAC (HMAC with SHA-1, SHA-256 or
+//! SHA-512); a key from a password is derived with PBKDF2. An encrypted value without a MAC is refused, as section
+//! 6.1.1 requires: with CBC alone, anybody could change the secret in transit.
 //!
-//! Signatures, policies and periods of validity are not looked at. A key that says what its codes are in a way that RFC 6030
-//! does not have, or has in a draft only, is refused: its codes would be a guess. A file is in UTF-8 or UTF-16, has at most
-//! 16 MiB and 65536 tokens, and asks for at most 2,000,000 iterations.
+//! Signatures, policies and validity periods are ignored. A key is refused if it describes its codes in a way that RFC
+//! 6030 does not define, or that only a draft defines: its codes would be a guess. A file must be UTF-8 or UTF-16 and
+//! have at most 16 MiB, 65536 tokens and 2,000,000 iterations.
 
 mod cipher;
 mod xml;
@@ -25,13 +25,13 @@ use crate::totp::Period;
 use crate::uri::{Account, COUNTER, KeyUri, without_prefix};
 use cipher::{Keys, WRONG_KEY};
 
-/// Reads a key file.
+/// Parses a key file.
 ///
-/// Each token is a [`KeyUri`]: the issuer is the one of the key, the account is the serial number of the device, or where
-/// it has none the identifier of the key. Programs that write an account of a person there put `issuer:account` into
-/// the friendly name; that is taken apart again. Whatever keyfob cannot take, such as a PIN or a token whose secret is
-/// not in the file or stands there twice, is an error in its place. A HOTP token without a counter starts at 0; where that
-/// is not so, two of its codes find it: [`Hotp::resync`](crate::Hotp::resync).
+/// Each token becomes a [`KeyUri`]. Its issuer is the issuer of the key. Its account is the serial number of the
+/// device, or the identifier of the key if there is none. Programs that export a user's account write `issuer:account`
+/// into the friendly name; the account is taken from there. If a token cannot be imported, for example because it is a
+/// PIN, or because its secret is missing or given twice, its entry is an error. An HOTP token without a counter starts
+/// at 0; if that is wrong, [`Hotp::resync`](crate::Hotp::resync) finds the counter from two codes.
 ///
 /// ```
 /// use keyfob::pskc::{self, Unlock};
@@ -39,10 +39,12 @@ use cipher::{Keys, WRONG_KEY};
 /// let file = br#"<?xml version="1.0" encoding="UTF-8"?>
 /// <KeyContainer Version="1.0" xmlns="urn:ietf:params:xml:ns:keyprov:pskc">
 ///   <KeyPackage>
-///     <DeviceInfo><Manufacturer>Acme</Manufacturer><SerialNo>987654321</SerialNo></DeviceInfo>
+///     <DeviceInfo><SerialNo>987654321</SerialNo></DeviceInfo>
 ///     <Key Id="12345678" Algorithm="urn:ietf:params:xml:ns:keyprov:pskc:hotp">
 ///       <Issuer>Issuer</Issuer>
-///       <AlgorithmParameters><ResponseFormat Length="8" Encoding="DECIMAL"/></AlgorithmParameters>
+///       <AlgorithmParameters>
+///         <ResponseFormat Length="8" Encoding="DECIMAL"/>
+///       </AlgorithmParameters>
 ///       <Data>
 ///         <Secret><PlainValue>MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=</PlainValue></Secret>
 ///         <Counter><PlainValue>0</PlainValue></Counter>
@@ -58,17 +60,18 @@ use cipher::{Keys, WRONG_KEY};
 ///
 /// # Errors
 ///
-/// * [`ErrorKind::Encrypted`](crate::ErrorKind::Encrypted) if the file needs a password or a key and got the other or
-///   none, and if no token in it opens with what it got. Where some open and others do not, the others are errors in
-///   their place.
-/// * [`ErrorKind::Pskc`](crate::ErrorKind::Pskc) for everything that is no key file, holds no key, is damaged, follows a
-///   draft of RFC 6030, or asks for more work than the limits above; [`ErrorKind::Import`](crate::ErrorKind::Import) if it
-///   is too large.
+/// * [`ErrorKind::Encrypted`](crate::ErrorKind::Encrypted) if the file needs a password or a key and `unlock` has none
+///   or the other kind, or if `unlock` opens none of the encrypted tokens. If it opens some, the others are error
+///   entries.
+/// * [`ErrorKind::Pskc`](crate::ErrorKind::Pskc) if this is not a key file, contains no key, is damaged, follows a
+///   draft of RFC 6030, or asks for more iterations than the limit above.
+/// * [`ErrorKind::Import`](crate::ErrorKind::Import) if the file is larger than 16 MiB or has more than 65536 tokens.
 ///
 /// # Security
 ///
-/// The MAC is compared in constant time and before anything is decrypted. A wrong password and a changed file are one
-/// error. What is copied out of the file, decoded and decrypted is wiped; `bytes` stays the caller's to wipe.
+/// The MAC is checked in constant time before anything is decrypted. A wrong password and a modified file cause the
+/// same error. keyfob wipes its copies of what the file contains, decoded or decrypted. Wiping `bytes` is your
+/// responsibility.
 pub fn parse(bytes: &[u8], unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, Error>>, Error> {
     if bytes.len() > MAX_BYTES {
         return Err(TOO_LARGE);
@@ -78,8 +81,8 @@ pub fn parse(bytes: &[u8], unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, Erro
     read(text, unlock)
 }
 
-/// Reads the file twice: the first time says how many tokens there are and how they are encrypted. Each token is turned
-/// into its URI as it comes, so what belongs to a device or to the file is never copied for each token.
+/// Reads the file twice. The first pass counts the tokens and finds out how they are encrypted. The second pass
+/// converts each token as soon as it ends, so that data of a device or of the file is not copied for every token.
 pub(crate) fn read(text: &str, unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, Error>>, Error> {
     let (mut number, mut drafts, mut is_locked) = (0, 0, false);
     let encryption = xml::read(text, |token, _| {
@@ -106,26 +109,29 @@ pub(crate) fn read(text: &str, unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, 
     if some_wrong && !some_opened { Err(WRONG_KEY) } else { Ok(entries) }
 }
 
-/// What opens an encrypted key file. It is ignored where nothing is encrypted.
+/// The password or key of an encrypted key file. Ignored if nothing is encrypted.
 ///
 /// ```
 /// use keyfob::ErrorKind;
 /// use keyfob::pskc::{self, Unlock};
 ///
-/// # let file = b"<KeyContainer/>";
-/// match pskc::parse(file, Unlock::Password("the sender's password")) {
-///     Ok(tokens) => println!("{} tokens", tokens.len()),
-///     Err(error) if error.kind() == ErrorKind::Encrypted => println!("try again: {error}"),
-///     Err(error) => println!("no key file: {error}"),
+/// fn import(file: &[u8], password: &str) {
+///     match pskc::parse(file, Unlock::Password(password)) {
+///         Ok(tokens) => println!("{} tokens", tokens.len()),
+///         Err(error) if error.kind() == ErrorKind::Encrypted => println!("try again: {error}"),
+///         Err(error) => println!("not a key file: {error}"),
+///     }
 /// }
+///
+/// import(b"<KeyContainer/>", "the sender's password");
 /// ```
 #[derive(Clone, Copy)]
 pub enum Unlock<'a> {
-    /// Nothing: the file is in the open.
+    /// For an unencrypted file.
     None,
-    /// The password that the sender gave for this file.
+    /// The password that the sender of the file chose.
     Password(&'a str),
-    /// The pre-shared AES key: 16, 24 or 32 bytes.
+    /// The pre-shared AES key of 16, 24 or 32 bytes.
     Key(&'a [u8]),
 }
 
@@ -139,7 +145,7 @@ impl fmt::Debug for Unlock<'_> {
     }
 }
 
-/// A `Key`. Its device, which many keys may have in common, is not in here.
+/// A `Key` element. The data of its device is kept separately, because many keys may share it.
 #[derive(Default)]
 struct Token {
     id: String,
@@ -147,9 +153,9 @@ struct Token {
     issuer: String,
     friendly_name: String,
     suite: Option<String>,
-    /// A value is given twice, of which nobody knows which counts, or is longer than any.
+    /// Whether a value is given twice, so that it is unclear which counts, or is longer than the limit.
     damaged: bool,
-    /// An element is not written as the RFC has it.
+    /// The name of an element that is not written as RFC 6030 requires.
     unclear: Option<&'static str>,
     is_draft: bool,
     digits: Option<String>,
@@ -160,22 +166,22 @@ struct Token {
     interval: Value,
 }
 
-/// A value in the open, in base64 or decimal, or encrypted.
+/// A value: unencrypted in base64 or decimal, or encrypted.
 #[derive(Default)]
 struct Value {
-    /// Whether there is such an element at all.
+    /// Whether the element exists at all.
     is_there: bool,
     plain: Option<Zeroizing<String>>,
     cipher: Cipher,
-    /// Base64.
+    /// In base64.
     mac: Option<String>,
 }
 
-/// What XML Encryption makes of some bytes.
+/// An encrypted value of XML Encryption.
 #[derive(Default)]
 struct Cipher {
     algorithm: String,
-    /// Base64.
+    /// In base64.
     data: Option<String>,
 }
 
@@ -184,14 +190,14 @@ impl Token {
         [&self.secret, &self.counter, &self.interval].iter().any(|value| cipher::is_known(&value.cipher.algorithm))
     }
 
-    /// `serial` is the one of the device, or nothing if that is damaged.
+    /// Converts the token. `serial` is the serial number of its device, or `None` if the device is damaged.
     fn key_uri(&self, serial: Option<&str>, keys: &Keys) -> Result<KeyUri, Error> {
         if self.is_draft {
             return Err(DRAFT);
         }
         let Some(serial) = serial.filter(|_| !self.damaged) else { return Err(TOKEN) };
         let kind = self.algorithm.rsplit([':', '#']).next().unwrap_or_default();
-        // Section 4.3.4: hexadecimal codes, and codes with a check digit behind them, are none that keyfob makes.
+        // Section 4.3.4 also defines hexadecimal codes and codes followed by a check digit. keyfob supports neither.
         let check_digit = !["", "false", "0"].contains(&self.check_digit.as_str());
         if check_digit || !["", "DECIMAL"].contains(&self.encoding.as_str()) {
             return Err(RESPONSE);
@@ -203,11 +209,11 @@ impl Token {
         let own_name = without_prefix(&self.friendly_name, &self.issuer);
         let names = [own_name.as_deref().unwrap_or_default(), serial, &self.id];
         let account = Account {
-            // No algorithm must not become TOTP.
+            // A missing algorithm must not be taken as TOTP.
             kind: if kind.is_empty() { "?" } else { kind },
             issuer: &self.issuer,
             name: names.into_iter().find(|name| !name.trim().is_empty()).unwrap_or_default(),
-            // Serial numbers may have colons.
+            // Serial numbers may contain colons.
             whole_name: true,
             algorithm: self.suite.as_deref(),
             digits,
@@ -230,7 +236,7 @@ impl Token {
 }
 
 impl Value {
-    /// Decimal in the open, big-endian bytes when encrypted.
+    /// Reads a number: decimal if it is unencrypted, big-endian bytes if it is encrypted.
     fn number(&self, keys: &Keys, refused: Error) -> Result<Option<u64>, Error> {
         match (&self.plain, &self.cipher.data) {
             (Some(plain), None) => plain.trim().parse().map(Some).map_err(|_| refused),
@@ -241,9 +247,9 @@ impl Value {
     }
 }
 
-/// RFC 6030 has big-endian bytes, eight of a counter and four of an interval. Some programs leave out the zeros in front,
-/// and others encrypt the decimal digits. Four digits or more are text, as no counter is that far; of fewer nobody
-/// knows.
+/// Reads a decrypted number. RFC 6030 uses big-endian bytes, eight for a counter and four for an interval. Some
+/// programs omit leading zero bytes, and others encrypt the decimal digits. Four or more digits are text, since no
+/// counter is that large; one to three digits are ambiguous and refused.
 fn decrypted_number(bytes: &[u8], refused: Error) -> Result<u64, Error> {
     let is_number = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_whitespace() || b"+-".contains(byte);
     let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
@@ -258,7 +264,7 @@ fn decrypted_number(bytes: &[u8], refused: Error) -> Result<u64, Error> {
     }
 }
 
-/// As XML has it, with line breaks anywhere.
+/// Decodes base64 as XML allows it, with white space anywhere.
 fn base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     use base64ct::{Base64Unpadded, Encoding};
 
@@ -276,7 +282,7 @@ const DRAFT: Error = Error::new(
     ErrorKind::Pskc,
     "the key is written as in a draft of RFC 6030, which is another format; ask its sender for the final one",
 );
-/// Waits for the name of the element.
+/// `{}` stands for the name of the element.
 const ELEMENT: Error =
     Error::new(ErrorKind::Pskc, "the {} of this key is not written as RFC 6030 has it, so its codes would be a guess");
 const EMPTY: Error = Error::new(ErrorKind::Pskc, "there is no key in the key file");

@@ -2,7 +2,8 @@
 //!
 //! Use it to resynchronize a token that is far out of sync, or to find out which of many tokens somebody holds. To
 //! verify a login, use [`Hotp::verify`] or [`Totp::verify`]: the probability that a wide search accepts a random code
-//! grows with its width. Ask for two consecutive codes; the probability for a search of width `n` is then `n` in 10^12.
+//! grows with its width. Ask for two consecutive codes: a search over `n` counters then accepts two random six-digit
+//! codes with a probability of `n` in 10^12.
 //!
 //! With the feature `std`, on processors with AVX2 or AVX-512, SHA-1 codes are computed sixteen at once; the results
 //! are the same without. Every counter is computed and compared, so the time depends on the number of counters and not
@@ -43,7 +44,8 @@ use crate::totp::{Totp, Window};
 /// use keyfob::{Hotp, Secret, search};
 ///
 /// let hotp = Hotp::new(&Secret::generate());
-/// let codes = [&hotp.code(70_000), &hotp.code(70_001)]; // 70,000 codes unused
+/// // A token whose button was pressed 70,000 times.
+/// let codes = [&hotp.code(70_000), &hotp.code(70_001)];
 /// let found = search::counters(&hotp, codes, 0..=100_000, |_| ControlFlow::Continue(()))?;
 /// assert_eq!(found.last(), Some(70_001));
 /// # Ok::<(), search::Stopped>(())

@@ -1,5 +1,5 @@
-//! Transfers: what Google Authenticator shows as "Transfer accounts", QR codes of `otpauth-migration` URIs with some
-//! accounts in each.
+//! Reads and writes the transfers of Google Authenticator ("Transfer accounts"): QR codes with `otpauth-migration`
+//! URIs, each containing several accounts.
 
 mod code;
 
@@ -14,16 +14,16 @@ use crate::uri::KeyUri;
 
 pub use code::TransferCode;
 
-/// A transfer of which the QR codes come one by one, in any order, and some twice.
+/// Collects the QR codes of one transfer. They may be added in any order and more than once.
 ///
 /// ```
 /// use keyfob::{KeyUri, Secret, Transfer, TransferCode};
 ///
-/// # let accounts: Vec<KeyUri> = (1..=12)
-/// #     .map(|n| KeyUri::totp("Example", &format!("user{n}"), &Secret::generate()))
-/// #     .collect::<Result<_, _>>()?;
+/// let accounts: Vec<KeyUri> = (1..=12)
+///     .map(|n| KeyUri::totp("Example", &format!("user{n}"), &Secret::generate()))
+///     .collect::<Result<_, _>>()?;
 /// let codes = Transfer::export(&accounts, 77)?;
-/// assert_eq!(codes.len(), 3); // so few accounts in each that a camera reads it
+/// assert_eq!(codes.len(), 3); // at most five accounts in each, so that cameras can read it
 ///
 /// let mut transfer = Transfer::new();
 /// transfer.add(TransferCode::parse(&codes[2])?)?;
@@ -37,29 +37,30 @@ pub use code::TransferCode;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Transfer {
-    /// By the index in the batch.
+    /// The codes by their index in the batch.
     codes: BTreeMap<u32, TransferCode>,
 }
 
 impl Transfer {
-    /// A transfer of which nothing has come yet. The first code says how many there are.
+    /// Creates an empty transfer. The first code that is added determines how many there are.
     #[must_use]
     pub const fn new() -> Self {
         Self { codes: BTreeMap::new() }
     }
 
-    /// Writes accounts as the texts of QR codes that a camera still reads: at most five accounts to a code, and fewer if
-    /// their names or secrets are long. [`Qr::new`](crate::Qr::new) draws all of them, at version 25 or below unless one
-    /// account alone needs more.
+    /// Exports accounts as strings for QR codes. [`Qr::new`](crate::Qr::new) draws them.
     ///
-    /// `batch_id` is a random number that tells transfers apart. The texts contain the secrets. What the format has no
-    /// place for stays behind: the prefix of a label that is not the issuer, and parameters that keyfob does not know.
+    /// Each code contains at most five accounts, and fewer if their names or secrets are long, so that the QR code has
+    /// version 25 or below and cameras can read it. Only a single account that needs more gets a larger QR code.
+    /// `batch_id` distinguishes transfers; choose it at random. The strings contain the secrets. The format cannot
+    /// express a label prefix that differs from the issuer, or parameters that keyfob does not interpret: both are left
+    /// out.
     ///
     /// # Errors
     ///
-    /// * [`ErrorKind::Migration`](crate::ErrorKind::Migration) for what the format cannot say, and an app would show wrong
-    ///   codes for: a period other than 30, seven digits, Steam, a counter above 2^63 - 1. And for more than 1000 codes.
-    /// * [`ErrorKind::Qr`](crate::ErrorKind::Qr) if one account alone is too long for a QR code.
+    /// * [`ErrorKind::Migration`](crate::ErrorKind::Migration) for an account that the format cannot express, so that
+    ///   an app would show wrong codes: a period other than 30 seconds, seven digits, Steam, or a counter above 2^63 -
+    ///   1. Also if there would be more than 1000 codes.
     pub fn export(accounts: &[KeyUri], batch_id: i32) -> Result<Vec<Zeroizing<String>>, Error> {
         let mut batches = Vec::new();
         let mut rest = accounts;
@@ -83,20 +84,20 @@ impl Transfer {
         (0..).zip(batches).map(|(index, batch)| code::write(batch, size, index, batch_id)).collect()
     }
 
-    /// Adds a code. One that is there already changes nothing.
+    /// Adds a code. Adding the same code again has no effect.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Migration`](crate::ErrorKind::Migration) for a code of another transfer, and for one that contradicts
-    /// those before it or itself: another number of codes, other accounts in the same place, a place that is not among
-    /// them, more than 1000 codes. What was collected stays.
+    /// [`ErrorKind::Migration`](crate::ErrorKind::Migration) if the code belongs to another transfer, contradicts the
+    /// codes added before (another number of codes, or other accounts at the same index), has an index that is not
+    /// below the number of codes, or belongs to a transfer of more than 1000 codes. The codes added before are kept.
     pub fn add(&mut self, code: TransferCode) -> Result<(), Error> {
         self.check(&code)?;
         self.codes.insert(code.batch_index(), code);
         Ok(())
     }
 
-    /// Whether [`add`](Self::add) takes the code.
+    /// Checks whether [`add`](Self::add) would accept the code.
     pub(crate) fn check(&self, code: &TransferCode) -> Result<(), Error> {
         let (size, index) = (code.batch_size(), code.batch_index());
         if let Some(first) = self.first() {
@@ -113,23 +114,25 @@ impl Transfer {
         Ok(())
     }
 
-    /// Which codes have not come, by [`TransferCode::batch_index`], so counted from 0. None before the first code.
+    /// The indices of the codes that have not been added, counted from 0: [`TransferCode::batch_index`]. Empty before
+    /// the first code.
     pub fn missing(&self) -> impl Iterator<Item = u32> {
         let size = self.first().map_or(0, TransferCode::batch_size);
         (0..size).filter(|index| !self.codes.contains_key(index))
     }
 
-    /// Whether all codes have come.
+    /// Whether all codes have been added.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.first().is_some() && self.missing().next().is_none()
     }
 
-    /// The accounts of all codes, in the order in which they were exported.
+    /// Returns the accounts of all codes, in the order in which they were exported. An account that keyfob cannot
+    /// import is an error.
     ///
     /// # Errors
     ///
-    /// The transfer itself, to go on with, if a code is missing.
+    /// The transfer itself if a code is missing, so that you can add it.
     pub fn finish(self) -> Result<Vec<Result<KeyUri, Error>>, Self> {
         if !self.is_complete() {
             return Err(self);
@@ -137,8 +140,8 @@ impl Transfer {
         Ok(self.codes.into_values().flat_map(TransferCode::into_entries).collect())
     }
 
-    /// The accounts of the codes that have come, and an error in place of those that are missing between two of them. One
-    /// error for each would let a code of fifty bytes make a thousand.
+    /// The accounts of the codes that were added, with one error for each gap between them. One error for each missing
+    /// code would let a code of 50 bytes produce a thousand errors.
     #[cfg(feature = "import")]
     pub(crate) fn into_entries(self) -> impl Iterator<Item = Result<KeyUri, Error>> {
         let of = self.first().map_or(0, TransferCode::batch_size);
@@ -161,14 +164,16 @@ impl Transfer {
     }
 }
 
-/// Ten, which Google Authenticator writes, make a code that many cameras fail on.
+/// Google Authenticator writes ten, which results in a QR code that many cameras cannot read.
 const ACCOUNTS_PER_CODE: usize = 5;
 
-/// The 997 bytes of a code of version 25, less what the number of codes may add, which is known only at the end: it and
-/// all behind it take at most 24 symbols, of which each may turn into one that is escaped, of two characters more.
+/// 997 bytes is the capacity of a QR code of version 25. Up to 48 of them are reserved for the number of codes, which
+/// is known only at the end: that number and everything after it take at most 24 symbols of base64, and each may become
+/// an escaped symbol, which is two characters longer.
 const MAX_TEXT: usize = 997 - 48;
 
-/// Some thousands of accounts. A damaged or hostile number must not make a list of four billion missing codes.
+/// Enough for 5000 accounts. The limit keeps a damaged or hostile code from producing a list of four billion missing
+/// codes.
 const MAX_CODES: u32 = 1000;
 
 const CONTRADICTION: Error = Error::new(ErrorKind::Migration, "the QR codes of the transfer contradict each other");

@@ -1,4 +1,4 @@
-//! Opening encrypted values (RFC 6030, section 6): the key, its derivation, the MAC, and then the cipher.
+//! Decrypts values (RFC 6030, section 6): derives the key, checks the MAC, and then decrypts.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -17,10 +17,10 @@ use crate::algorithm::Algorithm;
 use crate::ct;
 use crate::error::{Error, ErrorKind};
 
-/// What a file says of how it is encrypted.
+/// The encryption parameters of a file.
 #[derive(Default)]
 pub(super) struct Encryption {
-    /// The URI of the derivation. Empty where the key is shared beforehand.
+    /// The URI of the key derivation. Empty for a pre-shared key.
     pub(super) derivation: String,
     pub(super) salt: String,
     pub(super) iterations: String,
@@ -31,10 +31,10 @@ pub(super) struct Encryption {
     pub(super) mac_key: Cipher,
 }
 
-/// What opens the values of one file.
+/// The keys that decrypt the values of one file.
 pub(super) struct Keys {
     cipher: Zeroizing<Vec<u8>>,
-    /// Or why nothing can be opened.
+    /// The MAC algorithm and key, or the reason why nothing can be decrypted.
     mac: Result<(Algorithm, Zeroizing<Vec<u8>>), Error>,
 }
 
@@ -52,7 +52,8 @@ impl Encryption {
         Ok(Keys { cipher, mac })
     }
 
-    /// Where the file has none, section 6.1.1 leaves it to an agreement. In practice that is the key of the cipher.
+    /// The key of the MAC. If the file has none, section 6.1.1 leaves it to an agreement between the parties; in
+    /// practice it is the encryption key.
     fn mac_key(&self, cipher: &Zeroizing<Vec<u8>>) -> Result<(Algorithm, Zeroizing<Vec<u8>>), Error> {
         let algorithm = hash(&self.mac).ok_or(CIPHER)?;
         let Some(data) = &self.mac_key.data else { return Ok((algorithm, cipher.clone())) };
@@ -68,7 +69,7 @@ impl Encryption {
     }
 
     fn derived(&self, password: &str) -> Option<Zeroizing<Vec<u8>>> {
-        // RFC 6030 has two URIs, one in its text and one in its example; XML Encryption 1.1 has a third.
+        // RFC 6030 uses two URIs, one in its text and one in its example; XML Encryption 1.1 defines a third.
         if !self.derivation.ends_with("#pbkdf2") {
             return None;
         }
@@ -88,8 +89,8 @@ impl Encryption {
 }
 
 impl Keys {
-    /// The MAC is over the initialization vector and the ciphertext, and is checked first: what is decrypted unchecked
-    /// tells an attacker about its padding.
+    /// Decrypts a value. The MAC covers the initialization vector and the ciphertext and is checked first: decrypting
+    /// unauthenticated data would make this a padding oracle.
     pub(super) fn open(&self, value: &Value) -> Result<Zeroizing<Vec<u8>>, Error> {
         if !is_known(&value.cipher.algorithm) {
             return Err(CIPHER);
@@ -114,7 +115,7 @@ fn mac<M: Mac + KeyInit>(key: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> 
     Some(Zeroizing::new(mac.finalize().into_bytes().to_vec()))
 }
 
-/// `None` for another cipher, for a key or data of another length, and for padding that is none.
+/// `None` for another cipher, a key or data of the wrong length, or invalid padding.
 fn decrypt(uri: &str, key: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     if cipher_key_length(uri)? != key.len() {
         return None;
@@ -127,7 +128,8 @@ fn decrypt(uri: &str, key: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     }
 }
 
-/// RFC 6030 pads as PKCS #5 does. XML Encryption leaves all bytes but the last to chance, which is taken as well.
+/// Decrypts CBC. RFC 6030 pads as in PKCS #5. XML Encryption allows any padding bytes except for the last one, so the
+/// check is that of ISO 10126, which accepts both.
 fn cbc<C: BlockCipherDecrypt>(cipher: C, iv: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(data.to_vec());
     let decryptor = Decryptor::inner_iv_slice_init(cipher, iv).ok()?;
@@ -136,7 +138,7 @@ fn cbc<C: BlockCipherDecrypt>(cipher: C, iv: &[u8], data: &[u8]) -> Option<Zeroi
     Some(bytes)
 }
 
-/// Whether a key can open what this cipher made.
+/// Whether keyfob supports this cipher.
 pub(super) fn is_known(uri: &str) -> bool {
     cipher_key_length(uri).is_some()
 }
@@ -150,7 +152,7 @@ fn cipher_key_length(uri: &str) -> Option<usize> {
     }
 }
 
-/// By the end of the URI: SHA-1 is in one name space and the others in another.
+/// Identifies the HMAC by the end of its URI: SHA-1 has another namespace than SHA-256 and SHA-512.
 fn hash(uri: &str) -> Option<Algorithm> {
     match uri.rsplit_once('#')?.1 {
         "hmac-sha1" => Some(Algorithm::Sha1),
@@ -160,7 +162,7 @@ fn hash(uri: &str) -> Option<Algorithm> {
     }
 }
 
-/// Half a second to some seconds. A file must not keep a server busy for a day.
+/// They take half a second to some seconds. Without a limit, a file could keep a server busy for a day.
 const MAX_ITERATIONS: u32 = 2_000_000;
 
 const CIPHER: Error = Error::new(
@@ -172,7 +174,7 @@ const DERIVATION: Error = Error::new(
     "the password is not for PBKDF2 with a salt, 1 to {} iterations and a key of 16, 24 or 32 bytes",
 )
 .number(MAX_ITERATIONS as u64);
-/// Waits for what opens it.
+/// `{}` stands for "password" or "pre-shared key".
 const LOCKED: Error =
     Error::new(ErrorKind::Encrypted, "the key file is encrypted; give keyfob::pskc the {} that its sender has for it");
 pub(super) const WRONG_KEY: Error =

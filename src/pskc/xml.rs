@@ -1,10 +1,12 @@
-//! The XML of a key file, by the paths of its elements.
+//! Reads the XML of a key file. Elements are identified by their paths.
 //!
-//! There is no document type in PSKC, so a declaration of one is refused, and with it all entities but the five of XML.
-//! Name spaces are not looked at: the names on a path are unambiguous, and writers disagree on who owns some of them.
+//! PSKC has no document type, so a document type declaration is refused, and with it every entity except the five
+//! predefined ones. Namespaces are ignored: the names on a path are unambiguous, and writers disagree on the namespace
+//! of some of them.
 //!
-//! What says how codes are made has to be where RFC 6030 has it. A key with something else in its parameters or its data,
-//! or with such an element in another place, is marked as unclear: whoever wrote it meant something by it.
+//! The elements that define how codes are computed must be where RFC 6030 puts them. A key with any other element in
+//! its parameters or data, or with such an element elsewhere, is marked as unclear: its author meant something that
+//! keyfob does not know.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -20,18 +22,18 @@ use super::{ELEMENT, Token, Value};
 use crate::encoding::{MAX_ENTRIES, TOO_LARGE};
 use crate::error::{Error, ErrorKind};
 
-/// Calls `each` with every token as it ends, and with the serial number of its device, or nothing if that is damaged.
+/// Calls `each` with every token as it ends and the serial number of its device, or `None` if that is damaged.
 pub(super) fn read(text: &str, each: impl FnMut(&Token, Option<&str>)) -> Result<Encryption, Error> {
     let mut reader = Reader::from_str(text);
     reader.config_mut().expand_empty_elements = true;
     let mut file =
         File { encryption: Encryption::default(), device: Some(String::new()), token: None, number: 0, each };
     let mut path: Vec<&'static str> = Vec::new();
-    // Nothing once it is longer than any value.
+    // `None` once the text exceeds `MAX_TEXT`.
     let mut content = Some(Zeroizing::new(String::new()));
     let mut closed = false;
     loop {
-        // The parser's own error quotes the file.
+        // The parser's own error would quote the file.
         match reader.read_event().map_err(|_| MALFORMED)? {
             Event::Start(tag) => {
                 if closed || path.len() == MAX_DEPTH {
@@ -76,16 +78,16 @@ pub(super) fn read(text: &str, each: impl FnMut(&Token, Option<&str>)) -> Result
 
 struct File<F> {
     encryption: Encryption,
-    /// The serial number, or nothing if it is damaged.
+    /// The serial number, or `None` if it is damaged.
     device: Option<String>,
-    /// The one that is being read, and how many elements its path has.
+    /// The token that is being read, and the length of its path.
     token: Option<(Token, usize)>,
     number: usize,
     each: F,
 }
 
 impl<F: FnMut(&Token, Option<&str>)> File<F> {
-    /// What an element says by its attributes.
+    /// Handles the start of an element: its attributes.
     fn open(&mut self, path: &[&'static str], tag: &BytesStart<'_>) -> Result<(), Error> {
         let attribute = |name| attribute(tag, name);
         let uri = |name| attribute(name).map(Option::unwrap_or_default);
@@ -146,7 +148,7 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
                 let is_draft = !in_package || attribute("KeyId")?.is_some() || attribute("KeyAlgorithm")?.is_some();
                 self.token = Some((Token { id, algorithm, is_draft, ..Token::default() }, path.len()));
             }
-            // For all keys, or for those of a package: nobody knows which.
+            // Outside of a key, this would apply to all keys or to those of a package: it is unclear which.
             _ => {
                 if let Some(name) = unclear(path, tag)? {
                     return Err(ELEMENT.word(name));
@@ -156,7 +158,7 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
         Ok(())
     }
 
-    /// What an element says by its text.
+    /// Handles the end of an element: its text.
     fn close(&mut self, path: &[&str], content: &str) -> Result<(), Error> {
         if let Some((token, depth)) = &mut self.token {
             match path.get(*depth..).unwrap_or_default() {
@@ -216,7 +218,7 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
         Ok(())
     }
 
-    /// Text in an element that has its value in another element or in attributes.
+    /// Marks text in an element whose value belongs into another element or into attributes.
     fn stray(&mut self, path: &[&'static str], content: Option<&str>) {
         let Some((token, depth)) = &mut self.token else { return };
         let (["Data", name]
@@ -230,7 +232,7 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
         }
     }
 
-    /// An element whose text is too long. The other tokens of the file are as good as before.
+    /// Handles an element whose text is too long. It affects only its token, or the tokens of its device.
     fn damaged(&mut self, path: &[&str]) -> Result<(), Error> {
         match (path, &mut self.token) {
             (_, Some((token, _))) => token.damaged = true,
@@ -240,7 +242,7 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
         Ok(())
     }
 
-    /// Hands out the token that ends here.
+    /// Passes the token that ends to `each`.
     fn end(&mut self, path: &[&str]) {
         if let Some((token, _)) = self.token.take_if(|(_, depth)| *depth == path.len()) {
             (self.each)(&token, self.device.as_deref());
@@ -248,8 +250,8 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
     }
 }
 
-/// The name of the element that is not as the RFC has it: one that it has elsewhere, one that it does not have in there,
-/// or one with an attribute that it does not have. `path` begins inside of the key.
+/// Returns the name of an element that RFC 6030 does not allow: it is misplaced, contains an unknown element, or has an
+/// unknown attribute. `path` begins inside the key.
 fn unclear(path: &[&'static str], tag: &BytesStart<'_>) -> Result<Option<&'static str>, Error> {
     let attributes: &[&str] = match path {
         _ if path.iter().any(|name| EXTENSIONS.contains(name)) => return Ok(None),
@@ -265,7 +267,7 @@ fn unclear(path: &[&'static str], tag: &BytesStart<'_>) -> Result<Option<&'stati
     for attribute in tag.attributes().with_checks(false) {
         let attribute = attribute.map_err(|_| MALFORMED)?;
         let name: &str = attribute.key.as_ref();
-        // Of other name spaces, and their declarations.
+        // Attributes of other namespaces and namespace declarations are allowed.
         if !name.contains(':') && name != "xmlns" && !attributes.contains(&name) {
             return Ok(path.last().copied());
         }
@@ -288,12 +290,12 @@ fn value<'t>(token: &'t mut Token, name: &str) -> Option<&'t mut Value> {
     }
 }
 
-/// Whether it is the first value: of two secrets nobody knows which counts.
+/// Stores a value and returns whether it is the first. With two secrets it is unclear which one counts.
 fn put<T>(slot: &mut Option<T>, value: T) -> bool {
     slot.replace(value).is_none()
 }
 
-/// The text of elements that mean something. It may be a secret, so what outgrows its buffer leaves no copy behind.
+/// Collects the text of known elements. It may be a secret, so the buffer is replaced and wiped when it has to grow.
 fn push(buffer: &mut Option<Zeroizing<String>>, text: &str, path: &[&str]) {
     if path.last().is_none_or(|name| name.is_empty()) {
         return;
@@ -312,12 +314,12 @@ fn push(buffer: &mut Option<Zeroizing<String>>, text: &str, path: &[&str]) {
     content.push_str(text);
 }
 
-/// An element by its name, if it means something here, and else empty.
+/// The name of a known element, or an empty string.
 fn known(name: &str) -> &'static str {
     NAMES.into_iter().find(|known| known.eq_ignore_ascii_case(name)).unwrap_or_default()
 }
 
-/// Of other writers, who may have keys of their own in there.
+/// Extensions by other writers. They may contain elements named `Key`.
 const EXTENSIONS: [&str; 2] = ["Extension", "Extensions"];
 
 const NAMES: [&str; 37] = [

@@ -1,8 +1,8 @@
-//! The QR code of a transfer: its URI, and the accounts in it.
+//! [`TransferCode`]: one QR code of a transfer, and its `otpauth-migration` URI.
 //!
-//! The payload is a protocol buffer of thirteen fields in base64. It has no period, so every TOTP account has one of 30
-//! seconds. The fields are read here, not by a library: the secret is one of them, and copies that a general decoder
-//! makes are not wiped.
+//! The payload is a protocol buffer message of thirteen fields in base64. The format has no period, so every TOTP
+//! account has a period of 30 seconds. keyfob reads the fields itself, because one of them is the secret and a general
+//! decoder makes copies that are not wiped.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -24,8 +24,8 @@ use crate::uri::{
     without_prefix,
 };
 
-/// One QR code of a transfer: the accounts in it, and which of how many codes it is. [`Transfer`](crate::Transfer) puts
-/// them together, and makes them.
+/// One QR code of a transfer: its accounts, its index, and the number of codes. [`Transfer`](crate::Transfer) combines
+/// the codes of a transfer, and exports accounts.
 ///
 /// ```
 /// use keyfob::{KeyUri, Secret, Transfer, TransferCode};
@@ -53,21 +53,22 @@ pub struct TransferCode {
 }
 
 impl TransferCode {
-    /// Reads the text of one QR code, escaped or not, in either alphabet of base64 and with padding or without. A text that
-    /// went through a web page, with `&amp;` for `&`, is read as well.
+    /// Parses the text of one QR code. The base64 may be percent-encoded or not, use either alphabet, and have padding
+    /// or not. Text copied from a web page, with `&amp;` for `&`, is accepted as well.
     ///
-    /// An account that keyfob cannot take, such as one with MD5, is an error in its place. The others are kept.
+    /// If an account cannot be imported, for example because it uses MD5, its entry is an error. The other accounts are
+    /// kept.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Migration`](crate::ErrorKind::Migration) if it is no such URI, or its payload is damaged, and
-    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) if it has two different payloads.
+    /// [`ErrorKind::Migration`](crate::ErrorKind::Migration) if the text is not an `otpauth-migration` URI or its
+    /// payload is damaged. [`ErrorKind::Uri`](crate::ErrorKind::Uri) if it contains two different payloads.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let (scheme, rest) = text.trim().split_once("://").ok_or(MALFORMED)?;
         if rest.len() > 4 * MAX_BYTES {
             return Err(MALFORMED);
         }
-        // A page that escapes what it shows may do so twice.
+        // Twice, because some web pages escape their content twice.
         let rest = unescaped(&unescaped(rest));
         let (host, query) = rest.split_once('?').ok_or(MALFORMED)?;
         let host = host.trim_end_matches('/');
@@ -81,13 +82,13 @@ impl TransferCode {
             return Err(CONTRADICTION);
         }
 
-        // Escaped twice by a program that escapes URIs. Base64 has no `%`, so nothing else can be meant.
+        // Decode twice: some programs percent-encode twice, and base64 contains no `%`, so this is unambiguous.
         let mut unescaped_once = Zeroizing::new(Vec::with_capacity(data.len()));
         unescaped_once.extend(percent_decode_str(data));
         let mut base64 = Zeroizing::new(Vec::with_capacity(unescaped_once.len()));
         base64.extend(percent_decode(&unescaped_once).filter(|byte| !matches!(byte, b'\n' | b'\r' | b'\t')).map(
             |byte| match byte {
-                // A decoder of forms ate the plus.
+                // A form decoder has turned the `+` into a space.
                 b' ' | b'-' => b'+',
                 b'_' => b'/',
                 other => other,
@@ -103,30 +104,30 @@ impl TransferCode {
         Self::read(payload).ok_or(MALFORMED)
     }
 
-    /// The accounts, in their order.
+    /// The accounts, in the order of the payload.
     pub fn entries(&self) -> &[Result<KeyUri, Error>] {
         &self.entries
     }
 
-    /// The accounts, taken out.
+    /// The accounts, by value.
     #[must_use]
     pub fn into_entries(self) -> Vec<Result<KeyUri, Error>> {
         self.entries
     }
 
-    /// How many QR codes the transfer has.
+    /// The number of QR codes in the transfer.
     #[must_use]
     pub const fn batch_size(&self) -> u32 {
         self.batch_size
     }
 
-    /// Which of them this is, counted from 0. They may be scanned in any order, and one twice.
+    /// The index of this code in the transfer, counted from 0. Codes may be scanned in any order.
     #[must_use]
     pub const fn batch_index(&self) -> u32 {
         self.batch_index
     }
 
-    /// What the QR codes of one transfer have in common. It may be negative or 0.
+    /// The number that all QR codes of one transfer share. It may be 0 or negative.
     #[must_use]
     pub const fn batch_id(&self) -> i32 {
         self.batch_id
@@ -144,7 +145,8 @@ impl TransferCode {
                 (1, Value::Bytes(account)) => code.entries.push(read_account(account)?),
                 (3, Value::Number(size)) => code.batch_size = u32::try_from(size).ok()?.max(1),
                 (4, Value::Number(index)) => code.batch_index = u32::try_from(index).ok()?,
-                // Of a number that is too long, the format takes the lower half. Negative ones are written so.
+                // Protocol buffers truncate a longer number to its lower 32 bits. Negative numbers are written as 64
+                // bits.
                 (5, Value::Number(id)) => {
                     let [a, b, c, d, ..] = id.to_le_bytes();
                     code.batch_id = i32::from_le_bytes([a, b, c, d]);
@@ -167,7 +169,8 @@ impl fmt::Debug for TransferCode {
     }
 }
 
-/// Without the escapes of web pages: `&amp;`, and characters by their numbers. No transfer has a `&` before a `#`.
+/// Resolves HTML escapes: `&amp;` and numeric character references. A valid URI contains no `&#`, so this is
+/// unambiguous.
 fn unescaped(text: &str) -> Zeroizing<String> {
     let mut plain = Zeroizing::new(String::with_capacity(text.len()));
     let mut rest = text;
@@ -186,7 +189,7 @@ fn escaped_character(text: &str) -> Option<(char, &str)> {
         return Some(('&', rest));
     }
     let digits = text.strip_prefix('#')?;
-    // No further than a number goes: a text may have nothing but beginnings of escapes.
+    // Look only as far as a number can go, since the text may consist of nothing but `&#`.
     let end = digits.bytes().take(8).position(|byte| byte == b';')?;
     let (number, rest) = (digits.get(..end)?, digits.get(end + 1..)?);
     let number = match number.strip_prefix(['x', 'X']) {
@@ -196,7 +199,7 @@ fn escaped_character(text: &str) -> Option<(char, &str)> {
     number.ok().filter(u8::is_ascii).map(|byte| (byte.into(), rest))
 }
 
-/// `None` if the message is damaged; an error if it is an account that cannot be taken.
+/// Reads an account. `None` if the message is damaged, and an error if the account cannot be imported.
 fn read_account(message: &[u8]) -> Option<Result<KeyUri, Error>> {
     let (mut secret, mut name, mut issuer): (&[u8], &[u8], &[u8]) = (&[], &[], &[]);
     let (mut algorithm, mut digits, mut kind, mut counter) = (0, 0, 0, 0);
@@ -218,7 +221,7 @@ fn read_account(message: &[u8]) -> Option<Result<KeyUri, Error>> {
 
 fn account(secret: &[u8], name: &[u8], issuer: &[u8], numbers: [u64; 4]) -> Result<KeyUri, Error> {
     let [algorithm, digits, kind, counter] = numbers;
-    // 0 means that it was not said.
+    // 0 means unspecified.
     let algorithm = match algorithm {
         0 | 1 => Algorithm::Sha1,
         2 => Algorithm::Sha256,
@@ -233,7 +236,7 @@ fn account(secret: &[u8], name: &[u8], issuer: &[u8], numbers: [u64; 4]) -> Resu
     };
     let factor = match kind {
         0 | 2 => Factor::Period(Period::default()),
-        // Below zero it is none.
+        // The field is signed; a negative number is not a counter.
         1 if i64::try_from(counter).is_err() => return Err(COUNTER),
         1 => Factor::Counter(counter),
         _ => return Err(KIND_UNKNOWN),
@@ -251,7 +254,7 @@ fn account(secret: &[u8], name: &[u8], issuer: &[u8], numbers: [u64; 4]) -> Resu
     Ok(KeyUri::with(factor, issuer, account.to_owned(), secret).with_algorithm(algorithm).with_digits(digits))
 }
 
-/// The text of a code.
+/// Writes the URI of a code.
 pub(super) fn write(accounts: &[KeyUri], size: u64, index: u64, id: i32) -> Result<Zeroizing<String>, Error> {
     let longest: usize = accounts.iter().map(|uri| message_bytes(uri) + 12).sum();
     let mut payload = Zeroizing::new(Vec::with_capacity(longest + 64));
@@ -265,7 +268,7 @@ pub(super) fn write(accounts: &[KeyUri], size: u64, index: u64, id: i32) -> Resu
     put_number(&mut payload, 5, i64::from(id).cast_unsigned());
 
     let mut base64 = Zeroizing::new(vec![0; Base64::encoded_len(&payload)]);
-    // The buffer has the length that the encoder asks for.
+    // This cannot fail: the buffer has the length that the encoder asks for.
     let base64 = Base64::encode(&payload, &mut base64).unwrap_or_default();
     let mut uri = Zeroizing::new(String::with_capacity(PREFIX.len() + 3 * base64.len()));
     uri.push_str(PREFIX);
@@ -297,7 +300,8 @@ fn write_account(uri: &KeyUri) -> Result<Zeroizing<Vec<u8>>, Error> {
     let issuer = uri.issuer().unwrap_or_default();
     let mut message = Zeroizing::new(Vec::with_capacity(message_bytes(uri)));
     put_bytes(&mut message, 1, uri.secret().expose_bytes());
-    // The name has no prefix: apps show the issuer beside it. But where it begins like one, readers cut it.
+    // Write no prefix, since apps show the issuer separately. But a name that begins like a prefix needs one, or
+    // readers would cut the name.
     let begins = without_prefix(uri.account(), issuer).is_some();
     let prefix = if begins { &[issuer, ":"][..] } else { &[] };
     put_bytes(&mut message, 2, [prefix.concat().as_str(), uri.account()].concat().as_bytes());
@@ -313,7 +317,7 @@ fn write_account(uri: &KeyUri) -> Result<Zeroizing<Vec<u8>>, Error> {
     Ok(message)
 }
 
-/// At least as many bytes as the message of an account takes, so that its buffer does not grow.
+/// An upper bound on the length of an account's message, so that its buffer does not grow.
 fn message_bytes(uri: &KeyUri) -> usize {
     uri.secret().expose_bytes().len() + uri.account().len() + 2 * uri.issuer().map_or(0, str::len) + 64
 }
@@ -337,18 +341,18 @@ fn put_varint(message: &mut Vec<u8>, mut number: u64) {
     message.push(number.to_le_bytes()[0]);
 }
 
-/// The fields of a protocol buffer message that is left to read.
+/// Iterates over the fields of a protocol buffer message: the bytes not read yet.
 struct Fields<'a>(&'a [u8]);
 
 enum Value<'a> {
     Bytes(&'a [u8]),
     Number(u64),
-    /// Of a type that no known field has.
+    /// A value of a type that no known field has.
     Other,
 }
 
 impl<'a> Fields<'a> {
-    /// `None` if the message is damaged, `Some(None)` at its end.
+    /// The next field: `None` if the message is damaged, `Some(None)` at its end.
     #[allow(clippy::option_option, reason = "damaged and ended are two things")]
     fn next(&mut self) -> Option<Option<(u64, Value<'a>)>> {
         if self.0.is_empty() {
@@ -368,7 +372,7 @@ impl<'a> Fields<'a> {
         Some(Some((key >> 3, value)))
     }
 
-    /// At most ten bytes, of which the last has one bit left to give.
+    /// Reads a number of at most ten bytes, of which the last can hold only one more bit.
     fn varint(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..70).step_by(7) {
@@ -395,7 +399,7 @@ impl<'a> Fields<'a> {
 
 const PREFIX: &str = "otpauth-migration://offline?data=";
 
-/// More than a QR code holds by far.
+/// Far more than a QR code holds.
 const MAX_BYTES: usize = 64 * 1024;
 
 const CANNOT_SAY: Error = Error::new(
