@@ -1,9 +1,9 @@
-//! The three hash functions of RFC 6238, and HMAC (RFC 2104) with the key's states kept.
+//! The three hash functions of RFC 6238, and HMAC (RFC 2104) with precomputed key states.
 //!
-//! HMAC of an 8-byte counter is two compressions once the key has been absorbed: one from the inner state over the
-//! counter, one from the outer state over the result. [`Hmac`] keeps those two states instead of the key. A MAC object
-//! that buffers and pads a message of any length costs half as much again, so the two blocks are written here, and
-//! the compression functions come from `sha1` and `sha2`.
+//! Once the key has been absorbed, HMAC of an 8-byte counter takes two compressions: one from the inner state over the
+//! counter, and one from the outer state over the result. [`Hmac`] stores those two states instead of the key. A
+//! general MAC object, which buffers and pads messages of any length, takes half as much time again. Therefore the two
+//! blocks are built here, and only the compression functions come from `sha1` and `sha2`.
 
 mod lanes;
 
@@ -18,10 +18,10 @@ use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::truncation::truncate;
 
-/// The hash function inside HMAC.
+/// The hash function that HMAC uses.
 ///
-/// SHA-1 is what every authenticator app supports, and no attack on it reaches HMAC. Several apps read a URI with
-/// another algorithm, ignore it, and show wrong codes.
+/// Every authenticator app supports SHA-1, and no known attack on SHA-1 affects HMAC. Several apps ignore any other
+/// algorithm in a URI and show wrong codes.
 ///
 /// ```
 /// use keyfob::{Algorithm, Secret, Totp};
@@ -30,18 +30,19 @@ use crate::truncation::truncate;
 /// let totp = Totp::with_algorithm(&secret, Algorithm::Sha256);
 /// assert_eq!(totp.algorithm().to_string(), "SHA256");
 ///
-/// assert_eq!("sha512".parse(), Ok(Algorithm::Sha512)); // as a settings file has it
+/// assert_eq!("sha512".parse(), Ok(Algorithm::Sha512)); // for example from a settings file
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-// By name, as in URIs. Formats that are not text have a number for it, and do not say which it was.
+// Serialized as the name that URIs use. Binary formats use the variant's index instead, and their errors do not name
+// it.
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "UPPERCASE"))]
 pub enum Algorithm {
-    /// HMAC-SHA-1, of RFC 4226.
+    /// HMAC-SHA-1 (RFC 4226).
     #[default]
     Sha1,
-    /// HMAC-SHA-256, of RFC 6238.
+    /// HMAC-SHA-256 (RFC 6238).
     Sha256,
-    /// HMAC-SHA-512, of RFC 6238.
+    /// HMAC-SHA-512 (RFC 6238).
     Sha512,
 }
 
@@ -50,7 +51,7 @@ impl Algorithm {
 
     pub(crate) const UNKNOWN: Error = Error::new(ErrorKind::Uri, "the algorithm is not SHA1, SHA256 or SHA512");
 
-    /// The length of a new secret in bytes, which is the hash's output: 20, 32 or 64 (RFC 6238, section 5.1).
+    /// The length in bytes of a new secret, equal to the output of the hash: 20, 32 or 64 (RFC 6238, section 5.1).
     #[must_use]
     pub const fn secret_bytes(self) -> usize {
         match self {
@@ -60,7 +61,7 @@ impl Algorithm {
         }
     }
 
-    /// As `otpauth` URIs spell it.
+    /// The name as `otpauth` URIs spell it.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Sha1 => "SHA1",
@@ -70,15 +71,15 @@ impl Algorithm {
     }
 }
 
-/// The name as `otpauth` URIs spell it: `SHA1`, `SHA256`, `SHA512`.
+/// Prints the name as `otpauth` URIs spell it: `SHA1`, `SHA256` or `SHA512`.
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
 }
 
-/// By the name as `otpauth` URIs spell it, in capitals or not. A hyphen or anything else that does not belong to it is
-/// [`ErrorKind::Uri`].
+/// Parses the name as `otpauth` URIs spell it, uppercase or lowercase. For anything else, such as a name with a hyphen,
+/// the error is [`ErrorKind::Uri`].
 impl FromStr for Algorithm {
     type Err = Error;
 
@@ -87,7 +88,7 @@ impl FromStr for Algorithm {
     }
 }
 
-/// HMAC with its key absorbed, of 8-byte counters, truncated as RFC 4226 says. Wiped on drop.
+/// HMAC of 8-byte counters with the key already absorbed, truncated as in RFC 4226. Wiped on drop.
 #[derive(Clone)]
 pub(crate) struct Hmac(States);
 
@@ -115,7 +116,7 @@ impl Hmac {
         }
     }
 
-    /// The 31 bits of RFC 4226, section 5.3, for one counter.
+    /// The truncated 31-bit value (RFC 4226, section 5.3) for one counter.
     pub(crate) fn truncated(&self, counter: u64) -> u32 {
         let [truncated] = match &self.0 {
             States::Sha1(states) => states.truncated([counter]),
@@ -125,7 +126,7 @@ impl Hmac {
         truncated
     }
 
-    /// Calls `visit` with each counter of `first..=last`, in order, and its 31 bits.
+    /// Calls `visit` with each counter in `first..=last`, in order, and its truncated value.
     pub(crate) fn for_each_truncated(&self, first: u64, last: u64, mut visit: impl FnMut(u64, u32)) {
         match &self.0 {
             States::Sha1(states) => {
@@ -139,8 +140,8 @@ impl Hmac {
     }
 }
 
-/// Whether two secrets are the same key to HMAC with any of the hash functions, and so show the same codes: HMAC fills a
-/// short key up with zeros and hashes a long one (RFC 2104, section 2).
+/// Whether two secrets are the same key for HMAC with at least one of the hash functions, and so produce the same
+/// codes. HMAC pads a short key with zeros and hashes a long one (RFC 2104, section 2).
 #[cfg(feature = "guard")]
 pub(crate) fn same_hmac_key(a: Key<'_>, b: Key<'_>) -> bool {
     fn same<H: Hash>(a: Key<'_>, b: Key<'_>) -> bool {
@@ -154,7 +155,7 @@ pub(crate) fn same_hmac_key(a: Key<'_>, b: Key<'_>) -> bool {
     same::<Sha1>(a, b) | same::<Sha256>(a, b) | same::<Sha512>(a, b)
 }
 
-/// Computes codes of many keys, sixteen at once where that is faster.
+/// Computes codes of many keys, sixteen at a time if the processor supports it.
 pub(crate) struct Batch<T> {
     kernel: Option<Kernel>,
     keys: Keys,
@@ -167,7 +168,7 @@ impl<T: Copy> Batch<T> {
         Self { kernel: Kernel::detect(), keys: Keys::ZEROS, waiting: [None; LANES], length: 0 }
     }
 
-    /// Takes one more counter. `visit` gets the label and the 31 bits of this or of earlier ones, in order.
+    /// Adds a counter. Calls `visit` with the label and truncated value of this or of earlier counters, in order.
     pub(crate) fn push(&mut self, hmac: &Hmac, counter: u64, label: T, mut visit: impl FnMut(T, u32)) {
         match (&hmac.0, self.waiting.get_mut(self.length)) {
             (States::Sha1(states), Some(slot)) if self.kernel.is_some() => {
@@ -185,7 +186,7 @@ impl<T: Copy> Batch<T> {
         }
     }
 
-    /// Computes what is still waiting.
+    /// Computes the counters that are still waiting.
     pub(crate) fn flush(&mut self, mut visit: impl FnMut(T, u32)) {
         let Some(kernel) = self.kernel.filter(|_| self.length > 0) else { return };
         let counters = self.waiting.map(|waiting| waiting.map_or(0, |(counter, _)| counter));
@@ -200,8 +201,9 @@ impl<T: Copy> Batch<T> {
 struct Prekeyed<H: Hash> {
     inner: Zeroizing<H::State>,
     outer: Zeroizing<H::State>,
-    /// Gives the three variants of [`States`] one size. A move copies the unused part of a smaller variant too, and with
-    /// it what was left on the stack there: hash states, into a block of the heap where nothing wipes them.
+    /// Padding that gives the three variants of [`States`] the same size. A move also copies the unused part of a
+    /// smaller variant. That part could contain hash states left on the stack, and the move would copy them into a heap
+    /// block where nothing wipes them.
     _rest: H::Rest,
 }
 
@@ -222,7 +224,7 @@ impl<H: Hash> Prekeyed<H> {
     fn for_each_truncated(&self, first: u64, last: u64, mut visit: impl FnMut(u64, u32)) {
         let mut next = Some(first);
         while let Some(counter) = next.filter(|&counter| counter <= last) {
-            // Three at once is the default window of TOTP in one go.
+            // Three at a time: the default window of TOTP takes one pass.
             if last - counter >= 2 {
                 let batch = [counter, counter + 1, counter + 2];
                 for (counter, truncated) in batch.into_iter().zip(self.truncated(batch)) {
@@ -237,8 +239,9 @@ impl<H: Hash> Prekeyed<H> {
         }
     }
 
-    /// All blocks of a stage are written before the first is compressed: a wide load from bytes that were just stored
-    /// one word at a time waits until the store has left the pipeline, and this way the waits overlap.
+    /// Computes `N` truncated values. All blocks of a stage are written before the first one is compressed. A wide load
+    /// from bytes that were just stored word by word waits until the stores have left the pipeline; in this order, the
+    /// waits overlap.
     #[inline]
     fn truncated<const N: usize>(&self, counters: [u64; N]) -> [u32; N] {
         let mut blocks = [H::COUNTER_BLOCK; N];
@@ -268,7 +271,8 @@ impl<H: Hash> Prekeyed<H> {
 }
 
 impl Prekeyed<Sha1> {
-    /// Sixteen counters at a time, as long as there are so many. Returns the first that is left.
+    /// Visits sixteen counters at a time while that many are left. Returns the first counter that was not visited, or
+    /// `None` if there is none.
     fn for_each_in_lanes(&self, first: u64, last: u64, mut visit: impl FnMut(u64, u32)) -> Option<u64> {
         const MORE: u64 = LANES as u64 - 1;
         let enough = |counter: u64| last.checked_sub(counter).is_some_and(|left| left >= MORE);
@@ -299,7 +303,7 @@ impl<H: Hash> Clone for Prekeyed<H> {
 trait Hash {
     type State: Copy + Zeroize;
     type Block: AsMut<[u8]> + Copy + Zeroize;
-    /// What two states of SHA-512 have more than two of this hash.
+    /// Padding: the words by which two states of SHA-512 are larger than two states of this hash.
     type Rest;
 
     /// The length of the digest in bytes.
@@ -307,9 +311,9 @@ trait Hash {
     const INITIAL: Self::State;
     const ZEROS: Self::Block;
     const REST: Self::Rest;
-    /// The block after the inner key: eight bytes for the counter, then the padding.
+    /// The block after the inner key: eight bytes for the counter, followed by the padding.
     const COUNTER_BLOCK: Self::Block;
-    /// The block after the outer key: room for a digest, then the padding.
+    /// The block after the outer key: room for a digest, followed by the padding.
     const DIGEST_BLOCK: Self::Block;
 
     fn compress(state: &mut Self::State, block: &Self::Block);
@@ -324,7 +328,7 @@ trait Hash {
     fn truncate(state: &Self::State) -> u32;
 }
 
-/// `count` words of type `word` in the state, blocks of `block` bytes.
+/// Implements [`Hash`] for a hash with a state of `$count` words of type `$word` and blocks of `$block` bytes.
 macro_rules! hash {
     ($name:ident, $hasher:ty, $compress:path, $count:literal x $word:ty, $block:literal,
      $truncate:expr, $initial:expr) => {

@@ -1,7 +1,7 @@
-//! Base32 (RFC 4648, section 6), without tables and without branches on the data.
+//! Base32 (RFC 4648, section 6) without lookup tables and without branches on secret data.
 //!
-//! The time depends on the length of the text, on where its separators stand, and on whether it is valid: on nothing
-//! else. Decoders with a lookup table leave the secret's trace in the cache.
+//! The time depends on the length of the text, on the positions of its separators, and on whether it is valid, but not
+//! on the encoded bytes. A decoder with a lookup table leaves a trace of the secret in the cache.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -13,14 +13,15 @@ use crate::ct;
 use crate::error::{Error, ErrorKind};
 use crate::typed::{Piece, is_separator, pieces};
 
-/// Writes bytes in capitals, without padding.
+/// Encodes bytes in uppercase, without padding.
 ///
 /// ```
 /// assert_eq!(*keyfob::base32::encode(b"foobar"), "MZXW6YTBOI");
 /// ```
 #[must_use]
 pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
-    // Never grows, so it leaves no copy behind. Bytes, since pushing a character branches on how long it is as UTF-8.
+    // The buffer never grows, so it leaves no copy behind. It holds bytes, because pushing a `char` branches on its
+    // UTF-8 length.
     let mut text = Zeroizing::new(Vec::with_capacity(bytes.len().div_ceil(5).saturating_mul(8)));
     for group in bytes.chunks(5) {
         let mut word = [0; 8];
@@ -30,15 +31,14 @@ pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
             text.push(symbol((*word >> (35 - 5 * index)).to_le_bytes()[0] & 31));
         }
     }
-    // Without a copy, and without an error: all of it is ASCII.
+    // This does not copy, and cannot fail: all bytes are ASCII.
     Zeroizing::new(String::from_utf8(mem::take(&mut *text)).unwrap_or_default())
 }
 
-/// Reads what people paste: in capitals or not, with spaces and dashes of any width, with padding or without.
+/// Decodes base32 as people paste it: uppercase or lowercase, with or without spaces, dashes of any width and padding.
 ///
-/// The invisible marks that a clipboard adds are dropped as well. Letters and digits are the ASCII ones only.
-///
-/// Left-over bits of the last character that are not zero, which some producers write, are ignored.
+/// The invisible marks that a clipboard adds are ignored as well. Letters and digits must be ASCII. Nonzero left-over
+/// bits in the last character, which some programs write, are ignored.
 ///
 /// ```
 /// assert_eq!(*keyfob::base32::decode("mzxw 6ytb oi")?, b"foobar");
@@ -50,9 +50,9 @@ pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Secret`](crate::ErrorKind::Secret) with the position of a character that base32 does not have, for
-/// padding that is not at the end, and for a number of characters that no bytes encode to. Characters are never
-/// guessed: apps disagree on whether a 0 is an O.
+/// [`ErrorKind::Secret`](crate::ErrorKind::Secret), with the position, for a character that is not base32 and for
+/// padding that is not at the end; without a position, for a number of characters that base32 never produces.
+/// Characters are never guessed: apps disagree on whether a 0 means an O.
 pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let values = values(text)?;
     if matches!(values.len() & 7, 1 | 3 | 6) {
@@ -70,7 +70,7 @@ pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     Ok(bytes)
 }
 
-/// What the characters of the alphabet in `text` stand for, five bits each.
+/// The five-bit values of the base32 characters in `text`.
 fn values(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut values = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut padding = None;
@@ -82,7 +82,7 @@ fn values(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
                 if let Some(position) = padding {
                     return Err(PADDING.at(position));
                 }
-                // `A` and `a` are 1 in their lower five bits; `2` is 18, and stands for 26.
+                // The lower five bits of `A` and `a` are 1 and stand for 0; those of `2` are 18 and stand for 26.
                 let low = u64::from(symbol & 31);
                 values.push(ct::select(letter(symbol), low.wrapping_sub(1), low + 8).to_le_bytes()[0]);
             }
@@ -97,7 +97,7 @@ fn values(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     Ok(values)
 }
 
-/// The character for five bits.
+/// The base32 character for a five-bit value.
 fn symbol(value: u8) -> u8 {
     let letter = u64::from(b'A') + u64::from(value);
     ct::ascii(ct::select(ct::mask_within(value, 0, 25), letter, u64::from(value) + 24).to_le_bytes()[0])

@@ -1,16 +1,17 @@
-//! Constant-time comparison, and the few helpers the rest of the crate builds its decisions from.
+//! Constant-time comparison, and the constant-time operations that the rest of the crate uses.
 //!
-//! The time of [`eq`] depends on the two lengths. It does not depend on what the slices hold, on whether they are
+//! The time of [`eq`] depends on the two lengths. It does not depend on the contents of the slices, on whether they are
 //! equal, or on where they differ.
 //!
-//! This is the only module that hides a value from the optimizer. A condition is hidden *before* it becomes a mask:
-//! LLVM is free to turn a mask it understands back into a branch, and does so on targets without a conditional move.
+//! This is the only module that hides values from the optimizer. A condition is hidden *before* it becomes a mask,
+//! because LLVM may turn a mask that it understands back into a branch, and does so on targets without a conditional
+//! move.
 
 use core::hint::black_box;
 
-/// Whether two byte slices hold the same bytes, in a time that depends on their lengths only.
+/// Whether two byte slices are equal, in a time that depends only on their lengths.
 ///
-/// For tags, digests and tokens that an attacker may present and must not be able to guess byte by byte.
+/// Use it for tags, digests and tokens that an attacker submits and must not be able to guess byte by byte.
 ///
 /// ```
 /// let tag = [7; 32];
@@ -23,10 +24,10 @@ pub fn eq(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && black_box(difference(a, b)) == 0
 }
 
-/// Zero exactly if the slices, which must be of one length, hold the same bytes.
+/// Zero if and only if the slices are equal. Both must have the same length.
 #[inline(always)]
 fn difference(a: &[u8], b: &[u8]) -> u64 {
-    // In as few jumps as can be: for a tag, finding out how long it is takes as long as comparing it.
+    // Use as few jumps as possible: for a 16- or 32-byte tag, dispatching on the length takes as long as comparing.
     match a.len() {
         17.. => match a.len() {
             17..=32 => ends::<16>(a, b),
@@ -43,12 +44,13 @@ fn difference(a: &[u8], b: &[u8]) -> u64 {
     }
 }
 
-/// The first and the last N bytes: all of a slice of N to 2 N bytes, without a loop over a remainder.
+/// Compares the first and the last N bytes. These are all bytes of a slice of N to 2 N bytes, so no loop over a
+/// remainder is needed.
 #[inline(always)]
 fn ends<const N: usize>(a: &[u8], b: &[u8]) -> u64 {
     match (a.first_chunk(), b.first_chunk(), a.last_chunk(), b.last_chunk()) {
         (Some(a0), Some(b0), Some(a1), Some(b1)) => fold::<N>(a0, b0) | fold::<N>(a1, b1),
-        // Not reached: N is chosen by the length. Unequal is the answer that accepts nothing.
+        // Unreachable, since N is chosen by the length. "Unequal" is the safe answer.
         _ => 1,
     }
 }
@@ -64,14 +66,14 @@ fn long(a: &[u8], b: &[u8]) -> u64 {
     let (b_blocks, b_rest) = b.as_chunks::<512>();
     let mut sum = ends::<64>(a, b);
     for (x, y) in a_blocks.iter().zip(b_blocks) {
-        // Hidden at each step: a sum that the optimizer can follow is one it may stop computing once it is not zero.
+        // Hide the sum in each iteration: otherwise the optimizer may stop the loop once the sum is not zero.
         sum = black_box(sum | lanes(x, y));
     }
     sum | lanes(a_rest, b_rest)
 }
 
-/// Eight sums side by side, over all blocks of 64 bytes: the shape that becomes vector instructions.
-#[inline(always)] // for a block of known length, it is unrolled
+/// Compares all blocks of 64 bytes with eight independent sums, which the compiler turns into vector instructions.
+#[inline(always)] // for a block of known length, the loop is unrolled
 fn lanes(a: &[u8], b: &[u8]) -> u64 {
     let mut sums = [0; 8];
     for (x, y) in a.as_chunks::<64>().0.iter().zip(b.as_chunks::<64>().0) {
@@ -82,7 +84,8 @@ fn lanes(a: &[u8], b: &[u8]) -> u64 {
     sums.into_iter().fold(0, |all, sum| all | sum)
 }
 
-/// Up to 16 bytes without a loop, which at the levels that spare space would stay one.
+/// Compares N bytes. Up to 16 bytes are compared without a loop, because the size optimization levels would not unroll
+/// it.
 #[inline(always)]
 fn fold<const N: usize>(a: &[u8; N], b: &[u8; N]) -> u64 {
     if N <= 16 {
@@ -93,7 +96,7 @@ fn fold<const N: usize>(a: &[u8; N], b: &[u8; N]) -> u64 {
     words.fold(0, |sum, (x, y)| sum | (u64::from_ne_bytes(*x) ^ u64::from_ne_bytes(*y)))
 }
 
-/// Up to 16 bytes, filled up with zeros.
+/// Reads up to 16 bytes, padded with zeros.
 #[inline(always)]
 fn words<const N: usize>(bytes: &[u8; N]) -> [u64; 2] {
     let mut wide = [0; 16];
@@ -104,7 +107,7 @@ fn words<const N: usize>(bytes: &[u8; N]) -> [u64; 2] {
     [u64::from_ne_bytes(*low), u64::from_ne_bytes(*high)]
 }
 
-/// All ones if `a` is `b`, all zeros if not.
+/// All ones if `a == b`, all zeros if not.
 #[inline]
 pub(crate) fn mask_eq(a: u32, b: u32) -> u64 {
     let x = a ^ b;
@@ -115,17 +118,17 @@ pub(crate) fn mask_eq(a: u32, b: u32) -> u64 {
 #[inline]
 pub(crate) fn mask_within(x: u8, low: u8, high: u8) -> u64 {
     let (x, low, high) = (u32::from(x), u32::from(low), u32::from(high));
-    // The difference is negative, hence its top bit set, where x is outside.
+    // If x is outside, one of the differences is negative, so its top bit is set.
     mask(((x.wrapping_sub(low) | high.wrapping_sub(x)) >> 31) ^ 1)
 }
 
-/// The same for characters, by their code points.
+/// Like [`mask_within`], for the code points of characters.
 #[inline]
 pub(crate) fn mask_between(x: u32, low: u32, high: u32) -> u64 {
     mask(((x.wrapping_sub(low) | high.wrapping_sub(x)) >> 31) ^ 1)
 }
 
-/// All ones if `a` is `b`, all zeros if not.
+/// All ones if `a == b`, all zeros if not.
 #[cfg(feature = "guard")]
 pub(crate) fn mask_same(a: u64, b: u64) -> u64 {
     let x = a ^ b;
@@ -135,7 +138,7 @@ pub(crate) fn mask_same(a: u64, b: u64) -> u64 {
 /// All ones if `a < b`, all zeros if not.
 #[cfg(feature = "guard")]
 pub(crate) fn mask_less(a: u64, b: u64) -> u64 {
-    // The borrow out of the top bit of the difference.
+    // The borrow out of the top bit of `a - b`.
     mask_top((!a & b) | (!(a ^ b) & a.wrapping_sub(b)))
 }
 
@@ -145,7 +148,7 @@ pub(crate) fn mask_negative(number: i64) -> u64 {
     mask_top(number.cast_unsigned())
 }
 
-/// How far from zero. `unsigned_abs` may become a branch.
+/// The absolute value. `i64::unsigned_abs` may compile to a branch.
 #[cfg(feature = "guard")]
 pub(crate) fn magnitude(number: i64) -> u64 {
     let sign = mask_negative(number);
@@ -158,7 +161,7 @@ fn mask_top(word: u64) -> u64 {
     black_box(word >> 63).wrapping_neg()
 }
 
-/// Quotient and remainder, without a division instruction: the reciprocal is exact for every number of 64 bits.
+/// Quotient and remainder without a division instruction. The reciprocal is exact for all 64-bit numbers.
 #[cfg(feature = "guard")]
 #[allow(clippy::cast_possible_truncation, reason = "the quotient is smaller than n")]
 pub(crate) fn divide_by_ten(n: u64) -> (u64, u64) {
@@ -178,18 +181,19 @@ pub(crate) fn select(mask: u64, a: u64, b: u64) -> u64 {
     b ^ (mask & (a ^ b))
 }
 
-/// An ASCII character, of which everybody may know that it is one: its top bit no longer depends on the secret. The check
-/// that a text is UTF-8 branches on that bit.
+/// Clears the top bit of an ASCII character, so that this bit no longer depends on the secret as far as tools can see.
+/// The check that a string is UTF-8 branches on it.
 #[cfg(feature = "alloc")]
 #[inline]
 pub(crate) fn ascii(byte: u8) -> u8 {
     byte & black_box(0x7f)
 }
 
-/// Turns a mask into a decision. Whatever follows from it is public, and each caller says why it may be.
+/// Turns a mask into a `bool` that may be branched on. The result becomes public, and each caller explains why it may
+/// be.
 ///
-/// The only place where a branch may depend on a secret. It is a function of its own, with a branch that the optimizer
-/// cannot remove, so that a tool that tracks secret bits through the machine code can be told to let this one pass.
+/// This is the only function in which a branch may depend on a secret. It is separate, with a branch that the optimizer
+/// cannot remove, so that a tool that tracks secret bits through the machine code can be told to ignore this branch.
 #[inline(never)]
 pub(crate) fn declassify(mask: u64) -> bool {
     #[inline(never)]
@@ -203,10 +207,11 @@ pub(crate) fn declassify(mask: u64) -> bool {
     if mask != 0 { yes() } else { no() }
 }
 
-/// Division by a constant, of a number below 2^31, without a division instruction.
+/// Division of a number below 2^31 by a constant, without a division instruction.
 ///
-/// The time of a hardware division depends on its operands, and at the optimization levels 0 and "z" a compiler emits
-/// one even for a constant. The product with a rounded-up reciprocal, shifted, is exact for every such number.
+/// The time of a hardware division depends on its operands, and at the optimization levels 0 and "z" compilers emit one
+/// even for a constant divisor. Multiplying by a rounded-up reciprocal and shifting is exact for all numbers below
+/// 2^31.
 #[derive(Clone, Copy)]
 pub(crate) struct Divisor {
     divisor: u32,
@@ -230,7 +235,7 @@ impl Divisor {
         }
     }
 
-    /// Quotient and remainder; `n` must be below 2^31.
+    /// Quotient and remainder. `n` must be below 2^31.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "the quotient is at most n")]
     pub(crate) fn divide(self, n: u32) -> (u32, u32) {

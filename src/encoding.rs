@@ -1,4 +1,4 @@
-//! The text of a file, in UTF-8 or in UTF-16, as programs on Windows save it, and how much a file may hold.
+//! Decodes files in UTF-8 or in UTF-16, as Windows programs save them, and defines the limits on their size.
 
 use alloc::string::String;
 
@@ -6,13 +6,14 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind};
 
-/// The text without its byte order mark. UTF-16 is converted into `buffer`, which is wiped like the secrets in it.
+/// Decodes the text, without its byte order mark. UTF-16 is converted into `buffer`, which is wiped because the text
+/// contains secrets.
 ///
-/// UTF-16 without a mark is recognized by its first two characters, which are ASCII in every format that is read.
-/// `None` if the bytes are in another encoding, or damaged.
+/// UTF-16 without a mark is recognized by its first two characters, which are ASCII in every supported format. `None`
+/// if the bytes are in another encoding or damaged.
 pub(crate) fn text<'a>(bytes: &'a [u8], buffer: &'a mut Zeroizing<String>) -> Option<&'a str> {
     let (from_bytes, bytes): (fn([u8; 2]) -> u16, _) = match bytes {
-        // UTF-32, whose mark begins like the one of UTF-16.
+        // UTF-32, whose mark begins like that of UTF-16.
         [0xff, 0xfe, 0, 0, ..] => return None,
         [0xff, 0xfe, rest @ ..] => (u16::from_le_bytes, rest),
         [0xfe, 0xff, rest @ ..] => (u16::from_be_bytes, rest),
@@ -22,7 +23,7 @@ pub(crate) fn text<'a>(bytes: &'a [u8], buffer: &'a mut Zeroizing<String>) -> Op
     };
     let (units, []) = bytes.as_chunks::<2>() else { return None };
     let characters = || char::decode_utf16(units.iter().map(|unit| from_bytes(*unit)));
-    // The buffer has its final size from the start: one that grows leaves a copy of the secrets behind.
+    // Allocate the final size at once: a buffer that grows leaves a copy of the secrets behind.
     let length = characters().map(|character| character.map_or(0, char::len_utf8)).sum();
     *buffer = Zeroizing::new(String::with_capacity(length));
     for character in characters() {
@@ -35,9 +36,9 @@ fn is_ascii_text(byte: u8) -> bool {
     byte.is_ascii_graphic() || byte.is_ascii_whitespace()
 }
 
-/// Aegis puts the pictures of all accounts into its backups. Still, none is as large as this.
+/// Aegis backups contain the icons of all accounts and are the largest, but none reaches this size.
 pub(crate) const MAX_BYTES: usize = 16 << 20;
-/// Accounts, or tokens.
+/// The maximum number of accounts or tokens in a file.
 pub(crate) const MAX_ENTRIES: usize = 1 << 16;
 pub(crate) const TOO_LARGE: Error = Error::new(ErrorKind::Import, "a file has at most {} MiB and {} accounts")
     .number(MAX_BYTES as u64 >> 20)

@@ -1,8 +1,8 @@
-//! One error for everything a developer can get wrong. It never holds a secret, a code or a URI.
+//! The error type for everything that a developer can get wrong. It never contains a secret, a code or a URI.
 
 use core::fmt;
 
-/// Why a value was refused. The message names the parameter, its range and, where there is one, the position.
+/// Why a value was refused. The message names the parameter, its range and, if there is one, the position.
 ///
 /// ```
 /// use keyfob::{ErrorKind, Secret};
@@ -14,13 +14,13 @@ use core::fmt;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,
-    /// With `{}` in place of each value.
+    /// The message, with `{}` for each value.
     message: &'static str,
     values: [Option<Value>; 3],
     position: Option<usize>,
 }
 
-/// A number or a fixed word: nothing of what was refused may be in an error, and no type for it can hold any.
+/// A number or a fixed word. An error must contain nothing of the refused input, and this type cannot hold any.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Value {
     Number(u64),
@@ -29,19 +29,19 @@ enum Value {
 }
 
 impl Error {
-    /// What was refused.
+    /// The kind of value that was refused.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The character that was refused, counted from 1 the way a person counts, where one character is to blame.
+    /// The position of the offending character, counted from 1, if there is one.
     #[must_use]
     pub const fn position(&self) -> Option<usize> {
         self.position
     }
 
-    /// Each `{}` of the message, of at most three, waits for a value.
+    /// Creates an error. The message may contain up to three `{}`, which `number`, `word` and `at` fill in order.
     pub(crate) const fn new(kind: ErrorKind, message: &'static str) -> Self {
         Self { kind, message, values: [None; 3], position: None }
     }
@@ -57,7 +57,7 @@ impl Error {
         self.with(Value::Word(word))
     }
 
-    /// Fills the next `{}` with the position of the character that is to blame.
+    /// Fills the next `{}` with the position of the offending character.
     #[cfg(feature = "alloc")]
     pub(crate) const fn at(mut self, position: usize) -> Self {
         self.position = Some(position);
@@ -102,37 +102,38 @@ impl fmt::Debug for Error {
 
 impl core::error::Error for Error {}
 
-/// What was refused. New kinds may come.
+/// The kind of value that was refused. New kinds may be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The text is not a code: [`CodeError`](crate::CodeError).
+    /// Typed text that is not a code. Converted from [`CodeError`](crate::CodeError).
     Code,
-    /// The number of digits.
+    /// The number of digits in a code.
     Digits,
-    /// A backup or a key file that is encrypted, and was not opened.
+    /// A backup or a key file that is encrypted and could not be opened.
     Encrypted,
-    /// A backup of another app, or an account in it.
+    /// A backup of another app or an account in it, or a file that is too large.
     Import,
-    /// The keys that seal secrets.
+    /// The keys that encrypt secrets in the database.
     Keyring,
     /// The look-ahead of HOTP.
     LookAhead,
-    /// A transfer between authenticators.
+    /// A transfer of Google Authenticator, or one of its QR codes.
     Migration,
     /// The name of an authenticator.
     Name,
     /// The period of TOTP.
     Period,
-    /// The limits of the guard.
+    /// A limit in the policy of the guard.
     Policy,
     /// A key file of hardware tokens, or a token in it.
     Pskc,
-    /// A QR code: text too long, module size out of range, no PNG, too many pixels, or none found.
+    /// A QR code: the text is too long, the module size is out of range, or the image is not a PNG, has too many pixels
+    /// or contains no QR code.
     Qr,
-    /// The secret, or its base32 text.
+    /// A secret, or its base32 text.
     Secret,
-    /// An `otpauth` URI, or an issuer, an account or the name of an algorithm for one.
+    /// An `otpauth` URI, or a part of one: issuer, account, parameter or name of an algorithm.
     Uri,
     /// The window of TOTP.
     Window,

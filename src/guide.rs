@@ -1,6 +1,6 @@
-//! A guide in chapters, for people who build a login. It has no items: only documentation.
+//! A guide in chapters for developers of a login. This module contains no items, only documentation.
 
-// In the scope of the links.
+// The links in the chapters need these names in scope.
 #[allow(unused_imports)]
 use crate::*;
 #[cfg(feature = "guard")]

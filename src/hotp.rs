@@ -208,7 +208,7 @@ impl<'a, const N: usize> Consecutive<'a, N> {
     }
 }
 
-/// The last counter that has matched so far. It stays masked until [`counter`](Self::counter) reveals it.
+/// The last counter that has matched so far. It stays masked until `counter` reveals it.
 #[derive(Default)]
 pub(crate) struct Newest {
     counter: u64,

@@ -1,11 +1,11 @@
-//! The bytes of a secret, borrowed and checked, and how strong they are.
+//! [`Key`]: the bytes of a secret, borrowed, with their length checked; and their strength.
 
 use crate::error::{Error, ErrorKind};
 
-/// The bytes of a shared secret, borrowed: what [`Hotp`](crate::Hotp), [`Totp`](crate::Totp) and
-/// [`Steam`](crate::Steam) are made from.
+/// The borrowed bytes of a shared secret, from which [`Hotp`](crate::Hotp), [`Totp`](crate::Totp) and
+/// [`Steam`](crate::Steam) are created.
 ///
-/// A `&Secret` becomes one by itself. A program without an allocator makes one from bytes that it keeps elsewhere:
+/// A `&Secret` converts into a `Key`. A program without an allocator creates a `Key` from bytes that it stores itself:
 ///
 /// ```
 /// use keyfob::{Hotp, Key};
@@ -18,17 +18,17 @@ use crate::error::{Error, ErrorKind};
 pub struct Key<'a>(&'a [u8]);
 
 impl<'a> Key<'a> {
-    /// The shortest secret in use anywhere: 80 bits, or 16 characters of base32.
+    /// The length of the shortest secrets in use: 80 bits, or 16 characters of base32.
     pub const MIN_BYTES: usize = 10;
 
-    /// Longer than any secret in use; HMAC would hash one this long first, to no gain.
+    /// Longer than any secret in use. HMAC hashes keys above its block size, so a longer secret would not be stronger.
     pub const MAX_BYTES: usize = 1024;
 
     /// Checks the length: 10 to 1024 bytes.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Secret`](crate::ErrorKind::Secret) if the secret is shorter or longer.
+    /// [`ErrorKind::Secret`](crate::ErrorKind::Secret) if there are fewer than 10 or more than 1024 bytes.
     pub const fn new(bytes: &'a [u8]) -> Result<Self, Error> {
         match bytes.len() {
             0..Self::MIN_BYTES => Err(TOO_SHORT.number(bytes.len() as u64)),
@@ -37,7 +37,7 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// How hard the secret is to guess, if it was random.
+    /// How hard the secret is to guess, assuming that it is random.
     #[must_use]
     pub const fn strength(self) -> Strength {
         match self.0.len() {
@@ -47,7 +47,7 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// For bytes that were checked when their owner took them.
+    /// Skips the check, for bytes whose length was checked when their owner was created.
     #[cfg(feature = "alloc")]
     pub(crate) const fn checked(bytes: &'a [u8]) -> Self {
         Self(bytes)
@@ -64,22 +64,22 @@ impl core::fmt::Debug for Key<'_> {
     }
 }
 
-/// How hard a random secret of some length is to guess.
+/// How hard a random secret is to guess, by its length.
 ///
-/// Old systems issued secrets of 80 bits, and a library that refuses them locks their users out. keyfob takes them and
-/// says what they are; it never issues one.
+/// Old systems issued secrets of 80 bits, and a library that refuses them locks their users out. keyfob accepts them
+/// and reports them as weak; it never generates one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Strength {
-    /// 80 bits to below 112: under every current recommendation. Replace it when the user is at hand.
+    /// 80 bits to below 112: less than every current recommendation. Replace the secret when the user next logs in.
     Weak,
-    /// 112 bits, which NIST SP 800-63B asks for, to below 128.
+    /// 112 bits, the minimum of NIST SP 800-63B, to below 128.
     Acceptable,
-    /// 128 bits, which RFC 4226 (R6) requires, or more.
+    /// 128 bits or more, as RFC 4226 (R6) requires.
     Strong,
 }
 
-/// Waits for the number of bytes.
+/// The second `{}` stands for the number of bytes.
 const TOO_SHORT: Error =
     Error::new(ErrorKind::Secret, "a secret has at least {} bytes (16 base32 characters), this one has {}")
         .number(Key::MIN_BYTES as u64);

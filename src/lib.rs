@@ -1,7 +1,7 @@
 #![doc = include_str!("../docs/crate.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
-// One exception, in algorithm/lanes.rs: the call of a function compiled for instructions that were found at run time.
+// The only exception is in algorithm/lanes.rs: the call of a function compiled for instructions detected at run time.
 #![deny(unsafe_code)]
 #![warn(unreachable_pub, clippy::alloc_instead_of_core, clippy::std_instead_of_alloc, clippy::std_instead_of_core)]
 // No public function panics on any input.
@@ -52,7 +52,7 @@ mod transfer;
 #[cfg(feature = "uri")]
 mod uri;
 
-// The second factor with its state.
+// The stateful second factor: replay protection, guess limits, recovery.
 #[cfg(feature = "guard")]
 pub mod guard;
 #[cfg(feature = "guard")]

@@ -118,7 +118,7 @@ pub(crate) fn read(text: &str, unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, 
 /// fn import(file: &[u8], password: &str) {
 ///     match pskc::parse(file, Unlock::Password(password)) {
 ///         Ok(tokens) => println!("{} tokens", tokens.len()),
-///         Err(error) if error.kind() == ErrorKind::Encrypted => println!("try again: {error}"),
+///         Err(error) if error.kind() == ErrorKind::Encrypted => println!("retry: {error}"),
 ///         Err(error) => println!("not a key file: {error}"),
 ///     }
 /// }

@@ -1,7 +1,7 @@
-//! Settings to and from files and databases, through the constructors that check them.
+//! Serializes settings to files and databases, and deserializes them through the constructors that check them.
 //!
-//! A secret has no `Serialize`: it would end up in a log, a cache or a dump by way of the struct around it. Where it is
-//! meant to be written, the field says so.
+//! [`Secret`](crate::Secret) does not implement `Serialize`: a struct that contains one would leak it into logs, caches
+//! or dumps. To write a secret on purpose, annotate its field with `secret` or `uri`.
 
 use alloc::string::String;
 
@@ -13,7 +13,7 @@ use crate::code::Digits;
 use crate::hotp::LookAhead;
 use crate::totp::{Period, Step, Window};
 
-/// A type that is a number to the outside.
+/// Implements serde for a type that is serialized as a number.
 macro_rules! number {
     ($name:ty, $number:ty, $get:ident, $new:expr) => {
         impl Serialize for $name {
@@ -35,7 +35,7 @@ number!(LookAhead, u8, get, LookAhead::new);
 number!(Period, u32, seconds, Period::new);
 number!(Step, u64, get, |step| Ok::<_, crate::Error>(Step::new(step)));
 
-/// The two numbers, `behind` and `ahead`.
+/// The serialized form of a [`Window`].
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "Window", deny_unknown_fields)]
 struct Sides {
@@ -56,13 +56,13 @@ impl<'de> Deserialize<'de> for Window {
     }
 }
 
-/// The format's own error quotes what stands there instead of text: a secret may be all digits.
+/// Deserializes a string. The error of the format is replaced, because it quotes the value that it found instead of a
+/// string, and a secret may consist of digits only.
 fn text<'de, D: Deserializer<'de>>(deserializer: D, expected: &str) -> Result<Zeroizing<String>, D::Error> {
     String::deserialize(deserializer).map(Zeroizing::new).map_err(|_| D::Error::custom(expected))
 }
 
-/// `#[serde(with = "keyfob::serde::secret")]`, for a field that is to hold a [`Secret`](crate::Secret) in the open, in
-/// base32.
+/// Serializes a [`Secret`](crate::Secret) in plaintext, as base32: `#[serde(with = "keyfob::serde::secret")]`.
 ///
 /// ```
 /// use keyfob::Secret;
@@ -94,8 +94,9 @@ pub mod secret {
     }
 }
 
-/// `#[serde(with = "keyfob::serde::uri")]`, for a field that is to hold a [`KeyUri`](crate::KeyUri) in the open, as its
-/// URI. Every `KeyUri` is read back as it was written; anything else is read strictly.
+/// Serializes a [`KeyUri`](crate::KeyUri) in plaintext, as its URI: `#[serde(with = "keyfob::serde::uri")]`.
+///
+/// Every `KeyUri` deserializes to what was serialized. Other URIs are parsed strictly.
 ///
 /// ```
 /// use keyfob::KeyUri;
@@ -106,8 +107,9 @@ pub mod secret {
 ///     account: KeyUri,
 /// }
 ///
-/// let text = r#"{"account":"otpauth://totp/ACME:al?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=ACME"}"#;
-/// let backup: Backup = serde_json::from_str(text)?;
+/// let secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+/// let text = format!(r#"{{"account":"otpauth://totp/al?secret={secret}"}}"#);
+/// let backup: Backup = serde_json::from_str(&text)?;
 /// assert_eq!(serde_json::to_string(&backup)?, text);
 /// # Ok::<(), serde_json::Error>(())
 /// ```

@@ -1,12 +1,13 @@
-//! What keyboards, apps and clipboards do to a text on its way: digits of other scripts, full-width letters, separators
-//! and invisible marks.
+//! Normalizes typed and pasted text: digits of other scripts, full-width letters, separators, and the invisible marks
+//! that apps and clipboards add.
 
 use crate::ct;
 
-/// The symbols of a typed code, in ASCII: separators dropped, digits of every script and full-width letters folded.
-/// `alphabet` gives a mask of all ones for a symbol. A text of more than `max_bytes` is not read at all.
+/// Iterates over the symbols of a typed code as ASCII. Separators are dropped, and digits of all scripts and full-width
+/// letters are converted. `alphabet` returns a mask of all ones for a symbol. Text of more than `max_bytes` is refused
+/// unread.
 ///
-/// Scripts may be mixed: each digit says by itself which one it is.
+/// Scripts may be mixed, because each digit is identified on its own.
 pub(crate) fn symbols(
     text: &str,
     max_bytes: usize,
@@ -17,7 +18,7 @@ pub(crate) fn symbols(
         Piece::Symbol(symbol) => Some(Ok(symbol)),
         Piece::Other(character) => {
             let narrow = narrow(character);
-            // Whether the text is a code is public. What is no symbol is no secret either, and may be branched on.
+            // May be public: whether the text is a code is public, and a character that is not a symbol is not secret.
             if ct::declassify(alphabet(narrow)) {
                 return Some(Ok(narrow));
             }
@@ -27,7 +28,7 @@ pub(crate) fn symbols(
     too_long.then_some(Err(Unreadable::TooLong)).into_iter().chain(pieces)
 }
 
-/// Why a typed text has no symbols to read.
+/// Why typed text cannot be read.
 #[derive(Clone, Copy)]
 pub(crate) enum Unreadable {
     /// A character is neither a symbol nor a separator.
@@ -35,10 +36,10 @@ pub(crate) enum Unreadable {
     TooLong,
 }
 
-/// Walks a typed or pasted text.
+/// Splits typed or pasted text into symbols and other characters.
 ///
-/// The bytes for which `alphabet` gives a mask of all ones may belong to a secret. Which bytes of a text these are is
-/// its public shape, and so is everything else in it.
+/// Bytes for which `alphabet` returns a mask of all ones may belong to a secret. Which bytes these are is public, and
+/// so are all other characters.
 pub(crate) fn pieces(text: &str, alphabet: impl Fn(u8) -> u64) -> impl Iterator<Item = Piece> {
     let mut position = 0;
     core::iter::from_fn(move || {
@@ -48,7 +49,8 @@ pub(crate) fn pieces(text: &str, alphabet: impl Fn(u8) -> u64) -> impl Iterator<
             return Some(Piece::Symbol(byte));
         }
         let character = text.get(position..)?.chars().next()?;
-        // By the first byte, which says the script. The others may say which digit it is.
+        // The length of the character by its first byte, which reveals the script. The other bytes may reveal the
+        // digit.
         position += match byte {
             0..0x80 => 1,
             0x80..0xe0 => 2,
@@ -60,26 +62,25 @@ pub(crate) fn pieces(text: &str, alphabet: impl Fn(u8) -> u64) -> impl Iterator<
 }
 
 pub(crate) enum Piece {
-    /// A byte of the alphabet.
+    /// A byte that is in the alphabet.
     Symbol(u8),
     Other(char),
 }
 
-/// What stands between and around the symbols and means nothing there.
+/// Characters that are ignored between and around symbols.
 pub(crate) fn is_separator(character: char) -> bool {
     character.is_whitespace() || DASHES.contains(character) || is_mark(character)
 }
 
-/// What nobody sees: a soft hyphen, characters of width zero, and marks, embeddings, overrides and isolates of the
-/// direction of writing. Apps and clipboards put these around digits so that a sentence from right to left keeps them
-/// in order.
+/// Invisible characters: the soft hyphen, zero-width characters, and directional marks, embeddings, overrides and
+/// isolates. Apps and clipboards put these around digits so that right-to-left text keeps them in order.
 const fn is_mark(character: char) -> bool {
     matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'
         | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// The ASCII character that a wide one or a digit of another script stands for, or one that is in no alphabet. All
-/// scripts are looked at: the time does not depend on the digit.
+/// The ASCII character for a full-width character or a digit of another script; for all other characters, a byte that
+/// is in no alphabet. Every script is checked, so the time does not depend on the digit.
 fn narrow(character: char) -> u8 {
     let point = u32::from(character);
     let folded = |first, last, ascii: u8| {
@@ -91,8 +92,8 @@ fn narrow(character: char) -> u8 {
     (wide | digit).to_le_bytes()[0]
 }
 
-/// The zero of each script but ASCII and its full-width forms. Nine more digits follow each: general category Nd of
-/// Unicode 18.
+/// The zeros of all scripts except ASCII and its full-width forms; the digits 1 to 9 follow each of them. General
+/// category Nd of Unicode 18.
 const ZEROS: [u32; 75] = [
     0x0660, 0x06f0, 0x07c0, 0x0966, 0x09e6, 0x0a66, 0x0ae6, 0x0b66, 0x0be6, 0x0c66, 0x0ce6, 0x0d66, 0x0de6, 0x0e50,
     0x0ed0, 0x0f20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90, 0x1b50, 0x1bb0, 0x1c40, 0x1c50,
@@ -102,7 +103,7 @@ const ZEROS: [u32; 75] = [
     0x1d7d8, 0x1d7e2, 0x1d7ec, 0x1d7f6, 0x1e140, 0x1e2f0, 0x1e4f0, 0x1e5f1, 0x1e950, 0x1fbf0,
 ];
 
-/// General category Pd of Unicode 18, and the minus.
+/// General category Pd of Unicode 18, and the minus sign.
 const DASHES: &str = "-\u{58a}\u{5be}\u{1400}\u{1806}\u{2010}\u{2011}\u{2012}\u{2013}\u{2014}\u{2015}\u{2212}\u{2e17}\
     \u{2e1a}\u{2e3a}\u{2e3b}\u{2e40}\u{2e5d}\u{301c}\u{3030}\u{30a0}\u{fe31}\u{fe32}\u{fe58}\u{fe63}\u{ff0d}\
     \u{10d6e}\u{10ead}";

@@ -1,9 +1,9 @@
-//! HMAC-SHA-1 of sixteen counters at once, one in each lane of a vector.
+//! HMAC-SHA-1 of sixteen counters at once, with one counter in each lane of a vector.
 //!
-//! The code is written over arrays and compiled for the widest vectors that the processor turns out to have; LLVM makes
-//! vector instructions of it. SHA instructions serve one message at a time and wait for themselves, so beyond a window
-//! of a few steps this is two to three times as fast. Where there are neither AVX-512 nor AVX2, or no `std` to ask for
-//! them, there is no kernel, and one counter after the other is computed.
+//! The code works on arrays and is compiled for the widest vectors that the processor supports at run time; LLVM turns
+//! it into vector instructions. SHA instructions process one message at a time, and each of them waits for the one
+//! before it, so for more than a window of a few steps this is two to three times as fast. Without AVX-512 and AVX2, or
+//! without `std` to detect them, there is no kernel, and counters are computed one after the other.
 
 #![cfg_attr(
     not(all(feature = "std", target_arch = "x86_64")),
@@ -16,7 +16,7 @@ use crate::truncation::truncate;
 
 pub(super) const LANES: usize = 16;
 
-/// The states of a key, or of sixteen keys, a lane each. Wiped on drop.
+/// The HMAC states of sixteen keys, one in each lane, or of the same key in all lanes. Wiped on drop.
 pub(super) struct Keys {
     inner: [Words; 5],
     outer: [Words; 5],
@@ -30,7 +30,7 @@ impl Keys {
         Self { inner: inner.map(splat), outer: outer.map(splat) }
     }
 
-    /// Another key for one lane. Lanes beyond the last are ignored.
+    /// Sets the key of one lane. Does nothing if there is no such lane.
     pub(super) fn set(&mut self, lane: usize, inner: &[u32; 5], outer: &[u32; 5]) {
         for (words, states) in [(&mut self.inner, inner), (&mut self.outer, outer)] {
             for (word, state) in words.iter_mut().zip(states) {
@@ -49,7 +49,7 @@ impl Drop for Keys {
     }
 }
 
-/// The function for this processor's vectors.
+/// The function that is compiled for this processor's vectors.
 #[derive(Clone, Copy)]
 pub(super) struct Kernel(unsafe fn(&Keys, &[u64; LANES]) -> [u32; LANES]);
 
@@ -95,14 +95,14 @@ fn truncated(keys: &Keys, counters: &[u64; LANES]) -> [u32; LANES] {
     for ((high, low), counter) in high.iter_mut().zip(low).zip(counters) {
         (*high, *low) = (super::high(*counter), super::low(*counter));
     }
-    // The padding of a block of key and eight bytes.
+    // The padding after 72 bytes: a key block and an 8-byte counter.
     (*end, *bits) = (splat(1 << 31), splat(8 * 72));
     let digest = compress(&keys.inner, block);
 
     let mut block = [splat(0); 16];
     let [a, b, c, d, e, end, .., bits] = &mut block;
     [*a, *b, *c, *d, *e] = digest;
-    // The padding of a block of key and a digest.
+    // The padding after 84 bytes: a key block and a 20-byte digest.
     (*end, *bits) = (splat(1 << 31), splat(8 * 84));
     let [a, b, c, d, e] = compress(&keys.outer, block);
 
@@ -137,7 +137,7 @@ fn compress(state: &[Words; 5], mut schedule: [Words; 16]) -> [Words; 5] {
     [add(a0, a), add(b0, b), add(c0, c), add(d0, d), add(e0, e)]
 }
 
-/// A word of sixteen states.
+/// One word of each of sixteen states.
 type Words = [u32; LANES];
 
 #[inline(always)]
@@ -160,7 +160,7 @@ fn rotate_left(a: Words, count: u32) -> Words {
     map(a, a, a, |a, _, _| a.rotate_left(count))
 }
 
-/// A loop over the lanes, which becomes a vector instruction or two.
+/// A loop over the lanes, which compiles to one or two vector instructions.
 #[inline(always)]
 fn map(mut a: Words, b: Words, c: Words, f: impl Fn(u32, u32, u32) -> u32) -> Words {
     for ((a, b), c) in a.iter_mut().zip(b).zip(c) {
