@@ -181,8 +181,8 @@ pub(crate) fn select(mask: u64, a: u64, b: u64) -> u64 {
     b ^ (mask & (a ^ b))
 }
 
-/// Clears the top bit of an ASCII character, so that this bit no longer depends on the secret as far as tools can see.
-/// The check that a string is UTF-8 branches on it.
+/// Clears the top bit of an ASCII character, so that this bit no longer depends on the secret. It is public that the
+/// character is ASCII, and the check that a string is UTF-8 branches on this bit.
 #[cfg(feature = "alloc")]
 #[inline]
 pub(crate) fn ascii(byte: u8) -> u8 {

@@ -355,4 +355,4 @@ const ROW: Error = Error::new(
     ErrorKind::Import,
     "the row is damaged: a quote is not closed, or there are more fields than the first row names",
 );
-const UNKNOWN: Error = Error::new(ErrorKind::Import, "this is no backup of an app that keyfob knows");
+const UNKNOWN: Error = Error::new(ErrorKind::Import, "this is not a backup of an app that keyfob supports");
