@@ -33,8 +33,7 @@ use crate::truncation::truncate;
 /// assert_eq!("sha512".parse(), Ok(Algorithm::Sha512)); // for example from a settings file
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-// Serialized as the name that URIs use. Binary formats use the variant's index instead, and their errors do not name
-// it.
+// Serialized as the name that URIs use. Binary formats store the index of the variant instead.
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "UPPERCASE"))]
 pub enum Algorithm {
     /// HMAC-SHA-1 (RFC 4226).

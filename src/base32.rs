@@ -50,9 +50,9 @@ pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Secret`], with the position, for a character that is not base32 and for
-/// padding that is not at the end; without a position, for a number of characters that base32 never produces.
-/// Characters are never guessed: apps disagree on whether a 0 means an O.
+/// [`ErrorKind::Secret`], with the position, for a character that is not base32 and for padding that is not at the end;
+/// without a position, for a number of characters that base32 never produces. Characters are never guessed: apps
+/// disagree on whether a 0 means an O.
 pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let values = values(text)?;
     if matches!(values.len() & 7, 1 | 3 | 6) {

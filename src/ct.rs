@@ -27,7 +27,7 @@ pub fn eq(a: &[u8], b: &[u8]) -> bool {
 /// Zero if and only if the slices are equal. Both must have the same length.
 #[inline(always)]
 fn difference(a: &[u8], b: &[u8]) -> u64 {
-    // Use as few jumps as possible: for a 16- or 32-byte tag, dispatching on the length takes as long as comparing.
+    // Use as few jumps as possible: for a short slice such as a tag, finding out its length takes as long as comparing.
     match a.len() {
         17.. => match a.len() {
             17..=32 => ends::<16>(a, b),
@@ -181,8 +181,8 @@ pub(crate) fn select(mask: u64, a: u64, b: u64) -> u64 {
     b ^ (mask & (a ^ b))
 }
 
-/// Clears the top bit of an ASCII character, so that this bit no longer depends on the secret as far as tools can see.
-/// The check that a string is UTF-8 branches on it.
+/// Clears the top bit of an ASCII character, so that this bit no longer depends on the secret. It is public that the
+/// character is ASCII, and the check that a string is UTF-8 branches on this bit.
 #[cfg(feature = "alloc")]
 #[inline]
 pub(crate) fn ascii(byte: u8) -> u8 {

@@ -14,7 +14,7 @@ pub mod getting_started {}
 ///
 /// ## What the QR code looks like
 ///
-/// Of the published test key of RFC 4226:
+/// For the published test key of RFC 4226:
 ///
 /// <div>
 #[doc = include_str!("../docs/pictures/code.svg")]

@@ -64,12 +64,12 @@ use crate::uri::KeyUri;
 ///
 /// # Errors
 ///
-/// * [`ErrorKind::Encrypted`] for an encrypted backup. The message names the app and says
-///   how to export without encryption, or that a key file needs its password. Also for a file that is not text, because
-///   some encrypted backups cannot be told from other binary files.
+/// * [`ErrorKind::Encrypted`] for an encrypted backup. The message names the app and says how to export without
+///   encryption, or that a key file needs its password. Also for a file that is not text, because some encrypted
+///   backups cannot be distinguished from other binary files.
 /// * [`ErrorKind::Pskc`] for a damaged key file of hardware tokens.
-/// * [`ErrorKind::Import`] for a file that is not a known backup, is damaged, is larger than
-///   the limits above, or contains no account.
+/// * [`ErrorKind::Import`] for a file that is not a known backup, is damaged, is larger than the limits above, or
+///   contains no account.
 ///
 /// # Security
 ///
@@ -89,7 +89,7 @@ pub fn parse(bytes: &[u8]) -> Result<Import, Error> {
     }
     let mut buffer = Zeroizing::default();
     let Some(text) = encoding::text(bytes, &mut buffer) else {
-        // andOTP's encrypted files begin with a number or random bytes, so they cannot be told from other binary files.
+        // andOTP's encrypted files begin with a number or random bytes: they look like any other binary file.
         let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
         // Truncated UTF-16 contains zero bytes and may begin with a byte order mark.
         let mut start = bytes.iter().take(8).filter(|byte| ![0, 0xfe, 0xff].contains(*byte)).peekable();
@@ -355,4 +355,4 @@ const ROW: Error = Error::new(
     ErrorKind::Import,
     "the row is damaged: a quote is not closed, or there are more fields than the first row names",
 );
-const UNKNOWN: Error = Error::new(ErrorKind::Import, "this is no backup of an app that keyfob knows");
+const UNKNOWN: Error = Error::new(ErrorKind::Import, "this is not a backup of an app that keyfob supports");

@@ -60,11 +60,10 @@ use cipher::{Keys, WRONG_KEY};
 ///
 /// # Errors
 ///
-/// * [`ErrorKind::Encrypted`] if the file needs a password or a key and `unlock` has none
-///   or the other kind, or if `unlock` opens none of the encrypted tokens. If it opens some, the others are error
-///   entries.
-/// * [`ErrorKind::Pskc`] if this is not a key file, contains no key, is damaged, follows a
-///   draft of RFC 6030, or asks for more iterations than the limit above.
+/// * [`ErrorKind::Encrypted`] if the file needs a password or a key and `unlock` has none or the other kind, or if
+///   `unlock` opens none of the encrypted tokens. If it opens some, the others are error entries.
+/// * [`ErrorKind::Pskc`] if this is not a key file, contains no key, is damaged, follows a draft of RFC 6030, or asks
+///   for more iterations than the limit above.
 /// * [`ErrorKind::Import`] if the file is larger than 16 MiB or has more than 65536 tokens.
 ///
 /// # Security

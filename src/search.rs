@@ -70,7 +70,7 @@ pub fn counters<const N: usize>(
         });
         let verdict = progress((last - counters.start()).saturating_add(1));
         next = last.checked_add(1).filter(|next| next <= counters.end());
-        // At the end there is nothing left to stop.
+        // After the last chunk the search is complete, so it cannot be stopped.
         if next.is_some() && verdict.is_break() {
             return Err(Stopped);
         }
@@ -255,5 +255,5 @@ struct Label<'a> {
     first: bool,
 }
 
-/// The number of codes or candidates between two reports. They take a fraction of a millisecond.
+/// The number of codes or candidates between two reports: a fraction of a millisecond of work.
 const CHUNK: u64 = 4096;

@@ -60,7 +60,7 @@ impl Secret {
     /// As for [`generate`](Self::generate).
     #[cfg(feature = "std")]
     #[must_use]
-    #[allow(clippy::expect_used, reason = "an application without randomness must not go on")]
+    #[allow(clippy::expect_used, reason = "an application must not continue without randomness")]
     pub fn generate_for(algorithm: Algorithm) -> Self {
         Self::generate_with(algorithm, &mut rand::rngs::SysRng).expect("the operating system has randomness")
     }

@@ -82,14 +82,14 @@ pub mod secret {
     use super::{Deserializer, Error, Serialize, Serializer, text};
     use crate::secret::Secret;
 
-    #[allow(missing_docs, clippy::missing_errors_doc, reason = "called by what serde derives")]
+    #[allow(missing_docs, clippy::missing_errors_doc, reason = "called by the code that serde derives")]
     pub fn serialize<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
         secret.expose_base32().as_str().serialize(serializer)
     }
 
-    #[allow(missing_docs, clippy::missing_errors_doc, reason = "called by what serde derives")]
+    #[allow(missing_docs, clippy::missing_errors_doc, reason = "called by the code that serde derives")]
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
-        let text = text(deserializer, "a secret is text: base32, in quotes where the format has them")?;
+        let text = text(deserializer, "a secret must be a string of base32, in quotes if the format uses them")?;
         Secret::from_base32(&text).map_err(D::Error::custom)
     }
 }
@@ -118,14 +118,14 @@ pub mod uri {
     use super::{Deserializer, Error, Serialize, Serializer, text};
     use crate::uri::KeyUri;
 
-    #[allow(missing_docs, clippy::missing_errors_doc, reason = "called by what serde derives")]
+    #[allow(missing_docs, clippy::missing_errors_doc, reason = "called by the code that serde derives")]
     pub fn serialize<S: Serializer>(uri: &KeyUri, serializer: S) -> Result<S::Ok, S::Error> {
         uri.to_uri().as_str().serialize(serializer)
     }
 
-    #[allow(missing_docs, clippy::missing_errors_doc, reason = "called by what serde derives")]
+    #[allow(missing_docs, clippy::missing_errors_doc, reason = "called by the code that serde derives")]
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<KeyUri, D::Error> {
-        let text = text(deserializer, "a URI is text")?;
+        let text = text(deserializer, "a URI must be a string")?;
         KeyUri::parse_written(&text).map_err(D::Error::custom)
     }
 }

@@ -16,7 +16,8 @@ use crate::typed::symbols;
 ///
 /// A code is HMAC-SHA-1 over a 30-second step, truncated as in RFC 4226 and written as five symbols of
 /// `23456789BCDFGHJKMNPQRTVWXY`, least significant first. Windows work as for [`Totp`], and the caller has the same
-/// duties: store the matched step before acting on the result, and limit the number of guesses.
+/// duties: store the matched step before you act on the result, accept only greater steps from then on, and limit the
+/// number of guesses.
 ///
 /// ```
 /// use keyfob::{Secret, Steam, SteamCode, Window};

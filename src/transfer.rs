@@ -59,8 +59,8 @@ impl Transfer {
     /// # Errors
     ///
     /// * [`ErrorKind::Migration`](crate::ErrorKind::Migration) for an account that the format cannot express, so that
-    ///   an app would show wrong codes: a period other than 30 seconds, seven digits, Steam, or a counter above 2^63 -
-    ///   1. Also if there would be more than 1000 codes.
+    ///   an app would show wrong codes: a period other than 30 seconds, seven digits, Steam, or a counter of 2^63 or
+    ///   more. Also if there would be more than 1000 codes.
     pub fn export(accounts: &[KeyUri], batch_id: i32) -> Result<Vec<Zeroizing<String>>, Error> {
         let mut batches = Vec::new();
         let mut rest = accounts;

@@ -85,7 +85,7 @@ pub struct KeyUri {
     algorithm: Algorithm,
     digits: Digits,
     defaults_written: bool,
-    /// Parameters that keyfob does not interpret but an app may. One of them is a PIN, so the values are wiped.
+    /// Parameters that keyfob does not interpret but an app may. A value may be a PIN, so the values are wiped.
     others: Vec<(String, Zeroizing<String>)>,
 }
 
@@ -364,7 +364,7 @@ impl KeyUri {
     }
 
     /// Writes algorithm, digits and period into the URI even if they have their default values. This makes the QR code
-    /// larger and does not change how apps read it.
+    /// larger; the only gain is a more explicit URI.
     #[must_use]
     pub fn with_defaults_written(mut self) -> Self {
         self.defaults_written = true;

@@ -40,7 +40,7 @@ async fn log_in(guard: &Guard<MemoryStore>, typed: &str) -> Result<bool, Box<dyn
     match guard.verify("user-17", typed).await? {
         Verdict::Accepted(_) => Ok(true), // start the session
         Verdict::Refused(refusal) => {
-            eprintln!("{refusal:?}"); // for the log; users see one message for all of them
+            eprintln!("{refusal:?}"); // for the log; users see one message for all
             Ok(false)
         }
     }

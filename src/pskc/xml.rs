@@ -218,7 +218,7 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
         Ok(())
     }
 
-    /// Marks text in an element whose value belongs into another element or into attributes.
+    /// Marks text in an element whose value belongs in another element or into attributes.
     fn stray(&mut self, path: &[&'static str], content: Option<&str>) {
         let Some((token, depth)) = &mut self.token else { return };
         let (["Data", name]

@@ -353,7 +353,7 @@ enum Value<'a> {
 
 impl<'a> Fields<'a> {
     /// The next field: `None` if the message is damaged, `Some(None)` at its end.
-    #[allow(clippy::option_option, reason = "damaged and ended are two things")]
+    #[allow(clippy::option_option, reason = "a damaged message is not the end of a message")]
     fn next(&mut self) -> Option<Option<(u64, Value<'a>)>> {
         if self.0.is_empty() {
             return Some(None);

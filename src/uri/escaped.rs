@@ -123,7 +123,7 @@ fn is_known(name: &str) -> bool {
     KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// Characters that may precede a parameter instead of `&`. `;` also separates parameters in some formats.
+/// Characters that may precede a parameter in damaged text. Only the first two separate parameters in other formats.
 pub(super) const SEPARATORS: [char; 4] = ['&', ';', '?', '#'];
 
 /// The parameters that keyfob interprets.

@@ -125,7 +125,7 @@ impl KeyUri {
         self.period().is_some_and(|period| other || period != Period::default())
     }
 
-    /// Whether the URI has the type `steam`. A `steam://` link without names has not.
+    /// Whether the URI has the type `steam`. A `steam://` link without names does not.
     const fn names_steam(&self) -> bool {
         matches!(self.factor, Factor::Steam) && !self.account.is_empty()
     }

@@ -134,10 +134,10 @@ impl Warning {
             Self::Plus => "a + stands for a space, which is written %20",
             Self::HtmlEscape => "the URI is escaped for HTML, with &amp; or &#38; for &",
             Self::Colon => "a name contains a colon",
-            Self::SecretSpelling => "the secret is not written in capitals without spaces, hyphens and padding",
+            Self::SecretSpelling => "the secret is not written in uppercase without spaces, hyphens and padding",
             Self::LeftOverBits => "the last character of the secret has bits that belong to no byte",
             Self::AlgorithmSpelling => "the algorithm is not written SHA1, SHA256 or SHA512",
-            Self::NumberSpelling => "a number has zeros in front",
+            Self::NumberSpelling => "a number has leading zeros",
             Self::ForeignParameter => "HOTP has no period, TOTP no counter, and Steam its own algorithm and digits",
             Self::NoCounter => "HOTP needs a counter",
             Self::SteamLink => "a steam link names no account",
@@ -488,7 +488,7 @@ pub(super) const PARAMETERS_TOO_MANY: Error =
         .number(MAX_OTHERS as u64)
         .number(MAX_OTHERS_BYTES as u64);
 const NO_SECRET: Error =
-    Error::new(ErrorKind::Uri, "the URI has no secret; some are for approval by a message, not for codes");
+    Error::new(ErrorKind::Uri, "the URI has no secret; some apps use such URIs to approve a login, not for codes");
 const SEPARATOR: Error = Error::new(
     ErrorKind::Uri,
     "the name of a parameter is damaged, as in amp;digits=8; separate parameters by a plain &",
