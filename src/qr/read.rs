@@ -95,7 +95,7 @@ impl Pixels {
             // The decoder has replaced what is indexed.
             ColorType::Grayscale | ColorType::Indexed => look(bytes, &|_| true),
             ColorType::GrayscaleAlpha => {
-                let split = |[grey, alpha]: [u8; 2]| Pixel { red: grey, green: grey, blue: grey, alpha };
+                let split = |[gray, alpha]: [u8; 2]| Pixel { red: gray, green: gray, blue: gray, alpha };
                 planes(bytes.as_chunks().0, width, split, look);
             }
             ColorType::Rgb => {

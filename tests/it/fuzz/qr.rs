@@ -33,9 +33,9 @@ fn picture(bits: &[u8]) {
     let Some((width, bits)) = bits.split_first() else { return };
     let width = usize::from(*width) + 1;
     let dark = |place: usize| bits[place / 8] >> (place % 8) & 1 != 0;
-    let grey: Vec<u8> = (0..bits.len() * 8 / width * width).map(|place| if dark(place) { 0 } else { 255 }).collect();
-    if !grey.is_empty() {
-        let _ = Qr::read_png(&png(width, &grey));
+    let gray: Vec<u8> = (0..bits.len() * 8 / width * width).map(|place| if dark(place) { 0 } else { 255 }).collect();
+    if !gray.is_empty() {
+        let _ = Qr::read_png(&png(width, &gray));
     }
 }
 
@@ -44,11 +44,11 @@ fn damaged(places: &[u8]) {
     let qr = Qr::new("otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ").unwrap();
     let side = qr.side();
     let shade = |place: usize| if qr.is_dark(place / side, place % side) { 0 } else { 255 };
-    let mut grey: Vec<u8> = (0..side * side).map(shade).collect();
+    let mut gray: Vec<u8> = (0..side * side).map(shade).collect();
     for place in places.as_chunks().0.iter().map(|pair| usize::from(u16::from_le_bytes(*pair)) % (side * side)) {
-        grey[place] ^= 255;
+        gray[place] ^= 255;
     }
-    let _ = Qr::read_png(&png(side, &grey));
+    let _ = Qr::read_png(&png(side, &gray));
 }
 
 /// A code in any two shades that differ enough, on a page in a third one.
@@ -63,16 +63,16 @@ fn shaded(data: &[u8]) {
         () if qr.is_dark(row - 2, column - 2) => *dark,
         () => *light,
     };
-    let grey: Vec<u8> = (0..side * side).map(|place| shade((place / side, place % side))).collect();
-    let read = Qr::read_png(&png(side, &grey)).unwrap();
+    let gray: Vec<u8> = (0..side * side).map(|place| shade((place / side, place % side))).collect();
+    let read = Qr::read_png(&png(side, &gray)).unwrap();
     assert_eq!(read.iter().map(|text| text.as_str()).collect::<Vec<_>>(), [&*text]);
 }
 
-fn png(width: usize, grey: &[u8]) -> Vec<u8> {
+fn png(width: usize, gray: &[u8]) -> Vec<u8> {
     let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, width as u32, (grey.len() / width) as u32);
+    let mut encoder = png::Encoder::new(&mut file, width as u32, (gray.len() / width) as u32);
     encoder.set_color(png::ColorType::Grayscale);
     encoder.set_compression(png::Compression::NoCompression);
-    encoder.write_header().unwrap().write_image_data(grey).unwrap();
+    encoder.write_header().unwrap().write_image_data(gray).unwrap();
     file
 }

@@ -309,7 +309,7 @@ fn the_ends_of_the_clock_and_of_the_counter() {
 
 #[test]
 fn equal_codes_in_the_window_are_spent_together() {
-    // Two steps that are neighbours and show the same digits: the newest of them is the match, so both are dead.
+    // Two steps that are neighbors and show the same digits: the newest of them is the match, so both are dead.
     let secret = Secret::from_bytes(b"12345678901234567890").unwrap();
     let setup = Setup::import(&KeyUri::totp("Other", "al", &secret).unwrap()).unwrap();
     let (world, phone, _) = World::enrolled_with(Policy::default(), &setup);
