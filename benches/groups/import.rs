@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::hint::black_box;
 
 use criterion::BenchmarkId;
-use keyfob::{KeyUri, TransferCode, Secret, import, Transfer};
+use keyfob::{KeyUri, Secret, Transfer, TransferCode, import};
 use keyfob_benches::harness::brief_criterion;
 use keyfob_benches::{FILES, SECRET};
 
