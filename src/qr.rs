@@ -1,4 +1,4 @@
-//! A URI as a QR code, drawn here: whoever draws it elsewhere learns the secret.
+//! Draws a URI as a QR code locally, because a service that draws it would learn the secret.
 
 #[cfg(feature = "qr-read")]
 mod charset;
@@ -32,8 +32,8 @@ impl KeyUri {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) if the URI is longer than 2331 bytes. A phone reads a code of 200 bytes
-    /// far more easily.
+    /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) if the URI is longer than 2331 bytes. Keep it short: a phone scans a
+    /// code of 200 bytes far more easily.
     pub fn qr(&self) -> Result<Qr, Error> {
         Qr::new(&self.to_uri())
     }
@@ -49,16 +49,17 @@ impl KeyUri {
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 ///
-/// It contains the secret as much as the URI does.
+/// A QR code contains the secret, just as the URI does.
 #[derive(Clone)]
 pub struct Qr {
     width: usize,
-    /// Row by row, 1 where a module is dark.
+    /// The modules row by row, 1 for a dark module.
     dark: Zeroizing<alloc::vec::Vec<u8>>,
 }
 
 impl Qr {
-    /// A QR code of another text than a [`KeyUri`], such as one of a transfer between apps, with error correction level M.
+    /// A QR code of any other string, such as a URI that transfers accounts between apps, with error correction level
+    /// M.
     ///
     /// ```
     /// # #[cfg(feature = "migration")] {
@@ -74,14 +75,15 @@ impl Qr {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) if the text is longer than 2331 bytes.
+    /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) if the string is longer than 2331 bytes.
     pub fn new(text: &str) -> Result<Self, Error> {
         let too_long = || too_long_for_qr(text.len());
         if text.len() > QR_BYTES {
             return Err(too_long());
         }
-        // As bytes throughout. Cutting the text into segments of letters and digits makes some codes one version
-        // smaller, but the encoder's cuts make others larger than the standard's table allows for.
+        // The whole string is a single byte segment. Splitting it into alphanumeric and numeric segments makes some
+        // codes one version smaller, but the encoder's way of splitting makes others larger than the standard's
+        // capacity table allows.
         let with_version = |version| -> QrResult<QrCode> {
             let mut bits = Bits::new(Version::Normal(version));
             bits.push_byte_data(text.as_bytes())?;
@@ -94,29 +96,29 @@ impl Qr {
         Ok(Self { width, dark: Zeroizing::new(dark) })
     }
 
-    /// For a terminal: `println!("{}", qr.terminal())`.
+    /// The code for a terminal: `println!("{}", qr.terminal())`.
     ///
-    /// Sets its colors itself, black on white out of the fixed part of the 256-color palette, since a theme may turn
-    /// any other color around and several readers fail on an inverted code. Two rows of modules make one row of text.
+    /// It sets its own colors, black on white from the fixed part of the 256-color palette. A theme may invert any
+    /// other color, and several readers fail on an inverted code. Each line of text holds two rows of modules.
     #[must_use]
     pub const fn terminal(&self) -> Terminal<'_> {
         Terminal::new(self)
     }
 
-    /// For a page: markup to put into it.
+    /// The code as SVG markup to insert into a page.
     #[must_use]
     pub const fn svg(&self) -> Svg<'_> {
         Svg::new(self)
     }
 
-    /// How many modules a side has, the quiet zone of four on either side included.
+    /// The number of modules per side, including the quiet zone of four modules at each end.
     #[must_use]
     pub const fn side(&self) -> usize {
         self.width + 2 * QUIET_ZONE
     }
 
-    /// Whether a module is dark, for a renderer of your own: rows from the top and columns from the left, the quiet zone
-    /// included. Outside everything is light.
+    /// Whether a module is dark, for a renderer of your own. Rows are counted from the top and columns from the left,
+    /// including the quiet zone. Everything outside the code is light.
     ///
     /// ```
     /// use keyfob::Qr;
@@ -143,5 +145,6 @@ impl fmt::Debug for Qr {
     }
 }
 
-/// Light modules around the code. Without them, on a dark page or terminal, most readers find nothing.
+/// The width of the light border around the code, in modules. Without it, most readers cannot find a code on a dark
+/// page or terminal.
 const QUIET_ZONE: usize = 4;

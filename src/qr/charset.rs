@@ -1,9 +1,9 @@
-//! From the bytes of a QR code to characters, in the encoding that the code declares by the number of an "extended channel
+//! Decodes the bytes of a QR code into characters. A code declares its encoding with the number of an "extended channel
 //! interpretation" (ECI, AIM ITS/04-023).
 
 use alloc::string::String;
 
-/// Appends the characters, or nothing if the encoding is not known or says nothing of a byte.
+/// Appends the characters to `text`. Returns `None` if the encoding is not supported or does not define a byte.
 pub(super) fn decode(bytes: &[u8], eci: Option<u32>, text: &mut String) -> Option<()> {
     match eci {
         None => match str::from_utf8(bytes) {
@@ -28,7 +28,7 @@ pub(super) fn decode(bytes: &[u8], eci: Option<u32>, text: &mut String) -> Optio
             }
             return rest.is_empty().then_some(());
         }
-        // The first half of all of these is ASCII, which is all that a URI needs.
+        // The lower half of all these encodings is ASCII, and a URI needs no more than that.
         Some(eci @ (0..=13 | 15..=18 | 20..=24 | 27..=32 | 170)) => {
             let upper = upper_half(eci);
             let first = 256 - upper.chars().count();
@@ -36,8 +36,8 @@ pub(super) fn decode(bytes: &[u8], eci: Option<u32>, text: &mut String) -> Optio
                 text.push(if byte.is_ascii() {
                     char::from(*byte)
                 } else {
-                    let place = usize::from(*byte).checked_sub(first)?;
-                    upper.chars().nth(place).filter(|character| *character != char::REPLACEMENT_CHARACTER)?
+                    let index = usize::from(*byte).checked_sub(first)?;
+                    upper.chars().nth(index).filter(|character| *character != char::REPLACEMENT_CHARACTER)?
                 });
             }
         }
@@ -46,9 +46,11 @@ pub(super) fn decode(bytes: &[u8], eci: Option<u32>, text: &mut String) -> Optio
     Some(())
 }
 
-/// Without a number the standard says ISO 8859-1. Most writers of codes mean UTF-8, some keep to the standard, and a few
-/// mean what is usual where they are, which would come out as a text that nobody wrote. That has control characters, or
-/// letters with accents in a row that no name has: two small ones are all there are in those.
+/// Whether bytes with no declared encoding are plausible ISO 8859-1, the standard's default.
+///
+/// Most programs write UTF-8 instead, some follow the standard, and a few use the local encoding of their region. Read
+/// as ISO 8859-1, a local encoding gives a wrong string. It shows as control characters, or as a run of accented
+/// letters that no name has: names have at most two in a row, both lowercase.
 fn is_latin(bytes: &[u8]) -> bool {
     let is_small = |byte: &u8| *byte >= 0xdf && *byte != 0xf7;
     bytes.iter().all(|byte| byte.is_ascii() || *byte >= 0xa0)
@@ -57,7 +59,7 @@ fn is_latin(bytes: &[u8]) -> bool {
 
 const UTF_8: u32 = 26;
 
-/// What the last bytes mean, up to 0xff, where it takes a line or two to say so.
+/// The characters of the last bytes, up to 0xff, for the encodings whose table fits in a line or two.
 fn upper_half(eci: u32) -> &'static str {
     match eci {
         1 | 3 => {

@@ -1,4 +1,4 @@
-//! From the modules of a QR code to its data (ISO/IEC 18004).
+//! Decodes the modules of a QR code into its data (ISO/IEC 18004).
 
 #![allow(clippy::integer_division_remainder_used, reason = "nothing is claimed on the time of reading a picture")]
 
@@ -6,20 +6,21 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-/// What a code holds once errors are corrected: segments of text, as bits.
+/// The data of a code after error correction: segments of text, as bits.
 pub(super) struct Data {
     pub(super) bytes: Zeroizing<Vec<u8>>,
     pub(super) version: usize,
 }
 
-/// The data of a code of so many modules to the side, or nothing if it is damaged too much. `dark` is given a row and a
+/// The data of a code with `side` modules per side, or `None` if the code is too damaged. `dark` takes a row and a
 /// column.
 pub(super) fn data(side: usize, dark: impl Fn(usize, usize) -> bool) -> Option<Data> {
     let version = side.checked_sub(17)? / 4;
     let (level, mask) = format(side, &dark)?;
     let read = codewords(side, version, |row, column| dark(row, column) != masks(mask, row, column));
 
-    // The codewords are dealt out to blocks, data first and then parity. The last blocks may be longer by one of data.
+    // The codewords of the blocks are interleaved, data first and then parity. The last blocks may have one more data
+    // codeword than the others.
     let row = version.checked_sub(1)?;
     let parity = usize::from(*PARITY.get(level)?.get(row)?);
     let blocks = usize::from(*BLOCKS.get(level)?.get(row)?);
@@ -30,11 +31,11 @@ pub(super) fn data(side: usize, dark: impl Fn(usize, usize) -> bool) -> Option<D
     for block in 0..blocks {
         let extra = (block + long).checked_sub(blocks).map(|number| short * blocks + number);
         let of_data = (0..short).map(|n| n * blocks + block).chain(extra);
-        let places = of_data.chain((0..parity).map(|n| parity_start + n * blocks + block));
+        let indices = of_data.chain((0..parity).map(|n| parity_start + n * blocks + block));
         let mut codewords = Zeroizing::new([0; 256]);
         let mut length = 0;
-        for (codeword, place) in codewords.iter_mut().zip(places) {
-            *codeword = *read.get(place)?;
+        for (codeword, index) in codewords.iter_mut().zip(indices) {
+            *codeword = *read.get(index)?;
             length += 1;
         }
         let codewords = codewords.get_mut(..length)?;
@@ -44,8 +45,8 @@ pub(super) fn data(side: usize, dark: impl Fn(usize, usize) -> bool) -> Option<D
     Some(Data { bytes, version })
 }
 
-/// The level of error correction and the mask. They are there twice, in a code of which any two words differ in seven
-/// bits, so the nearest word within three is the right one.
+/// The error correction level and the mask. The QR code stores this word twice. Any two valid words differ in at least
+/// seven bits, so a valid word that differs in at most three bits is the right word.
 fn format(side: usize, dark: impl Fn(usize, usize) -> bool) -> Option<(usize, usize)> {
     let in_corner = |bit| match bit {
         0..6 => dark(bit, 8),
@@ -71,7 +72,7 @@ fn format(side: usize, dark: impl Fn(usize, usize) -> bool) -> Option<(usize, us
     (distance <= 3).then_some((format >> 3, format & 7))
 }
 
-/// Whether the mask turns a module around.
+/// Whether the mask inverts a module.
 fn masks(mask: usize, row: usize, column: usize) -> bool {
     let (sum, product) = (row + column, row * column);
     let zero = match mask {
@@ -87,14 +88,14 @@ fn masks(mask: usize, row: usize, column: usize) -> bool {
     zero == 0
 }
 
-/// The codewords in the order of their modules: in pairs of columns from the right, up and down by turns, past what is
-/// there for the reader's sake.
+/// The codewords in the order of their modules: in pairs of columns from the right, alternately up and down. Function
+/// patterns are skipped.
 fn codewords(side: usize, version: usize, bit: impl Fn(usize, usize) -> bool) -> Zeroizing<Vec<u8>> {
     let middles = alignment(side, version);
     let is_alignment = |row: usize, column: usize| {
-        let near = |place: usize| middles.iter().position(|middle| middle.abs_diff(place) <= 2);
+        let near = |module: usize| middles.iter().position(|middle| middle.abs_diff(module) <= 2);
         let last = middles.len().saturating_sub(1);
-        // Three corners have a finder instead.
+        // Three of the corners have a finder instead.
         near(row).zip(near(column)).is_some_and(|(a, b)| ![(0, 0), (0, last), (last, 0)].contains(&(a, b)))
     };
     let is_version = |a: usize, b: usize| version >= 7 && a < 6 && b + 11 >= side;
@@ -110,7 +111,7 @@ fn codewords(side: usize, version: usize, bit: impl Fn(usize, usize) -> bool) ->
     let mut read = Zeroizing::new(Vec::with_capacity(side * side / 8));
     let (mut codeword, mut bits) = (0_u8, 0);
     for (pair, right) in (1..side).rev().step_by(2).enumerate() {
-        // The timing pattern takes a column.
+        // The timing pattern occupies column 6, so the pairs to its left move by one column.
         let right = if right <= 6 { right - 1 } else { right };
         for step in 0..side {
             let row = if pair % 2 == 0 { side - 1 - step } else { step };
@@ -129,20 +130,20 @@ fn codewords(side: usize, version: usize, bit: impl Fn(usize, usize) -> bool) ->
     read
 }
 
-/// The rows, and columns, in which alignment patterns have their middle: evenly spaced from the last one down, by an even
-/// number of modules, and what is left over is between the first two.
+/// The rows of the middles of the alignment patterns, which are also their columns. Counted back from the last, they
+/// are evenly spaced by an even number of modules. The remainder lies between the first two.
 fn alignment(side: usize, version: usize) -> Vec<usize> {
     if version < 2 {
         return Vec::new();
     }
     let (gaps, last) = (version / 7 + 1, side - 7);
-    // Rounded up; the table of the standard has one exception.
+    // The spacing is rounded up to an even number. Version 32 is the only exception in the standard's table.
     let step = if version == 32 { 26 } else { (last - 6).div_ceil(2 * gaps) * 2 };
     core::iter::once(6).chain((0..gaps).rev().map(|gap| last - gap * step)).collect()
 }
 
-/// Corrects a block of the Reed-Solomon code whose generator has the roots 2^0, 2^1, ... : as many errors as half its
-/// parity.
+/// Corrects a block of the Reed-Solomon code whose generator has the roots 2^0, 2^1 and so on. It corrects up to half
+/// as many errors as the block has parity codewords, and returns `None` if it cannot.
 fn correct(block: &mut [u8], parity: usize) -> Option<()> {
     let wrong = syndromes(block, parity);
     if wrong.iter().all(|syndrome| *syndrome == 0) {
@@ -152,7 +153,8 @@ fn correct(block: &mut [u8], parity: usize) -> Option<()> {
     if 2 * errors > parity {
         return None;
     }
-    // Forney: the size of the error at X is X * evaluator(1/X) / derivative(1/X) of the locator.
+    // Forney's algorithm: the magnitude of the error at X is X * evaluator(1/X) / derivative(1/X), where `derivative`
+    // is the derivative of the locator.
     let mut evaluator = Zeroizing::new([0; LONGEST]);
     for (degree, coefficient) in evaluator.iter_mut().enumerate().take(errors) {
         *coefficient = convolved(&locator, &wrong, degree);
@@ -161,21 +163,22 @@ fn correct(block: &mut [u8], parity: usize) -> Option<()> {
     derivative.rotate_left(1);
     derivative.iter_mut().skip(1).step_by(2).for_each(|even| *even = 0);
 
-    let (mut found, mut place, mut inverse_of_place) = (0, 1, 1);
+    let (mut found, mut location, mut inverse_location) = (0, 1, 1);
     for codeword in block.iter_mut().rev() {
-        if evaluate(&locator, inverse_of_place) == 0 {
-            let size = times(evaluate(&evaluator, inverse_of_place), inverse(evaluate(&derivative, inverse_of_place)));
-            *codeword ^= times(place, size);
+        if evaluate(&locator, inverse_location) == 0 {
+            let size = times(evaluate(&evaluator, inverse_location), inverse(evaluate(&derivative, inverse_location)));
+            *codeword ^= times(location, size);
             found += 1;
         }
-        place = times(place, 2);
-        inverse_of_place = times(inverse_of_place, HALF);
+        location = times(location, 2);
+        inverse_location = times(inverse_location, HALF);
     }
     let right = || syndromes(block, parity).iter().all(|syndrome| *syndrome == 0);
     (found == errors && right()).then_some(())
 }
 
-/// The polynomial whose zeros say where the errors are, and how many there are, by Berlekamp and Massey.
+/// The error locator polynomial, whose zeros give the positions of the errors, and the number of errors. Uses the
+/// Berlekamp-Massey algorithm.
 fn locator(syndromes: &[u8; LONGEST], parity: usize) -> ([u8; LONGEST], usize) {
     let mut locator = [0; LONGEST];
     locator[0] = 1;
@@ -199,7 +202,7 @@ fn locator(syndromes: &[u8; LONGEST], parity: usize) -> ([u8; LONGEST], usize) {
     (locator, errors)
 }
 
-/// The values of the block, as a polynomial, at the roots that it should have.
+/// The block as a polynomial, evaluated at the roots of the generator. Without errors, all values are zero.
 fn syndromes(block: &[u8], parity: usize) -> Zeroizing<[u8; LONGEST]> {
     let mut syndromes = Zeroizing::new([0; LONGEST]);
     let mut root = 1;
@@ -210,7 +213,7 @@ fn syndromes(block: &[u8], parity: usize) -> Zeroizing<[u8; LONGEST]> {
     syndromes
 }
 
-/// A coefficient of the product of two polynomials.
+/// The coefficient of the given degree in the product of two polynomials.
 fn convolved(a: &[u8; LONGEST], b: &[u8; LONGEST], degree: usize) -> u8 {
     let b = b.iter().take(degree + 1).rev();
     a.iter().zip(b).fold(0, |sum, (a, b)| sum ^ times(*a, *b))
@@ -220,7 +223,7 @@ fn evaluate(polynomial: &[u8; LONGEST], x: u8) -> u8 {
     polynomial.iter().rev().fold(0, |sum, coefficient| times(sum, x) ^ coefficient)
 }
 
-/// In the field of 256 elements, modulo x^8 + x^4 + x^3 + x^2 + 1.
+/// The product in the field of 256 elements, modulo x^8 + x^4 + x^3 + x^2 + 1.
 fn times(a: u8, b: u8) -> u8 {
     (0..8).rev().fold(0, |product: u8, bit| {
         let doubled = product << 1 ^ (0x1d & 0_u8.wrapping_sub(product >> 7));
@@ -228,18 +231,18 @@ fn times(a: u8, b: u8) -> u8 {
     })
 }
 
-/// The 254th power, of which zero is zero.
+/// The multiplicative inverse, computed as the 254th power. The result for zero is zero.
 fn inverse(a: u8) -> u8 {
     (0..7).fold((1, a), |(product, power), _| (times(product, times(power, power)), times(power, power))).0
 }
 
-/// 1 / 2.
+/// The inverse of 2.
 const HALF: u8 = 0x8e;
 
-/// A block has at most 30 codewords of parity.
+/// The length of the polynomials. A block has at most 30 parity codewords.
 const LONGEST: usize = 32;
 
-/// By level, in the order of their two bits, M, L, H, Q; and by version.
+/// Parity codewords per block, by level and version. The levels are in the order of their two bits: M, L, H, Q.
 #[rustfmt::skip]
 const PARITY: [[u8; 40]; 4] = [
     [
@@ -260,6 +263,7 @@ const PARITY: [[u8; 40]; 4] = [
     ],
 ];
 
+/// Blocks per code, by level and version.
 #[rustfmt::skip]
 const BLOCKS: [[u8; 40]; 4] = [
     [

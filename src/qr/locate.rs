@@ -1,12 +1,13 @@
-//! Where QR codes are in a picture of a screen.
+//! Locates QR codes in a screenshot.
 //!
-//! The general problem, a code that a camera saw from any side, takes searches whose time grows with the cube of what
-//! looks like a corner of a code, and a picture can be made of nothing else. A screen shows squares. So rows are searched
-//! for the three corner patterns ("finders"), three that fit give a grid without a perspective, and all of it is bounded.
+//! The general problem is a code that a camera saw from any angle. Solving it takes time that grows with the cube of
+//! the number of patterns that look like a corner of a code, and an attacker can fill a picture with such patterns.
+//! Codes on a screen are square. So this module searches rows for the three corner patterns ("finders"), and derives a
+//! grid without perspective from three finders that fit. The number of finders and of grids is limited.
 //!
-//! No shade is dark or light by itself: a page can have black on charcoal beside bright text. A finder is what gets
-//! darker and lighter in the right rhythm, its own two shades say where the threshold is, and so a code has that of its
-//! finders.
+//! There is no fixed threshold between dark and light: a page can have a code in black on charcoal beside bright text.
+//! A finder is recognized by the ratio of its dark and light runs. Its own two shades give its threshold, and a code
+//! uses the thresholds of its finders.
 
 #![allow(clippy::integer_division_remainder_used, reason = "nothing is claimed on the time of reading a picture")]
 
@@ -16,39 +17,40 @@ use alloc::vec::Vec;
 
 use turns::{Turns, cross, shade};
 
-/// Samples of one kind, such as the amount of red, row by row.
+/// One sample per pixel, such as its brightness or its red component, row by row.
 #[derive(Clone, Copy)]
 pub(super) struct Picture<'a> {
     pub(super) samples: &'a [u8],
     pub(super) width: usize,
-    /// Whether a code is light on dark.
+    /// Whether codes are light on dark.
     pub(super) inverted: bool,
 }
 
 impl Picture<'_> {
-    /// What the picture shows there, or its opposite if it is inverted.
+    /// The sample at a pixel, negated if the picture is inverted. `None` outside the picture.
     fn sample(&self, x: i64, y: i64) -> Option<i64> {
         let (x, y) = (usize::try_from(x).ok()?, usize::try_from(y).ok()?);
-        let place = y.checked_mul(self.width).and_then(|start| start.checked_add(x)).filter(|_| x < self.width)?;
-        self.samples.get(place).map(|sample| i64::from(shade(*sample, self.inverted)))
+        let index = y.checked_mul(self.width).and_then(|start| start.checked_add(x)).filter(|_| x < self.width)?;
+        self.samples.get(index).map(|sample| i64::from(shade(*sample, self.inverted)))
     }
 
-    /// 256 times what there is at a point between the middles of four pixels, given in sixteenths from the middle of the
-    /// first one. It evens out noise, and where modules are as small as pixels no pixel is all in one of them.
+    /// 256 times the sample at a point, interpolated between the middles of four pixels. The coordinates are in
+    /// sixteenths of a pixel, from the middle of the picture's first pixel. Interpolation evens out noise. It also
+    /// handles modules as small as a pixel, where a pixel can straddle several modules.
     fn blend(&self, x: i64, y: i64) -> i64 {
         let at = |dx: i64, dy: i64| self.sample((x >> 4) + dx, (y >> 4) + dy).unwrap_or(255);
         let row = |dy: i64| at(0, dy) * (16 - (x & 15)) + at(1, dy) * (x & 15);
         row(0) * (16 - (y & 15)) + row(1) * (y & 15)
     }
 
-    /// Whether it is below the threshold, which is given twice as large so that it can lie between two neighbors.
-    /// Outside everything is light.
+    /// Whether a sample is below the threshold. `threshold` is doubled, so that it can lie between two adjacent values.
+    /// Everything outside the picture is light.
     fn is_dark(&self, x: i64, y: i64, threshold: i64) -> bool {
         self.sample(x, y).is_some_and(|sample| 2 * sample < threshold)
     }
 }
 
-/// A grid of modules: the finder in its corner, and the steps to the other two.
+/// A grid of modules: the finder in its corner, and the steps to the other two finders.
 pub(super) struct Located {
     corner: Finder,
     across: Step,
@@ -56,13 +58,13 @@ pub(super) struct Located {
     side: i64,
 }
 
-/// From one finder to another.
+/// The difference between two finders.
 #[derive(Clone, Copy)]
 struct Step {
     /// In sixteenths of a pixel.
     x: i64,
     y: i64,
-    /// How much brighter it is there, as a difference of thresholds.
+    /// How much brighter the second finder is, as a difference of thresholds.
     threshold: i64,
 }
 
@@ -72,35 +74,36 @@ impl Located {
     }
 
     pub(super) fn is_dark(&self, picture: &Picture<'_>, row: usize, column: usize) -> bool {
-        // A side has at most 177 modules.
+        // A side has at most 177 modules, so the conversions do not fail.
         let (row, column) = (i64::try_from(row).unwrap_or(0), i64::try_from(column).unwrap_or(0));
         self.sample(picture, row, column)
     }
 
-    /// Whether it is dark in the middle of a module. The middle of a finder is that of the module in row 3, column 3, and the
-    /// middles of two finders are `side - 7` modules apart.
+    /// Whether a module is dark in its middle. The middle of the corner finder is the middle of the module in row 3,
+    /// column 3, and the middles of two finders are `side - 7` modules apart.
     fn sample(&self, picture: &Picture<'_>, row: i64, column: i64) -> bool {
         let apart = self.side - 7;
         let between = |start: i64, across: i64, down: i64| start * apart + (column - 3) * across + (row - 3) * down;
-        // The middle of the first pixel is half a pixel from the edge.
+        // The middle of the first pixel is half a pixel, or 8 sixteenths, from the edge of the picture.
         let x = between(self.corner.x, self.across.x, self.down.x).div_euclid(apart) - 8;
         let y = between(self.corner.y, self.across.y, self.down.y).div_euclid(apart) - 8;
         let threshold = between(self.corner.threshold, self.across.threshold, self.down.threshold).div_euclid(apart);
         picture.blend(x, y) < 128 * threshold
     }
 
-    /// Whether the modules between the finders alternate, as they do in every code, and only in a grid of the right size.
+    /// Whether the modules between the finders alternate. They do so in every code, but only if the grid has the right
+    /// size.
     fn has_timing(&self, picture: &Picture<'_>) -> bool {
         let most = (self.side - 16) / 4;
-        let wrong = (8..self.side - 8).flat_map(|place| {
-            let dark = place % 2 == 0;
-            [self.sample(picture, 6, place) != dark, self.sample(picture, place, 6) != dark]
+        let wrong = (8..self.side - 8).flat_map(|module| {
+            let dark = module % 2 == 0;
+            [self.sample(picture, 6, module) != dark, self.sample(picture, module, 6) != dark]
         });
         wrong.filter(|wrong| *wrong).zip(0..=most).count() <= usize::try_from(most).unwrap_or(0)
     }
 }
 
-/// All codes that `read` can make something of, in the order of their corners from the top.
+/// The results for all codes that `read` can decode, ordered by their corners from top to bottom.
 pub(super) fn codes<T>(picture: &Picture<'_>, finders: &[Finder], read: impl Fn(&Located) -> Option<T>) -> Vec<T> {
     let (mut texts, mut used) = (Vec::new(), Vec::new());
     for (a, corner) in finders.iter().enumerate() {
@@ -125,8 +128,8 @@ pub(super) fn codes<T>(picture: &Picture<'_>, finders: &[Finder], read: impl Fn(
     texts
 }
 
-/// The grids that three finders may span. Their number of modules follows from their size only roughly; the timing
-/// patterns decide.
+/// The grids that three finders may span. The size of the finders gives only an estimate of the number of modules, so
+/// the timing patterns decide.
 fn grids<'a>(
     picture: &'a Picture<'_>,
     corner: Finder,
@@ -146,7 +149,8 @@ fn grids<'a>(
         .filter(|located| located.has_timing(picture))
 }
 
-/// The pattern in three corners of a code: a dark square of 3 x 3 modules in a light ring in a dark ring.
+/// The pattern in three corners of a code: a dark square of 3 x 3 modules, surrounded by a light ring and then a dark
+/// ring.
 #[derive(Clone, Copy)]
 pub(super) struct Finder {
     /// Its middle, in sixteenths of a pixel.
@@ -155,8 +159,9 @@ pub(super) struct Finder {
     /// In pixels.
     width: i64,
     height: i64,
-    /// Twice what is halfway between its two shades, and how far these are apart.
+    /// Twice the value halfway between its two shades.
     threshold: i64,
+    /// The difference between its two shades.
     contrast: i64,
 }
 
@@ -169,7 +174,8 @@ impl Finder {
         self.is_alike(corner) && (self.x - corner.x).abs() * 7 <= 16 * corner.width && self.y != corner.y
     }
 
-    /// Of about one size, and not further apart in brightness than shades that change across a code may be.
+    /// Whether two finders have about the same size and brightness. Their brightness may differ as much as shades may
+    /// change across a code.
     fn is_alike(&self, other: &Self) -> bool {
         (self.width - other.width).abs() * 4 <= other.width
             && (self.height - other.height).abs() * 4 <= other.height
@@ -180,25 +186,25 @@ impl Finder {
         (16 * x + 8 - self.x).abs() <= 8 * self.width && (16 * y + 8 - self.y).abs() <= 8 * self.height
     }
 
-    /// The same with the shades that it has all over, or nothing unless the middles of its 49 modules have the right one,
-    /// but for a few. What is not a finder, the rows and columns through its middle let pass often enough to drown the
-    /// rest.
+    /// The same finder, with its shades averaged over all modules and its middle corrected. Returns `None` if the
+    /// middles of more than four of its 49 modules have the wrong shade. Checking only the row and the column through
+    /// the middle would accept so many false finders that they would crowd out the real ones.
     fn checked(self, picture: &Picture<'_>) -> Option<Self> {
-        let place = |middle: i64, module: i64, length: i64| middle - 8 + (16 * (module - 3) * length).div_euclid(7);
+        let center = |middle: i64, module: i64, length: i64| middle - 8 + (16 * (module - 3) * length).div_euclid(7);
         let (mut dark, mut light, mut wrong) = (0, 0, 0);
         for module in 0..49 {
             let (row, column) = (module / 7, module % 7);
-            let sample = picture.blend(place(self.x, column, self.width), place(self.y, row, self.height));
+            let sample = picture.blend(center(self.x, column, self.width), center(self.y, row, self.height));
             let in_light_ring = (row - 3_i64).abs().max((column - 3_i64).abs()) == 2;
             *(if in_light_ring { &mut light } else { &mut dark }) += sample;
             wrong += i64::from((sample < 128 * self.threshold) == in_light_ring);
         }
-        // 16 modules of the ring are light, and 33 are dark.
+        // The light ring has 16 modules, and the other 33 modules are dark.
         let (dark, light) = (dark / (33 * 256), light / (16 * 256));
         if wrong > 4 || dark >= light {
             return None;
         }
-        // Where a module ends within a pixel, the pixel is as dark as the part that it has of the module.
+        // A pixel at the edge of a dark module is as dark as the part of it that the module covers.
         let part = |x: i64, y: i64| {
             let dark_part = light - picture.sample(x, y).unwrap_or(255);
             (16 * dark_part / (light - dark)).clamp(0, 16)
@@ -213,22 +219,22 @@ impl Finder {
     }
 }
 
-/// Those that are dark on light and those that are light on dark, each in the order of their tops. Only `rows` are looked
-/// at.
+/// The finders that are dark on light and those that are light on dark, each from top to bottom. Only rows for which
+/// `rows` returns true are searched.
 pub(super) fn finders(samples: &[u8], width: usize, rows: impl Fn(usize) -> bool) -> [Vec<Finder>; 2] {
     let pictures = [false, true].map(|inverted| Picture { samples, width, inverted });
     let mut found = [Vec::new(), Vec::new()];
-    // No code is lower than that, and what is higher has rows that `Turns` can hold.
+    // A code is at least 21 pixels high. In a picture of at least that height, rows are short enough for `Turns`.
     if samples.len() / width.max(1) < 21 {
         return found;
     }
     let mut turns = Turns::new(width);
     let mut above: &[u8] = &[];
-    // The inner square of a finder is three modules high, so every other row passes it.
+    // The inner square of a finder is three modules high, so every other row is enough to hit it.
     let lines = samples.chunks(width.max(1)).enumerate().step_by(2).filter(|(y, _)| rows(*y));
     for (y, row) in lines {
         let y = i64::try_from(y).unwrap_or(0);
-        // What is there as well has been found above.
+        // A row that equals the previous row contains nothing new.
         if row == above {
             continue;
         }
@@ -244,7 +250,8 @@ pub(super) fn finders(samples: &[u8], width: usize, rows: impl Fn(usize) -> bool
             }
             let finder = measure(picture, ring.middle, y, ring.size, ring.threshold);
             match (known, finder.and_then(|finder| finder.checked(picture))) {
-                // With a threshold that fits worse, what is between dark and light is counted to either of them.
+                // Keep the measurement with the higher contrast. A less accurate threshold assigns the shades between
+                // dark and light to the wrong side.
                 (Some(known), Some(finder)) if finder.contrast > known.contrast => *known = finder,
                 (None, Some(finder)) => found.push(finder),
                 _ => {}
@@ -254,7 +261,8 @@ pub(super) fn finders(samples: &[u8], width: usize, rows: impl Fn(usize) -> bool
     found
 }
 
-/// The finder around a pixel of its inner square, measured through its middle.
+/// Measures the finder around a pixel of its inner square, along the row through its middle and the column of the
+/// pixel.
 fn measure(picture: &Picture<'_>, x: i64, y: i64, size: i64, threshold: i64) -> Option<Finder> {
     let (top, bottom) = cross(|step| picture.is_dark(x, y + step, threshold), size)?;
     let middle = (2 * y + top + bottom).div_euclid(2);
@@ -263,8 +271,9 @@ fn measure(picture: &Picture<'_>, x: i64, y: i64, size: i64, threshold: i64) -> 
     Some(Finder { x: 8 * (2 * x + left + right), y: 8 * (2 * y + top + bottom), width, height, threshold, contrast: 0 })
 }
 
-/// Of 32 codes, and as many more in the other things that a page shows.
+/// Enough for 32 codes with three finders each, and for as many false finders in the rest of a page.
 const MAX_FINDERS: usize = 192;
 
-/// Grids to be decoded for one corner. The first is right where nobody tries to keep the decoder busy.
+/// How many grids are decoded per corner. The first grid is right, unless the picture was made to keep the decoder
+/// busy.
 const MAX_TRIES: usize = 4;

@@ -1,4 +1,4 @@
-//! A QR code as a picture.
+//! Draws a QR code as a PNG.
 
 use alloc::string::String;
 use alloc::vec;
@@ -12,10 +12,10 @@ use super::Qr;
 use crate::error::{Error, ErrorKind};
 
 impl Qr {
-    /// A PNG of one bit per pixel, with so many pixels to the side of a module: 1 to 40.
+    /// A PNG with one bit per pixel. Each side of a module has `module_size` pixels, from 1 to 40.
     ///
-    /// For mails and for pages that cannot hold markup. Serve it with `Cache-Control: no-store`, from an address that
-    /// says nothing about the account.
+    /// Use it in emails and on pages that cannot contain markup. Serve it with `Cache-Control: no-store`, from a URL
+    /// that says nothing about the account.
     ///
     /// ```
     /// use keyfob::{KeyUri, Secret};
@@ -27,14 +27,14 @@ impl Qr {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) for 0 and for more than 40 pixels.
+    /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) if `module_size` is 0 or more than 40.
     pub fn png(&self, module_size: u8) -> Result<Zeroizing<Vec<u8>>, Error> {
         let scale = usize::from(module_size);
         let side = self.side() * scale;
         let pixels = u32::try_from(side).ok().filter(|_| (1..=MAX_SCALE).contains(&module_size));
         let pixels = pixels.ok_or(SCALE)?;
 
-        // A row of pixels is the same for all rows of a module. Ones are white.
+        // All rows of pixels within a module are equal. A set bit is white.
         let bytes_per_row = side.div_ceil(8);
         let mut image = Zeroizing::new(vec![0xff; bytes_per_row * side]);
         for (y, line) in image.chunks_mut(bytes_per_row).enumerate() {
@@ -45,14 +45,14 @@ impl Qr {
             }
         }
 
-        // Compressed it is smaller than this, so the buffer does not grow. Writing to memory does not fail.
+        // The compressed file is smaller than this, so the buffer does not grow. Writing to memory does not fail.
         let mut file = Zeroizing::new(Vec::with_capacity(image.len() + 1024));
         encode(&mut file, pixels, &image).map_err(|_| SCALE)?;
         Ok(file)
     }
 
-    /// The same PNG as a `data:` address, for the `src` of an image. A content security policy must allow
-    /// `img-src data:`; [`svg`](Self::svg) needs no such hole.
+    /// The same PNG as a `data:` URL, for the `src` of an image. A content security policy must allow `img-src data:`
+    /// for it. [`svg`](Self::svg) does not need that exception.
     ///
     /// ```
     /// use keyfob::{KeyUri, Secret};
@@ -66,12 +66,12 @@ impl Qr {
     ///
     /// # Errors
     ///
-    /// As for [`png`](Self::png).
+    /// The same as for [`png`](Self::png).
     pub fn png_data_uri(&self, module_size: u8) -> Result<Zeroizing<String>, Error> {
         const PREFIX: &str = "data:image/png;base64,";
         let file = self.png(module_size)?;
         let mut encoded = Zeroizing::new(vec![0; Base64::encoded_len(&file)]);
-        // The buffer has the length that the encoder asks for.
+        // The buffer has the length that the encoder needs, so encoding does not fail.
         let encoded = Base64::encode(&file, &mut encoded).unwrap_or_default();
         let mut uri = Zeroizing::new(String::with_capacity(PREFIX.len() + encoded.len()));
         uri.push_str(PREFIX);
@@ -87,7 +87,7 @@ fn encode(file: &mut Vec<u8>, side: u32, image: &[u8]) -> Result<(), EncodingErr
     encoder.write_header()?.write_image_data(image)
 }
 
-/// The module that a pixel lies in.
+/// The index of the module that contains a pixel.
 #[allow(clippy::integer_division_remainder_used, reason = "the size of a picture is public")]
 const fn nth(pixel: usize, scale: usize) -> usize {
     pixel / scale

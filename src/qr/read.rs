@@ -1,4 +1,4 @@
-//! QR codes in a picture of a screen.
+//! Reads QR codes from a screenshot.
 
 use alloc::string::String;
 use alloc::vec;
@@ -14,18 +14,21 @@ use super::{decode, text};
 use crate::error::{Error, ErrorKind};
 
 impl Qr {
-    /// The texts of all QR codes in a PNG, such as a screenshot that a user brings: from the top, one for each code. Codes
-    /// that are light on dark come behind those that are dark on light, and codes that differ from what is around them
-    /// in their color alone come last; a text that was found before is not repeated there.
+    /// The strings of all QR codes in a PNG, such as a user's screenshot: one string per code, from top to bottom.
     ///
-    /// Any color type and depth; what is transparent is white, or black where that shows a code. It finds codes in any two
-    /// colors that eyes can tell apart, also several in different ones, and in shades that change across the picture.
-    /// They stand upright, lie on a side or are mirrored, have a border, and one pixel to a module or two and more: what
-    /// a screen shows. A code that a camera saw at an angle is not found. What comes after 32 codes is left out.
+    /// Dark-on-light codes come before light-on-dark codes. Codes that differ from their background only in color come
+    /// last. A string from an earlier group is not repeated in a later group.
     ///
-    /// The text is converted from the encoding that the code declares: Unicode, or one of European languages such as
-    /// ISO 8859-1; of all others what is ASCII. A code that declares nothing has UTF-8, or else ISO 8859-1 unless that
-    /// gives no text. A code in another encoding, with Kanji, or with a part of a text is left out if there are others.
+    /// All color types and bit depths are supported. Transparent pixels are read as white, and as black if that reveals
+    /// a code. Codes may have any two colors that people can tell apart, different codes may have different colors, and
+    /// shades may change across the picture. A code may be upright, on its side or mirrored. It needs a border, and
+    /// modules that are one pixel wide, or two and more, which codes on a screen have. A code that was photographed at
+    /// an angle is not found. At most 32 codes are returned.
+    ///
+    /// The string is converted from the encoding that the code declares: Unicode, or an encoding for European languages
+    /// such as ISO 8859-1. In other encodings only ASCII is supported. A code that declares no encoding is read as
+    /// UTF-8, or as ISO 8859-1 if it is not UTF-8 and the result is plausible. If the picture has other codes, a code
+    /// is left out if its encoding is not supported, if it contains Kanji, or if it holds only a part of a string.
     ///
     /// ```
     /// # #[cfg(feature = "png")] {
@@ -42,13 +45,14 @@ impl Qr {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) if it is not a PNG or a damaged one, if it has more than 16 777 216
-    /// pixels, which is found out before any of them is decompressed, and if no code was found, or only such whose text
-    /// cannot be told; the error says why.
+    /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) if the file is not a PNG or is damaged, if it has more than 16 777 216
+    /// pixels (this is checked before decompression), if no code was found, or if no code has a string that can be
+    /// decoded. The error says which.
     ///
     /// # Security
     ///
-    /// Picture and texts are wiped. The working memory of the decoder of `png` is not. The time depends on the picture.
+    /// The picture and the strings are wiped. The working memory of the `png` crate's decoder is not. The running time
+    /// depends on the picture.
     pub fn read_png(file: &[u8]) -> Result<Vec<Zeroizing<String>>, Error> {
         let pixels = decompress(file)?;
         let mut found: Vec<Zeroizing<String>> = Vec::new();
@@ -59,7 +63,7 @@ impl Qr {
                 let picture = Picture { samples, width: pixels.width, inverted };
                 let read = locate::codes(&picture, finders, |code| {
                     let dark = |row, column| code.is_dark(&picture, row, column);
-                    // A code that is mirrored, or lies on a side, has rows for columns.
+                    // In a code that is mirrored or on its side, rows and columns are swapped.
                     let data = decode::data(code.side(), dark)
                         .or_else(|| decode::data(code.side(), |row, column| dark(column, row)));
                     text::text(&data?)
@@ -79,7 +83,7 @@ impl Qr {
     }
 }
 
-/// A picture, decompressed: one to four bytes per pixel.
+/// A decompressed picture with one to four bytes per pixel.
 struct Pixels {
     bytes: Zeroizing<Vec<u8>>,
     width: usize,
@@ -87,12 +91,12 @@ struct Pixels {
 }
 
 impl Pixels {
-    /// Calls `look` with one sample per pixel, for each way to tell colors apart that this picture needs, and with the
-    /// rows that need it.
+    /// Calls `look` once for each way to distinguish colors that this picture needs: with one sample per pixel, and
+    /// with a function that says which rows need to be searched.
     fn planes(&self, mut look: impl FnMut(&[u8], &dyn Fn(usize) -> bool)) {
         let (bytes, width) = (&self.bytes, self.width);
         match self.color {
-            // The decoder has replaced what is indexed.
+            // The decoder has expanded indexed colors.
             ColorType::Grayscale | ColorType::Indexed => look(bytes, &|_| true),
             ColorType::GrayscaleAlpha => {
                 let split = |[gray, alpha]: [u8; 2]| Pixel { red: gray, green: gray, blue: gray, alpha };
@@ -118,13 +122,13 @@ struct Pixel {
 }
 
 impl Pixel {
-    /// The weights of Rec. 601, in 256ths.
+    /// The brightness, with the weights of Rec. 601 in 256ths.
     fn luma(&self) -> u8 {
         let [red, green, blue] = [self.red, self.green, self.blue].map(u32::from);
         ((77 * red + 150 * green + 29 * blue) >> 8).to_le_bytes()[0]
     }
 
-    /// Whether two neighbors differ in red or in blue by much that is hardly to be seen in their brightness.
+    /// Whether two neighboring pixels differ clearly in red or blue, but hardly in brightness.
     fn differs_in_color(&self, other: &Self) -> bool {
         let color = self.red.abs_diff(other.red).max(self.blue.abs_diff(other.blue));
         color >= 16 && self.luma().abs_diff(other.luma()) <= color >> 2
@@ -135,7 +139,7 @@ impl Pixel {
     }
 
     fn over_black(&self, sample: impl Fn(&Self) -> u8) -> u8 {
-        // Dividing by 256 does, and leaves what is opaque as it is.
+        // Dividing by 256 instead of 255 is accurate enough, and leaves opaque pixels unchanged.
         ((u16::from(self.alpha) * u16::from(sample(self)) + 255) >> 8).to_le_bytes()[0]
     }
 }
@@ -153,7 +157,7 @@ fn planes<const N: usize>(
         fill(&mut plane, pixels, |pixel| split(pixel).over_black(Pixel::luma));
         look(&plane, &|_| true);
     }
-    // Colors of one brightness differ in red or in blue: green alone cannot make up for itself.
+    // Two colors of equal brightness differ in red or blue, since a difference in green alone changes the brightness.
     let is_colorful = |pair: &[[u8; N]]| match pair {
         [a, b] => a != b && split(*a).differs_in_color(&split(*b)),
         _ => false,
@@ -169,7 +173,7 @@ fn planes<const N: usize>(
 }
 
 fn fill<const N: usize>(plane: &mut [u8], pixels: &[[u8; N]], sample: impl Fn([u8; N]) -> u8) {
-    plane.iter_mut().zip(pixels).for_each(|(place, pixel)| *place = sample(*pixel));
+    plane.iter_mut().zip(pixels).for_each(|(slot, pixel)| *slot = sample(*pixel));
 }
 
 fn decompress(file: &[u8]) -> Result<Pixels, Error> {
@@ -192,10 +196,10 @@ fn decompress(file: &[u8]) -> Result<Pixels, Error> {
     Ok(Pixels { bytes, width, color })
 }
 
-/// More than a screen shows for people to scan.
+/// A limit on the result. A screen does not display this many codes at once for people to scan.
 const MAX_CODES: usize = 32;
 
-/// 5120 x 2880, the largest common screen, has 14.7 million.
+/// The largest common screen, 5120 x 2880, has 14.7 million pixels.
 const MAX_PIXELS: u64 = 1 << 24;
 
 const NO_PNG: Error = Error::new(ErrorKind::Qr, "this is not a PNG, or it is damaged");

@@ -1,10 +1,10 @@
-//! A QR code as markup for a page.
+//! Draws a QR code as SVG.
 
 use core::fmt;
 
 use super::Qr;
 
-/// A QR code as an SVG element: `svg.to_string()`, to put into the page itself.
+/// A QR code as an SVG element. Insert `svg.to_string()` into the page itself.
 ///
 /// ```
 /// use keyfob::{KeyUri, Secret};
@@ -15,9 +15,9 @@ use super::Qr;
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 ///
-/// It is markup, not an address: it needs no `img-src` in a content security policy, has no `style`, and its label says
-/// what it is for without saying what is in it. Black on white always, with the border that readers need, on a dark page
-/// as well.
+/// It is markup and not a URL, so a content security policy needs no `img-src` for it. It has no `style`. Its label
+/// says what the code is for and reveals nothing about its content. The code is always black on white, even on a dark
+/// page, and has the border that readers need.
 #[derive(Clone, Copy)]
 pub struct Svg<'a> {
     qr: &'a Qr,
@@ -30,14 +30,15 @@ impl<'a> Svg<'a> {
         Self { qr, module_size: 5, label: "QR code to scan with an authenticator app" }
     }
 
-    /// The side of a module in CSS pixels: 1 to 65535, and 5 unless told otherwise. Cameras want 4 or more. 0 draws nothing.
+    /// Sets the side of a module in CSS pixels, from 1 to 65535. The default is 5, and cameras need 4 or more. 0 draws
+    /// nothing.
     #[must_use]
     pub const fn with_module_size(mut self, pixels: u16) -> Self {
         self.module_size = pixels;
         self
     }
 
-    /// What a screen reader says, in the language of the page.
+    /// Sets the text that a screen reader reads out. Write it in the language of the page.
     #[must_use]
     pub const fn with_label(mut self, label: &'a str) -> Self {
         self.label = label;
@@ -76,7 +77,7 @@ impl fmt::Debug for Svg<'_> {
     }
 }
 
-/// Text that stays text, in an attribute and in an element.
+/// Text that is escaped for use in an attribute or an element.
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
@@ -87,7 +88,7 @@ impl fmt::Display for Escaped<'_> {
             '>' => f.write_str("&gt;"),
             '"' => f.write_str("&quot;"),
             '\'' => f.write_str("&#39;"),
-            // Not allowed in XML, escaped or not.
+            // XML does not allow these characters, even escaped, so they are left out.
             '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => Ok(()),
             _ => write!(f, "{character}"),
         })

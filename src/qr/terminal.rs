@@ -1,10 +1,10 @@
-//! A QR code in a terminal.
+//! Draws a QR code in a terminal.
 
 use core::fmt;
 
 use super::Qr;
 
-/// A QR code in rows of text, with the quiet zone of four modules that readers need.
+/// A QR code as lines of text, with the quiet zone of four modules that readers need.
 #[derive(Clone, Copy)]
 pub struct Terminal<'a> {
     qr: &'a Qr,
@@ -24,10 +24,11 @@ enum Ink {
 }
 
 impl Terminal<'_> {
-    /// Without colors, for a terminal with light text on a dark background: blocks of text are the light modules.
+    /// Draws without colors, for a terminal with light text on a dark background. Block characters are the light
+    /// modules.
     ///
-    /// Where `NO_COLOR` is set, or the output is not a terminal. On the other kind of terminal the code comes out
-    /// inverted: [`plain_on_light`](Self::plain_on_light).
+    /// Use it if `NO_COLOR` is set or the output is not a terminal. On a light background the code would be inverted;
+    /// use [`plain_on_light`](Self::plain_on_light) for that.
     ///
     /// ```
     /// use keyfob::{KeyUri, Secret};
@@ -46,13 +47,14 @@ impl Terminal<'_> {
         self
     }
 
-    /// Without colors, for a terminal with dark text on a light background: blocks of text are the dark modules.
+    /// Draws without colors, for a terminal with dark text on a light background. Block characters are the dark
+    /// modules.
     ///
     /// ```
     /// use keyfob::Qr;
     ///
     /// let drawn = Qr::new("otpauth://...")?.terminal().plain_on_light().to_string();
-    /// assert!(drawn.starts_with(' ')); // the border is background
+    /// assert!(drawn.starts_with(' ')); // the border is blank
     /// # Ok::<(), keyfob::Error>(())
     /// ```
     #[must_use]

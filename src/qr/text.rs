@@ -1,4 +1,4 @@
-//! From the data of a QR code to its text: segments of digits, of letters and of bytes (ISO/IEC 18004, section 7.4).
+//! Decodes the data of a QR code into a string: numeric, alphanumeric and byte segments (ISO/IEC 18004, section 7.4).
 
 #![allow(clippy::integer_division_remainder_used, reason = "nothing is claimed on the time of reading a picture")]
 
@@ -10,11 +10,11 @@ use zeroize::Zeroizing;
 use super::charset;
 use super::decode::Data;
 
-/// The text, or why there is none: the code is in order, but nobody could say which text it is. Nothing if the code is not
-/// in order.
+/// The string of a code. `Some(Err(_))` gives the reason if the code is valid but its string cannot be determined.
+/// `None` means that the code is not valid.
 pub(super) fn text(data: &Data) -> Option<Result<Zeroizing<String>, &'static str>> {
     let mut bits = Bits { bytes: &data.bytes, place: 0 };
-    // Three bits make a digit, and a byte becomes three bytes of UTF-8 at most. Neither buffer grows.
+    // A digit takes more than three bits, and a byte becomes at most three bytes of UTF-8, so neither buffer grows.
     let most = 3 * data.bytes.len();
     let mut bytes = Zeroizing::new(Vec::with_capacity(most));
     let mut text = Zeroizing::new(String::with_capacity(3 * most));
@@ -24,7 +24,7 @@ pub(super) fn text(data: &Data) -> Option<Result<Zeroizing<String>, &'static str
         10..27 => medium,
         _ => large,
     };
-    // At the end there may be no room for a mode.
+    // If the data fills the code, there may be no room for the terminating mode.
     while let Some(mode) = bits.take(4).filter(|mode| *mode != 0) {
         match mode {
             1 => {
@@ -36,8 +36,8 @@ pub(super) fn text(data: &Data) -> Option<Result<Zeroizing<String>, &'static str
                         _ => (10, 1000),
                     };
                     let number = bits.take(size).filter(|number| *number < limit)?;
-                    for place in [100, 10, 1].into_iter().filter(|place| *place < limit) {
-                        bytes.push(b'0' + u8::try_from(number / place % 10).ok()?);
+                    for power in [100, 10, 1].into_iter().filter(|power| *power < limit) {
+                        bytes.push(b'0' + u8::try_from(number / power % 10).ok()?);
                     }
                 }
             }
@@ -66,7 +66,7 @@ pub(super) fn text(data: &Data) -> Option<Result<Zeroizing<String>, &'static str
                 encoding = Some(bits.designator()?);
             }
             3 => return Some(Err("it is a part of a text that several codes hold together")),
-            // Characters by their number in JIS X 0208, for which a table would have to be brought along.
+            // Kanji mode: characters by their number in JIS X 0208. Decoding them would need a large table.
             8 => return Some(Err(ENCODING)),
             5 | 9 => return Some(Err("it holds data of goods and no text")),
             _ => return None,
@@ -93,7 +93,8 @@ impl Bits<'_> {
         })
     }
 
-    /// The number of an encoding, in one byte, two or three: as many as there are ones in front.
+    /// The number of an encoding, in one to three bytes. The count of leading 1 bits is the number of bytes that follow
+    /// the first.
     fn designator(&mut self) -> Option<u32> {
         let first = self.take(8)?;
         match first >> 5 {
@@ -105,7 +106,7 @@ impl Bits<'_> {
     }
 }
 
-/// Of a segment of letters.
+/// The characters of an alphanumeric segment, by value.
 const SYMBOLS: &[u8; 45] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
 
 const ENCODING: &str = "its text is in an encoding that is not supported; ask for a code in UTF-8";

@@ -1,23 +1,24 @@
-//! Where a row of samples turns from brighter to darker and back.
+//! Finds turns in a row of samples: the local maxima and minima of the brightness.
 //!
-//! What counts as a turn is a matter of scale: in a code of black on white, noise is to be passed over that would be the
-//! whole difference between black and charcoal. So each row is looked at on several scales, from that of the least
-//! difference to the largest.
+//! Which turns count depends on the scale. In a black-on-white code, noise must be ignored that is as large as the
+//! whole difference between black and charcoal. So each row is searched on several scales, from the smallest difference
+//! to the largest.
 
 use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-/// The inner square of what may be a finder, and the light ring around it.
+/// The inner square of a possible finder, and the light ring around it.
 pub(super) struct Ring {
     pub(super) middle: i64,
-    /// More pixels than there are from the middle of the finder to its end.
+    /// An upper limit for the distance from the middle of the finder to its edge, in pixels.
     pub(super) size: i64,
-    /// Twice what is halfway between the shades of the two.
+    /// Twice the value halfway between the shades of the square and the ring.
     pub(super) threshold: i64,
 }
 
-/// The turns of the row that was looked at last, as numbers, which can be wiped: a row of a code is made of them.
+/// The turns of the last row that was searched. They reveal the modules of a code, so they are packed into numbers,
+/// which can be wiped.
 pub(super) struct Turns(Zeroizing<Vec<u32>>);
 
 impl Turns {
@@ -26,14 +27,14 @@ impl Turns {
         Self(Zeroizing::new(Vec::with_capacity(width)))
     }
 
-    /// Calls `check` with each ring of a row, and with whether it is a darker one around what is lighter.
+    /// Calls `check` with each ring of a row, and with whether it is inverted: a darker ring around a lighter square.
     pub(super) fn rings(&mut self, row: &[u8], mut check: impl FnMut(Ring, bool)) {
         let turns = &mut *self.0;
         turns.clear();
         let mut filter = Filter::new(LEAST);
         let mut rest = row;
         while let Some((value, behind)) = rest.split_first() {
-            // Most of a page is of one color, so that is looked at in large steps.
+            // Most of a page has a single color, so equal samples are skipped in blocks of 16.
             let (blocks, _) = behind.as_chunks::<16>();
             let same = 16 * blocks.iter().take_while(|block| **block == [*value; 16]).count();
             let other = behind.iter().skip(same).position(|sample| sample != value);
@@ -56,8 +57,8 @@ impl Turns {
     }
 }
 
-/// Looks for rings around the middle one of five turns: where they begin and end is where the shade passes the middle
-/// between two turns.
+/// Looks for rings around the middle turn of five. The edges are the pixels where the shade passes the midpoint between
+/// two turns.
 fn look(row: &[u8], turns: &[u32], check: &mut impl FnMut(Ring, bool)) {
     let (mut edges, mut new) = ([0; 4], 0_u8);
     for (count, pair) in turns.windows(2).enumerate() {
@@ -67,9 +68,9 @@ fn look(row: &[u8], turns: &[u32], check: &mut impl FnMut(Ring, bool)) {
         edges[3] = edge(row, from, to);
         new = new << 1 | u8::from(to.is_new);
         let [left, square, right] = [edges[1] - edges[0], edges[2] - edges[1], edges[3] - edges[2]];
-        // What a finder may be off leaves the ring a tenth to four fifths of the square.
+        // With the tolerances of `is_finder`, the ring is between 1/10 and 4/5 as wide as the square.
         let fits = |ring: i64| 10 * ring >= square && 5 * ring <= 4 * square;
-        // Turns that follow on each other on the scale below as well have been looked at there.
+        // Turns that were also consecutive on the previous, finer scale have been checked there.
         if !fits(left) || !fits(right) || new & 0xf == 0 {
             continue;
         }
@@ -80,7 +81,8 @@ fn look(row: &[u8], turns: &[u32], check: &mut impl FnMut(Ring, bool)) {
         let inverted = inner.value > from.value;
         let [before, inner, behind] = [before, inner, from].map(|turn| i64::from(shade(turn.value, inverted)));
         let threshold = inner + ((before + behind + 1) >> 1);
-        // Where the dark ring ends is no matter of turns: what is around the code may be darker still.
+        // The turns do not say where the dark ring ends, because the background of the code may be darker still. So
+        // `cross` compares samples with the threshold.
         let middle = edges[1] + (square >> 1);
         let size = 2 * (edges[3] - edges[0]);
         let is_dark = |step| usize::try_from(middle + step).ok().and_then(|x| row.get(x));
@@ -91,9 +93,9 @@ fn look(row: &[u8], turns: &[u32], check: &mut impl FnMut(Ring, bool)) {
     }
 }
 
-/// Where a finder begins and ends, along a line through its inner square.
+/// Where a finder begins and ends along a line through its inner square. The end is exclusive.
 pub(super) fn cross(is_dark: impl Fn(i64) -> bool, limit: i64) -> Option<(i64, i64)> {
-    // The ends of the inner square, of the light ring and of the dark one.
+    // The ends of the inner square, the light ring and the dark ring.
     let ends = |direction: i64| -> Option<[i64; 3]> {
         let mut ends = [0; 3];
         let mut step = 0;
@@ -112,7 +114,8 @@ pub(super) fn cross(is_dark: impl Fn(i64) -> bool, limit: i64) -> Option<(i64, i
     is_finder(&[a2 - a1, a1 - a0, a0 + b0 - 1, b1 - b0, b2 - b1]).then_some((1 - a2, b2))
 }
 
-/// Dark, light, dark, light, dark as 1 : 1 : 3 : 1 : 1, give or take 60 % of a module and a whole one in the middle.
+/// Whether the runs dark, light, dark, light, dark have the ratio 1 : 1 : 3 : 1 : 1. The middle run may be off by a
+/// whole module, and the others by 60 % of a module.
 fn is_finder(runs: &[i64; 5]) -> bool {
     let total: i64 = runs.iter().sum();
     total >= 7
@@ -122,12 +125,12 @@ fn is_finder(runs: &[i64; 5]) -> bool {
         })
 }
 
-/// What makes light on dark the same as dark on light.
+/// Inverts a sample of a light-on-dark code, so that both kinds of code can be read as dark on light.
 pub(super) fn shade(sample: u8, inverted: bool) -> u8 {
     if inverted { !sample } else { sample }
 }
 
-/// The first pixel behind a turn that is nearer to the next turn.
+/// The first pixel after a turn whose value is nearer to that of the next turn.
 fn edge(row: &[u8], from: Turn, to: Turn) -> i64 {
     let sum = u16::from(from.value) + u16::from(to.value);
     let falls = to.value < from.value;
@@ -136,7 +139,7 @@ fn edge(row: &[u8], from: Turn, to: Turn) -> i64 {
     i64::try_from(from.place + 1 + passed.unwrap_or(between.len())).unwrap_or(0)
 }
 
-/// Leaves out the turns that are none on a larger scale.
+/// Removes the turns that do not count on a larger scale.
 fn thin(turns: &mut Vec<u32>, least: u8) {
     let mut filter = Filter::new(least);
     let (mut kept, mut expected) = (0, 0);
@@ -147,7 +150,7 @@ fn thin(turns: &mut Vec<u32>, least: u8) {
             None => filter.last(),
         };
         let Some(turn) = turn else { continue };
-        // What is kept was read before, so it is not behind what is read.
+        // At most as many turns have been kept as read, so this does not overwrite a turn that is still to be read.
         if let Some(slot) = turns.get_mut(kept) {
             *slot = Turn { is_new: turn.index != expected, ..turn }.pack();
         }
@@ -156,19 +159,19 @@ fn thin(turns: &mut Vec<u32>, least: u8) {
     turns.truncate(kept);
 }
 
-/// The last pixel of the brightest or the darkest there is between two others.
+/// The last pixel of a local maximum or minimum of the brightness.
 #[derive(Clone, Copy, Default)]
 struct Turn {
     place: usize,
     value: u8,
-    /// Whether the one before it is another on this scale than on the one below.
+    /// Whether the turn before it is a different turn than on the previous, finer scale.
     is_new: bool,
-    /// Among the turns that are being thinned.
+    /// The index among the turns that are being thinned.
     index: usize,
 }
 
 impl Turn {
-    /// No row has more than 2^23 pixels.
+    /// Packs the turn into 32 bits, 23 of them for its position. No row has more than 2^23 pixels.
     fn pack(self) -> u32 {
         u32::try_from(self.place << 9).unwrap_or(0) | u32::from(self.is_new) << 8 | u32::from(self.value)
     }
@@ -179,12 +182,12 @@ impl Turn {
     }
 }
 
-/// Finds the turns that differ by so much from the ones before and behind them.
+/// Finds the turns that differ by at least `least` from the turns before and after them.
 struct Filter {
     least: u8,
     high: Turn,
     low: Turn,
-    /// Whether the last turn was a low one, once there was one.
+    /// Whether the last turn was a minimum. `None` before the first turn.
     rises: Option<bool>,
     begun: bool,
 }
@@ -230,11 +233,12 @@ impl Filter {
         None
     }
 
-    /// Where the row ends.
+    /// The turn at the end of the row.
     fn last(&self) -> Option<Turn> {
         self.rises.map(|rises| if rises { self.high } else { self.low })
     }
 }
 
-/// The least difference between two shades that counts. Eyes on a screen need one of about 8.
+/// The smallest difference between two shades that counts. People need a difference of about 8 to see a code on a
+/// screen.
 const LEAST: u8 = 4;
