@@ -15,54 +15,55 @@ const GROUPS: [(&str, &str, &str); 14] = [
     (
         "One code, key kept",
         "code, key kept",
-        "HMAC-SHA-1, six digits. The secret was absorbed, or stored, beforehand. Two bare compressions are the least that
-HMAC can cost.",
+        "HMAC-SHA-1, six digits. The key object was created before the measurement. HMAC takes at least two
+compressions, so the bare compressions are a lower bound.",
     ),
-    ("One code, key fresh", "code, key fresh", "The same, from the bytes of the secret."),
-    ("One code, SHA-256", "code, SHA-256", "Secret of 32 bytes."),
-    ("One code, SHA-512", "code, SHA-512", "Secret of 64 bytes."),
+    ("One code, key fresh", "code, key fresh", "The same, but starting from the bytes of the secret."),
+    ("One code, SHA-256", "code, SHA-256", "The secret has 32 bytes."),
+    ("One code, SHA-512", "code, SHA-512", "The secret has 64 bytes."),
     (
         "One verification, key kept",
         "verify, key kept",
-        "A wrong code, given as text, with a window of one step on either side, so three codes. keyfob always computes
-all three. The others stop at a match, so a wrong code makes them compute all three as well.",
+        "A wrong code is verified as text, with a window of one step on either side, which is three codes. keyfob
+always computes all three. The others stop at a match, so they also compute all three for a wrong code.",
     ),
-    ("One verification, key fresh", "verify, key fresh", "The same, from the bytes of the secret."),
-    ("Search of 2881 steps", "search", "A wrong code, searched for in one day on either side."),
+    ("One verification, key fresh", "verify, key fresh", "The same, but starting from the bytes of the secret."),
+    ("Search of 2881 steps", "search", "A wrong code is searched for in all steps of one day on either side."),
     (
         "base32, decode",
         "base32, decode",
-        "20 bytes. keyfob uses no lookup table and wipes its buffers; the others do neither.",
+        "The input is a secret of 20 bytes. keyfob uses no lookup table and wipes its buffers; the others do neither.",
     ),
-    ("base32, encode", "base32, encode", "20 bytes."),
+    ("base32, encode", "base32, encode", "The input is a secret of 20 bytes."),
     (
         "URI, write",
         "URI, write",
-        "Issuer and account, with default settings. The results differ in the @, which totp-rs escapes.",
+        "The URI has issuer, account and default settings. The results differ only in the @, which totp-rs escapes.",
     ),
     (
         "URI, read",
         "URI, read",
-        "The URI that keyfob writes, parsed into an object that computes codes and has accessors for the parts.",
+        "The URI that keyfob writes is parsed into an object that computes codes and has accessors for the parts.",
     ),
     (
         "The guard, decision",
         "guard, decision",
-        "From the bytes of an account's record to the verdict: keyfob parses the record, decrypts the secret, compares
-three codes, charges the budget and writes the next record. No other library does this, so there is no comparison. With
-a store, a verification is one load and one swap; the benchmark counts them.",
+        "keyfob parses the stored record of an account, decrypts the secret, compares three codes, charges the
+budget and writes the next record. No other library does this, so there is no comparison. With
+a store, a verification is one load and one swap, and the benchmark checks this number.",
     ),
     (
         "The guard on SQLite",
         "guard, SQLite",
-        "One verification of a right code, and one bare update of a row of the same size in the same database, with WAL
-and `synchronous = FULL`, one after the other. Both wait for the disk, and for the thread that `sqlx` runs per
+        "One verification of a correct code is compared with one plain update of a row of the same size in the same
+database, with WAL and `synchronous = FULL`. Both wait for the disk, and for the thread that `sqlx` runs per
 connection.",
     ),
     (
         "The guard on SQLite, 32 at once",
         "guard, SQLite, 32 at once",
-        "32 accounts verified at once, and 32 bare updates at once; times are for all 32. SQLite has one writer.",
+        "32 verifications for 32 accounts run at once, and so do 32 plain updates. Each time is for all 32. SQLite
+allows one writer at a time.",
     ),
 ];
 
@@ -88,17 +89,17 @@ fn write(
         page,
         "# Benchmarks
 
-Written by `cargo run --release --manifest-path benches/Cargo.toml`, which runs everything and replaces this file and its
-charts. With `-- --quick` it takes a minute, writes to the target folder, and only checks that every answer is right.
+`cargo run --release --manifest-path benches/Cargo.toml` runs all benchmarks and writes this file and its charts. With
+`-- --quick`, it takes a minute, writes to the target folder, and only checks that every answer is correct.
 
-A time is a median; each benchmark runs {}, and the smallest median counts. A ratio is a time divided by keyfob's: above
-1 is slower than keyfob. Every benchmark compares its answer with a known one before and after it is timed, and stops
-the run if they differ.
+A time is a median; each benchmark runs {}, and the smallest median counts. A ratio is a time divided by keyfob's:
+above 1 is slower than keyfob. Every benchmark compares its answer with a known one before and after it is timed, and
+stops the run if they differ.
 
-Ratios carry over to other machines, times do not. Two measurements of the same code differ by about 3 %, and by more on
-a busy machine.
+Ratios are similar on other machines; times are not. Two measurements of the same code differ by about 3 %, and by more
+on a busy machine.
 
-## Where
+## Machine and versions
 
 | | |
 |---|---|",
@@ -118,7 +119,7 @@ a busy machine.
 
     writeln!(
         page,
-        "\n## The bars\n\nThe limits that keyfob sets itself.\n\n| what | bar | measured | |\n|---|---|---|---|"
+        "\n## The bars\n\nEach bar is a performance target of keyfob.\n\n| what | bar | measured | |\n|---|---|---|---|"
     )?;
     for bar in bars::bars(results) {
         writeln!(page, "| {} | {} | {} | {} |", bar.what, bar.bar, bar.measured, bar.verdict())?;
@@ -145,16 +146,19 @@ a busy machine.
         "
 ## How it was done
 
-* totp-rs and the code on `hmac` are built without keyfob. Features unify over a build: keyfob enables `sha1/zeroize`,
-  and the others would pay for wiping that they did not ask for.
+* totp-rs and the code on `hmac` are built without keyfob. In one build, Cargo enables a feature for all users of a
+  crate: keyfob enables `sha1/zeroize`, which would make the others slower by wiping memory.
 * totp-rs is built without its feature `zeroize`, so it wipes nothing; keyfob always wipes.
-* \"By hand\" is what an application writes on top of HMAC: RFC 4226's truncation, and a loop that stops at a match.
+* \"By hand\" is code that an application might write on top of HMAC: RFC 4226's truncation, and a loop that stops at
+  a match.
 * totp-lite and liboath keep nothing between calls, so they appear with fresh keys only. totp-lite does not verify.
-* libreauth's TOTP reads the system clock in each call, so its HOTP is measured for a single code.
-* The bars for one verification divide by totp-rs with an existing object, for a fresh key too.
-* One loop calls `ct::eq` and the others through a function pointer, so the surrounding code is the same for all.
-* The address that the linker gives a function changes a time of a few nanoseconds by up to 0.7 ns between builds.
-* Default release profile, no `target-cpu`."
+* libreauth's TOTP reads the system clock in each call, so its HOTP is used to measure a single code.
+* The targets for one verification compare with an existing object of totp-rs, even if keyfob's key is fresh.
+* One loop calls `ct::eq` and the other comparisons through a function pointer, so the surrounding code is the same for
+  all.
+* Between builds, the linker places functions at different addresses, which changes a time of a few nanoseconds by up to
+  0.7 ns.
+* The release profile has Cargo's defaults, and no `target-cpu` is set."
     )
 }
 
@@ -175,7 +179,8 @@ fn files(page: &mut String, results: &Results) -> std::fmt::Result {
         "
 ## Files of other apps
 
-Time per account, by the number of accounts in the file. It stays constant if reading is linear in the size.
+The time is per account, for files with different numbers of accounts. It is constant if the time to read a file is
+proportional to its size.
 
 | accounts | {} |
 |--:|{}",
@@ -198,7 +203,7 @@ fn comparison(page: &mut String, results: &Results) -> std::fmt::Result {
         page,
         "\n## `ct::eq`
 
-Two equal slices, in nanoseconds. `==` is not constant time; `ct::eq` replaces it.
+The times to compare two equal slices, in nanoseconds. keyfob uses `ct::eq` because `==` is not constant time.
 
 | bytes | {} | fastest of the five | keyfob / fastest | keyfob / == |
 |--:|{}---|--:|--:|",
@@ -224,8 +229,8 @@ fn users_yardstick(page: &mut String, results: &Results, programs: &[Program]) -
         "
 ## Other languages
 
-The same code, and the same verification of a wrong code, in other languages, with an existing object where the library
-has objects. Best of seven runs, timed by a loop in that language.
+Libraries in other languages compute the same code and verify the same wrong code. If a library has objects, the object
+is created before the measurement. A time is the best of seven runs of a loop in that language.
 
 | | one code | ratio | one verification | ratio |
 |---|--:|--:|--:|--:|
