@@ -2,8 +2,8 @@
 //!
 //! Once the key has been absorbed, HMAC of an 8-byte counter takes two compressions: one from the inner state over the
 //! counter, and one from the outer state over the result. [`Hmac`] stores those two states instead of the key. A
-//! general MAC object, which buffers and pads messages of any length, takes half as much time again. Therefore the two
-//! blocks are built here, and only the compression functions come from `sha1` and `sha2`.
+//! general MAC object, which buffers and pads messages of any length, takes 1.5 times as long. This module therefore
+//! builds the two blocks itself, and uses only the compression functions of `sha1` and `sha2`.
 
 mod lanes;
 
@@ -33,7 +33,7 @@ use crate::truncation::truncate;
 /// assert_eq!("sha512".parse(), Ok(Algorithm::Sha512)); // for example from a settings file
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-// Serialized as the name that URIs use. Binary formats store the index of the variant instead.
+// The algorithm is serialized as the name that URIs use. Binary formats store the index of the variant instead.
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "UPPERCASE"))]
 pub enum Algorithm {
     /// HMAC-SHA-1 (RFC 4226).
@@ -87,7 +87,8 @@ impl FromStr for Algorithm {
     }
 }
 
-/// HMAC of 8-byte counters with the key already absorbed, truncated as in RFC 4226. Wiped on drop.
+/// Computes HMAC of 8-byte counters, truncated as in RFC 4226. The key is already absorbed, and the states are wiped on
+/// drop.
 #[derive(Clone)]
 pub(crate) struct Hmac(States);
 
@@ -167,7 +168,8 @@ impl<T: Copy> Batch<T> {
         Self { kernel: Kernel::detect(), keys: Keys::ZEROS, waiting: [None; LANES], length: 0 }
     }
 
-    /// Adds a counter. Calls `visit` with the label and truncated value of this or of earlier counters, in order.
+    /// Adds a counter, and calls `visit` with the label and truncated value of each counter that is computed by this
+    /// call, in the order in which the counters were added.
     pub(crate) fn push(&mut self, hmac: &Hmac, counter: u64, label: T, mut visit: impl FnMut(T, u32)) {
         match (&hmac.0, self.waiting.get_mut(self.length)) {
             (States::Sha1(states), Some(slot)) if self.kernel.is_some() => {
@@ -223,7 +225,7 @@ impl<H: Hash> Prekeyed<H> {
     fn for_each_truncated(&self, first: u64, last: u64, mut visit: impl FnMut(u64, u32)) {
         let mut next = Some(first);
         while let Some(counter) = next.filter(|&counter| counter <= last) {
-            // Three at a time: the default window of TOTP takes one pass.
+            // Three counters are computed at a time, so the default TOTP window takes one pass.
             if last - counter >= 2 {
                 let batch = [counter, counter + 1, counter + 2];
                 for (counter, truncated) in batch.into_iter().zip(self.truncated(batch)) {
@@ -270,8 +272,8 @@ impl<H: Hash> Prekeyed<H> {
 }
 
 impl Prekeyed<Sha1> {
-    /// Visits sixteen counters at a time while that many are left. Returns the first counter that was not visited, or
-    /// `None` if there is none.
+    /// Visits sixteen counters at a time while at least sixteen are left. Returns the first counter that was not
+    /// visited, or `None` if all counters up to the largest possible one were visited.
     fn for_each_in_lanes(&self, first: u64, last: u64, mut visit: impl FnMut(u64, u32)) -> Option<u64> {
         const MORE: u64 = LANES as u64 - 1;
         let enough = |counter: u64| last.checked_sub(counter).is_some_and(|left| left >= MORE);
@@ -302,7 +304,7 @@ impl<H: Hash> Clone for Prekeyed<H> {
 trait Hash {
     type State: Copy + Zeroize;
     type Block: AsMut<[u8]> + Copy + Zeroize;
-    /// Padding: the words by which two states of SHA-512 are larger than two states of this hash.
+    /// Padding that makes two states of this hash as large as two states of SHA-512.
     type Rest;
 
     /// The length of the digest in bytes.

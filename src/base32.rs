@@ -37,8 +37,8 @@ pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
 
 /// Decodes base32 as people paste it: uppercase or lowercase, with or without spaces, dashes of any width and padding.
 ///
-/// The invisible marks that a clipboard adds are ignored as well. Letters and digits must be ASCII. Nonzero left-over
-/// bits in the last character, which some programs write, are ignored.
+/// The invisible marks that a clipboard adds are also ignored. Letters and digits must be ASCII. Nonzero left-over bits
+/// in the last character, which some programs write, are ignored.
 ///
 /// ```
 /// assert_eq!(*keyfob::base32::decode("mzxw 6ytb oi")?, b"foobar");
@@ -50,9 +50,9 @@ pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Secret`], with the position, for a character that is not base32 and for padding that is not at the end;
-/// without a position, for a number of characters that base32 never produces. Characters are never guessed: apps
-/// disagree on whether a 0 means an O.
+/// [`ErrorKind::Secret`] if a character is not base32, if padding is not at the end, or if base32 never produces this
+/// number of characters. In the first two cases the error has a position. A 0 is not read as an O, because apps
+/// disagree on its meaning.
 pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let values = values(text)?;
     if matches!(values.len() & 7, 1 | 3 | 6) {

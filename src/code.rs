@@ -61,7 +61,8 @@ impl Code {
     /// # Errors
     ///
     /// [`CodeError::Character`] for any other character. [`CodeError::Length`] for fewer than 6 or more than 8 digits,
-    /// and for more than 64 bytes of text. Neither is a guess, so you need not count it against the account's limit.
+    /// and for more than 64 bytes of text. Such input is not a guess, so you need not count it against the account's
+    /// limit.
     pub fn parse(text: &str) -> Result<Self, CodeError> {
         let mut value = Zeroizing::new(0);
         let mut count = 0;
@@ -188,7 +189,8 @@ impl Digits {
     }
 }
 
-/// Why typed text is not a code. It is a typing mistake, not a guess, and reveals nothing about the right code.
+/// Why typed text is not a code. The error means a typing mistake, not a guess, and reveals nothing about the correct
+/// code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CodeError {
@@ -230,5 +232,6 @@ impl From<CodeError> for Error {
     }
 }
 
-/// Room for eight full-width digits and separators. Longer text is refused unread.
+/// The maximum length of typed text in bytes, with room for eight full-width digits and separators. Longer text is
+/// refused unread.
 pub(crate) const MAX_BYTES: usize = 64;

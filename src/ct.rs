@@ -44,8 +44,8 @@ fn difference(a: &[u8], b: &[u8]) -> u64 {
     }
 }
 
-/// Compares the first and the last N bytes. These are all bytes of a slice of N to 2 N bytes, so no loop over a
-/// remainder is needed.
+/// Compares the first and the last N bytes. Together they cover a slice of N to 2 N bytes, so no loop over a remainder
+/// is needed.
 #[inline(always)]
 fn ends<const N: usize>(a: &[u8], b: &[u8]) -> u64 {
     match (a.first_chunk(), b.first_chunk(), a.last_chunk(), b.last_chunk()) {
@@ -138,7 +138,7 @@ pub(crate) fn mask_same(a: u64, b: u64) -> u64 {
 /// All ones if `a < b`, all zeros if not.
 #[cfg(feature = "guard")]
 pub(crate) fn mask_less(a: u64, b: u64) -> u64 {
-    // The borrow out of the top bit of `a - b`.
+    // The top bit of this expression is the borrow of `a - b`.
     mask_top((!a & b) | (!(a ^ b) & a.wrapping_sub(b)))
 }
 
@@ -189,8 +189,8 @@ pub(crate) fn ascii(byte: u8) -> u8 {
     byte & black_box(0x7f)
 }
 
-/// Turns a mask into a `bool` that may be branched on. The result becomes public, and each caller explains why it may
-/// be.
+/// Turns a mask into a `bool` that may be branched on. This makes the result public, so each caller explains why it may
+/// be public.
 ///
 /// This is the only function in which a branch may depend on a secret. It is separate, with a branch that the optimizer
 /// cannot remove, so that a tool that tracks secret bits through the machine code can be told to ignore this branch.

@@ -20,7 +20,7 @@ pub struct Error {
     position: Option<usize>,
 }
 
-/// A number or a fixed word. An error must contain nothing of the refused input, and this type cannot hold any.
+/// A number or a fixed word. An error must not contain any part of the refused input, and this type cannot hold one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Value {
     Number(u64),
@@ -106,7 +106,7 @@ impl core::error::Error for Error {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Typed text that is not a code. Converted from [`CodeError`](crate::CodeError).
+    /// Typed text that is not a code. The error was converted from a [`CodeError`](crate::CodeError).
     Code,
     /// The number of digits in a code.
     Digits,

@@ -41,7 +41,7 @@ pub struct Hotp {
 }
 
 impl Hotp {
-    /// HMAC-SHA-1 and six digits, which every authenticator supports.
+    /// Creates an `Hotp` with HMAC-SHA-1 and six digits, which every authenticator supports.
     #[must_use]
     pub fn new<'k>(key: impl Into<Key<'k>>) -> Self {
         Self::with_algorithm(key, Algorithm::Sha1)
@@ -90,7 +90,7 @@ impl Hotp {
         self.newest([code], look_ahead.counters(from))
     }
 
-    /// Finds a token whose counter is far ahead, from two consecutive codes (RFC 4226, section 7.4).
+    /// Finds the counter of a token that is far ahead, using two consecutive codes (RFC 4226, section 7.4).
     ///
     /// Searches the counters `from ..= from + within` and returns the counter of the *second* code. Store the counter
     /// after it, as with [`verify`](Self::verify). Two random six-digit codes match with a probability of `within` in
@@ -118,7 +118,7 @@ impl Hotp {
         self.scan(codes, *counters.start(), *counters.end()).counter()
     }
 
-    /// Like [`newest`](Self::newest), without revealing yet whether there was a match.
+    /// Like [`newest`](Self::newest), but it does not reveal whether there was a match.
     pub(crate) fn scan<const N: usize>(&self, codes: [&Code; N], first: u64, last: u64) -> Newest {
         let Some(mut codes) = Consecutive::new(codes, self.digits) else { return Newest::default() };
         Newest::of(&self.hmac, first, last, |truncated| codes.matches(truncated))
@@ -154,7 +154,7 @@ impl LookAhead {
     /// Accepts only the expected counter.
     pub const NONE: Self = Self(0);
 
-    /// A look-ahead of `counters` after the expected one.
+    /// Creates a look-ahead of `counters` counters after the expected one.
     ///
     /// # Errors
     ///
@@ -181,7 +181,7 @@ impl Default for LookAhead {
     }
 }
 
-/// Searches for consecutive codes: the state while walking over the counters.
+/// The state of a search for consecutive codes, which visits the counters in ascending order.
 pub(crate) struct Consecutive<'a, const N: usize> {
     codes: [&'a Code; N],
     digits: Digits,
@@ -190,7 +190,7 @@ pub(crate) struct Consecutive<'a, const N: usize> {
 }
 
 impl<'a, const N: usize> Consecutive<'a, N> {
-    /// `None` unless all codes have this number of digits, which is public.
+    /// Returns `None` unless all codes have this number of digits. The number of digits is public.
     pub(crate) fn new(codes: [&'a Code; N], digits: Digits) -> Option<Self> {
         codes.iter().all(|code| code.digits() == digits).then_some(Self { codes, digits, shown: [0; N] })
     }
@@ -240,8 +240,8 @@ impl Newest {
         (!ct::mask_same(self.matches, 0), self.counter)
     }
 
-    /// Reveals whether there was a match. This may be public: it is the verdict, and for a match, the counter that the
-    /// caller stores.
+    /// Reveals the matched counter, or `None`. This may be public: whether there was a match is the verdict, and the
+    /// caller stores the counter.
     pub(crate) fn counter(&self) -> Option<u64> {
         ct::declassify(self.matches).then_some(self.counter)
     }

@@ -1,4 +1,4 @@
-//! [`Key`]: the bytes of a secret, borrowed, with their length checked; and their strength.
+//! [`Key`]: the borrowed bytes of a secret, with a checked length. [`Strength`]: how hard a secret is to guess.
 
 use crate::error::{Error, ErrorKind};
 
@@ -18,10 +18,11 @@ use crate::error::{Error, ErrorKind};
 pub struct Key<'a>(&'a [u8]);
 
 impl<'a> Key<'a> {
-    /// The length of the shortest secrets in use: 80 bits, or 16 characters of base32.
+    /// The minimum length in bytes. The shortest secrets in use have 80 bits, or 16 characters of base32.
     pub const MIN_BYTES: usize = 10;
 
-    /// Longer than any secret in use. HMAC hashes keys above its block size, so a longer secret would not be stronger.
+    /// The maximum length in bytes, which is longer than any secret in use. HMAC hashes keys above its block size, so a
+    /// longer secret would not be stronger.
     pub const MAX_BYTES: usize = 1024;
 
     /// Checks the length: 10 to 1024 bytes.
@@ -66,16 +67,17 @@ impl core::fmt::Debug for Key<'_> {
 
 /// How hard a random secret is to guess, by its length.
 ///
-/// Old systems issued secrets of 80 bits, and a library that refuses them locks their users out. keyfob accepts them
-/// and reports them as weak; it never generates one.
+/// Old systems issued 80-bit secrets, and a library that refuses such secrets locks users out. keyfob accepts 80-bit
+/// secrets and reports them as weak, but never generates one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Strength {
-    /// 80 bits to below 112: less than every current recommendation. Replace the secret when the user next logs in.
+    /// At least 80 bits but fewer than 112, which is less than every current recommendation. Replace the secret when
+    /// the user next logs in.
     Weak,
-    /// 112 bits, the minimum of NIST SP 800-63B, to below 128.
+    /// At least 112 bits, the minimum of NIST SP 800-63B, but fewer than 128.
     Acceptable,
-    /// 128 bits or more, as RFC 4226 (R6) requires.
+    /// At least 128 bits, as RFC 4226 (R6) requires.
     Strong,
 }
 

@@ -1,17 +1,17 @@
-//! Finds the counter, the step or the authenticator that produced given codes, in a wide range.
+//! Searches a wide range for the counter, the step or the authenticator that produced the given codes.
 //!
-//! Use it to resynchronize a token that is far out of sync, or to find out which of many tokens somebody holds. To
-//! verify a login, use [`Hotp::verify`] or [`Totp::verify`]: the probability that a wide search accepts a random code
-//! grows with its width. Ask for two consecutive codes: a search over `n` counters then accepts two random six-digit
-//! codes with a probability of `n` in 10^12.
+//! Use a search to resynchronize a token that is far out of sync, or to find out which of many tokens somebody holds.
+//! To verify a login, use [`Hotp::verify`] or [`Totp::verify`]: the probability that a search accepts a random code
+//! grows with the width of the search. Ask for two consecutive codes: a search over `n` counters then accepts two
+//! random six-digit codes with a probability of `n` in 10^12.
 //!
-//! With the feature `std`, on processors with AVX2 or AVX-512, SHA-1 codes are computed sixteen at once; the results
-//! are the same without. Every counter is computed and compared, so the time depends on the number of counters and not
-//! on which of them matches.
+//! With the feature `std` and a processor with AVX2 or AVX-512, a search computes sixteen SHA-1 codes at once. The
+//! results are the same on other processors. Every counter is computed and compared, so the time depends on the number
+//! of counters and not on which of them matches.
 //!
-//! A search calls `progress` every few thousand codes and at the end, with the number of codes computed so far, and
-//! stops if the result is `Break`; the result of the last call is ignored. Candidates without counters count towards
-//! the interval, so the same number may be reported twice.
+//! A search calls `progress` with the number of codes computed so far, every few thousand codes and at the end. It
+//! stops if `progress` returns `Break`, but ignores the result of the last call. Candidates without counters count
+//! towards the interval, so the same number may be reported twice.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -81,7 +81,7 @@ pub fn counters<const N: usize>(
 /// Searches the steps of one TOTP authenticator for consecutive `codes`: all steps at most `within` before or after the
 /// step of `at`, a Unix time in seconds.
 ///
-/// [`Matches::last`] is the step of the last code. Before T0, nothing matches.
+/// [`Matches::last`] is the step of the last code. If `at` is before T0, nothing matches.
 ///
 /// # Errors
 ///
@@ -140,7 +140,7 @@ pub fn authenticators<'a, const N: usize>(
             newest.record(label.index, codes.matches(truncated));
         }
     };
-    // Candidates and codes since the last report. A report is delayed until there is more to compute.
+    // The number of candidates and codes since the last report. A report is delayed until there is more to compute.
     let mut since = 0u64;
     let mut reported = None;
     let mut due = |since: &mut u64, computed| {
@@ -182,7 +182,8 @@ pub struct Candidate<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    /// An HOTP token, with the counters from the next expected one, `from`, to the end of the look-ahead.
+    /// Creates a candidate from an HOTP token. Its counters are `from`, which is the next expected counter, to the end
+    /// of the look-ahead.
     ///
     /// ```
     /// use std::ops::ControlFlow;
@@ -203,8 +204,8 @@ impl<'a> Candidate<'a> {
         Self { hotp, counters: look_ahead.counters(from) }
     }
 
-    /// A TOTP authenticator, with the steps of the window around `at`, a Unix time in seconds. Before T0 there are
-    /// none.
+    /// Creates a candidate from a TOTP authenticator. Its steps are those of the window around `at`, a Unix time in
+    /// seconds. Before T0 there are no steps.
     #[must_use]
     #[allow(clippy::reversed_empty_ranges, reason = "an empty range is meant")]
     pub fn totp(totp: &'a Totp, at: u64, window: Window) -> Self {
@@ -216,13 +217,14 @@ impl<'a> Candidate<'a> {
 pub struct Matches(Newest);
 
 impl Matches {
-    /// The last match, or `None`: a counter, a step or the index of an authenticator.
+    /// Returns the last match, which is a counter, a step or the index of an authenticator, or `None` if nothing
+    /// matched.
     #[must_use]
     pub fn last(&self) -> Option<u64> {
         self.0.counter()
     }
 
-    /// The number of matches. More than one is a coincidence between short codes: ask for one more code.
+    /// The number of matches. If there is more than one match, short codes coincided: ask for one more code.
     #[must_use]
     pub const fn count(&self) -> u64 {
         self.0.matches()

@@ -41,23 +41,25 @@ use crate::key::{Key, Strength};
 pub struct Secret(Zeroizing<Box<[u8]>>);
 
 impl Secret {
-    /// Generates 20 random bytes from the operating system, the recommended length for SHA-1, the default algorithm.
+    /// Generates a secret of 20 random bytes from the operating system. This is the recommended length for SHA-1, the
+    /// default algorithm.
     ///
     /// # Panics
     ///
-    /// If the operating system cannot provide random bytes, which no supported one does after boot. To handle that case
-    /// as an error, use [`generate_with`](Self::generate_with) with `rand::rngs::SysRng`.
+    /// If the operating system cannot provide random bytes. Supported systems can always provide them after boot. To
+    /// handle this case as an error, use [`generate_with`](Self::generate_with) with `rand::rngs::SysRng`.
     #[cfg(feature = "std")]
     #[must_use]
     pub fn generate() -> Self {
         Self::generate_for(Algorithm::Sha1)
     }
 
-    /// Generates random bytes from the operating system, as many as the algorithm's hash has: 20, 32 or 64.
+    /// Generates a secret of random bytes from the operating system. The secret is as long as the output of the
+    /// algorithm's hash: 20, 32 or 64 bytes.
     ///
     /// # Panics
     ///
-    /// As for [`generate`](Self::generate).
+    /// Under the same condition as [`generate`](Self::generate).
     #[cfg(feature = "std")]
     #[must_use]
     #[allow(clippy::expect_used, reason = "an application must not continue without randomness")]
@@ -65,7 +67,8 @@ impl Secret {
         Self::generate_with(algorithm, &mut rand::rngs::SysRng).expect("the operating system has randomness")
     }
 
-    /// Generates random bytes with a generator of your choice, through the traits of `rand` 0.10.
+    /// Generates a secret with the generator `rng`, which implements a trait of `rand` 0.10. The secret is as long as
+    /// the output of the algorithm's hash: 20, 32 or 64 bytes.
     ///
     /// # Errors
     ///
@@ -90,8 +93,8 @@ impl Secret {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Secret`](crate::ErrorKind::Secret) if the text is not base32, with the position of the offending
-    /// character where there is one, and if it decodes to fewer than 10 or more than 1024 bytes.
+    /// [`ErrorKind::Secret`](crate::ErrorKind::Secret) if the text is not base32, or if it decodes to fewer than 10 or
+    /// more than 1024 bytes. If a single character is at fault, the error has its position.
     pub fn from_base32(text: &str) -> Result<Self, Error> {
         Self::from_bytes(&base32::decode(text)?)
     }

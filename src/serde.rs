@@ -56,8 +56,8 @@ impl<'de> Deserialize<'de> for Window {
     }
 }
 
-/// Deserializes a string. The error of the format is replaced, because it quotes the value that it found instead of a
-/// string, and a secret may consist of digits only.
+/// Deserializes a string. If the value is not a string, the format's error message would quote the value, which can be
+/// a secret that consists only of digits. That message is therefore replaced.
 fn text<'de, D: Deserializer<'de>>(deserializer: D, expected: &str) -> Result<Zeroizing<String>, D::Error> {
     String::deserialize(deserializer).map(Zeroizing::new).map_err(|_| D::Error::custom(expected))
 }
@@ -96,7 +96,7 @@ pub mod secret {
 
 /// Serializes a [`KeyUri`](crate::KeyUri) in plaintext, as its URI: `#[serde(with = "keyfob::serde::uri")]`.
 ///
-/// Every `KeyUri` deserializes to what was serialized. Other URIs are parsed strictly.
+/// A serialized `KeyUri` always deserializes to the same value. All other URIs are parsed strictly.
 ///
 /// ```
 /// use keyfob::KeyUri;

@@ -35,7 +35,8 @@ pub struct Steam {
 }
 
 impl Steam {
-    /// Creates it from Steam's `shared_secret`, which is base64 in Steam's own files and base32 in `otpauth` URIs.
+    /// Creates a `Steam` from Steam's `shared_secret`, which is base64 in Steam's own files and base32 in `otpauth`
+    /// URIs.
     #[must_use]
     pub fn new<'k>(key: impl Into<Key<'k>>) -> Self {
         Self { totp: Totp::new(key) }
@@ -144,8 +145,9 @@ impl Drop for SteamCode {
     }
 }
 
-/// The index of a symbol in the alphabet, and a mask: all ones if the alphabet has the symbol. Compares with all
-/// symbols: a table lookup by a secret symbol would leave a trace in the cache.
+/// Returns the index of a symbol in the alphabet, and a mask that is all ones if the alphabet has the symbol. The
+/// symbol is compared with the whole alphabet, because a table lookup by a secret symbol would leave a trace in the
+/// cache.
 fn index_of(symbol: u8) -> (u32, u64) {
     let capital = symbol ^ (ct::mask_within(symbol, b'a', b'z').to_le_bytes()[0] & 0x20);
     let mut index = 0;
@@ -158,7 +160,7 @@ fn index_of(symbol: u8) -> (u32, u64) {
     (index.to_le_bytes()[0].into(), any)
 }
 
-/// The symbol at an index. Reads all symbols, for the same reason.
+/// Returns the symbol at an index. Like [`index_of`], this reads the whole alphabet.
 fn symbol(digit: u32) -> u8 {
     let mut symbol = 0;
     for (index, candidate) in (0..).zip(ALPHABET) {

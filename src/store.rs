@@ -1,7 +1,8 @@
-//! Stores for the records of the guard.
+//! Storage for the records of the guard.
 //!
-//! A store has one essential operation: it replaces a record if nobody else changed it in between (compare and swap).
-//! All guarantees of the guard depend on it. [`conformance`] tests a store, including your own.
+//! The essential operation of a store is compare-and-swap: it replaces a record only if nobody else has changed the
+//! record in between. All guarantees of the guard depend on this operation. [`conformance`] tests a store, including
+//! your own.
 
 pub mod conformance;
 mod memory;
@@ -63,14 +64,15 @@ pub use sqlite::SqliteStore;
 /// }
 /// ```
 pub trait Store: Send + Sync {
-    /// The error of the store. Any error type that converts into a [`StoreError`] will do.
+    /// The error type of the store. Any type that converts into a [`StoreError`] works.
     type Error: Into<StoreError> + Send;
 
     /// Loads the record of an account and its version, or `None` if the account has no record.
     ///
-    /// Read from the primary database, not from a replica that may lag. A decision that changes a stale record fails at
-    /// the swap, but answers that change nothing are as stale as the record: a status, the check of a proof, and the
-    /// answer that an account has no second factor. So a stale read can let somebody in without a second factor.
+    /// Read from the primary database, not from a replica that may lag. A change that is based on a stale record fails
+    /// at the swap, but an answer that changes nothing has no such check. A status, the check of a proof, or the answer
+    /// that an account has no second factor can be out of date. A stale read can therefore let somebody in without a
+    /// second factor.
     ///
     /// # Errors
     ///
@@ -79,9 +81,9 @@ pub trait Store: Send + Sync {
 
     /// Replaces the record with `record`, or removes it if `record` is `None`, in one atomic step.
     ///
-    /// It changes the record only if the version of the stored record is `expected`, or if there is no record and
-    /// `expected` is `None`. Each change of a record gives it a version that this account never had, not even before a
-    /// removal.
+    /// The record changes only if the version of the stored record is `expected`, or if there is no record and
+    /// `expected` is `None`. Each change gives the record a version that this account has never had, not even before
+    /// its record was removed.
     ///
     /// When this returns [`Swap::Swapped`], the change is committed: it survives a crash and a power failure, and is
     /// not part of a transaction that the caller can roll back.

@@ -43,7 +43,7 @@ pub struct Totp {
 }
 
 impl Totp {
-    /// HMAC-SHA-1, six digits and a period of 30 seconds, which every authenticator app supports.
+    /// Creates a `Totp` with HMAC-SHA-1, six digits and a period of 30 seconds, which every authenticator app supports.
     #[must_use]
     pub fn new<'k>(key: impl Into<Key<'k>>) -> Self {
         Self::with_algorithm(key, Algorithm::Sha1)
@@ -106,7 +106,8 @@ impl Totp {
         Step(self.period.steps(at.saturating_sub(self.t0)))
     }
 
-    /// The number of seconds after `at` until the code changes: 1 to the period. Before T0, the whole period.
+    /// The number of seconds after `at` until the code changes, from 1 to the length of the period. Before T0, this is
+    /// the whole period.
     #[must_use]
     #[allow(clippy::integer_division_remainder_used, reason = "times and periods are public")]
     #[allow(clippy::cast_possible_truncation, reason = "a remainder is smaller than the divisor")]
@@ -130,15 +131,15 @@ impl Totp {
         self.hotp.newest([code], self.steps(at, window)?).map(Step)
     }
 
-    /// Finds an authenticator whose clock is far off, from two consecutive codes (RFC 6238, section 6).
+    /// Finds the step of an authenticator whose clock is far off, using two consecutive codes (RFC 6238, section 6).
     ///
     /// `at` is the Unix time at which the second code was typed. All steps up to `within` before and after it are
     /// searched. The result is the step of the *second* code; [`Step::offset_from`] converts it to the offset to store.
     /// Two random six-digit codes match with a probability of `2 * within` in 10^12, so a wide search is safe, whereas
     /// a wide [`Window`] is not.
     ///
-    /// Both codes must not be used again: accept the result only if it is greater than the last stored step, and store
-    /// it. Two codes that were shown an hour ago resynchronize the authenticator to that time.
+    /// Neither code may be used again: accept the result only if it is greater than the last stored step, and store it.
+    /// Two codes that were shown an hour ago resynchronize the authenticator to that time.
     ///
     /// ```
     /// use keyfob::{Secret, Totp};
@@ -180,7 +181,8 @@ impl Totp {
     }
 }
 
-/// Methods that read the system clock. If it is before 1970, the code is that of step 0, and every code is refused.
+/// These methods read the system clock. If the clock is set to a time before 1970, `code_now` returns the code of step
+/// 0, and `verify_now` refuses every code.
 #[cfg(feature = "std")]
 impl Totp {
     /// The code that the authenticator shows now.
@@ -189,13 +191,13 @@ impl Totp {
         self.code_at(now().unwrap_or(0))
     }
 
-    /// The number of seconds until that code changes.
+    /// The number of seconds until the current code changes.
     #[must_use]
     pub fn remaining_now(&self) -> u32 {
         self.remaining(now().unwrap_or(0))
     }
 
-    /// [`verify`](Self::verify) at the current time.
+    /// Verifies a code at the current time, as [`verify`](Self::verify) does.
     #[must_use]
     pub fn verify_now(&self, code: &Code, window: Window) -> Option<Step> {
         self.verify(code, now()?, window)
@@ -215,8 +217,8 @@ impl fmt::Debug for Totp {
 
 /// A time step: the number of whole periods since T0, called T in RFC 6238, section 4.2.
 ///
-/// Store the step of the last accepted code. It is not secret: it tells when somebody logged in, and nothing about the
-/// secret.
+/// Store the step of the last accepted code. The step is not secret: it reveals when somebody logged in, but nothing
+/// about the secret.
 ///
 /// ```
 /// use keyfob::{Secret, Step, Totp, Window};
@@ -265,7 +267,8 @@ impl fmt::Display for Step {
     }
 }
 
-/// The period of TOTP: how long a code is shown. 1 to 86,400 seconds, by default 30 (RFC 6238, section 5.2).
+/// The TOTP period: how long a code is shown. It is 1 to 86,400 seconds, and 30 seconds by default (RFC 6238, section
+/// 5.2).
 ///
 /// Several apps ignore a period other than 30 seconds and show wrong codes.
 ///
@@ -289,7 +292,7 @@ impl Period {
             .number(Self::MAX_SECONDS as u64)
             .number(Self::DEFAULT_SECONDS as u64);
 
-    /// A period of `seconds`.
+    /// Creates a period of `seconds` seconds.
     ///
     /// # Errors
     ///
@@ -320,7 +323,8 @@ impl Default for Period {
     }
 }
 
-/// How many steps before and after the current one are accepted: 1 and 1 by default, at most 10 each.
+/// How many steps before and after the current step are accepted. The default is one step on each side, and the maximum
+/// is 10 on each side.
 ///
 /// Steps behind allow for the time it takes to read and type a code, and for a slow clock; steps ahead allow for a fast
 /// clock (RFC 6238, section 5.2). Each additional step is one more code that a guess can match.
@@ -341,7 +345,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// The maximum on either side, in steps.
+    /// The maximum number of steps on each side.
     const MAX: u8 = 10;
 
     const TOO_WIDE: Error = Error::new(ErrorKind::Window, "a window is at most {} steps behind and {} ahead")
@@ -351,7 +355,7 @@ impl Window {
     /// Accepts only the current step.
     pub const CURRENT: Self = Self { behind: 0, ahead: 0 };
 
-    /// A window of `behind` steps before and `ahead` steps after the current one.
+    /// Creates a window of `behind` steps before and `ahead` steps after the current step.
     ///
     /// # Errors
     ///

@@ -18,7 +18,8 @@ pub(crate) fn symbols(
         Piece::Symbol(symbol) => Some(Ok(symbol)),
         Piece::Other(character) => {
             let narrow = narrow(character);
-            // May be public: whether the text is a code is public, and a character that is not a symbol is not secret.
+            // This may be public: whether the text is a code is public, and a character that is not a symbol is not
+            // secret.
             if ct::declassify(alphabet(narrow)) {
                 return Some(Ok(narrow));
             }
@@ -38,8 +39,8 @@ pub(crate) enum Unreadable {
 
 /// Splits typed or pasted text into symbols and other characters.
 ///
-/// Bytes for which `alphabet` returns a mask of all ones may belong to a secret. Which bytes these are is public, and
-/// so are all other characters.
+/// Bytes for which `alphabet` returns a mask of all ones may belong to a secret. Their positions are public, and so are
+/// all other characters.
 pub(crate) fn pieces(text: &str, alphabet: impl Fn(u8) -> u64) -> impl Iterator<Item = Piece> {
     let mut position = 0;
     core::iter::from_fn(move || {
@@ -49,8 +50,8 @@ pub(crate) fn pieces(text: &str, alphabet: impl Fn(u8) -> u64) -> impl Iterator<
             return Some(Piece::Symbol(byte));
         }
         let character = text.get(position..)?.chars().next()?;
-        // The length of the character by its first byte, which reveals the script. The other bytes may reveal the
-        // digit.
+        // The length of the character follows from its first byte, which reveals only the script. The other bytes may
+        // reveal the digit, so they are not used here.
         position += match byte {
             0..0x80 => 1,
             0x80..0xe0 => 2,
@@ -79,8 +80,8 @@ const fn is_mark(character: char) -> bool {
         | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// The ASCII character for a full-width character or a digit of another script; for all other characters, a byte that
-/// is in no alphabet. Every script is checked, so the time does not depend on the digit.
+/// Returns the ASCII character for a full-width character or a digit of another script, and a byte that is in no
+/// alphabet for all other characters. Every script is checked, so the time does not depend on the digit.
 fn narrow(character: char) -> u8 {
     let point = u32::from(character);
     let folded = |first, last, ascii: u8| {
@@ -92,8 +93,8 @@ fn narrow(character: char) -> u8 {
     (wide | digit).to_le_bytes()[0]
 }
 
-/// The zeros of all scripts except ASCII and its full-width forms; the digits 1 to 9 follow each of them. General
-/// category Nd of Unicode 18.
+/// The zero of each script in the general category Nd of Unicode 18, except ASCII and its full-width form. The digits 1
+/// to 9 follow each zero.
 const ZEROS: [u32; 75] = [
     0x0660, 0x06f0, 0x07c0, 0x0966, 0x09e6, 0x0a66, 0x0ae6, 0x0b66, 0x0be6, 0x0c66, 0x0ce6, 0x0d66, 0x0de6, 0x0e50,
     0x0ed0, 0x0f20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90, 0x1b50, 0x1bb0, 0x1c40, 0x1c50,
@@ -103,7 +104,7 @@ const ZEROS: [u32; 75] = [
     0x1d7d8, 0x1d7e2, 0x1d7ec, 0x1d7f6, 0x1e140, 0x1e2f0, 0x1e4f0, 0x1e5f1, 0x1e950, 0x1fbf0,
 ];
 
-/// General category Pd of Unicode 18, and the minus sign.
+/// The characters in the general category Pd of Unicode 18, and the minus sign.
 const DASHES: &str = "-\u{58a}\u{5be}\u{1400}\u{1806}\u{2010}\u{2011}\u{2012}\u{2013}\u{2014}\u{2015}\u{2212}\u{2e17}\
     \u{2e1a}\u{2e3a}\u{2e3b}\u{2e40}\u{2e5d}\u{301c}\u{3030}\u{30a0}\u{fe31}\u{fe32}\u{fe58}\u{fe63}\u{ff0d}\
     \u{10d6e}\u{10ead}";

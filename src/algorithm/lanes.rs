@@ -1,9 +1,10 @@
 //! HMAC-SHA-1 of sixteen counters at once, with one counter in each lane of a vector.
 //!
 //! The code works on arrays and is compiled for the widest vectors that the processor supports at run time; LLVM turns
-//! it into vector instructions. SHA instructions process one message at a time, and each of them waits for the one
-//! before it, so for more than a window of a few steps this is two to three times as fast. Without AVX-512 and AVX2, or
-//! without `std` to detect them, there is no kernel, and counters are computed one after the other.
+//! it into vector instructions. SHA instructions process one message at a time, and each instruction waits for the one
+//! before it. For more counters than a window of a few steps has, this code is therefore two to three times as fast.
+//! Without AVX-512 and AVX2, or without `std` to detect them, there is no kernel, and counters are computed one after
+//! the other.
 
 #![cfg_attr(
     not(all(feature = "std", target_arch = "x86_64")),
@@ -25,7 +26,7 @@ pub(super) struct Keys {
 impl Keys {
     pub(super) const ZEROS: Self = Self { inner: [[0; LANES]; 5], outer: [[0; LANES]; 5] };
 
-    /// The same key in every lane.
+    /// Puts the same key in every lane.
     pub(super) fn repeated(inner: &[u32; 5], outer: &[u32; 5]) -> Self {
         Self { inner: inner.map(splat), outer: outer.map(splat) }
     }
@@ -160,7 +161,7 @@ fn rotate_left(a: Words, count: u32) -> Words {
     map(a, a, a, |a, _, _| a.rotate_left(count))
 }
 
-/// A loop over the lanes, which compiles to one or two vector instructions.
+/// Applies `f` to each lane. The loop compiles to one or two vector instructions.
 #[inline(always)]
 fn map(mut a: Words, b: Words, c: Words, f: impl Fn(u32, u32, u32) -> u32) -> Words {
     for ((a, b), c) in a.iter_mut().zip(b).zip(c) {

@@ -1,13 +1,12 @@
-//! The inputs of a decision besides the record: the account, the time, the policy and the keys.
+//! The account, the time, the policy and the keys that a call on a [`SecondFactor`](crate::guard::SecondFactor) uses.
 
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::keyring::Keyring;
 use crate::guard::policy::Policy;
 
-/// The inputs of a decision besides the record: the account, the time, the policy and the keys.
+/// The account, the time, the policy and the keys that a call on a [`SecondFactor`](crate::guard::SecondFactor) uses.
 ///
-/// The methods of [`SecondFactor`](crate::guard::SecondFactor) take one. Make a new one for each decision, with the
-/// current time, as in the example of [`Change`](crate::guard::Change).
+/// Make a new `Context` for each call, with the current time, as in the example of [`Change`](crate::guard::Change).
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     pub(crate) user: &'a str,
@@ -19,8 +18,8 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// Makes the context for an account, at a time in Unix seconds.
     ///
-    /// `user` names the account. Use an identifier that never changes, such as the primary key of the user, because
-    /// secrets are sealed for it.
+    /// `user` names the account. Secrets are encrypted for this name, so use an identifier that never changes, such as
+    /// the user's primary key.
     ///
     /// # Errors
     ///

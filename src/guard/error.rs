@@ -1,13 +1,14 @@
-//! The errors of the guard: why it could not answer. A wrong code is no error, but a [`Verdict`](crate::Verdict).
+//! The errors of the guard. A wrong code is not an error: it is reported as a [`Verdict`](crate::Verdict).
 
 use alloc::boxed::Box;
 use core::fmt;
 
 use crate::error::Error;
 
-/// Why the guard could not answer. Nobody was let in, and the record is unchanged unless the kind says otherwise.
+/// The reason why the guard could not answer a request. Nobody was let in, and the record is unchanged unless the
+/// [kind](GuardErrorKind) says otherwise.
 ///
-/// The message says what to do. It never contains a secret, a code or a URI.
+/// The error message says what to do. It never contains a secret, a code or a URI.
 ///
 /// ```
 /// use keyfob::guard::{GuardError, GuardErrorKind};
@@ -55,15 +56,15 @@ impl From<GuardErrorKind> for GuardError {
     }
 }
 
-/// Converts the error about a name, a setting or an imported URI that was refused.
+/// Converts the error for a refused name, setting or imported URI to [`GuardErrorKind::Invalid`].
 impl From<Error> for GuardError {
     fn from(error: Error) -> Self {
         Self::with_source(GuardErrorKind::Invalid, error)
     }
 }
 
-/// The message of the refused value for [`GuardErrorKind::Invalid`], otherwise the message of the kind. The error of
-/// the store is the source, and is not repeated here.
+/// Prints the message of the kind, or for [`GuardErrorKind::Invalid`] the message for the refused value. The error of
+/// the store is available as the source, so it is not repeated here.
 impl fmt::Display for GuardError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
@@ -86,7 +87,7 @@ impl core::error::Error for GuardError {
 pub enum GuardErrorKind {
     /// The clock cannot be read, or is set to a time before 1970.
     Clock,
-    /// Other requests for this account changed the record first, in each attempt. Try again.
+    /// Every attempt failed because another request for this account changed the record first. Try again.
     Contended,
     /// A name, a setting or an imported URI was refused. The message of the error says which.
     Invalid,
@@ -104,13 +105,14 @@ pub enum GuardErrorKind {
     ProofRequired,
     /// The source of randomness failed.
     Randomness,
-    /// The stored bytes are not a valid record. If you restore a backup, codes that were used since then are accepted
-    /// again until you call
+    /// The stored bytes are not a valid record. If you restore a backup, codes that were used since the backup are
+    /// accepted again until you call
     /// [`SecondFactor::operator_invalidate_codes`](crate::guard::SecondFactor::operator_invalidate_codes).
     RecordInvalid,
     /// A newer version of keyfob wrote the record.
     RecordNewer,
-    /// A sealed secret cannot be decrypted. It, its settings or the key were changed, or it belongs to another account.
+    /// A sealed secret cannot be decrypted. The secret, its settings or the key were changed, or the secret belongs to
+    /// another account.
     SealBroken,
     /// The account already has an authenticator with this secret.
     SecretInUse,

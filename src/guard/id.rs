@@ -1,5 +1,5 @@
-//! The ids of authenticators and sets of recovery codes, which keyfob makes, and of keys, which the application
-//! chooses.
+//! The ids of authenticators, of sets of recovery codes and of keys. keyfob generates the ids of authenticators and
+//! sets; the application chooses the ids of keys.
 
 use alloc::string::String;
 use core::fmt;
@@ -9,7 +9,8 @@ use crate::error::{Error, ErrorKind};
 use crate::guard::error::GuardError;
 use crate::guard::randomness::Randomness;
 
-/// The id of an authenticator within its account: 16 random lowercase letters. It may appear in links and forms.
+/// The id of an authenticator within its account: 16 random lowercase letters. It is not secret and may appear in links
+/// and forms.
 ///
 /// ```
 /// use keyfob::guard::AuthenticatorId;
@@ -22,9 +23,10 @@ use crate::guard::randomness::Randomness;
 pub struct AuthenticatorId(pub(crate) String);
 
 impl AuthenticatorId {
-    /// Reads an id that was printed before: 1 to 32 lowercase letters and digits. `str::parse` does the same.
+    /// Parses an id of 1 to 32 lowercase letters and digits, such as an id from a form. `str::parse` does the same.
     ///
-    /// It does not check whether the account has such an authenticator. The method that the id is passed to does.
+    /// This does not check whether the account has such an authenticator. The method that the id is passed to checks
+    /// that.
     ///
     /// # Errors
     ///
@@ -61,8 +63,8 @@ impl fmt::Display for AuthenticatorId {
     }
 }
 
-/// The id of a key in a [`Keyring`](crate::Keyring). It is public, and is stored with each secret that is sealed under
-/// the key.
+/// The id of a key in a [`Keyring`](crate::Keyring). It is not secret, and is stored with each secret that is sealed
+/// under the key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(String);
 

@@ -1,8 +1,8 @@
-//! Secrets at rest: sealed, that is encrypted and authenticated, under a key that is not in the database.
+//! Seals secrets for storage: each secret is encrypted and authenticated under a key that is not in the database.
 //!
-//! The cipher is XChaCha20-Poly1305 with a random nonce of 192 bits. Its associated data is what the secret belongs to:
-//! account, authenticator, purpose, parameters and key. So a sealed secret cannot be decrypted after it was moved to
-//! another row, or after the parameters in its row were changed.
+//! The cipher is XChaCha20-Poly1305 with a random nonce of 192 bits. The associated data names the account, the
+//! authenticator, the purpose, the parameters and the key. A sealed secret therefore cannot be decrypted after it was
+//! moved to another row, or after the parameters in its row were changed.
 
 use alloc::string::String;
 use alloc::vec;
@@ -43,8 +43,9 @@ use crate::totp::Period;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// With several servers, first add the new key to all of them at the end of the keyring, and only then move it to the
-/// front. Otherwise one server seals a secret under a key that another does not have, and the user cannot log in there.
+/// With several servers, first add the new key at the end of the keyring on every server, and only then move it to the
+/// front. Otherwise one server seals a secret under a key that another server does not have, and the user cannot log in
+/// there.
 ///
 /// The secrets of an account are sealed again under the primary key at the next successful login, and by
 /// [`Guard::reseal`](crate::Guard::reseal). [`Status::keys`](crate::guard::Status::keys) lists the keys that an account
@@ -60,7 +61,7 @@ pub struct Keyring {
     old: Vec<RingKey>,
 }
 
-/// A key of the ring, as two derived keys: one for sealing, one for proofs.
+/// A key of the keyring. Only two keys derived from it are kept: one seals secrets, the other authenticates proofs.
 #[derive(Clone)]
 pub(crate) struct RingKey {
     pub(crate) id: KeyId,
@@ -69,7 +70,7 @@ pub(crate) struct RingKey {
 }
 
 impl RingKey {
-    /// The MAC of a proof, under the key for proofs.
+    /// Computes the MAC of a proof.
     pub(crate) fn proof_mac(&self, message: &[u8]) -> [u8; 32] {
         hmac_sha256(&self.proof, &[message])
     }
@@ -80,17 +81,18 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) if the variable is not set, and as for [`parse`](Self::parse).
+    /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) if the variable is not set, or if [`parse`](Self::parse)
+    /// refuses its value.
     pub fn from_env(variable: &str) -> Result<Self, Error> {
         let text = std::env::var(variable).map(Zeroizing::new);
         Self::parse(&text.map_err(|_| unusable("the environment variable for the keys is not set, or is not UTF-8"))?)
     }
 
-    /// Reads entries `id:key`, separated by commas or white space, each with its key in base32. The first entry is the
-    /// primary key.
+    /// Parses entries of the form `id:key`, separated by commas or white space. The keys are in base32. The first entry
+    /// is the primary key.
     ///
     /// An id has 1 to 32 letters, digits, hyphens, underscores or dots. It is stored with each secret that is sealed
-    /// under its key, so do not reuse it for another key.
+    /// under its key, so never give the id of an old key to a new key.
     ///
     /// # Errors
     ///
@@ -104,7 +106,8 @@ impl Keyring {
             if keys.iter().any(|key| key.id == id) {
                 return Err(unusable("two keys have the same id"));
             }
-            // The base32 error has a position. It would be relative to the entry, and it would reveal something about a key.
+            // The base32 error is dropped, because its position would be relative to the entry and would reveal
+            // something about the key.
             let key = base32::decode(key).map_err(|_| unusable("a key is not base32"))?;
             let key = <&[u8; 32]>::try_from(key.as_slice())
                 .map_err(|_| unusable("a key has 32 bytes, which are 52 characters of base32"))?;
@@ -125,11 +128,12 @@ impl Keyring {
         Self::generate_with(id, &mut rand::rngs::SysRng)
     }
 
-    /// Generates a key as [`generate`](Self::generate) does, with the generator `rng` of `rand` 0.10.
+    /// Generates a key as [`generate`](Self::generate) does, but with the generator `rng`, which implements a trait of
+    /// `rand` 0.10.
     ///
     /// # Errors
     ///
-    /// As for [`generate`](Self::generate).
+    /// The errors are those of [`generate`](Self::generate).
     pub fn generate_with<R: TryCryptoRng>(id: &str, rng: &mut R) -> Result<Zeroizing<String>, GuardError> {
         if KeyId::new(id).is_none() {
             return Err(unusable(NO_ID).into());
@@ -185,7 +189,7 @@ impl Keyring {
         let (content, tag) = rest.split_last_chunk::<TAG>().ok_or_else(broken)?;
         let mut secret = Zeroizing::new(content.to_vec());
         let genuine = unseal(&key.seal, nonce, &owner.associated_data(&key.id), &mut secret, tag);
-        // This may be public: a secret that is not genuine is an error, which the operator sees.
+        // The result may be public: an invalid tag becomes an error, which the operator sees.
         if !ct::declassify(ct::mask(genuine.into())) {
             return Err(broken());
         }
@@ -193,10 +197,10 @@ impl Keyring {
     }
 }
 
-/// Decrypts the content in place if the tag is right, and returns whether it is.
+/// Decrypts the content in place and returns `true` if the tag is valid.
 ///
-/// It is not inlined, so that the test for branches on secrets can name it in its suppressions: the cipher branches on
-/// whether the tag is right.
+/// The cipher branches on whether the tag is valid. The test for branches on secrets suppresses this branch by the name
+/// of this function, so the function must not be inlined.
 #[inline(never)]
 fn unseal(key: &[u8; 32], nonce: &[u8; NONCE], associated: &[u8], content: &mut [u8], tag: &[u8; TAG]) -> bool {
     let cipher = XChaCha20Poly1305::new(key.into());
@@ -211,20 +215,21 @@ impl FromStr for Keyring {
     }
 }
 
-/// Prints the ids, the primary one first, and no key.
+/// Prints the ids, with the primary key's id first. It prints no keys.
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.keys().map(|key| &key.id)).finish()
     }
 }
 
-/// What a sealed secret belongs to. It can only be decrypted for the same owner.
+/// What a sealed secret belongs to. A secret can only be decrypted for the owner that it was sealed for.
 pub(crate) struct Owner<'a> {
     user: &'a str,
     /// The id of the authenticator or of the set of recovery codes.
     id: &'a str,
     purpose: &'static str,
-    /// Algorithm, digits and period, so that nobody can change how codes are computed from a secret.
+    /// The algorithm, the digits and the period. They are authenticated, so nobody can change how codes are computed
+    /// from the secret.
     parameters: [u64; 3],
 }
 
@@ -250,7 +255,7 @@ impl<'a> Owner<'a> {
     }
 }
 
-/// Encodes what is authenticated. Each string has its length before it, so that different lists of strings give
+/// Encodes the data to authenticate. Each string is preceded by its length, so different lists of strings give
 /// different messages.
 pub(crate) fn message(texts: &[&str], numbers: &[u64]) -> Vec<u8> {
     let mut message = Vec::with_capacity(128);
@@ -262,10 +267,10 @@ pub(crate) fn message(texts: &[&str], numbers: &[u64]) -> Vec<u8> {
     message
 }
 
-/// A sealed secret: nonce, ciphertext and tag in base64, and the id of their key.
+/// A sealed secret: nonce, ciphertext and tag in base64, with the id of the key.
 ///
-/// It stays in base64 because a decision decrypts only some of the secrets of a record, and writes all of them
-/// unchanged.
+/// The base64 text is kept, because each request decrypts only some of the secrets in a record but writes all of them
+/// back.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Sealed {
     pub(crate) key: KeyId,
@@ -276,7 +281,7 @@ impl Sealed {
     pub(crate) fn new(key: &str, text: &str) -> Option<Self> {
         let symbol = |byte: &u8| byte.is_ascii_alphanumeric() | (*byte == b'+') | (*byte == b'/');
         let symbols = text.as_bytes().iter().fold(true, |all, byte| all & symbol(byte));
-        // Only the last symbols can be too few, or have bits that belong to no byte.
+        // Only the last group can have too few symbols, or bits that belong to no byte.
         let (_, end) = text.as_bytes().as_chunks::<4>();
         let ends = Base64Unpadded::decode(end, &mut [0; 3]).is_ok();
         let key = KeyId::new(key)?;
@@ -313,7 +318,7 @@ pub(crate) fn hmac_sha256(key: &[u8; 32], message: &[&[u8]]) -> [u8; 32] {
 const NO_ID: &str = "the id of a key has 1 to 32 letters, digits, hyphens, underscores or dots";
 const NONCE: usize = 24;
 const TAG: usize = 16;
-/// In base64 characters. A secret has at most 1024 bytes.
+/// The length limits of a sealed secret in base64 characters. The secret itself has at most 1024 bytes.
 const MIN_SEALED: usize = symbols(NONCE + 1 + TAG);
 const MAX_SEALED: usize = symbols(NONCE + 1024 + TAG);
 

@@ -1,8 +1,9 @@
-//! The limits on guessing, the window, the lifetimes, and the probability of a successful guess that follows from them.
+//! The policy of the guard: the limits on guessing, the window and the lifetimes. It also gives an upper bound on the
+//! probability that guessing succeeds.
 //!
-//! NIST SP 800-63B-4, section 3.2.2, requires one of the numbers: at most 100 consecutive failures. It also names waits
-//! that grow from 30 seconds up to an hour as an example, which the default follows. The other numbers are keyfob's
-//! choice. The arithmetic of the counts and of the waits is in `record/budget.rs`.
+//! NIST SP 800-63B-4, section 3.2.2, allows at most 100 consecutive failures. As an example it names waits that grow
+//! from 30 seconds to an hour, and the default follows this example. keyfob chose all other numbers. The counts and the
+//! waits are computed in `record/budget.rs`.
 
 use core::time::Duration;
 
@@ -15,8 +16,7 @@ use crate::totp::Window;
 /// The limits on guessing, the window for codes, and the lifetimes of enrollments and proofs.
 ///
 /// The default suits most applications. The limits cannot be disabled, and no setting allows more than the 100
-/// consecutive failures of NIST SP 800-63B-4, section 3.2.2. A policy that is deserialized from a file goes through the
-/// same checks.
+/// consecutive failures of NIST SP 800-63B-4, section 3.2.2. A deserialized policy is checked in the same way.
 ///
 /// ```
 /// use std::time::Duration;
@@ -47,21 +47,23 @@ struct Settings {
 }
 
 impl Policy {
-    /// Sets the window of TOTP: how many steps before and after the current one are accepted. By default one of each.
+    /// Sets the TOTP window: the number of steps before and after the current step whose codes are accepted. The
+    /// default is one step on each side.
     #[must_use]
     pub fn with_window(mut self, window: Window) -> Self {
         self.0.window = window;
         self
     }
 
-    /// Sets the look-ahead of HOTP: how many codes a user may have skipped. By default 5.
+    /// Sets the HOTP look-ahead: the number of codes that a user may have skipped. The default is 5.
     #[must_use]
     pub fn with_look_ahead(mut self, look_ahead: LookAhead) -> Self {
         self.0.look_ahead = look_ahead;
         self
     }
 
-    /// Sets how long an account waits after consecutive failures. While it waits, no code is compared.
+    /// Sets how long an account must wait after consecutive failures. During a wait, codes are refused without being
+    /// compared.
     ///
     /// By default the wait is 30 seconds after the fifth failure, doubles with each further failure, and is at most an
     /// hour.
@@ -90,58 +92,59 @@ impl Policy {
         self.0.try_into()
     }
 
-    /// Sets how many consecutive failures exhaust the guess budget. By default 100.
+    /// Sets how many consecutive failures exhaust the guess budget. The default is 100.
     ///
     /// An exhausted budget stays exhausted until a recovery code, a new authenticator or an operator refills it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless it is at least [`Waits::after_failures`], and at most
-    /// 100.
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `failures` is at least [`Waits::after_failures`] and at
+    /// most 100.
     pub fn with_consecutive_failures(mut self, failures: u8) -> Result<Self, Error> {
         self.0.consecutive_failures = failures;
         self.0.try_into()
     }
 
-    /// Sets how many failures in total exhaust the guess budget, no matter how many successes are between them, and how
-    /// many of them are forgiven per day. By default 100 and 4.
+    /// Sets how many failures in total exhaust the guess budget, and how many of these failures are forgiven per day.
+    /// Successes do not reset this count. The defaults are 100 and 4.
     ///
-    /// This limit stops an attacker who makes a few guesses between the owner's logins, for years.
+    /// This limit stops an attacker who makes a few guesses between any two logins of the owner and continues for
+    /// years.
     ///
-    /// It does not keep the owner's app working during an attack. An attacker who knows the password and tries again
-    /// and again uses each forgiven attempt before the owner can. In a simulation with one attempt a minute, the
-    /// owner's codes were refused on all of 60 days. A recovery code always works, and ends the waits.
+    /// This limit does not keep the owner's app working during an attack. An attacker who knows the password and keeps
+    /// trying uses up each forgiven attempt before the owner can. In a simulation with one attempt per minute, the
+    /// owner's codes were refused on all 60 days. A recovery code always works, and ends the waits.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `failures` is at least [`Waits::after_failures`] and at
-    /// most 100, and 1 <= `forgiven_per_day` <= 24.
+    /// most 100, and `forgiven_per_day` is 1 to 24.
     pub fn with_long_term(mut self, failures: u8, forgiven_per_day: u8) -> Result<Self, Error> {
         self.0 = Settings { long_term_failures: failures, forgiven_per_day, ..self.0 };
         self.0.try_into()
     }
 
-    /// Sets how long an enrollment waits for its code. By default 15 minutes.
+    /// Sets how long a pending enrollment can be confirmed. The default is 15 minutes.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless it is 1 minute to 1 day.
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `lifetime` is 1 minute to 1 day.
     pub fn with_enrollment_lifetime(mut self, lifetime: Duration) -> Result<Self, Error> {
         self.0.enrollment_lifetime = seconds(lifetime);
         self.0.try_into()
     }
 
-    /// Sets how long a [`Proof`](crate::guard::Proof) is valid. By default 5 minutes.
+    /// Sets how long a [`Proof`](crate::guard::Proof) is valid. The default is 5 minutes.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless it is 10 seconds to 1 hour.
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `lifetime` is 10 seconds to 1 hour.
     pub fn with_proof_lifetime(mut self, lifetime: Duration) -> Result<Self, Error> {
         self.0.proof_lifetime = seconds(lifetime);
         self.0.try_into()
     }
 
-    /// Sets how far an authenticator may be out of sync for a resynchronization to find it. By default 120 steps or
+    /// Sets how far a resynchronization searches for an authenticator that is out of sync. The default is 120 steps or
     /// counters.
     ///
     /// ```
@@ -171,19 +174,19 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless it is 1 to 3000.
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `steps` is 1 to 3000.
     pub fn with_resync_within(mut self, steps: u16) -> Result<Self, Error> {
         self.0.resync_within = steps;
         self.0.try_into()
     }
 
-    /// An upper bound on the probability that an attacker who knows everything but the secret guesses a code of an
-    /// account within this time.
+    /// Returns an upper bound on the probability that an attacker guesses a code of an account within this time. The
+    /// attacker is assumed to know everything but the secret.
     ///
-    /// The account has one TOTP authenticator with six digits, and a full guess budget at the start. The bound is the
-    /// number of guesses that the long-term limit allows, times the number of codes in the window, divided by a
-    /// million. It does not include the guesses after a recovery code, a new authenticator or an operator has refilled
-    /// an exhausted budget.
+    /// The account is assumed to have one TOTP authenticator with six digits, and a full guess budget at the start. The
+    /// bound is the number of guesses that the long-term limit allows, times the number of codes in the window, divided
+    /// by a million. It does not include guesses after an exhausted budget was refilled by a recovery code, a new
+    /// authenticator or an operator.
     ///
     /// [`Status::guess_probability`](crate::guard::Status::guess_probability) gives the bound for the authenticators
     /// that an account actually has.
@@ -192,7 +195,7 @@ impl Policy {
         self.probability(within, self.codes_of_totp() / 1e6)
     }
 
-    /// The bound for authenticators of whose codes the fraction `share` is accepted at any one time.
+    /// The bound if `share` is the fraction of all possible codes that is accepted at any one time.
     pub(crate) fn probability(&self, within: Duration, share: f64) -> f64 {
         let days = within.as_secs_f64() / f64::from(DAY);
         let guesses = f64::from(self.0.long_term_failures) + f64::from(self.0.forgiven_per_day) * days;
@@ -315,23 +318,24 @@ impl From<Policy> for Settings {
     }
 }
 
-/// How long an account waits after consecutive failures. [`Policy::with_waits`] has an example.
+/// How long an account must wait after consecutive failures. [`Policy::with_waits`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waits {
-    /// The consecutive failure after which the first wait starts: 1 to 10.
+    /// The number of consecutive failures after which the first wait starts: 1 to 10.
     pub after_failures: u8,
-    /// The wait after that failure. Each further failure doubles it.
+    /// The length of the first wait. Each further failure doubles the wait.
     pub first: Duration,
     /// The maximum wait.
     pub longest: Duration,
 }
 
-/// Whole seconds. A duration that does not fit becomes the maximum, which the check of the setting refuses.
+/// Converts a duration to whole seconds. A duration that does not fit becomes the maximum, which the check of the
+/// setting refuses.
 fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
 
-/// In seconds.
+/// The number of seconds in a day.
 pub(crate) const DAY: u32 = 86_400;
 /// The largest limit on failures that a policy can have. NIST SP 800-63B-4, section 3.2.2, requires that an account
 /// allows at most 100 consecutive failures.

@@ -1,4 +1,5 @@
-//! Proofs of a recent verification, for changes that must not rest on an old session (step-up authentication).
+//! Proofs of a recent verification (step-up authentication). They protect changes for which an old session must not be
+//! enough.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -18,14 +19,15 @@ use crate::guard::record::SecondFactor;
 
 /// Proves that the second factor was verified a short time ago, for one purpose.
 ///
-/// A proof is valid for one account, one purpose, the current factors of the account, and by default 5 minutes. It
-/// becomes invalid with the change that it allows, because the factors change, unless it is for [`Purpose::RENAME`] or
-/// for a purpose of your application.
+/// A proof is valid for one account, one purpose and the current factors of the account. By default it expires after 5
+/// minutes. The change that a proof allows also invalidates the proof, because the factors change. Only proofs for
+/// [`Purpose::RENAME`] and for purposes of your application can be used several times.
 ///
-/// [`token`](Self::token) is the proof as a string, for the session or a form field. Somebody who has the token and the
-/// user's session can use it, so keep it in the session and not in a link.
+/// [`token`](Self::token) returns the proof as a string, for the session or a form field. Anybody who has both the
+/// token and the user's session can use the proof, so keep the token in the session and not in a link.
 ///
-/// Without a [`Guard`](crate::Guard), [`Accepted::prove`] makes a proof, and the methods of [`SecondFactor`] take it:
+/// An application that does not use a [`Guard`](crate::Guard) makes a proof with [`Accepted::prove`] and passes it to
+/// the methods of [`SecondFactor`]:
 ///
 /// ```
 /// use keyfob::guard::{Accepted, Change, Context, GuardError};
@@ -95,10 +97,10 @@ pub struct Proof {
 }
 
 impl Accepted {
-    /// Makes a proof of this verification for one purpose. It is valid for
-    /// [`Policy::with_proof_lifetime`](crate::Policy::with_proof_lifetime), counted from the verification.
+    /// Makes a proof of this verification for one purpose. Its lifetime, which
+    /// [`Policy::with_proof_lifetime`](crate::Policy::with_proof_lifetime) sets, is counted from the verification.
     ///
-    /// Only the policy and the primary key of the context are used. The account and the time are those of the
+    /// Only the policy and the primary key of `context` are used. The proof has the account and the time of the
     /// verification.
     #[must_use]
     pub fn prove(&self, context: &Context<'_>, purpose: &Purpose) -> Proof {
@@ -117,7 +119,7 @@ impl Accepted {
 }
 
 impl SecondFactor {
-    /// Checks that a proof is valid now, for a purpose of the application. The check does not use up the proof.
+    /// Checks that a proof for a purpose of the application is valid now. The check does not use up the proof.
     ///
     /// The methods of this type that take a proof check it themselves.
     ///
@@ -125,15 +127,15 @@ impl SecondFactor {
     ///
     /// [`GuardErrorKind::ProofRejected`] if the proof is not valid.
     pub fn check(&self, context: &Context<'_>, proof: &Proof, purpose: &Purpose) -> Result<(), GuardError> {
-        // A proof from the future means that the clock was set back since, so it is refused. The lifetime is the
-        // shorter of two: the one of the policy that made the proof, and the one of the policy that checks it.
+        // If a proof was made in the future, the clock has been set back since, so the proof is refused. The proof
+        // expires after the lifetime of the policy that made it or of the policy that checks it, whichever is shorter.
         let age = context.now.checked_sub(proof.made);
         let timely = age.is_some_and(|age| age < context.policy.proof_lifetime()) && context.now < proof.expires;
         // A missing key is reported as a rejected proof, not as `KeyMissing`: anybody can make up a token with any key
         // id, and that must not alarm an operator.
         let key = context.keyring.key(&proof.key).ok_or(GuardErrorKind::ProofRejected)?;
         let genuine = ct::mask(ct::eq(&proof.expected(context.user, key), &proof.mac).into());
-        // This may be public: whether the MAC is right is what the caller is told.
+        // The result may be public: the caller is told whether the MAC is valid.
         if ct::declassify(genuine) && timely && proof.generation == self.generation && proof.purpose == purpose.0 {
             Ok(())
         } else {
@@ -143,7 +145,7 @@ impl SecondFactor {
 }
 
 impl Proof {
-    /// The proof as a string, which [`from_token`](Self::from_token) reads.
+    /// Returns the proof as a string, which [`from_token`](Self::from_token) reads.
     #[must_use]
     pub fn token(&self) -> String {
         let mac = base32::encode(&self.mac);
@@ -151,7 +153,7 @@ impl Proof {
         format!("{purpose}~{generation}~{made}~{expires}~{key}~{}", *mac)
     }
 
-    /// Reads a token. It does not check the proof: the method that the proof is passed to does.
+    /// Parses a token without checking the proof. The method that the proof is passed to checks it.
     ///
     /// # Errors
     ///
@@ -170,7 +172,7 @@ impl Proof {
             key: KeyId::new(parts.next()?)?,
             mac: base32::decode(parts.next()?).ok()?.as_slice().try_into().ok()?,
         };
-        // Only the canonical form is accepted, for example no leading zeros.
+        // Only the canonical form is accepted. Leading zeros, for example, are refused.
         (proof.token() == token).then_some(proof)
     }
 
@@ -217,19 +219,19 @@ impl<'de> serde::Deserialize<'de> for Proof {
 pub struct Purpose(Cow<'static, str>);
 
 impl Purpose {
-    /// To add or replace an authenticator.
+    /// The proof allows adding or replacing an authenticator.
     pub const ADD: Self = Self(Cow::Borrowed("add"));
-    /// To disable the second factor.
+    /// The proof allows disabling the second factor.
     pub const DISABLE: Self = Self(Cow::Borrowed("disable"));
-    /// To replace the recovery codes.
+    /// The proof allows replacing the recovery codes.
     pub const REGENERATE: Self = Self(Cow::Borrowed("regenerate"));
-    /// To rename an authenticator. Such a proof can be used any number of times until it expires.
+    /// The proof allows renaming an authenticator, any number of times until the proof expires.
     pub const RENAME: Self = Self(Cow::Borrowed("rename"));
-    /// To remove an authenticator.
+    /// The proof allows removing an authenticator.
     pub const REVOKE: Self = Self(Cow::Borrowed("revoke"));
 
-    /// A purpose of your application that needs a recent verification, such as `transfer`. Such a proof can be used any
-    /// number of times until it expires.
+    /// Makes the purpose of an action in your application that needs a recent verification, such as `transfer`. A proof
+    /// for this purpose can be used any number of times until it expires.
     ///
     /// # Errors
     ///

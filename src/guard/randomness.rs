@@ -54,8 +54,9 @@ impl Randomness {
         Ok(Secret::from_bytes(bytes)?)
     }
 
-    /// The first generation of an account. It is random, so that it does not repeat a generation that the account had
-    /// before it was removed. It is below 2^52, for JSON parsers whose numbers are doubles.
+    /// Returns the first generation of an account. The number is random, because an account that is removed and
+    /// enrolled again must not repeat a generation that it had before. It is below 2^52, so that JSON parsers that
+    /// store numbers as doubles read it exactly.
     pub(crate) fn generation(&self) -> Result<u64, GuardError> {
         let mut bytes = [0; 8];
         self.fill(&mut bytes)?;
@@ -67,7 +68,7 @@ impl Randomness {
     }
 }
 
-/// The operating system's generator.
+/// Uses the operating system's generator.
 impl Default for Randomness {
     fn default() -> Self {
         Self::new(|bytes| rand::rngs::SysRng.try_fill_bytes(bytes))

@@ -1,4 +1,4 @@
-//! Makes sure that a request without an answer is reported as an event: when it fails, and when its caller drops it.
+//! Reports each request that ends without an answer as an event, whether the request failed or its caller dropped it.
 
 use crate::guard::answer::event::{Event, EventKind, Flow};
 use crate::guard::error::GuardErrorKind;
@@ -9,8 +9,8 @@ pub(crate) type Listener = dyn Fn(&Event) + Send + Sync;
 /// The clock of the guard.
 pub(crate) type Clock = dyn Fn() -> Option<u64> + Send + Sync;
 
-/// Sends an event to the listener. A panic of the listener is caught, because the change is already stored, and the
-/// caller has to get the answer and the other events.
+/// Sends an event to the listener. A panic in the listener is caught: the change is already stored, so the caller must
+/// get the answer, and the listener the remaining events.
 pub(crate) fn tell(listener: &Listener, event: &Event) {
     let outcome = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| listener(event)));
     // The panic hook has already printed the panic.
@@ -23,7 +23,7 @@ pub(crate) struct Report<'a> {
     clock: &'a Clock,
     listener: &'a Listener,
     user: &'a str,
-    /// `None` if there is nothing to report, or nothing more.
+    /// `None` if the request is not reported, or has been reported already.
     flow: Option<Flow>,
     /// Whether a change was sent to the store, and its outcome is not known yet.
     swapping: bool,
@@ -44,21 +44,20 @@ impl<'a> Report<'a> {
         self.flow
     }
 
-    /// Records what happens next: whether a change is sent to the store, and whether a failure would exhaust the
-    /// budget.
+    /// Records whether a change is about to be sent to the store, and whether a failure would exhaust the budget.
     pub(crate) const fn begins(&mut self, swapping: bool, exhausts: bool) {
         (self.swapping, self.exhausts) = (swapping, exhausts);
     }
 
-    /// Records the end of the request: with an answer, or with an error to report.
+    /// Records that the request ended, either with an answer or with an error to report.
     pub(crate) fn ended(&mut self, error: Option<GuardErrorKind>) {
         if let (Some(flow), Some(kind)) = (self.flow.take(), error) {
             self.unanswered(EventKind::Failed { flow, kind });
         }
     }
 
-    /// Sends the event of a request without an answer. If the outcome of its change is unknown, the change may have
-    /// exhausted the guess budget, and nothing else reports that, so it is reported as well.
+    /// Sends the event for a request without an answer. If it is unknown whether the change was stored, the change may
+    /// have exhausted the guess budget. Nothing else would report that, so a second event reports it.
     fn unanswered(&self, kind: EventKind) {
         let at = (self.clock)().unwrap_or(0);
         let exhausted = (self.swapping && self.exhausts).then_some(EventKind::Exhausted);

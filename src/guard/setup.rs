@@ -11,8 +11,8 @@ use crate::secret::Secret;
 use crate::totp::Period;
 use crate::uri::{KeyUri, not_supported};
 
-/// The settings of an authenticator to enroll. The default is what every app supports: TOTP, SHA-1, six digits, 30
-/// seconds.
+/// The settings of an authenticator to enroll. The default settings are TOTP, SHA-1, six digits and 30 seconds, which
+/// every app supports.
 ///
 /// ```
 /// use keyfob::guard::{AuthenticatorId, Setup};
@@ -50,10 +50,10 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// A TOTP authenticator: an app, or a hardware token with a clock.
+    /// Sets up a TOTP authenticator, which is an app or a hardware token with a clock.
     ///
-    /// The app shows `label` beside the name of your service. It tells apart the accounts that a user has with you, and
-    /// is often the email address.
+    /// The app shows `label` beside the name of your service. A user with several accounts at your service tells them
+    /// apart by this label, which is often the email address.
     #[must_use]
     pub fn totp(label: &str) -> Self {
         Self {
@@ -68,14 +68,15 @@ impl Setup {
         }
     }
 
-    /// An HOTP authenticator: a token with a button and a counter. `label` is as for [`totp`](Self::totp).
+    /// Sets up an HOTP authenticator, which is a token with a button and a counter. `label` has the same meaning as for
+    /// [`totp`](Self::totp).
     #[must_use]
     pub fn hotp(label: &str) -> Self {
         Self { period: None, ..Self::totp(label) }
     }
 
-    /// An authenticator that already has a secret: a hardware token with a secret from the factory, or an account that
-    /// moves from another system. The label is the account name of the URI.
+    /// Sets up an authenticator that already has a secret, such as a hardware token with a secret from the factory, or
+    /// an account that moves from another system. The label is the account name in the URI.
     ///
     /// # Errors
     ///
@@ -94,15 +95,16 @@ impl Setup {
         })
     }
 
-    /// Sets the hash algorithm. Several apps ignore it and show wrong codes; [`Diagnosis`](crate::guard::Diagnosis)
-    /// detects that.
+    /// Sets the hash algorithm. Several apps ignore this setting and show wrong codes, which
+    /// [`Diagnosis`](crate::guard::Diagnosis) detects.
     #[must_use]
     pub fn with_algorithm(mut self, algorithm: Algorithm) -> Self {
         self.algorithm = algorithm;
         self
     }
 
-    /// Sets the number of digits. Several apps ignore it; [`Diagnosis`](crate::guard::Diagnosis) detects that.
+    /// Sets the number of digits. Several apps ignore this setting, which [`Diagnosis`](crate::guard::Diagnosis)
+    /// detects.
     #[must_use]
     pub fn with_digits(mut self, digits: Digits) -> Self {
         self.digits = digits;
@@ -122,7 +124,7 @@ impl Setup {
         Ok(self)
     }
 
-    /// Replaces an active authenticator, which is removed once the new one is confirmed.
+    /// Makes the new authenticator replace an active one, which is removed once the new authenticator is confirmed.
     #[must_use]
     pub fn replacing(mut self, authenticator: AuthenticatorId) -> Self {
         self.replaces = Some(authenticator);

@@ -1,4 +1,4 @@
-//! Tests whether a store keeps its promises: edge cases and races that stores get wrong in practice.
+//! Tests a store for the edge cases and races that stores get wrong in practice.
 //!
 //! ```
 //! use keyfob::store::{MemoryStore, conformance};
@@ -9,8 +9,8 @@
 //!
 //! # How to call it
 //!
-//! Call [`check`] in a test of your store. It blocks its thread until all tests have finished, and calls `block_on`
-//! from several threads of its own at once. `block_on` has to run the future to completion.
+//! Call [`check`] in a test of your store. It blocks its thread until all tests have finished. It starts several
+//! threads, which call `block_on` at the same time. `block_on` must run the future to completion.
 //!
 //! A store that needs an async runtime gets it from `block_on`. With tokio, take the handle of the runtime before the
 //! call, because the threads of the test are not threads of the runtime:
@@ -30,16 +30,17 @@
 //! A runtime with one thread (`flavor = "current_thread"`) drives no timers and no network while `check` blocks that
 //! thread. There, run `check` inside `tokio::task::spawn_blocking`.
 //!
-//! If several processes of your application share the database, test one client for each of them with [`check_all`].
+//! If several processes of your application share the database, use [`check_all`] with one client for each process.
 //!
 //! # What a pass means
 //!
-//! The tests of names, bytes and versions are exact: they always find a fault. Races are found by trying some thousand
-//! times. A store that first reads and then writes is found if another thread can run between the two steps. So run the
-//! tests on at least two processors, and in the way that your application uses the store.
+//! The tests of names, bytes and versions are deterministic and always find a fault. The tests for races make some
+//! thousand attempts. They find a store that first reads and then writes if another thread can run between the two
+//! steps. For this reason, run the tests on at least two processors, and use the store in the same way as your
+//! application does.
 //!
-//! No such test can find a change that is acknowledged and then lost in a power failure or a failover, a change that is
-//! rolled back with a transaction of the caller, or an unknown outcome that is reported as a conflict.
+//! These tests cannot find a change that is acknowledged and then lost in a power failure or a failover, a change that
+//! is rolled back with a transaction of the caller, or an unknown outcome that is reported as a conflict.
 
 mod race;
 
@@ -60,23 +61,23 @@ use crate::store::{Store, StoreError, Swap, Version};
 /// A test, as a future that `block_on` has to run to completion.
 pub type Test<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-/// Tests one store. [The module](self) has examples, and says how to call it with an async runtime.
+/// Tests one store. [The module](self) has examples, and explains how to use an async runtime.
 ///
 /// The store must hold no account whose name begins with `keyfob-conformance`. If all tests pass, they leave no record
 /// behind.
 ///
-/// It takes at least 0.6 seconds: each of two races lasts for at least 0.3 seconds, and until each of eight threads has
-/// made 100 changes. A store that makes 100 changes a second needs about 20 seconds.
+/// The tests take at least 0.6 seconds. There are two races, and each of them lasts at least 0.3 seconds and until each
+/// of eight threads has made 100 changes. A store that makes 100 changes per second needs about 20 seconds.
 ///
 /// # Errors
 ///
-/// [`Violation`] with the first promise that the store broke, or with what `block_on` did wrong.
+/// [`Violation`], which names the first promise that the store broke or the mistake that `block_on` made.
 pub fn check<S: Store>(store: &S, block_on: impl Fn(Test<'_>) + Sync) -> Result<(), Violation> {
     check_all(&[store], block_on)
 }
 
-/// Tests several clients of the same database against each other, as several processes would use it. There are eight
-/// threads, or one for each client if there are more.
+/// Tests several clients of the same database at the same time, as several processes would use it. The tests use eight
+/// threads, or one thread per client if there are more than eight clients.
 ///
 /// ```no_run
 /// use keyfob::store::{SqliteStore, conformance};
@@ -90,7 +91,7 @@ pub fn check<S: Store>(store: &S, block_on: impl Fn(Test<'_>) + Sync) -> Result<
 ///
 /// # Errors
 ///
-/// [`Violation`] with the first promise that the store broke, or with what `block_on` did wrong.
+/// [`Violation`], which names the first promise that the store broke or the mistake that `block_on` made.
 pub fn check_all<S: Store>(clients: &[&S], block_on: impl Fn(Test<'_>) + Sync) -> Result<(), Violation> {
     let [first, ..] = clients else { return Ok(()) };
     let all = || {
@@ -98,21 +99,21 @@ pub fn check_all<S: Store>(clients: &[&S], block_on: impl Fn(Test<'_>) + Sync) -
         race::for_one_version(clients, &block_on)?;
         race::for_one_number(clients, &block_on)
     };
-    // The thread of the caller may belong to a runtime, and a runtime does not let its threads block on a future. So
-    // the tests run on a thread of their own.
+    // The caller's thread may belong to a runtime, and a runtime does not let its threads block on a future. The tests
+    // therefore run on a separate thread.
     thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, all) {
         Ok(checking) => checking.join().unwrap_or(Err(Violation::Broken(STORE_PANICKED))),
         Err(_) => Err(Violation::Broken(NO_THREAD)),
     })
 }
 
-/// Runs a test with `block_on`, and returns its result. A panic is caught, so that it reaches the caller as a violation
-/// that says who panicked, and no other thread waits for the one that panicked.
+/// Runs a test with `block_on`, and returns its result. A panic is caught and returned as a violation that says whether
+/// the store or `block_on` panicked. No other thread then waits for the thread that panicked.
 fn run<T: Send>(block_on: &impl Fn(Test<'_>), test: impl Future<Output = T> + Send) -> Result<T, Violation> {
     let outcome = Mutex::new(None);
     let future: Test<'_> = Box::pin(async {
         let mut test = pin!(test);
-        // A panic in here is one of the store. `block_on` must not see it, or it would be blamed.
+        // A panic in here comes from the store. If `block_on` saw the panic, `block_on` would be blamed for it.
         let finished = poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| test.as_mut().poll(context))) {
             Ok(poll) => poll.map(Ok),
             Err(_) => core::task::Poll::Ready(Err(Violation::Broken(STORE_PANICKED))),
@@ -128,7 +129,7 @@ fn run<T: Send>(block_on: &impl Fn(Test<'_>), test: impl Future<Output = T> + Se
     }
 }
 
-/// The tests that need one thread only.
+/// Runs the tests that need only one thread.
 async fn sequence<S: Store>(store: &S) -> Result<(), Violation> {
     let user = "keyfob-conformance";
     let mut seen: Vec<Version> = Vec::new();
@@ -142,7 +143,8 @@ async fn sequence<S: Store>(store: &S) -> Result<(), Violation> {
     require(unchanged == Swap::Swapped, "a swap from no record to no record is a conflict")?;
     require(store.load(user).await.map_err(failed)?.is_none(), "a refused swap stored a record")?;
 
-    // Twice, because a record that is created after a removal must not repeat a version from before it.
+    // This runs twice, because a record that is created after a removal must not repeat a version from before the
+    // removal.
     for life in 0..2u8 {
         let all_bytes: Vec<u8> = (0..=u8::MAX).collect();
         let created = store.swap(user, None, Some(&all_bytes)).await.map_err(failed)?;
@@ -198,7 +200,7 @@ async fn sequence<S: Store>(store: &S) -> Result<(), Violation> {
     let created = store.swap(&long, None, Some(&large)).await.map_err(failed)?;
     require(created == Swap::Swapped, "a name of 254 bytes or a record of 64 KiB was refused")?;
     let version = current(store, &long, &large).await?;
-    // The same 254 bytes except for the last one: a store may truncate names.
+    // This name differs from `long` only in the last of its 254 bytes. A store that truncates names confuses the two.
     let neighbor = format!("{user}{}\u{1f510}", "\u{1f511}".repeat(58));
     require(
         store.load(&neighbor).await.map_err(failed)?.is_none(),
@@ -214,12 +216,13 @@ async fn sequence<S: Store>(store: &S) -> Result<(), Violation> {
     Ok(())
 }
 
-/// The second record of an account. It contains the name, to find a store that changes the record of another account.
+/// Returns the second record of an account. It contains the account name, to find a store that changes the record of
+/// another account.
 fn changed(name: &str) -> Vec<u8> {
     [name.as_bytes(), b" changed"].concat()
 }
 
-/// The version of the stored record, which has to be this one.
+/// Returns the version of the stored record, after checking that the record has these bytes.
 async fn current<S: Store>(store: &S, user: &str, record: &[u8]) -> Result<Version, Violation> {
     match store.load(user).await.map_err(failed)? {
         Some((version, loaded)) if loaded == record => Ok(version),
@@ -236,8 +239,8 @@ fn require(kept: bool, violation: &'static str) -> Result<(), Violation> {
     if kept { Ok(()) } else { Err(Violation::Broken(violation)) }
 }
 
-/// What a store did wrong. Its message names the broken promise: fail your test with it, as in the example of
-/// [the module](self).
+/// What a store did wrong. The message names the broken promise. Return the violation from your test, as in the example
+/// of [the module](self).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Violation {

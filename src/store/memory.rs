@@ -10,7 +10,7 @@ use crate::store::{Store, Swap, Version};
 
 /// Keeps records in memory, for tests. Its source is also a short reference for your own store.
 ///
-/// All records are lost at a restart: which accounts have a second factor, and which codes were used.
+/// A restart loses all records, and with them which accounts have a second factor and which codes were used.
 #[derive(Debug, Default)]
 pub struct MemoryStore(Mutex<Records>);
 
@@ -37,7 +37,7 @@ impl Store for MemoryStore {
     }
 
     async fn swap(&self, user: &str, expected: Option<Version>, record: Option<&[u8]>) -> Result<Swap, Self::Error> {
-        // A poisoned lock is safe to use, because the lines below do not panic between two changes.
+        // A poisoned lock is safe to use, because no line below panics between two changes.
         let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if records.by_user.get(user).map(|(version, _)| *version) != expected {
             return Ok(Swap::Conflict);

@@ -18,8 +18,8 @@ use crate::store::{Store, Swap, Version};
 /// disk before the store acknowledges it. The store checks this when it is opened: without the sync, a power failure
 /// could undo changes, and used codes would be accepted again.
 ///
-/// It needs the `tokio` runtime, a C compiler, and Rust 1.94, which `sqlx` 0.9 requires. The pool of `sqlx` 0.9 is part
-/// of the interface.
+/// This store needs the `tokio` runtime, a C compiler, and Rust 1.94, which `sqlx` 0.9 requires. The pool type of
+/// `sqlx` 0.9 is part of the public interface.
 ///
 /// After you restore a backup, codes that were used since the backup would be accepted again. This loop goes through
 /// all accounts and invalidates those codes:
@@ -79,7 +79,7 @@ impl SqliteStore {
         let started = Instant::now();
         loop {
             let connected = SqlitePoolOptions::new().max_connections(4).connect_with(options.clone()).await;
-            // The switch of a new file to WAL needs exclusive access, and SQLite does not apply the busy timeout to it.
+            // Switching a new file to WAL needs exclusive access, and SQLite does not apply the busy timeout to it.
             let busy = |error: &sqlx::Error| error.as_database_error()?.code().map(|code| code == "5");
             if connected.as_ref().is_err_and(|error| busy(error) == Some(true)) && started.elapsed() < BUSY_TIMEOUT {
                 continue;
@@ -93,8 +93,8 @@ impl SqliteStore {
     /// Configure the pool with `journal_mode` WAL and `synchronous` `FULL` or `EXTRA`, as in the example. This method
     /// checks one connection, and the store sets `synchronous` to `FULL` on each connection before it uses it.
     ///
-    /// The store returns an error if a connection was returned to the pool inside an open transaction, because it would
-    /// read the state of the database from the start of the transaction.
+    /// If a connection was returned to the pool inside an open transaction, the store returns an error. Such a
+    /// connection would read the database as it was when the transaction began.
     ///
     /// ```no_run
     /// use keyfob::store::SqliteStore;
@@ -135,9 +135,9 @@ impl SqliteStore {
 
     /// Lists at most `limit` accounts that have a record, in order, starting after the account `after`.
     ///
-    /// With it you can go through all accounts after a key rotation or after restoring a backup, as in the example of
-    /// [`SqliteStore`]. Start with an empty string, and continue with the last account of the previous page. An empty
-    /// page is the end.
+    /// Use this method to go through all accounts after a key rotation or after restoring a backup, as in the example
+    /// of [`SqliteStore`]. Start with an empty string, and continue with the last account of the previous page. After
+    /// the last page, the list is empty.
     ///
     /// # Errors
     ///
@@ -148,11 +148,11 @@ impl SqliteStore {
         sqlx::query_scalar(query).bind(after).bind(limit).fetch_all(&mut *connection).await
     }
 
-    /// A connection whose next statement is synced to disk, and is a transaction of its own.
+    /// Returns a connection whose next statement runs in a separate transaction and is synced to disk.
     ///
-    /// SQLite refuses this setting inside a transaction, such as one that the application left open. A statement in
-    /// that transaction would not be committed, and would read the database as it was when the transaction began. For
-    /// an account that enrolled since then, it would find no second factor.
+    /// SQLite refuses to set `synchronous` inside a transaction, such as a transaction that the application left open.
+    /// A statement in that transaction would not be committed, and would read the database as it was when the
+    /// transaction began. For an account that enrolled since then, it would find no second factor.
     async fn connection(&self) -> Result<PoolConnection<Sqlite>, sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
         sqlx::raw_sql("PRAGMA synchronous = FULL").execute(&mut *connection).await?;
@@ -165,7 +165,7 @@ impl SqliteStore {
     }
 }
 
-/// Each operation is one statement, and so a transaction of its own.
+/// Each operation is a single statement, and therefore a separate transaction.
 impl Store for SqliteStore {
     type Error = sqlx::Error;
 
@@ -191,8 +191,8 @@ impl Store for SqliteStore {
                 sqlx::query(query).bind(user).bind(version)
             }
             (None, Some(record)) => {
-                // A new record starts at a random version. So an account that is removed and enrolled again does not
-                // repeat a version that it had before, and a decision from before the removal fails at the swap.
+                // A new record starts at a random version. An account that is removed and enrolled again therefore does
+                // not repeat an earlier version, and a change that was prepared before the removal fails at the swap.
                 let query = "INSERT INTO keyfob_second_factor (account, version, record) \
                              VALUES (?, random() & 0x1fffffffffffffff, ?) ON CONFLICT DO NOTHING";
                 sqlx::query(query).bind(user).bind(record)

@@ -1,4 +1,4 @@
-//! An authenticator as it is stored, active or pending.
+//! The stored form of an authenticator, active or pending.
 
 use alloc::string::String;
 
@@ -14,7 +14,7 @@ use crate::hotp::Hotp;
 use crate::key::Key;
 use crate::totp::Period;
 
-/// An authenticator, without its label: what a decision needs to check a code.
+/// What the record stores about an authenticator in order to check its codes. The label is not stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Authenticator {
     pub(crate) id: AuthenticatorId,
@@ -24,25 +24,26 @@ pub(crate) struct Authenticator {
     pub(crate) algorithm: Algorithm,
     pub(crate) digits: Digits,
     pub(crate) created: u64,
-    /// The lowest step or counter whose code can still be accepted. All lower ones count as used.
+    /// The lowest step or counter whose code can still be accepted. All lower steps or counters count as used.
     pub(crate) next: u64,
-    /// A diagnosis during enrollment can confirm that a code of a future step was right, so that code counts as used.
-    /// This is that step plus one, or 0 if there is none.
+    /// A diagnosis during enrollment can confirm that the code of a future step was correct. That code then counts as
+    /// used. This field holds that step plus one, or 0 if there is no such step.
     pub(crate) disclosed: u64,
-    /// How many steps its clock is ahead of the server's clock.
+    /// How many steps the authenticator's clock is ahead of the server's clock.
     pub(crate) drift: i64,
-    /// How many accepted codes in a row were off to the same side: ahead if positive, behind if negative.
+    /// How many consecutive accepted codes were off in the same direction: positive if ahead, negative if behind.
     pub(crate) lean: i64,
-    /// The drift at the last resynchronization, or 0 if there was none. What is learned afterwards stays near it.
+    /// The drift at the last resynchronization, or 0 if there was none. The drift that later logins teach stays near
+    /// this value.
     pub(crate) anchor: i64,
-    /// When a code of it was last accepted; 0 for never.
+    /// The time at which a code of this authenticator was last accepted, or 0 if none was.
     pub(crate) used: u64,
     pub(crate) secret: Sealed,
 }
 
 impl Authenticator {
-    /// Decrypts the secret and prepares HMAC with it. TOTP is HOTP of the step (RFC 6238, section 4), so this serves
-    /// both.
+    /// Decrypts the secret and prepares HMAC with it. TOTP is HOTP with the time step as the counter (RFC 6238, section
+    /// 4), so this method serves both.
     pub(crate) fn hotp(&self, user: &str, keyring: &Keyring) -> Result<Hotp, GuardError> {
         let secret = keyring.open(&self.secret, &self.owner(user))?;
         let key = Key::new(&secret).map_err(|_| GuardErrorKind::SealBroken)?;
@@ -53,40 +54,41 @@ impl Authenticator {
         Owner::authenticator(user, &self.id, self.algorithm, self.digits, self.period)
     }
 
-    /// Whether a diagnosis confirmed the code of this step. Returns a mask.
+    /// Returns a mask that is set if a diagnosis confirmed the code of this step.
     pub(crate) fn was_disclosed(&self, step: u64) -> u64 {
         ct::mask_same(self.disclosed, step.wrapping_add(1))
     }
 
-    /// The step that the authenticator is at, with its drift.
+    /// The step that the authenticator shows now: the server's current step plus the drift.
     pub(crate) fn expected_step(&self, period: Period, now: u64) -> u64 {
         period.steps(now).saturating_add_signed(self.drift)
     }
 }
 
-/// An authenticator that was shown to the user, and that no code has confirmed yet.
+/// An authenticator whose enrollment has started. It becomes active once a code confirms it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pending {
     pub(crate) authenticator: Authenticator,
     pub(crate) since: u64,
-    /// Whether the secret was imported. Then the user who enrolls was not just shown it and may not know it, so wrong
-    /// codes are guesses and count as failures.
+    /// Whether the secret was imported. An imported secret was not shown during this enrollment, so the user may not
+    /// know it. Wrong codes for it are therefore guesses and count as failures.
     pub(crate) imported: bool,
     /// The number of wrong codes so far.
     pub(crate) tries: u64,
-    /// 1 once a code has confirmed it. Until the swap this reveals the verdict, so it is a number in a field that is
-    /// always written, and the length of the record does not depend on it. [`SecondFactor::read`] turns a confirmed
-    /// enrollment into an active authenticator.
+    /// 1 once a code has confirmed the enrollment, otherwise 0. This value reveals the verdict before the swap. It is
+    /// therefore a number in a field that is always written, so that the length of the record does not depend on it.
+    /// [`SecondFactor::read`] turns a confirmed enrollment into an active authenticator.
     pub(crate) confirmed: u64,
     /// The active authenticator to remove when this one is confirmed.
     pub(crate) replaces: Option<AuthenticatorId>,
 }
 
 impl Pending {
-    /// Whether a code may still confirm it.
+    /// Whether a code may still confirm this enrollment.
     ///
-    /// A start in the future came from a server whose clock was a little ahead. If it is further ahead than an
-    /// enrollment lasts, the clock was set back, and the age of the enrollment is unknown, so it has expired.
+    /// If the enrollment started slightly in the future, the clock of the server that started it is ahead. If the start
+    /// is further ahead than the lifetime of an enrollment, the clock was set back. The age of the enrollment is then
+    /// unknown, so it counts as expired.
     pub(crate) fn is_waiting(&self, context: &Context<'_>) -> bool {
         context.now.abs_diff(self.since) < context.policy.enrollment_lifetime() && self.tries < MAX_TRIES
     }
@@ -97,16 +99,16 @@ pub(crate) fn check_name(name: &str) -> bool {
     name.len() <= MAX_NAME && !name.contains(char::is_control)
 }
 
-/// Bytes.
+/// The maximum length of a name in bytes.
 pub(crate) const MAX_NAME: usize = 256;
 
-/// In steps: a little more than a day with a period of 30 seconds.
+/// The maximum drift in steps. With a period of 30 seconds, this is a little more than a day.
 pub(crate) const MAX_DRIFT: u64 = 3000;
 
-/// The number of accepted codes in a row, off to the same side, that move the drift by one step.
+/// The drift moves by one step after this many consecutive accepted codes that were off in the same direction.
 pub(crate) const LEANS: u64 = 3;
 
-/// The number of wrong codes after which a pending enrollment is over.
+/// A pending enrollment ends after this many wrong codes.
 const MAX_TRIES: u64 = 20;
 
 pub(crate) const NAME_REFUSED: Error =

@@ -1,27 +1,29 @@
 //! The guess budget: two failure counts per account, shared by all its authenticators, and the wait after a failure.
 //!
-//! A success resets the consecutive count. This count makes guessing slow, and stops it after 100 failures in a row.
+//! The consecutive count makes guessing slow, and stops it after 100 consecutive failures. A success resets this count.
 //!
-//! Only time reduces the long-term count. Without it, an attacker whose victim logs in every day would have about 30
-//! guesses a day forever, which succeeds with a few percent probability in a year. A rate limit alone would not help,
-//! because it only sets how long guessing takes.
+//! A success does not reset the long-term count; only time reduces it. Without this count, an attacker whose victim
+//! logs in every day could make about 30 guesses a day forever, and would succeed within a year with a probability of a
+//! few percent. A rate limit alone would not help, because it only determines how long guessing takes.
 
 use crate::ct;
 use crate::guard::policy::{self, Policy};
 
-/// All times are Unix seconds. Between a decision and its swap, these numbers reveal the verdict.
+/// The guess budget of an account. All times are Unix seconds. These numbers reveal the verdict, so they are secret
+/// until the swap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Budget {
     /// The consecutive count.
     pub(crate) failures: u64,
     /// The time of the last failure.
     pub(crate) failed_at: u64,
-    /// The long-term count at `level_at`, in units of which one failure has [`FAILURE`].
+    /// The long-term count at the time `level_at`. Each failure adds [`FAILURE`] units.
     pub(crate) level: u64,
     pub(crate) level_at: u64,
     /// The latest time at which any server counted an attempt, by its own clock.
     pub(crate) until: u64,
-    /// When a refusal last reported that the budget is exhausted; 0 if none did since the budget was last refilled.
+    /// The time at which a refusal last reported that the budget is exhausted, or 0 if none did since the budget was
+    /// last refilled.
     pub(crate) reported_at: u64,
 }
 
@@ -32,7 +34,7 @@ pub(crate) enum Gate {
     Throttled {
         retry_at: u64,
     },
-    /// `retry_at` is set if time alone allows another attempt.
+    /// `retry_at` is set if another attempt becomes possible by waiting.
     Exhausted {
         retry_at: Option<u64>,
     },
@@ -56,17 +58,18 @@ impl Budget {
         if retry_at > now { Gate::Throttled { retry_at } } else { Gate::Open }
     }
 
-    /// The corrected budget to store, if the clock was set back. Unless it is stored, each request would start the wait
-    /// again from the current time, and the wait would never end.
+    /// Returns the corrected budget if the clock was set back. The caller must store it. Otherwise each request would
+    /// start the wait again at the current time, and the wait would never end.
     pub(crate) fn brought_back(&self, now: u64) -> Option<Self> {
         let (failed_at, level_at) = (plausible(self.failed_at, now, SKEW), plausible(self.level_at, now, DAY));
         ((failed_at, level_at) != (self.failed_at, self.level_at)).then_some(Self { failed_at, level_at, ..*self })
     }
 
-    /// The budget to store before a refusal reports again that the budget is exhausted, if such a report is due.
+    /// Returns the budget to store if this refusal has to report that the budget is exhausted, or `None` if no report
+    /// is due.
     ///
-    /// The request that exhausted the budget may have been dropped before its event was sent. So the next refusal
-    /// reports it again, and then one refusal a day while the budget stays exhausted.
+    /// The request that exhausted the budget may have been dropped before its event was sent. The next refusal
+    /// therefore reports it again, and so does one refusal a day while the budget stays exhausted.
     pub(crate) fn reported(&self, now: u64) -> Option<Self> {
         let due = self.reported_at == 0 || now.abs_diff(self.reported_at) >= DAY;
         due.then_some(Self { reported_at: now.max(1), ..*self })
@@ -81,9 +84,9 @@ impl Budget {
 
     /// Ends the waits, and refills the budget if it is exhausted. Returns whether it was exhausted.
     ///
-    /// It is called for something that an attacker who guesses does not have: a recovery code, a new authenticator or
-    /// an operator. If the budget is not exhausted, the long-term count stays, because otherwise each such event would
-    /// give an attacker 100 more guesses.
+    /// The caller has verified something that an attacker who guesses does not have: a recovery code, a new
+    /// authenticator or an operator's request. If the budget is not exhausted, the long-term count is kept. Otherwise
+    /// each lift would give an attacker 100 more guesses.
     ///
     /// `granted` is a mask. Unless it is set, nothing changes.
     pub(crate) fn lift(&mut self, policy: &Policy, now: u64, granted: u64) -> bool {
@@ -101,8 +104,8 @@ impl Budget {
         let level = self.level_now(policy, now);
         let failed_at = plausible(self.failed_at, now, SKEW);
         self.failures = ct::select(success, 0, self.failures.saturating_add(1));
-        // This time never moves back. If a server whose clock is behind could move it back, a server whose clock is
-        // right would see the wait as over at once.
+        // `failed_at` never moves back. If a server with a slow clock could move it back, the wait would be over at
+        // once for a server with a correct clock.
         self.failed_at = ct::select(success, failed_at, failed_at.max(now));
         self.level = ct::select(success, level, level + FAILURE);
         self.level_at = plausible(self.level_at, now, DAY).max(now);
@@ -115,11 +118,11 @@ impl Budget {
         self.level.min(MAX_LEVEL).saturating_sub(elapsed.saturating_mul(policy.forgiven_per_day()))
     }
 
-    /// The time from which on failures are forgiven.
+    /// The time from which failures are forgiven.
     ///
-    /// No failure is forgiven for a time in the future, nor twice for the same time. The second rule matters with two
-    /// servers of which one has a clock far behind: without it, the other server would forgive the difference again
-    /// after each failure that the first one counts.
+    /// No failure is forgiven for a time in the future, and no period of time counts twice. The second rule matters if
+    /// one of two servers has a clock that is far behind. Without this rule, each failure that the slow server counts
+    /// would make the other server forgive failures for the clock difference again.
     ///
     /// If a server's clock was far ahead, `until` is in the future, and forgiving starts at `level_at`. For this reason
     /// `level_at` does not move back for a server that is behind by less than a day.
@@ -135,22 +138,24 @@ fn wait(policy: &Policy, failures: u64) -> u64 {
     (policy.first_wait() << doublings.min(17)).min(policy.longest_wait())
 }
 
-/// A stored time, corrected if the clock was set back since.
+/// Corrects a stored time if the clock has been set back since.
 ///
-/// A time in the future by at most `tolerance` seconds came from a server whose clock is ahead of this one, and is
-/// kept. If it is further in the future, the clock was set back, and the time counts as now, so that waits end.
+/// A time that is at most `tolerance` seconds in the future is kept, because it came from a server whose clock is
+/// ahead. If a time is further in the future, the clock was set back. The current time replaces it, so that waits end.
 fn plausible(at: u64, now: u64, tolerance: u64) -> u64 {
     if at.saturating_sub(now) > tolerance { now } else { at }
 }
 
-/// Seconds. A server whose clock is off by more than this refuses the codes of every app, so it is noticed.
+/// The tolerance for waits, in seconds. If a server's clock is off by more than this, the server refuses the codes of
+/// every app, so somebody notices.
 const SKEW: u64 = 3600;
-/// Seconds. The tolerance for the long-term count. It may be longer than [`SKEW`]: a pause of a day in forgiving costs
-/// the owner a few failures, and locks nobody out for good.
+/// The tolerance for the long-term count, in seconds. It may be longer than [`SKEW`]: if no failure is forgiven for a
+/// day, the owner loses a few attempts but is not locked out for good.
 const DAY: u64 = policy::DAY as u64;
 
-/// The units of one failure. With one failure forgiven a day, the count drops by one unit a second.
+/// The number of units that a failure adds to the long-term count. If one failure is forgiven per day, the count drops
+/// by one unit per second.
 pub(crate) const FAILURE: u64 = DAY;
-/// The largest count that a valid record has.
+/// The largest failure count in a valid record.
 pub(crate) const MAX_FAILURES: u64 = policy::MAX_FAILURES as u64;
 pub(crate) const MAX_LEVEL: u64 = MAX_FAILURES * FAILURE;

@@ -1,5 +1,5 @@
-//! Writes the parts of JSON: strings, numbers in a fixed width, sealed secrets. The record's format is in `write.rs`
-//! and `read.rs`.
+//! Writes JSON values: strings, numbers in a fixed width and sealed secrets. `write.rs` and `read.rs` define the format
+//! of the record.
 //!
 //! A number that depends on a verdict is written in a fixed width and without branches, so that neither the length of
 //! the record nor the time to write it reveals the verdict before the swap.
@@ -36,12 +36,13 @@ impl Json {
         self.fixed(ct::magnitude(number), ct::mask_negative(number));
     }
 
-    /// Appends a number in 21 characters, enough for the largest one and a sign. It is padded with spaces on the left,
-    /// which JSON permits. `negative` is a mask.
+    /// Appends a number in 21 characters, which is enough for the largest number and a sign. The number is padded with
+    /// spaces on the left, which JSON permits. `negative` is a mask.
     pub(crate) fn fixed(&mut self, number: u64, negative: u64) {
         let mut text = [b' '; 21];
         let mut rest = number;
-        // Masks: whether all digits are written, and whether the sign is. Zero has one digit.
+        // `written` is a mask that is set once all digits are written, and `signed` once the sign is written. Zero has
+        // one digit.
         let mut written = 0;
         let mut signed = 0;
         for character in text.iter_mut().rev() {
@@ -65,7 +66,8 @@ impl Json {
     }
 }
 
-/// Encodes a hash in hexadecimal. Ten hashes are half of a record, so these are two loops that the compiler vectorizes.
+/// Encodes a hash in hexadecimal. Ten hashes make up half of a record, so this uses two loops that the compiler
+/// vectorizes.
 pub(crate) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
     let mut text = [0; 64];
     for ([high, low], byte) in text.as_chunks_mut().0.iter_mut().zip(bytes) {

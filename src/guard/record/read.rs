@@ -1,4 +1,4 @@
-//! Reads the record from JSON. No field has a default, and a value that a decision could not handle is refused.
+//! Reads the record from JSON. No field has a default, and values that the guard could not handle are refused.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -110,7 +110,7 @@ struct StoredRecovery<'a> {
     codes: Vec<StoredCode<'a>>,
 }
 
-/// A pair of hash and time. Ten objects would be most of the work of reading a record.
+/// A recovery code as an array of hash and time. Reading ten objects instead would take most of the time for a record.
 #[derive(Deserialize)]
 struct StoredCode<'a>(&'a str, u64);
 
@@ -137,7 +137,7 @@ impl Stored<'_> {
         }
         let pending = match self.pending {
             Some(pending) => Some(pending.validated().filter(|pending| {
-                // Once it is confirmed, the record must still be valid.
+                // The record must still be valid after this enrollment is confirmed.
                 let replaced = active.iter().any(|other| Some(&other.id) == pending.replaces.as_ref());
                 let room = replaced || active.len() < SecondFactor::MAX_AUTHENTICATORS;
                 room && active.iter().all(|other| other.id != pending.authenticator.id)
@@ -156,8 +156,8 @@ impl Stored<'_> {
 impl SecondFactor {
     /// Turns a confirmed enrollment into an active authenticator.
     ///
-    /// The transition that confirmed it could not move it to the active ones, because the length of the record would
-    /// have revealed the verdict before the swap.
+    /// The transition that confirmed the enrollment could not move it to the active authenticators, because the length
+    /// of the record would have revealed the verdict before the swap.
     fn activated(mut self) -> Self {
         if let Some(pending) = self.pending.take_if(|pending| pending.confirmed == 1) {
             self.active.retain(|authenticator| Some(&authenticator.id) != pending.replaces.as_ref());
@@ -238,5 +238,6 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
 }
 
 const VERSION: u64 = 1;
-/// Bytes. A record of eight authenticators with the longest secrets and names has a quarter of this.
+/// The maximum length of a record in bytes. A record with eight authenticators and the longest secrets and names takes
+/// a quarter of this.
 const MAX_RECORD: usize = 1 << 16;

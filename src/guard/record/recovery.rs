@@ -1,10 +1,11 @@
-//! Recovery codes: they let the owner in when the authenticator is lost or the guess budget is exhausted.
+//! Recovery codes, which let the owner in when the authenticator is lost or the guess budget is exhausted.
 //!
 //! A code has 24 symbols of Crockford's base32: 23 random symbols, which are 115 bits, and a check symbol. The check
-//! symbol tells a typing mistake from a wrong code before any hash is computed. 115 bits cannot be guessed, so attempts
-//! are not limited, and an attacker who exhausts the guess budget does not lock out an owner who has a recovery code.
+//! symbol distinguishes a typing mistake from a wrong code before any hash is computed. A 115-bit code cannot be
+//! guessed, so attempts are not limited. An attacker who exhausts the guess budget therefore cannot lock out an owner
+//! who has a recovery code.
 //!
-//! The record stores HMAC-SHA-256 of each code. The HMAC key is random for each set of codes, and is stored sealed.
+//! The record stores the HMAC-SHA-256 of each code. Each set of codes has a random HMAC key, which is stored sealed.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -22,15 +23,16 @@ use crate::typed::symbols;
 
 /// New recovery codes in plaintext. Show them to the user now: only their hashes are stored.
 ///
-/// [`Guard::confirm`](crate::Guard::confirm) returns them with the first authenticator,
-/// [`Guard::regenerate_recovery_codes`](crate::Guard::regenerate_recovery_codes) replaces them. They are wiped on drop.
+/// [`Guard::confirm`](crate::Guard::confirm) returns the codes when it confirms the first authenticator, and
+/// [`Guard::regenerate_recovery_codes`](crate::Guard::regenerate_recovery_codes) replaces them. The codes are wiped on
+/// drop.
 pub struct RecoveryCodes(Vec<Zeroizing<String>>);
 
 impl RecoveryCodes {
     /// The number of codes in a set.
     pub const COUNT: usize = 10;
 
-    /// The codes, each in six groups of four symbols with hyphens between them.
+    /// Iterates over the codes. Each code has six groups of four symbols with hyphens between them.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
         self.0.iter().map(|code| code.as_str())
@@ -66,10 +68,10 @@ impl fmt::Debug for RecoveryCodes {
 pub(crate) struct RecoverySet {
     pub(crate) id: AuthenticatorId,
     pub(crate) created: u64,
-    /// The key of the hashes. It is random and sealed instead of derived from the keyring, because then a rotation can
-    /// seal it again under the new key. Hashes under a derived key would need the old key forever.
+    /// The HMAC key of the hashes. It is random and stored sealed, so a key rotation can seal it again under the new
+    /// key. If it were derived from the keyring, the hashes would need the old key forever.
     pub(crate) key: Sealed,
-    /// The hash of each code, and when the code was used; 0 for never.
+    /// The hash of each code, and the time at which the code was used, or 0 if it is unused.
     pub(crate) codes: Vec<([u8; 32], u64)>,
 }
 
@@ -101,15 +103,15 @@ impl RecoverySet {
     }
 }
 
-/// A recovery code, each symbol as a number below 32. It may be wrong.
+/// A generated or typed recovery code, with each symbol as a number below 32.
 pub(crate) struct RecoveryCode(Zeroizing<[u8; SYMBOLS]>);
 
 impl RecoveryCode {
-    /// Reads a string that has the form of a recovery code: in uppercase or lowercase, in full-width characters or not,
-    /// with the separators that [`symbols`] skips. O counts as 0, I and L as 1.
+    /// Parses a string that has the form of a recovery code. Uppercase, lowercase and full-width characters are
+    /// accepted, and the separators that [`symbols`] skips are ignored. O is read as 0, and I and L are read as 1.
     ///
-    /// Digits of other scripts are accepted as well. The length of such a string can reveal which symbols are digits,
-    /// which leaves more than 90 of the 115 bits unknown.
+    /// Digits of other scripts are also accepted. The length of such a string can reveal which symbols are digits, but
+    /// more than 90 of the 115 bits remain unknown.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut code = Self(Zeroizing::new([0; SYMBOLS]));
         let mut rest = code.0.iter_mut();
@@ -119,7 +121,8 @@ impl RecoveryCode {
         rest.next().is_none().then_some(code)
     }
 
-    /// Whether the check symbol is right. This may be public: it only says whether the input can be a code at all.
+    /// Whether the check symbol is valid. The result may be public, because it only tells whether the input can be a
+    /// code at all.
     pub(crate) fn is_valid(&self) -> bool {
         let typed = self.0.last().copied().unwrap_or_default();
         ct::declassify(ct::mask_eq(check(self.data()).into(), typed.into()))
@@ -154,22 +157,23 @@ impl RecoveryCode {
     }
 }
 
-/// The check symbol: the data as a polynomial over GF(32), evaluated at a generator of the field by Horner's rule.
+/// Computes the check symbol. It is the value of the data as a polynomial over GF(32) at a generator of the field,
+/// computed by Horner's rule.
 ///
-/// The powers of a generator are distinct and not zero. So a single wrong symbol always changes the check symbol, and
-/// so does swapping two different symbols.
+/// The powers of a generator are distinct and not zero. Therefore the check symbol always changes if a single symbol is
+/// wrong or if two different symbols are swapped.
 fn check(data: &[u8]) -> u8 {
     data.iter().fold(0, |sum, symbol| times_generator(sum ^ symbol))
 }
 
-/// Multiplication by x modulo x^5 + x^2 + 1.
+/// Multiplies by x modulo x^5 + x^2 + 1.
 fn times_generator(symbol: u8) -> u8 {
     let carry = (symbol >> 4) & 1;
     ((symbol << 1) ^ (carry.wrapping_neg() & 0b10_0101)) & 31
 }
 
-/// The value of a symbol, and a mask that is set if the byte is a symbol. The lookup scans the whole alphabet, so no
-/// memory access depends on the symbol.
+/// Returns the value of a symbol, and a mask that is set if the byte is a symbol. The lookup scans the whole alphabet,
+/// so no memory access depends on the symbol.
 fn value(byte: u8) -> (u8, u64) {
     let uppercase = byte ^ (ct::mask_within(byte, b'a', b'z').to_le_bytes()[0] & 0x20);
     let mut value = 0;
@@ -184,7 +188,7 @@ fn value(byte: u8) -> (u8, u64) {
 }
 
 const ALPHABET: [u8; 32] = *b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-/// The number of symbols of a code, with the check symbol.
+/// The number of symbols in a code, including the check symbol.
 const SYMBOLS: usize = 24;
-/// Bytes: a code with room for separators. A longer string is not read at all.
+/// The maximum length of typed text in bytes, with room for separators. Longer text is refused unread.
 const MAX_BYTES: usize = 128;

@@ -1,4 +1,4 @@
-//! The tests with several threads that change one record at the same time.
+//! Tests in which several threads change one record at the same time.
 
 use alloc::format;
 use alloc::string::String;
@@ -74,7 +74,8 @@ enum Action {
     Replace,
 }
 
-/// All threads add to one number, as fast as they can. In the end it must be the number of acknowledged additions.
+/// All threads increment one number as fast as they can. At the end, it must equal the number of acknowledged
+/// increments.
 pub(super) fn for_one_number<S: Store>(clients: &[&S], block_on: &(impl Fn(Test<'_>) + Sync)) -> Result<(), Violation> {
     let user = "keyfob-conformance-race";
     let additions = AtomicU64::new(0);
@@ -164,7 +165,7 @@ fn together<S: Store>(
 struct SpinBarrier {
     threads: usize,
     arrived: AtomicUsize,
-    /// Whether a thread has ended, so that waiting for it would never end.
+    /// Set when a thread ends, because a thread that ends before it arrives would make the others wait forever.
     abandoned: AtomicBool,
 }
 
@@ -199,10 +200,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 const THREADS: usize = 8;
-/// The changes of each thread. A database is slow, and so are the steps between its read and its write, so this many
-/// are enough to find a race.
+/// The minimum number of changes per thread. A slow database takes long between its read and its write, so this many
+/// changes are enough to find a race.
 const CHANGES: u32 = 100;
-/// A store in memory is fast, and has only nanoseconds between its read and its write, so it is tested for this long.
+/// The minimum duration of a race. A store in memory takes only nanoseconds between its read and its write, so a race
+/// needs many attempts.
 const MIN_DURATION: Duration = Duration::from_millis(300);
 /// The number of spins before a waiting thread yields: a few microseconds.
 const SPINS: u32 = 2000;
