@@ -1,6 +1,7 @@
-//! The stateful second factor: single-use codes, guess budgets, recovery codes and sealed secrets, on top of a store.
+//! The stateful second factor. It provides single-use codes, guess budgets, recovery codes and sealed secrets, and
+//! keeps its state in a store.
 //!
-//! An application talks to [`Guard`]. Below it, [`SecondFactor`] makes the decisions without I/O and without a clock,
+//! An application calls [`Guard`]. Internally, [`SecondFactor`] makes the decisions without I/O and without a clock,
 //! and a [`Store`] keeps one record per user.
 //!
 //! ```
@@ -63,17 +64,17 @@
 //!
 //! # Concurrent requests
 //!
-//! An attempt loads the record, decides, and swaps the record if no other request has changed it meanwhile. The verdict
-//! can be read only after the swap. An attempt that loses the swap decides again, against the record that the winner
-//! stored. So all servers together accept a code once, and of a thousand guesses sent at once, as many are answered as
-//! the guess budget has left.
+//! Each attempt loads the record, decides, and swaps in the new record if no other request has changed the old one in
+//! the meantime. The verdict can be read only after the swap. An attempt that loses the swap decides again, based on
+//! the record that the other request stored. So a code is accepted only once across all servers. If an attacker sends a
+//! thousand guesses at once, only as many are answered as the guess budget has left.
 //!
 //! # Dropped requests
 //!
-//! A web server drops the future of a request when the client disconnects, and so does a timeout. The change of a
-//! dropped request may have been stored all the same: a guess was counted, a code was used, or recovery codes were
-//! replaced by ones that nobody has seen. The guard reports this as [`EventKind::Dropped`]. To let each request finish,
-//! run it in a task of its own, which continues when the handler is dropped:
+//! A web server drops the future of a request when the client disconnects, and a timeout drops it too. The change that
+//! a dropped request made may still have been stored: a guess was counted, a code was used, or the recovery codes were
+//! replaced by new ones that nobody has seen. The guard reports this as [`EventKind::Dropped`]. To let each request
+//! finish, run it in a separate task, which continues when the handler is dropped:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -91,23 +92,23 @@
 //! }
 //! ```
 //!
-//! A panic in your event listener does not drop the request either: the guard catches it, sends the other events and
-//! returns the answer. With `panic = "abort"` it ends the process, as every panic does.
+//! A panic in your event listener does not drop the request: the guard catches the panic, sends the remaining events
+//! and returns the answer. With `panic = "abort"`, the panic ends the process, as any panic does.
 //!
 //! # Without a `Store`
 //!
-//! An application that keeps the record in a table of its own can run the same decisions itself, with [`SecondFactor`].
-//! [The guide](crate::guide::database) has a program that does this for every flow; [`Change`] has an example without a
-//! database. Three rules apply:
+//! An application that keeps the record in its own table can make the same decisions itself with [`SecondFactor`]. [The
+//! guide](crate::guide::database) has a program that does this for every flow, and [`Change`] has an example without a
+//! database. Follow three rules:
 //!
-//! * **Never use a version twice for a user, not even after the row was removed.** Take it from a sequence, or keep the
-//!   row and continue its count. A user who enrolls again must not get a version from before the removal, or a decision
-//!   that was made then would be stored now.
+//! * **Never use a version twice for a user, not even after the row was removed.** Take the version from a sequence, or
+//!   keep the row and continue counting. If a user who enrolls again got a version from before the removal, a decision
+//!   based on the removed record could still be stored.
 //! * **If there was no row, an insert that finds one must change nothing.** An upsert would overwrite what another
-//!   request has stored meanwhile.
-//! * **Commit the change before you use the verdict, whatever the verdict is.** A refusal is a change as well, because
-//!   it counts a failure. In a transaction that a failed login rolls back, guesses cost nothing. Other products have
-//!   had this vulnerability.
+//!   request has stored in the meantime.
+//! * **Commit the change before you use the verdict, whatever the verdict is.** A refusal can change the record too,
+//!   because it counts a failure. If the change is part of a transaction that a failed login rolls back, no guess is
+//!   counted. Other products have had this vulnerability.
 
 mod answer;
 mod context;
@@ -148,7 +149,7 @@ pub use setup::Setup;
 use crate::guard::report::{Clock, Listener, Report, tell};
 use crate::store::{Store, Swap};
 
-/// The second factor of an application: a store, the keys and the limits.
+/// Manages the second factor of an application's users. It holds the store, the keys and the limits.
 ///
 /// The application identifies each user by a string that never changes, such as the primary key of its table of users.
 /// All methods may be called for the same user at the same time, from any number of processes.
@@ -243,18 +244,19 @@ use crate::store::{Store, Swap};
 ///
 /// # Errors
 ///
-/// An error never lets anybody in. Every method returns these errors; the methods list only what they add:
+/// An error never lets anybody in. Every method can return the following errors. The documentation of a method lists
+/// only the additional ones:
 ///
 /// * [`GuardErrorKind::User`] if the name of the user is empty, longer than 255 bytes, or has control characters.
 /// * [`GuardErrorKind::Clock`] if the clock cannot be read or is set before 1970.
 /// * [`GuardErrorKind::Store`] if the store failed. Whether a change took effect is then unknown.
 /// * [`GuardErrorKind::Contended`] if other requests changed the record first, eight times in a row.
 /// * [`GuardErrorKind::RecordInvalid`] if the stored record cannot be understood.
-/// * [`GuardErrorKind::RecordNewer`] if a newer version of keyfob has written the record.
-/// * [`GuardErrorKind::Randomness`] if the source of randomness failed. Methods that make no secret use it only after a
-///   lost swap, and only if there is a function to [sleep](Self::with_sleep).
+/// * [`GuardErrorKind::RecordNewer`] if a newer version of keyfob wrote the record.
+/// * [`GuardErrorKind::Randomness`] if the source of randomness failed. Methods that generate no secret use randomness
+///   only after a lost swap, and only if a function to [sleep](Self::with_sleep) is set.
 ///
-/// Every error is also sent as an event, [`EventKind::Failed`], except for those of [`status`](Self::status).
+/// Every error is also sent as an [`EventKind::Failed`] event, except the errors of [`status`](Self::status).
 pub struct Guard<S> {
     store: S,
     keyring: Keyring,
@@ -271,8 +273,8 @@ type Sleep = dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send
 impl<S: Store> Guard<S> {
     /// Makes a guard with the default policy, the system's clock and randomness, and no listener for events.
     ///
-    /// `issuer` is the name of your service, as authenticator apps will show it. [`enroll`](Self::enroll) fails if no
-    /// URI can carry it.
+    /// `issuer` is the name of your service, as authenticator apps will show it. [`enroll`](Self::enroll) fails if a
+    /// URI cannot contain this name.
     #[must_use]
     pub fn new(store: S, keyring: Keyring, issuer: &str) -> Self {
         Self {
@@ -287,7 +289,7 @@ impl<S: Store> Guard<S> {
         }
     }
 
-    /// Replaces the limits. All servers should use the same policy.
+    /// Replaces the default limits. All servers should use the same policy.
     #[must_use]
     pub fn with_policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
@@ -310,8 +312,8 @@ impl<S: Store> Guard<S> {
 
     /// Sets the listener, which the guard calls with each event. [`Event`] has an example.
     ///
-    /// An event about a change is sent after the change was stored. The request waits for the listener, so it must not
-    /// block for long.
+    /// An event about a change is sent after the change was stored. The request waits for the listener, so the listener
+    /// must not block for long.
     #[must_use]
     pub fn with_events(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.events = Box::new(listener);
@@ -320,10 +322,11 @@ impl<S: Store> Guard<S> {
 
     /// Sets the function that waits between attempts to change a record, such as `tokio::time::sleep`.
     ///
-    /// When several requests change the record of one user at once, one of them wins and the others try again, up to
-    /// eight times in all. With this function they wait for a random time first, so that they do not collide again: up
-    /// to 2 ms after the first lost swap, twice as long after each further one, and up to 131 ms before the eighth
-    /// attempt. The guard has no timer of its own, so without this function they try again immediately.
+    /// When several requests change the record of one user at once, one of them succeeds and the others try again. Each
+    /// request makes up to eight attempts. With this function, a request waits for a random time before it tries again,
+    /// to avoid another collision. The wait is at most 2 ms after the first lost swap. The limit doubles with each
+    /// further lost swap, to 131 ms before the eighth attempt. The guard has no timer, so without this function
+    /// requests try again immediately.
     ///
     /// ```
     /// # let with_sleep = |guard: keyfob::Guard<keyfob::store::MemoryStore>| {
@@ -339,14 +342,14 @@ impl<S: Store> Guard<S> {
         self
     }
 
-    /// The store that [`new`](Self::new) was given.
+    /// Returns the store that was passed to [`new`](Self::new).
     #[must_use]
     pub const fn store(&self) -> &S {
         &self.store
     }
 
-    /// Loads, decides and swaps, and does so again if another request has changed the record meanwhile. If `flow` is
-    /// given, an error or a dropped request is reported as an event.
+    /// Loads the record, decides and swaps. Starts again if another request has changed the record in the meantime. If
+    /// `flow` is given, an error or a dropped request is reported as an event.
     async fn transact<T>(
         &self,
         flow: impl Into<Option<Flow>>,
@@ -366,7 +369,7 @@ impl<S: Store> Guard<S> {
     ) -> Result<T, GuardError> {
         let user = report.user();
         let now = (self.clock)().ok_or(GuardErrorKind::Clock)?;
-        // All rounds use the time of the first: a request must not reach a later window by losing swaps.
+        // All rounds use the time of the first round. Otherwise a request could reach a later window by losing swaps.
         let context = Context::new(user, now, &self.policy, &self.keyring)?;
         let failed = |error: S::Error| GuardError::with_source(GuardErrorKind::Store, error);
         for round in 0..ATTEMPTS {
@@ -392,7 +395,7 @@ impl<S: Store> Guard<S> {
         Err(GuardErrorKind::Contended.into())
     }
 
-    /// Waits for a random time if there is a function to sleep: below 2 ms in round 1, and doubling with each round.
+    /// If a sleep function is set, waits for a random time. The limit is 2 ms in round 1 and doubles with each round.
     async fn pause(&self, round: u32) -> Result<(), GuardError> {
         if let Some(sleep) = &self.sleep {
             let longest = 1u64 << (10 + round.min(ATTEMPTS));
@@ -415,6 +418,6 @@ impl<S: fmt::Debug> fmt::Debug for Guard<S> {
     }
 }
 
-/// How often a request tries to swap the record before it fails. An attacker cannot keep the owner from swapping: after
-/// the first few failures the account waits, and refusals during a wait write nothing.
+/// How many times a request tries to swap the record before it fails. An attacker cannot keep making the owner's swaps
+/// fail: after the first few wrong codes the account is throttled, and refusals during that time write nothing.
 const ATTEMPTS: u32 = 8;

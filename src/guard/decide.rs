@@ -1,6 +1,6 @@
 //! The decisions of [`SecondFactor`](crate::guard::SecondFactor), one file for each flow.
 //!
-//! No file does I/O or reads a clock. The documentation of each flow is at the method of [`Guard`](crate::Guard).
+//! No file does I/O or reads a clock. Each flow is documented at the corresponding method of [`Guard`](crate::Guard).
 
 mod attempt;
 mod change;

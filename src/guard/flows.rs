@@ -1,6 +1,7 @@
 //! The flows of [`Guard`]: enrollment, login, changes by the owner and changes by an operator.
 //!
-//! The decisions are in `decide`. Each method hands one to `Guard::transact`, which loads, decides and swaps.
+//! The decisions are in `decide`. Each method passes a decision function to `Guard::transact`, which loads the record,
+//! calls the function and swaps.
 
 use alloc::vec::Vec;
 
@@ -22,23 +23,24 @@ use crate::store::Store;
 impl<S: Store> Guard<S> {
     /// Starts the enrollment of a user's first authenticator.
     ///
-    /// Show the [`Enrollment`] to the user, who scans the QR code or types the secret, and pass the first code to
-    /// [`confirm`](Self::confirm). Until then the second factor is not active. An enrollment waits for its code for 15
-    /// minutes by default ([`Policy::with_enrollment_lifetime`](crate::Policy::with_enrollment_lifetime)), and a new
-    /// enrollment replaces one that is still waiting.
+    /// Show the [`Enrollment`] to the user, who scans the QR code or types in the secret. Then pass the first code to
+    /// [`confirm`](Self::confirm). The second factor is not active until that succeeds. By default, an enrollment
+    /// expires after 15 minutes ([`Policy::with_enrollment_lifetime`](crate::Policy::with_enrollment_lifetime)). A new
+    /// enrollment replaces one that is still pending.
     ///
-    /// Call this only for a user who is logged in. It needs no proof, because there is no second factor yet. If there
-    /// is one, use [`enroll_another`](Self::enroll_another).
+    /// Call this only for a user who is logged in. It requires no proof, because there is no second factor yet. If the
+    /// user already has one, use [`enroll_another`](Self::enroll_another).
     ///
-    /// Events: [`EventKind::EnrollmentStarted`], and [`EventKind::EnrollmentCanceled`] for the one that was replaced.
+    /// Events: [`EventKind::EnrollmentStarted`], and [`EventKind::EnrollmentCanceled`] for an enrollment that was
+    /// replaced.
     ///
     /// # Errors
     ///
     /// * [`GuardErrorKind::ProofRequired`](crate::guard::GuardErrorKind::ProofRequired) if the user has an active
     ///   authenticator.
     /// * [`GuardErrorKind::UnknownAuthenticator`](crate::guard::GuardErrorKind::UnknownAuthenticator) if the setup
-    ///   [replaces](Setup::replacing) an authenticator, as there is none yet.
-    /// * [`GuardErrorKind::Invalid`](crate::guard::GuardErrorKind::Invalid) if no URI can carry the issuer or the
+    ///   [replaces](Setup::replacing) an authenticator, because the user has none yet.
+    /// * [`GuardErrorKind::Invalid`](crate::guard::GuardErrorKind::Invalid) if a URI cannot contain the issuer or the
     ///   label.
     /// * The errors of every method, listed at [`Guard`](Guard#errors).
     pub async fn enroll(&self, user: &str, setup: &Setup) -> Result<Enrollment, GuardError> {
@@ -48,14 +50,14 @@ impl<S: Store> Guard<S> {
         .await
     }
 
-    /// Starts the enrollment of another authenticator, or of one that [replaces](Setup::replacing) an active one. Takes
-    /// a proof for [`Purpose::ADD`].
+    /// Starts the enrollment of an additional authenticator, or of one that [replaces](Setup::replacing) an active
+    /// authenticator. Takes a proof for [`Purpose::ADD`].
     ///
-    /// The active authenticators stay valid. One that is to be replaced stays valid until the new one is confirmed. The
-    /// rest is as for [`enroll`](Self::enroll), events included. A user who has no active authenticator needs no proof,
-    /// and the one that is passed is not checked.
+    /// The active authenticators stay valid. An authenticator that will be replaced stays valid until the new one is
+    /// confirmed. Everything else, including the events, works as in [`enroll`](Self::enroll). If the user has no
+    /// active authenticator, the proof is not checked.
     ///
-    /// The proof is void after the confirmation. Until then it can start another enrollment.
+    /// Confirming the enrollment makes the proof void. Until then, the proof can start another enrollment.
     ///
     /// # Errors
     ///
@@ -64,10 +66,10 @@ impl<S: Store> Guard<S> {
     /// * [`GuardErrorKind::TooManyAuthenticators`](crate::guard::GuardErrorKind::TooManyAuthenticators) if the user has
     ///   eight active authenticators, and the setup replaces none of them.
     /// * [`GuardErrorKind::UnknownAuthenticator`](crate::guard::GuardErrorKind::UnknownAuthenticator) if the
-    ///   authenticator to replace is not an active one of this user.
-    /// * [`GuardErrorKind::SecretInUse`](crate::guard::GuardErrorKind::SecretInUse) if an active authenticator has the
-    ///   imported secret.
-    /// * [`GuardErrorKind::Invalid`](crate::guard::GuardErrorKind::Invalid) if no URI can carry the issuer or the
+    ///   authenticator to replace is not an active authenticator of this user.
+    /// * [`GuardErrorKind::SecretInUse`](crate::guard::GuardErrorKind::SecretInUse) if an active authenticator already
+    ///   uses the imported secret.
+    /// * [`GuardErrorKind::Invalid`](crate::guard::GuardErrorKind::Invalid) if a URI cannot contain the issuer or the
     ///   label.
     /// * The errors of every method, listed at [`Guard`](Guard#errors).
     pub async fn enroll_another(&self, user: &str, setup: &Setup, proof: &Proof) -> Result<Enrollment, GuardError> {
@@ -77,29 +79,33 @@ impl<S: Store> Guard<S> {
         .await
     }
 
-    /// Activates the authenticator that is waiting, with a code that it shows.
+    /// Confirms the pending enrollment with a code from the new authenticator, which becomes active.
     ///
-    /// The code is used from then on, so it does not log the user in as well. With the first authenticator the user
-    /// gets ten recovery codes: show [`Confirmed::recovery_codes`](crate::guard::Confirmed::recovery_codes), as they
-    /// cannot be read again. An authenticator that is to be [replaced](Setup::replacing) is removed in the same swap.
+    /// The code then counts as used, so the user cannot also log in with it. With the first authenticator, the user
+    /// gets ten recovery codes. Show [`Confirmed::recovery_codes`](crate::guard::Confirmed::recovery_codes) now,
+    /// because they cannot be read again. If the authenticator was enrolled to [replace](Setup::replacing) another one,
+    /// the same swap removes the old one.
     ///
     /// A wrong code has these consequences:
     ///
-    /// * An enrollment forgives 19 wrong codes; the 20th ends it. A string that is not a code at all
+    /// * The 20th wrong code ends the enrollment. Input that does not have the form of a code
     ///   ([`Refusal::Malformed`](crate::guard::Refusal::Malformed)) does not count.
-    /// * If [`enroll`](Self::enroll) made the secret, the user has just seen it and is not guessing. The guess budget
-    ///   is not charged, and the answer has a [`Diagnosis`](crate::guard::Diagnosis), such as a wrong clock, if there
-    ///   is one. If the diagnosis reveals that the code belongs to a later time, the code counts as used.
-    /// * If the secret was [imported](Setup::import), the user may never have seen it, so the code may be a guess. It
-    ///   is charged to the guess budget like a code at a login, the same waits apply, and there is no diagnosis.
+    /// * If [`enroll`](Self::enroll) generated the secret, the user has just seen it and does not need to guess. So the
+    ///   guess budget is not charged, and the answer contains a [`Diagnosis`](crate::guard::Diagnosis), such as a wrong
+    ///   clock, if one is found. If the diagnosis reveals that the code belongs to a later time, the code counts as
+    ///   used.
+    /// * If the secret was [imported](Setup::import), the user may never have seen it, so the code may be a guess. The
+    ///   attempt is charged to the guess budget like a code at a login, the same waits apply, and there is no
+    ///   diagnosis.
     ///
-    /// A further authenticator whose secret keyfob made ends the waits of the account, and refills the budget if it is
-    /// exhausted. A guesser cannot get this far, because the enrollment took a proof (the re-binding of NIST SP
-    /// 800-63B-4, section 3.2.2).
+    /// If an additional authenticator is confirmed whose secret keyfob generated, the account no longer waits, and an
+    /// exhausted budget is refilled. Somebody who is guessing cannot get this far, because the enrollment required a
+    /// proof (this is the re-binding of NIST SP 800-63B-4, section 3.2.2).
     ///
-    /// The recovery codes are stored by a second swap. If that fails, the authenticator is active without them,
-    /// `recovery_codes` returns `None`, [`Status::recovery_codes_left`] is 0, and an event says why. Ask the user then
-    /// to make some with [`regenerate_recovery_codes`](Self::regenerate_recovery_codes).
+    /// A second swap stores the recovery codes. If it fails, the authenticator is active but the user has no recovery
+    /// codes: `recovery_codes` returns `None`, [`Status::recovery_codes_left`] is 0, and an event reports the error. In
+    /// that case, ask the user to make recovery codes with
+    /// [`regenerate_recovery_codes`](Self::regenerate_recovery_codes).
     ///
     /// Events: [`EventKind::Confirmed`], with [`EventKind::Revoked`] for an authenticator that was replaced,
     /// [`EventKind::Unlocked`] if an exhausted budget was refilled, and [`EventKind::RecoveryCodesIssued`]; or
@@ -107,10 +113,11 @@ impl<S: Store> Guard<S> {
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::NoEnrollment`](crate::guard::GuardErrorKind::NoEnrollment) if no enrollment is waiting, if
-    ///   it has waited too long, or after 20 wrong codes.
+    /// * [`GuardErrorKind::NoEnrollment`](crate::guard::GuardErrorKind::NoEnrollment) if no enrollment is pending, if
+    ///   it has expired, or after 20 wrong codes.
     /// * [`GuardErrorKind::KeyMissing`](crate::guard::GuardErrorKind::KeyMissing) or
-    ///   [`GuardErrorKind::SealBroken`](crate::guard::GuardErrorKind::SealBroken) if its secret cannot be opened.
+    ///   [`GuardErrorKind::SealBroken`](crate::guard::GuardErrorKind::SealBroken) if the secret of the new
+    ///   authenticator cannot be opened.
     /// * The errors of every method, listed at [`Guard`](Guard#errors).
     pub async fn confirm(&self, user: &str, typed: &str) -> Result<Confirmation, GuardError> {
         let mut confirmation =
@@ -119,7 +126,8 @@ impl<S: Store> Guard<S> {
             let first = |factor: &SecondFactor, context: &Context<'_>| {
                 factor.first_recovery_codes(context, &self.randomness, confirmed)
             };
-            // An error is reported as an event only: the authenticator is active, and its owner must be told so.
+            // An error here is only reported as an event, because the authenticator is already active and its owner
+            // must be told.
             let codes = self.transact(Flow::RecoveryCodes, user, first).await;
             confirmed.recovery_codes = codes.ok().flatten();
         }
@@ -128,47 +136,50 @@ impl<S: Store> Guard<S> {
 
     /// Checks what the user typed at a login: a code of any active authenticator, or a recovery code.
     ///
-    /// Pass the string as it was typed; the guard tells a code from a recovery code by its shape. Let the user in only
-    /// for [`Verdict::Accepted`], and show one message for every refusal. [The module](crate::guard) has an example.
+    /// Pass the string as it was typed. The guard distinguishes codes from recovery codes by their form. Let the user
+    /// in only for [`Verdict::Accepted`], and show one message for every refusal. [The module](crate::guard) has an
+    /// example.
     ///
-    /// **Codes of an authenticator.** A TOTP code is accepted from one step before to one step after the present one
-    /// ([`Policy::with_window`](crate::Policy::with_window)), an HOTP code for the next counter and the five after it
-    /// ([`Policy::with_look_ahead`](crate::Policy::with_look_ahead)). An accepted code and all earlier ones of this
-    /// authenticator are used from then on. If two authenticators show the same code at once, it is used for both, and
-    /// the answer names the first. The guard learns drift: after three accepted codes in a row that were off to the
-    /// same side, the window moves by one step to that side, by up to ten steps, or by up to forty more after the
-    /// authenticator was [resynchronized](Self::resync).
+    /// **Codes of an authenticator.** By default, a TOTP code is accepted if it belongs to the current step, the one
+    /// before or the one after ([`Policy::with_window`](crate::Policy::with_window)). An HOTP code is accepted if it
+    /// belongs to the next counter or one of the five after that
+    /// ([`Policy::with_look_ahead`](crate::Policy::with_look_ahead)). An accepted code and all earlier codes of this
+    /// authenticator count as used afterwards. If two authenticators show the same code at the same time, the code
+    /// counts as used for both, and the answer names the first. The guard learns drift: after three accepted codes in a
+    /// row that were off to the same side, the window moves by one step to that side. It moves by at most ten steps in
+    /// total, or by at most forty further steps after the authenticator was [resynchronized](Self::resync).
     ///
-    /// **The guess budget.** Every code that is compared and not accepted is charged, a used code like a wrong one. An
-    /// accepted code resets the count of consecutive failures; only time lowers the long-term count. While the account
-    /// waits ([`Refusal::Throttled`](crate::guard::Refusal::Throttled)) or the budget is exhausted
-    /// ([`Refusal::Exhausted`](crate::guard::Refusal::Exhausted)), no code is compared and none is charged. Neither is
-    /// what cannot be a code ([`Refusal::Malformed`](crate::guard::Refusal::Malformed)), which is a typing mistake. By
-    /// default the fifth failure in a row starts a wait of 30 seconds, which doubles up to an hour; 100 failures in a
-    /// row, or 100 in all with four forgiven a day, exhaust the budget ([`Policy`](crate::Policy)).
+    /// **The guess budget.** Every code that is compared and not accepted is charged to the budget, whether it is wrong
+    /// or was used before. An accepted code resets the count of consecutive failures, but the long-term count decreases
+    /// only with time. While the account waits ([`Refusal::Throttled`](crate::guard::Refusal::Throttled)) or the budget
+    /// is exhausted ([`Refusal::Exhausted`](crate::guard::Refusal::Exhausted)), no code is compared and none is
+    /// charged. Input that does not have the form of a code ([`Refusal::Malformed`](crate::guard::Refusal::Malformed))
+    /// is a typing mistake, so it is not charged either. By default, the fifth failure in a row starts a wait of 30
+    /// seconds, and the wait doubles with each further failure, up to an hour. The budget is exhausted by 100 failures
+    /// in a row, or by 100 failures in total, of which four expire each day ([`Policy`](crate::Policy)).
     ///
-    /// **Recovery codes.** Each is single-use. With 115 bits they cannot be guessed, so they are never charged and work
-    /// when the budget is exhausted. An accepted one ends the waits, and refills the budget if it is exhausted.
-    /// Afterwards have the user enroll a new authenticator.
+    /// **Recovery codes.** Each recovery code works once. A 115-bit code cannot be guessed, so recovery codes are never
+    /// charged, and they work even when the budget is exhausted. An accepted recovery code ends the waits, and refills
+    /// the budget if it is exhausted. Afterwards, have the user enroll a new authenticator.
     ///
-    /// An attempt that is stored also seals the secrets of the account under the primary key, if they are under an old
-    /// one. The same swap stores both, so that nothing delays the verdict afterwards.
+    /// If the secrets of the account are sealed under an old key, an attempt that changes the record also seals them
+    /// again under the primary key. The same swap stores both changes, so the verdict does not wait for a second swap.
     ///
     /// Events:
     ///
-    /// * [`EventKind::Accepted`], after a recovery code with [`EventKind::Recovered`], and [`EventKind::Unlocked`] if
+    /// * [`EventKind::Accepted`]. A recovery code also sends [`EventKind::Recovered`], and [`EventKind::Unlocked`] if
     ///   it refilled an exhausted budget.
-    /// * [`EventKind::Refused`], with [`EventKind::Exhausted`] if the failure used up the budget, and for one refusal a
-    ///   day while it stays exhausted.
-    /// * [`EventKind::ClockBehind`] with a code that is not accepted, for each authenticator that can show only used
-    ///   codes now.
-    /// * [`EventKind::Resealed`] or [`EventKind::ResealFailed`] if secrets were under an old key.
+    /// * [`EventKind::Refused`]. It is followed by [`EventKind::Exhausted`] if the failure used up the budget, and once
+    ///   a day while the budget is exhausted.
+    /// * [`EventKind::ClockBehind`] if a code was compared and not accepted, for each authenticator that can show only
+    ///   used codes now.
+    /// * [`EventKind::Resealed`] or [`EventKind::ResealFailed`] if secrets were sealed under an old key.
     ///
     /// # Errors
     ///
     /// * [`GuardErrorKind::KeyMissing`](crate::guard::GuardErrorKind::KeyMissing) or
     ///   [`GuardErrorKind::SealBroken`](crate::guard::GuardErrorKind::SealBroken) if the secret of any active
-    ///   authenticator cannot be opened; for a recovery code, if the key of the recovery codes cannot be.
+    ///   authenticator cannot be opened, or for a recovery code, if the key of the recovery codes cannot be opened.
     /// * The errors of every method, listed at [`Guard`](Guard#errors).
     pub async fn verify(&self, user: &str, typed: &str) -> Result<Verdict, GuardError> {
         self.transact(Flow::Verify, user, |factor, context| {
@@ -191,23 +202,23 @@ impl<S: Store> Guard<S> {
         .await
     }
 
-    /// Makes a proof that this verification has just succeeded. The proof serves one purpose.
+    /// Makes a proof that this verification has just succeeded. The proof is valid for one purpose.
     ///
-    /// The proof is valid for 5 minutes from the verification by default
+    /// By default, the proof is valid for 5 minutes from the verification
     /// ([`Policy::with_proof_lifetime`](crate::Policy::with_proof_lifetime)). [`Proof::token`] turns it into a string
-    /// for the session. It is bound to the user, the purpose and the state of the user's factors. So it becomes void
-    /// when an authenticator is added or removed, or the recovery codes are replaced. The example of [`Guard`] makes
-    /// one.
+    /// for the session. The proof is bound to the user, the purpose and the state of the user's factors. So it becomes
+    /// void when an authenticator is added or removed, or when the recovery codes are replaced. The example of
+    /// [`Guard`] makes a proof.
     #[must_use]
     pub fn prove(&self, accepted: &Accepted, purpose: &Purpose) -> Proof {
         let (user, now) = (accepted.user(), accepted.at);
         accepted.prove(&Context { user, now, policy: &self.policy, keyring: &self.keyring }, purpose)
     }
 
-    /// Checks a proof for an action of your application, such as a payment. Does not use it up.
+    /// Checks a proof for an action of your application, such as a payment. The check does not use up the proof.
     ///
     /// Make the purpose with [`Purpose::application`]. The proof stays valid until it expires or the factors change.
-    /// The changes below check their proofs themselves.
+    /// The methods that take a proof to change the factors check it themselves.
     ///
     /// ```
     /// use keyfob::Guard;
@@ -237,38 +248,39 @@ impl<S: Store> Guard<S> {
         .await
     }
 
-    /// Returns the state of the user's second factor, for the security page and for an operator. Opens no secret.
+    /// Returns the state of the user's second factor, for the security page and for an operator. No secret is
+    /// decrypted.
     ///
-    /// A user without a second factor has a status as well: [`Status::is_active`] is `false`. The examples of [`Guard`]
-    /// and of [`operator_unlock`](Self::operator_unlock) read it.
+    /// For a user without a second factor, [`Status::is_active`] is `false`. The examples of [`Guard`] and of
+    /// [`operator_unlock`](Self::operator_unlock) use the status.
     ///
     /// # Errors
     ///
-    /// The errors of every method, listed at [`Guard`](Guard#errors). They are not sent as events.
+    /// The errors of every method, listed at [`Guard`](Guard#errors). These errors are not sent as events.
     pub async fn status(&self, user: &str) -> Result<Status, GuardError> {
         self.transact(None, user, |factor, context| Ok(Transition::of(factor.status(context), Vec::new()))).await
     }
 
-    /// Finds an authenticator that is out of sync, by two consecutive codes, and remembers its drift (RFC 4226, section
+    /// Uses two consecutive codes to find an authenticator that is out of sync, and stores its drift (RFC 4226, section
     /// 7.4; RFC 6238, section 6).
     ///
-    /// The search covers 120 steps on either side of the server's time, or the next 120 counters
-    /// ([`Policy::with_resync_within`](crate::Policy::with_resync_within), with an example). Both codes must be unused,
-    /// and are used afterwards. A success does not log the user in: ask for another code and [`verify`](Self::verify)
-    /// it.
+    /// By default, the search covers 120 steps on either side of the server's time, or the next 120 counters.
+    /// [`Policy::with_resync_within`](crate::Policy::with_resync_within) changes this and has an example. Both codes
+    /// must be unused, and they count as used afterwards. A success does not log the user in: ask for another code and
+    /// [`verify`](Self::verify) it.
     ///
-    /// The attempt is charged to the guess budget like a code at a login, and the same waits apply. Recovery codes do
-    /// not work, and a string that is not a code is not charged.
+    /// The attempt is charged to the guess budget like a code at a login, and the same waits apply. Recovery codes are
+    /// not accepted. Input that does not have the form of a code is not charged.
     ///
     /// Events: [`EventKind::Resynchronized`]; or [`EventKind::Refused`], with [`EventKind::Exhausted`] as for
     /// [`verify`](Self::verify).
     ///
     /// # Security
     ///
-    /// Offer this only to users who have proved by other means who they are. Codes from an hour ago move an
-    /// authenticator to an hour ago, and its owner is then out of sync. So somebody who has written down three
-    /// consecutive unused codes can resynchronize with two of them and log in with the third, as long as the search
-    /// reaches back that far.
+    /// Offer this only to users who have proved their identity by other means. If the two codes are from an hour ago,
+    /// keyfob concludes that the authenticator's clock is an hour behind, and the owner's current codes no longer
+    /// match. So somebody who has written down three consecutive unused codes can resynchronize with two of them and
+    /// log in with the third, as long as the search reaches back that far.
     ///
     /// # Errors
     ///
@@ -282,8 +294,8 @@ impl<S: Store> Guard<S> {
 
     /// Renames an authenticator. Takes a proof for [`Purpose::RENAME`].
     ///
-    /// The proof is needed because the owner chooses by the names what to revoke: somebody who has taken over a session
-    /// must not be able to exchange them. It stays valid for further names until it expires.
+    /// A proof is required because owners decide by name which authenticator to revoke, so somebody who has taken over
+    /// a session must not be able to swap two names. The proof can be used for further renames until it expires.
     ///
     /// Event: [`EventKind::Renamed`], unless the authenticator has this name already.
     ///
@@ -306,13 +318,12 @@ impl<S: Store> Guard<S> {
         self.transact(Flow::Rename, user, |factor, context| factor.rename(context, authenticator, name, proof)).await
     }
 
-    /// Removes an authenticator for good. Takes a proof for [`Purpose::REVOKE`]. The example of [`Guard`] does this.
+    /// Removes an authenticator permanently. Takes a proof for [`Purpose::REVOKE`]. The example of [`Guard`] does this.
     ///
-    /// An enrollment that is waiting is canceled as well: somebody else may have started it, and could otherwise
-    /// confirm it afterwards. The recovery codes stay valid. All proofs made before are void, and
-    /// [`Status::generation`] changes.
+    /// A pending enrollment is also canceled. An attacker may have started it, and could otherwise confirm it
+    /// afterwards. The recovery codes stay valid. All earlier proofs become void, and [`Status::generation`] changes.
     ///
-    /// Events: [`EventKind::Revoked`], and [`EventKind::EnrollmentCanceled`] if an enrollment was waiting.
+    /// Events: [`EventKind::Revoked`], and [`EventKind::EnrollmentCanceled`] if an enrollment was pending.
     ///
     /// # Errors
     ///
@@ -321,7 +332,7 @@ impl<S: Store> Guard<S> {
     /// * [`GuardErrorKind::UnknownAuthenticator`](crate::guard::GuardErrorKind::UnknownAuthenticator) if the user has
     ///   no active authenticator with this id.
     /// * [`GuardErrorKind::LastAuthenticator`](crate::guard::GuardErrorKind::LastAuthenticator) if it is the only
-    ///   active one. Use [`disable`](Self::disable) instead.
+    ///   active authenticator. Use [`disable`](Self::disable) instead.
     /// * The errors of every method, listed at [`Guard`](Guard#errors).
     pub async fn revoke(&self, user: &str, authenticator: &AuthenticatorId, proof: &Proof) -> Result<(), GuardError> {
         self.transact(Flow::Revoke, user, |factor, context| factor.revoke(context, authenticator, proof)).await
@@ -330,11 +341,11 @@ impl<S: Store> Guard<S> {
     /// Makes ten new recovery codes and returns them; the old ones stop working. Takes a proof for
     /// [`Purpose::REGENERATE`].
     ///
-    /// Show the codes to the user, as they cannot be read again. As with [`revoke`](Self::revoke), an enrollment that
-    /// is waiting is canceled, all proofs made before are void, and [`Status::generation`] changes.
+    /// Show the codes to the user, because they cannot be read again. As with [`revoke`](Self::revoke), a pending
+    /// enrollment is canceled, all earlier proofs become void, and [`Status::generation`] changes.
     ///
     /// Events: [`EventKind::RecoveryCodesRegenerated`], and [`EventKind::EnrollmentCanceled`] if an enrollment was
-    /// waiting.
+    /// pending.
     ///
     /// # Errors
     ///
@@ -350,10 +361,10 @@ impl<S: Store> Guard<S> {
         .await
     }
 
-    /// Disables the second factor and removes the whole record: authenticators, recovery codes, counts of failures and
-    /// an enrollment that is waiting. Takes a proof for [`Purpose::DISABLE`].
+    /// Disables the second factor and removes the whole record: authenticators, recovery codes, failure counts and a
+    /// pending enrollment. Takes a proof for [`Purpose::DISABLE`].
     ///
-    /// Events: [`EventKind::Disabled`], and [`EventKind::EnrollmentCanceled`] if an enrollment was waiting.
+    /// Events: [`EventKind::Disabled`], and [`EventKind::EnrollmentCanceled`] if an enrollment was pending.
     ///
     /// # Errors
     ///
@@ -366,16 +377,16 @@ impl<S: Store> Guard<S> {
         self.transact(Flow::Disable, user, |factor, context| factor.disable(context, proof)).await
     }
 
-    /// Disables the second factor without a proof, for an operator. Removes the whole record, as
-    /// [`disable`](Self::disable) does. [`operator_unlock`](Self::operator_unlock) has an example.
+    /// Lets an operator disable the second factor without a proof. Like [`disable`](Self::disable), this removes the
+    /// whole record. [`operator_unlock`](Self::operator_unlock) has an example.
     ///
     /// Events: [`EventKind::Disabled`] if an authenticator was active, and [`EventKind::EnrollmentCanceled`] if an
-    /// enrollment was waiting.
+    /// enrollment was pending.
     ///
     /// # Security
     ///
-    /// Before you call this, verify by other means who is asking. Social engineering aims at this step. Require the
-    /// consent of a second person, and notify the user.
+    /// Before you call this, verify by other means who is asking, because social engineering targets this step. Require
+    /// the consent of a second person, and notify the user.
     ///
     /// # Errors
     ///
@@ -386,10 +397,10 @@ impl<S: Store> Guard<S> {
         self.transact(Flow::OperatorRemove, user, SecondFactor::operator_remove).await
     }
 
-    /// Ends the waits, and refills the guess budget if it is exhausted. For an operator who knows that nobody is
-    /// guessing any more.
+    /// Lets an operator end the waits of an account and refill its guess budget if the budget is exhausted. Use it only
+    /// when nobody is guessing any more.
     ///
-    /// If the budget is not exhausted, the long-term count stays as it is. Otherwise each call would be worth a hundred
+    /// If the budget is not exhausted, the long-term count does not change. Otherwise each call would allow a hundred
     /// more guesses.
     ///
     /// ```
@@ -427,29 +438,28 @@ impl<S: Store> Guard<S> {
         self.transact(Flow::OperatorUnlock, user, SecondFactor::operator_unlock).await
     }
 
-    /// Refuses every code that can have been used up to now. For an operator who has restored the store from a backup,
-    /// in which codes that were used since the backup are unused again.
+    /// Refuses every code that may already have been used. An operator needs this after restoring the store from a
+    /// backup, because the restored records do not show which codes were used after the backup.
     ///
-    /// An enrollment that is waiting is canceled. [`Status::generation`] changes to a number that the account has never
-    /// had, so proofs and trusted devices from before are void. `SqliteStore` has an example that goes through all
-    /// accounts.
+    /// A pending enrollment is canceled. [`Status::generation`] changes to a number that the account has never had, so
+    /// earlier proofs and trusted devices become void. `SqliteStore` has an example that processes all accounts.
     ///
-    /// This is strict, and it has a cost for the owners:
+    /// This method is strict, which has a cost for the users:
     ///
-    /// * **TOTP codes are refused for 81 minutes** by default. Since the backup, an authenticator may have been
+    /// * **TOTP codes are refused for 81 minutes** by default. After the backup, an authenticator may have been
     ///   [resynchronized](Self::resync) by up to 120 steps
-    ///   ([`Policy::with_resync_within`](crate::Policy::with_resync_within)) and have drifted by the forty steps that
-    ///   the guard learns after it. All codes up to there are refused. Meanwhile a refused code sends
+    ///   ([`Policy::with_resync_within`](crate::Policy::with_resync_within)), and the guard may then have learned forty
+    ///   more steps of drift. All codes up to that step are refused. During this time, a refused code sends
     ///   [`EventKind::ClockBehind`].
-    /// * **HOTP codes are refused for good**, because nothing tells which counters were used since the backup. Have the
-    ///   owner replace the authenticator.
+    /// * **HOTP codes are refused permanently**, because nothing shows which counters were used after the backup. Have
+    ///   the owner replace the authenticator.
     ///
-    /// Recovery codes still work, including those that were used since the backup, and authenticators that were revoked
-    /// since are back. Ask the owners to replace their recovery codes and to check the list of authenticators.
-    /// [`operator_invalidate_recent_codes`](Self::operator_invalidate_recent_codes) keeps nobody out for long and
-    /// covers less.
+    /// Recovery codes still work, including codes that were used after the backup. Authenticators that were revoked
+    /// after the backup are active again. Ask the users to replace their recovery codes and to check their list of
+    /// authenticators. [`operator_invalidate_recent_codes`](Self::operator_invalidate_recent_codes) covers less, but
+    /// does not lock users out for long.
     ///
-    /// Events: [`EventKind::CodesInvalidated`], and [`EventKind::EnrollmentCanceled`] if an enrollment was waiting.
+    /// Events: [`EventKind::CodesInvalidated`], and [`EventKind::EnrollmentCanceled`] if an enrollment was pending.
     ///
     /// # Errors
     ///
@@ -460,16 +470,16 @@ impl<S: Store> Guard<S> {
         self.transact(Flow::OperatorInvalidateCodes, user, SecondFactor::operator_invalidate_codes).await
     }
 
-    /// As [`operator_invalidate_codes`](Self::operator_invalidate_codes), for users whose clocks are right. Refuses
-    /// TOTP codes only up to the end of the present window, so that these users can log in again within two minutes.
+    /// Like [`operator_invalidate_codes`](Self::operator_invalidate_codes), but refuses TOTP codes only up to the end
+    /// of the current window. Users whose clocks are right can log in again within two minutes.
     ///
-    /// This covers less:
+    /// This method leaves two gaps:
     ///
-    /// * An authenticator that was [resynchronized](Self::resync) to a clock that is ahead, since the backup, accepts
-    ///   its used codes again when the server's clock reaches them.
-    /// * An HOTP authenticator accepts the codes that were used since the backup.
+    /// * If an authenticator was [resynchronized](Self::resync) after the backup because its clock is ahead, its used
+    ///   codes are accepted again when the server's clock reaches them.
+    /// * HOTP codes that were used after the backup are accepted again.
     ///
-    /// The rest is the same, events included.
+    /// Everything else is the same, including the events.
     ///
     /// # Errors
     ///
@@ -480,13 +490,14 @@ impl<S: Store> Guard<S> {
         self.transact(Flow::OperatorInvalidateCodes, user, SecondFactor::operator_invalidate_recent_codes).await
     }
 
-    /// Seals everything of the user under the primary key. Returns whether anything was under an old key.
+    /// Seals all secrets of the user under the primary key. Returns whether any secret was sealed under an old key.
     ///
-    /// Accounts move to the primary key as their users log in. Use this to move the others, so that an old key can
-    /// leave the keyring; [`Status::keys`] says which keys a user still needs. `SqliteStore` has an example that goes
-    /// through all accounts. An enrollment that nobody can confirm any more is removed and not sealed again.
+    /// An account moves to the primary key when its user logs in. Use this method to move the other accounts before you
+    /// remove an old key from the keyring. [`Status::keys`] lists the keys that a user still needs. `SqliteStore` has
+    /// an example that processes all accounts. An enrollment that can no longer be confirmed is removed instead of
+    /// being sealed again.
     ///
-    /// Event: [`EventKind::Resealed`], if anything was under an old key.
+    /// Event: [`EventKind::Resealed`], if any secret was sealed under an old key.
     ///
     /// # Errors
     ///

@@ -14,12 +14,13 @@ use crate::guard::record::recovery::RecoveryCodes;
 use crate::totp::Period;
 use crate::uri::KeyUri;
 
-/// A new authenticator to show to its user: as a QR code, and as text for users who cannot scan. The first example of
-/// [the crate](crate) shows both.
+/// The secret and the settings of a new authenticator. Show them to the user as a QR code, and as text for users who
+/// cannot scan. The first example of [the crate](crate) does both.
 ///
 /// # Security
 ///
-/// It holds the secret in plaintext. Send it over TLS, only to the user who is logged in, on a page that is not cached.
+/// An enrollment contains the secret in plaintext. Send it over TLS, only to the user who is logged in, on a page that
+/// is not cached.
 #[derive(Debug)]
 pub struct Enrollment {
     pub(crate) authenticator: AuthenticatorId,
@@ -56,7 +57,7 @@ impl Enrollment {
         self.uri.manual_entry()
     }
 
-    /// When the enrollment expires, in Unix seconds. Until then a code confirms it.
+    /// The time at which the enrollment expires, in Unix seconds. It can be confirmed until then.
     #[must_use]
     pub const fn expires_at(&self) -> u64 {
         self.expires_at
@@ -67,13 +68,13 @@ impl Enrollment {
 #[derive(Debug)]
 #[must_use]
 pub enum Confirmation {
-    /// The authenticator is active. The code counts as used, so it cannot be used to log in as well.
+    /// The authenticator is active. The code counts as used, so it cannot also be used to log in.
     Confirmed(Confirmed),
     /// The code was refused, and the authenticator stays pending.
     Refused {
-        /// The reason, for the log. The diagnosis is what to tell the user.
+        /// The reason, which is meant for the log. Base the message to the user on the diagnosis.
         refusal: Refusal,
-        /// What the authenticator probably does differently, if the code fits a known difference.
+        /// The probable cause, if the code matches a known one.
         diagnosis: Option<Diagnosis>,
     },
 }
@@ -95,21 +96,22 @@ impl Confirmed {
         &self.authenticator
     }
 
-    /// The recovery codes, if this is the first authenticator of the account. Show them now: they cannot be read again.
+    /// The recovery codes, if this is the first authenticator of the account. Show them now, because they cannot be
+    /// read again.
     ///
-    /// `None` if the account has recovery codes already, or if they could not be stored, which is reported as an event.
-    /// Without a [`Guard`](crate::Guard) always `None`:
-    /// [`SecondFactor::first_recovery_codes`](crate::guard::SecondFactor::first_recovery_codes) makes them.
+    /// Returns `None` if the account already has recovery codes, or if the new codes could not be stored, which is
+    /// reported as an event. Without a [`Guard`](crate::Guard), this is always `None`. In that case, make the codes
+    /// with [`SecondFactor::first_recovery_codes`](crate::guard::SecondFactor::first_recovery_codes).
     #[must_use]
     pub const fn recovery_codes(&self) -> Option<&RecoveryCodes> {
         self.recovery_codes.as_ref()
     }
 }
 
-/// Why a new authenticator shows other codes than expected.
+/// The probable reason why a new authenticator shows different codes than expected.
 ///
-/// It is inferred from one code, and can be wrong: about one in a thousand wrong codes matches one of these differences
-/// by chance.
+/// A diagnosis is inferred from one code and can be wrong: about one in a thousand wrong codes matches one of these
+/// reasons by chance.
 ///
 /// ```
 /// use keyfob::guard::{Confirmation, Diagnosis};
@@ -128,13 +130,13 @@ impl Confirmed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Diagnosis {
-    /// The app ignores the algorithm in the URI and uses this one.
+    /// The app ignores the algorithm in the URI and uses this one instead.
     AlgorithmIgnored(Algorithm),
-    /// The clock of the device is off by this many seconds: ahead if positive, behind if negative. Whole hours point to
-    /// a wrong time zone.
+    /// The clock of the device is off by this many seconds: ahead if positive, behind if negative. A whole number of
+    /// hours suggests a wrong time zone.
     ClockOff(i64),
-    /// The app ignores the number of digits in the URI and shows this many.
+    /// The app ignores the number of digits in the URI and shows this many instead.
     DigitsIgnored(Digits),
-    /// The app ignores the period in the URI and uses this one.
+    /// The app ignores the period in the URI and uses this one instead.
     PeriodIgnored(Period),
 }

@@ -1,6 +1,7 @@
-//! Events: what happened to an account, for the log and for notices to the user.
+//! Events report what happened to an account. They are meant for the log and for notices to the user.
 //!
-//! An event cannot leak a code or a secret, because no field of it holds a string that somebody typed.
+//! An event cannot leak a code or a secret, because none of its fields holds a code or another string that a user
+//! typed.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -69,7 +70,7 @@ impl Event {
     }
 }
 
-/// One line for the log.
+/// Formats the event as one line for the log.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} user={:?} {:?}", self.at, self.user, self.kind)
@@ -82,40 +83,48 @@ pub(crate) fn events(context: &Context<'_>, kinds: impl IntoIterator<Item = Even
 }
 
 /// The request that ended without an answer, in [`EventKind::Dropped`] and [`EventKind::Failed`].
+///
+/// A variant says what was asked, not whether it took effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Flow {
-    /// [`Guard::check`](crate::Guard::check).
+    /// The application asked to check a proof with [`Guard::check`](crate::Guard::check).
     Check,
-    /// [`Guard::confirm`](crate::Guard::confirm).
+    /// A user asked to confirm an enrollment with [`Guard::confirm`](crate::Guard::confirm).
     Confirm,
-    /// [`Guard::disable`](crate::Guard::disable).
+    /// The owner asked to disable the second factor with [`Guard::disable`](crate::Guard::disable).
     Disable,
-    /// [`Guard::enroll`](crate::Guard::enroll) and [`Guard::enroll_another`](crate::Guard::enroll_another).
+    /// A user asked to start an enrollment with [`Guard::enroll`](crate::Guard::enroll) or
+    /// [`Guard::enroll_another`](crate::Guard::enroll_another).
     Enroll,
-    /// [`Guard::operator_invalidate_codes`](crate::Guard::operator_invalidate_codes).
+    /// An operator asked to invalidate the codes of an account with
+    /// [`Guard::operator_invalidate_codes`](crate::Guard::operator_invalidate_codes) or
+    /// [`Guard::operator_invalidate_recent_codes`](crate::Guard::operator_invalidate_recent_codes).
     OperatorInvalidateCodes,
-    /// [`Guard::operator_unlock`](crate::Guard::operator_unlock).
+    /// An operator asked to unlock an account with [`Guard::operator_unlock`](crate::Guard::operator_unlock).
     OperatorUnlock,
-    /// [`Guard::operator_remove`](crate::Guard::operator_remove).
+    /// An operator asked to remove the second factor with [`Guard::operator_remove`](crate::Guard::operator_remove).
     OperatorRemove,
-    /// The second step of [`Guard::confirm`](crate::Guard::confirm), which makes the first recovery codes.
+    /// [`Guard::confirm`](crate::Guard::confirm) had activated an authenticator and was to make the first recovery
+    /// codes.
     RecoveryCodes,
+    /// The owner asked to replace the recovery codes with
     /// [`Guard::regenerate_recovery_codes`](crate::Guard::regenerate_recovery_codes).
     RegenerateRecoveryCodes,
-    /// [`Guard::rename`](crate::Guard::rename).
+    /// The owner asked to rename an authenticator with [`Guard::rename`](crate::Guard::rename).
     Rename,
-    /// [`Guard::reseal`](crate::Guard::reseal).
+    /// The application asked to seal the secrets under the primary key with [`Guard::reseal`](crate::Guard::reseal).
     Reseal,
-    /// [`Guard::resync`](crate::Guard::resync).
+    /// A user asked to resynchronize an authenticator with [`Guard::resync`](crate::Guard::resync).
     Resync,
-    /// [`Guard::revoke`](crate::Guard::revoke).
+    /// The owner asked to remove an authenticator with [`Guard::revoke`](crate::Guard::revoke).
     Revoke,
-    /// [`Guard::verify`](crate::Guard::verify).
+    /// A user asked to log in with a code, which is checked by [`Guard::verify`](crate::Guard::verify).
     Verify,
 }
 
-/// What happened. New kinds may be added. The example of [`Event`] lists those to tell the user about.
+/// What happened to the account. Later versions may add kinds. The example of [`Event`] lists the kinds that the user
+/// should be told about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {
@@ -125,36 +134,37 @@ pub enum EventKind {
         method: Method,
         /// The authenticator that the code belongs to, or `None` for a recovery code.
         authenticator: Option<AuthenticatorId>,
-        /// How many steps the authenticator is ahead of the server's clock. For HOTP: how many codes were skipped.
+        /// How many steps the authenticator is ahead of the server's clock. For HOTP, this is the number of codes that
+        /// were skipped.
         drift: i64,
     },
-    /// A code was refused, and every code that this authenticator can show now counts as used. Usually a server's clock
-    /// was ahead when a later code was accepted. The codes are refused until the clock has caught up.
+    /// A code was refused, and every code that this authenticator can show now counts as used. The usual cause is that
+    /// a server's clock was ahead when it accepted a later code. Codes are refused until the clock has caught up.
     ClockBehind {
         /// The authenticator whose codes are refused.
         authenticator: AuthenticatorId,
-        /// How many seconds the clock has to catch up.
+        /// The number of seconds until the clock has caught up.
         seconds: u64,
     },
-    /// An authenticator was confirmed, and is active. Tell the user.
+    /// An authenticator was confirmed and is now active. Tell the user.
     Confirmed {
         /// The new authenticator.
         authenticator: AuthenticatorId,
     },
     /// The second factor was disabled. Tell the user.
     Disabled,
-    /// The caller dropped the request before there was an answer: the client disconnected, or a timeout fired. Nobody
-    /// received the answer.
+    /// The caller dropped the request before there was an answer, for example because the client disconnected or a
+    /// timeout fired. Nobody received the answer.
     Dropped {
         /// The request that was dropped.
         flow: Flow,
-        /// Whether a change had been sent to the store, so that it may have been stored. If so, a guess may have been
-        /// counted, a code used, an authenticator confirmed or removed, or recovery codes replaced by new ones that
-        /// nobody has seen.
+        /// Whether a change was sent to the store and may have been stored. If so, a guess may have been counted, a
+        /// code used, an authenticator confirmed or removed, or recovery codes replaced by new ones that nobody has
+        /// seen.
         may_have_changed: bool,
     },
-    /// A pending enrollment was canceled: another enrollment was started, an operator removed it, or the factors of the
-    /// account changed.
+    /// A pending enrollment was canceled, because another enrollment was started, an operator removed it, or the
+    /// factors of the account changed.
     EnrollmentCanceled {
         /// The authenticator that was pending.
         authenticator: AuthenticatorId,
@@ -168,14 +178,14 @@ pub enum EventKind {
     EnrollmentRefused {
         /// The reason.
         reason: Refusal,
-        /// What the authenticator probably does differently, if the code fits a known difference.
+        /// The probable cause, if the code matches a known one.
         diagnosis: Option<Diagnosis>,
     },
     /// The guess budget is used up: somebody who knows the password is guessing. Tell the user and an operator.
     ///
-    /// It is sent with the failure that used up the budget, with the next refusal, and then with one refusal a day for
-    /// as long as the budget is exhausted. An attacker can suppress the first of these by disconnecting before the
-    /// answer.
+    /// This event is sent with the failure that used up the budget, with the next refusal, and then with one refusal a
+    /// day for as long as the budget is exhausted. An attacker can suppress the first of these events by disconnecting
+    /// before the answer.
     Exhausted,
     /// A request ended in an error. Nobody was let in.
     Failed {
@@ -186,14 +196,13 @@ pub enum EventKind {
     },
     /// An operator invalidated all codes up to now, after a backup was restored.
     CodesInvalidated,
-    /// An exhausted guess budget was refilled by a recovery code or a new authenticator, or an operator ended the
-    /// waits.
+    /// A recovery code or a new authenticator refilled an exhausted guess budget, or an operator ended the waits.
     Unlocked,
     /// The first recovery codes were made, right after the first authenticator was confirmed.
     RecoveryCodesIssued,
     /// A recovery code was used. Tell the user, and have them enroll a new authenticator.
     Recovered {
-        /// How many codes are left.
+        /// The number of unused recovery codes that are left.
         left: u8,
     },
     /// The recovery codes were replaced. Tell the user.
@@ -220,7 +229,7 @@ pub enum EventKind {
     Resynchronized {
         /// The resynchronized authenticator.
         authenticator: AuthenticatorId,
-        /// How many steps it is ahead of the server's clock. For HOTP: how many codes it was ahead.
+        /// How many steps the authenticator is ahead of the server's clock. For HOTP, how many codes it was ahead.
         drift: i64,
     },
     /// An authenticator was removed. Tell the user.

@@ -1,4 +1,4 @@
-//! The status of an account: what a security page or an operator needs to see.
+//! The status of an account, for the security page and for an operator.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -31,7 +31,7 @@ pub struct Status {
 }
 
 impl Status {
-    /// Whether the account has a second factor, so that a login needs a code.
+    /// Whether the account has an active second factor. If so, a login requires a code.
     #[must_use]
     pub fn is_active(&self) -> bool {
         !self.authenticators.is_empty()
@@ -55,7 +55,7 @@ impl Status {
         self.recovery_codes_left
     }
 
-    /// A number that changes whenever the factors change:
+    /// A number that changes whenever the factors change. See
     /// [`SecondFactor::generation`](crate::guard::SecondFactor::generation).
     #[must_use]
     pub const fn generation(&self) -> u64 {
@@ -68,7 +68,7 @@ impl Status {
         self.failures
     }
 
-    /// When codes are compared again, in Unix seconds.
+    /// The time from which codes are compared again, in Unix seconds.
     ///
     /// `None` if codes are compared now, or if the budget is exhausted and time alone does not refill it.
     #[must_use]
@@ -85,7 +85,7 @@ impl Status {
         matches!(self.gate, Gate::Exhausted { .. })
     }
 
-    /// The ids of the keys that this account's secrets are sealed under. Once no account needs a key, remove it from
+    /// The ids of the keys under which this account's secrets are sealed. Once no account needs a key, remove it from
     /// the keyring.
     #[must_use]
     pub fn keys(&self) -> &[KeyId] {
@@ -93,8 +93,8 @@ impl Status {
     }
 
     /// An upper bound on the probability that an attacker who knows everything but the secrets guesses a code of this
-    /// account within this time. [`Policy::guess_probability`](crate::Policy::guess_probability) describes the bound
-    /// for one authenticator; each further authenticator adds codes that a guess can match.
+    /// account within the given time. [`Policy::guess_probability`](crate::Policy::guess_probability) describes the
+    /// bound for one authenticator; each further authenticator adds codes that a guess can match.
     #[must_use]
     pub fn guess_probability(&self, within: Duration) -> f64 {
         self.policy.probability(within, self.share)
@@ -134,44 +134,45 @@ impl AuthenticatorStatus {
         &self.id
     }
 
-    /// The name that its user gave it, or an empty string.
+    /// The name that the user gave to the authenticator, or an empty string if it has none.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it shows TOTP codes or HOTP codes: [`Method::Totp`] or [`Method::Hotp`].
+    /// Whether the authenticator shows TOTP codes or HOTP codes: [`Method::Totp`] or [`Method::Hotp`].
     #[must_use]
     pub const fn method(&self) -> Method {
         if self.period.is_some() { Method::Totp } else { Method::Hotp }
     }
 
-    /// The hash algorithm of its codes.
+    /// The hash algorithm that the authenticator uses for its codes.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// The number of digits of its codes.
+    /// The number of digits that each code has.
     #[must_use]
     pub const fn digits(&self) -> Digits {
         self.digits
     }
 
-    /// When its enrollment was started, in Unix seconds.
+    /// The time at which the enrollment was started, in Unix seconds.
     #[must_use]
     pub const fn created_at(&self) -> u64 {
         self.created
     }
 
-    /// When a login or a resynchronization last accepted a code of it, in Unix seconds. The code that confirmed the
-    /// enrollment does not count.
+    /// The time at which a login or a resynchronization last accepted a code of this authenticator, in Unix seconds.
+    /// The code that confirmed the enrollment does not count.
     #[must_use]
     pub const fn used_at(&self) -> Option<u64> {
         if self.used == 0 { None } else { Some(self.used) }
     }
 
-    /// The learned drift: how many steps its clock is ahead of the server's clock. Always 0 for HOTP.
+    /// The learned drift: how many steps the authenticator's clock is ahead of the server's clock. It is always 0 for
+    /// HOTP.
     #[must_use]
     pub const fn drift(&self) -> i64 {
         self.drift

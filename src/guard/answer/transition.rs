@@ -1,8 +1,8 @@
-//! Commit before reveal: an answer cannot be read before its change is stored.
+//! Commit before reveal: an answer cannot be read until its change is stored.
 //!
-//! Many guesses may be compared at the same time, but the store accepts only one change for each state of the record.
-//! The other decisions are dropped unread and made again from the new record, which has counted the guess that won.
-//! This only limits guessing if nobody can read an answer before the swap, and the types enforce that.
+//! Many guesses may be compared at the same time, but the store accepts only one change for each version of the record.
+//! The other decisions are dropped unread and made again from the new record, which has counted the guess that was
+//! stored. This limits guessing only if nobody can read an answer before the swap, and the types enforce that.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -45,7 +45,7 @@ impl<T> Transition<T> {
         Self { change, reveal: Box::new(reveal) }
     }
 
-    /// A decision that changes nothing in the record.
+    /// Makes a decision that does not change the record.
     pub(crate) fn of(value: T, events: Vec<Event>) -> Self
     where
         T: Send + 'static,
@@ -77,13 +77,14 @@ impl<T> Transition<T> {
         })
     }
 
-    /// The change to make to the stored record, in one atomic step, if the record is still the one that was loaded.
+    /// The change to make to the stored record. Make it in one atomic step, and only if the record is still the one
+    /// that was loaded.
     #[must_use]
     pub const fn change(&self) -> &Change {
         &self.change
     }
 
-    /// Returns the answer after the change was stored.
+    /// Returns the answer. Call this after the change was stored.
     ///
     /// For [`Change::None`] there is nothing to store; pass [`Swap::Swapped`].
     ///
@@ -108,8 +109,8 @@ impl<T> fmt::Debug for Transition<T> {
 
 /// The change that a [`Transition`] makes to the stored record.
 ///
-/// Every method of [`SecondFactor`](crate::guard::SecondFactor) that decides returns one. In this example a variable
-/// stands in for the database:
+/// The methods of [`SecondFactor`](crate::guard::SecondFactor) that make a decision return a transition. In this
+/// example, a variable stands in for the database:
 ///
 /// ```
 /// use keyfob::guard::{Change, Confirmation, Context, GuardError, Randomness};
@@ -163,12 +164,12 @@ pub enum Change {
     None,
     /// The record is removed.
     Remove,
-    /// The record is replaced by these bytes, or created with them. Secrets are in them only encrypted.
+    /// The record is replaced by these bytes, or created with them. They contain secrets only in encrypted form.
     Write(Vec<u8>),
 }
 
 impl Change {
-    /// The new record for [`Store::swap`](crate::store::Store::swap), or `None` if there is none to write.
+    /// The new record for [`Store::swap`](crate::store::Store::swap), or `None` if there is no record to write.
     #[must_use]
     pub fn record(&self) -> Option<&[u8]> {
         match self {

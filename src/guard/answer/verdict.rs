@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use crate::guard::id::AuthenticatorId;
 
-/// The answer to a code that a user typed. The example of [the module](crate::guard) has both answers.
+/// The answer to a code that a user typed. The example of [the module](crate::guard) handles both answers.
 #[derive(Debug)]
 #[must_use]
 pub enum Verdict {
@@ -16,7 +16,7 @@ pub enum Verdict {
 
 /// A successful verification.
 ///
-/// It cannot be cloned or stored. To remember the verification for a change a moment later, make a
+/// This value cannot be cloned or stored. To use the verification for a later change, make a
 /// [`Proof`](crate::guard::Proof) from it.
 #[derive(Debug)]
 pub struct Accepted {
@@ -36,8 +36,8 @@ impl Accepted {
         &self.user
     }
 
-    /// Whether it was a TOTP code, an HOTP code or a recovery code. After a recovery code, have the user enroll a new
-    /// authenticator.
+    /// Whether the code was a TOTP code, an HOTP code or a recovery code. After a recovery code, have the user enroll a
+    /// new authenticator.
     #[must_use]
     pub const fn method(&self) -> Method {
         self.method
@@ -55,7 +55,8 @@ impl Accepted {
         self.authenticator.as_ref().map(|(_, name)| name.as_str())
     }
 
-    /// How many steps the authenticator's clock is ahead of the server's clock. For HOTP: how many codes were skipped.
+    /// How many steps the authenticator's clock is ahead of the server's clock. For HOTP, this is the number of codes
+    /// that were skipped.
     ///
     /// If most users drift to the same side, the server's clock is off.
     #[must_use]
@@ -69,7 +70,7 @@ impl Accepted {
         self.recovery_codes_left
     }
 
-    /// A number that changes whenever the factors change:
+    /// A number that changes whenever the factors change. See
     /// [`SecondFactor::generation`](crate::guard::SecondFactor::generation).
     #[must_use]
     pub const fn generation(&self) -> u64 {
@@ -83,7 +84,7 @@ impl Accepted {
 pub enum Refusal {
     /// The guess budget is used up. No code was compared. A recovery code still works, and refills the budget.
     Exhausted {
-        /// When the passing of time allows one more attempt, in Unix seconds. `None` if time alone does not.
+        /// The time from which one more attempt is allowed, in Unix seconds, or `None` if waiting does not help.
         retry_at: Option<u64>,
     },
     /// The input does not have the form of a code or of a recovery code. It is a typing mistake, so it does not count
@@ -95,7 +96,7 @@ pub enum Refusal {
     Replayed,
     /// The account is waiting after too many failures. No code was compared.
     Throttled {
-        /// When codes are compared again, in Unix seconds.
+        /// The time from which codes are compared again, in Unix seconds.
         retry_at: u64,
     },
     /// The code is wrong.
@@ -123,7 +124,7 @@ pub enum Resynchronization {
     Done {
         /// The authenticator that the codes belong to.
         authenticator: AuthenticatorId,
-        /// How many steps it is ahead of the server's clock. For HOTP: how many codes it was ahead.
+        /// How many steps the authenticator is ahead of the server's clock. For HOTP, how many codes it was ahead.
         drift: i64,
     },
     /// No authenticator matches both codes, or the guess budget does not allow an attempt.

@@ -1,7 +1,7 @@
-//! One attempt: checks whether the guess budget allows a comparison, compares the code with every authenticator, and
-//! charges the budget.
+//! Processes one attempt: checks whether the guess budget allows a comparison, compares the code with every
+//! authenticator, and charges the budget.
 //!
-//! Until the swap, a match, a miss and a replay do the same work: everything is computed with masks.
+//! Until the swap, a match, a miss and a replay do the same work, because everything is computed with masks.
 
 use alloc::string::String;
 use alloc::vec;
@@ -20,16 +20,16 @@ use crate::guard::record::authenticator::{Authenticator, LEANS, MAX_DRIFT};
 use crate::guard::record::budget::{Budget, Gate};
 
 impl SecondFactor {
-    /// If the budget allows no comparison now: the refusal, the change to store, and an event to send besides the
-    /// refusal.
+    /// Returns `None` if the budget allows a comparison now. Otherwise returns the refusal, the change to store, and in
+    /// some cases an event to send in addition to the refusal.
     pub(crate) fn barred(&self, context: &Context<'_>) -> Option<(Refusal, Change, Option<EventKind>)> {
         let reason = match self.budget.gate(context.policy, context.now) {
             Gate::Open => return None,
             Gate::Throttled { retry_at } => Refusal::Throttled { retry_at },
             Gate::Exhausted { retry_at } => Refusal::Exhausted { retry_at },
         };
-        // Refusals write nothing: otherwise an attacker could make the swaps of the owner fail by sending many
-        // requests. There are two exceptions: the clock was set back, or it is time to report the exhausted budget
+        // A refusal normally writes nothing. Otherwise an attacker could make the owner's swaps fail by sending many
+        // requests. A refusal writes only if the clock was set back, or if it is time to report the exhausted budget
         // again.
         let mut budget = self.budget.brought_back(context.now);
         let mut report = None;
@@ -43,7 +43,7 @@ impl SecondFactor {
         Some((reason, budget.map_or(Change::None, written), report))
     }
 
-    /// Whether one more failure in this flow would use up the guess budget now.
+    /// Returns whether one more failure in this flow would use up the guess budget now.
     pub(crate) fn exhausted_by(&self, flow: Flow, context: &Context<'_>) -> bool {
         let charged = match flow {
             Flow::Resync | Flow::Verify => !self.active.is_empty(),
@@ -70,7 +70,8 @@ impl SecondFactor {
             let unused = authenticator.next;
             let (fresh, replay, counter) = compare(authenticator, unused)?;
             let base = authenticator.period.map_or(unused, |period| period.steps(context.now));
-            // If two authenticators show the same code at once, it is used for both and reported for the first.
+            // If two authenticators show the same code at the same time, it counts as used for both and is reported for
+            // the first.
             let first = fresh & !accepted;
             matched = ct::select(first, index, matched);
             drift = ct::select(first, counter.wrapping_sub(base), drift);
@@ -94,7 +95,7 @@ impl SecondFactor {
         Ok((record, hidden))
     }
 
-    /// Refuses without a comparison.
+    /// Makes the transition for a refusal that does not have to stay secret until the swap.
     pub(crate) fn refusal(
         &self,
         context: &Context<'_>,
@@ -108,8 +109,8 @@ impl SecondFactor {
 }
 
 impl Authenticator {
-    /// The first and the last step or counter to compare. For HOTP this includes the last used counter, to recognize a
-    /// replay; a TOTP window includes used steps anyway.
+    /// Returns the first and the last step or counter to compare. For HOTP, the range includes the last used counter,
+    /// so that a replay is recognized. A TOTP window includes used steps anyway.
     pub(crate) fn window(&self, policy: &Policy, now: u64) -> (u64, u64) {
         let (from, to) = match self.period {
             Some(period) => {
@@ -119,23 +120,23 @@ impl Authenticator {
             }
             None => (self.next.saturating_sub(1), self.next.saturating_add(policy.look_ahead().get().into())),
         };
-        // After `u64::MAX` there is no next counter, so its code could never be marked as used.
+        // After `u64::MAX` there is no next counter, so the code of `u64::MAX` could never be marked as used.
         (from, to.min(LAST))
     }
 
-    /// Learns drift: after [`LEANS`] accepted codes in a row that are off to the same side, the drift moves by one step
-    /// to that side. A single one may come from a user who types slowly.
+    /// Updates the learned drift: after [`LEANS`] accepted codes in a row that are off to the same side, the drift
+    /// moves by one step to that side. A single code that is off may come from a user who types slowly.
     ///
-    /// The learned drift is at most [`MAX_LEARNED`] steps. A clock that is further off needs [`SecondFactor::resync`],
-    /// and may then learn [`MAX_LEARNED_AFTER_RESYNC`] steps more.
+    /// The learned drift is at most [`MAX_LEARNED`] steps. A clock that is further off needs [`SecondFactor::resync`].
+    /// After that, up to [`MAX_LEARNED_AFTER_RESYNC`] more steps are learned.
     pub(crate) fn learn(&mut self, fresh: u64, now: u64, counter: u64) {
         let Some(period) = self.period else { return };
         let (drift, lean) = (self.drift, self.lean);
         let deviation = counter.wrapping_sub(self.expected_step(period, now)).cast_signed();
         let (late, none) = (ct::mask_negative(deviation), ct::mask_same(deviation.cast_unsigned(), 0));
-        // -1, 0 or 1.
+        // The side is -1 if the authenticator is behind, 1 if it is ahead, and 0 if it is on time.
         let side = ct::select(none, 0, late | 1).cast_signed();
-        // A code that is off to the other side starts the count again.
+        // A code that is off to the other side resets the count.
         let kept = ct::select(ct::mask_negative(lean.wrapping_mul(side)), 0, lean.cast_unsigned()).cast_signed();
         let leaning = ct::select(none, 0, kept.wrapping_add(side).cast_unsigned()).cast_signed();
         let full = ct::mask_same(ct::magnitude(leaning), LEANS);
@@ -150,8 +151,8 @@ impl Authenticator {
         self.drift = ct::select(fresh & full & small, moved.cast_unsigned(), drift.cast_unsigned()).cast_signed();
     }
 
-    /// An event if every code that this authenticator can show now is used already, by the server's clock and the
-    /// drift: its codes are refused until the clock has passed the used ones.
+    /// Returns an event if, according to the server's clock and the drift, every code that this authenticator can show
+    /// now counts as used. Its codes are refused until the clock has passed the used steps.
     pub(crate) fn clock_behind(&self, policy: &Policy, now: u64) -> Option<EventKind> {
         let period = self.period?;
         let steps = self.next.checked_sub(self.window(policy, now).1.saturating_add(2))?;
@@ -160,22 +161,22 @@ impl Authenticator {
     }
 }
 
-/// A verdict whose change is not stored yet. Nothing may branch on it before the swap.
+/// A verdict whose change is not stored yet. Code must not branch on the verdict before the swap.
 pub(crate) struct Hidden {
-    /// A mask: the code is right and unused.
+    /// A mask that is set if the code is right and unused.
     pub(crate) accepted: u64,
-    /// A mask: the code is right and used.
+    /// A mask that is set if the code is right but used.
     pub(crate) replayed: u64,
     /// The index of the first authenticator that accepted the code.
     pub(crate) matched: u64,
     pub(crate) drift: i64,
     pub(crate) context: (String, u64, Policy),
-    /// The budget from before the attempt, which is public.
+    /// The budget as it was before the attempt. It is public.
     pub(crate) budget: Budget,
     pub(crate) authenticators: Vec<Authenticator>,
 }
 
-/// An accepted code, after the swap.
+/// What is known about an accepted code after the swap.
 pub(crate) struct Revealed {
     pub(crate) id: AuthenticatorId,
     pub(crate) name: String,
@@ -184,12 +185,12 @@ pub(crate) struct Revealed {
 }
 
 impl Hidden {
-    /// Reads the verdict. Only [`Transition::committed`] runs this, after the swap: the record that accepts or counts
-    /// the code is stored, so the verdict may be public.
+    /// Reads the verdict. Only [`Transition::committed`] calls this, after the swap. The record that accepts or counts
+    /// the code is then stored, so the verdict may be public.
     pub(crate) fn reveal(self) -> Result<Revealed, (Refusal, Vec<Event>)> {
         let (user, now, policy) = self.context;
         if ct::declassify(self.accepted) {
-            // The record also shows which authenticator it was, because the counter of that one has moved.
+            // The stored record also shows which authenticator accepted the code, because its counter has moved.
             let is_match = |(_, index): &(Authenticator, u64)| ct::declassify(ct::mask_same(self.matched, *index));
             if let Some((authenticator, _)) = self.authenticators.into_iter().zip(0..).find(is_match) {
                 let method = if authenticator.period.is_some() { Method::Totp } else { Method::Hotp };
@@ -198,7 +199,7 @@ impl Hidden {
         }
         let reason = if ct::declassify(self.replayed) { Refusal::Replayed } else { Refusal::WrongCode };
         let mut events = vec![Event::new(&user, now, EventKind::Refused { reason })];
-        // The budget from before the attempt is public, and this is known to be a failure.
+        // This branch reveals nothing: the budget from before the attempt is public, and the failure is already known.
         if self.budget.ends_with_a_failure(&policy, now) {
             events.push(Event::new(&user, now, EventKind::Exhausted));
         }
@@ -209,11 +210,13 @@ impl Hidden {
 /// The last counter that has a successor.
 pub(crate) const LAST: u64 = u64::MAX - 1;
 
-/// How many steps of drift are learned without a resynchronization: 5 minutes at a period of 30 seconds.
+/// The largest drift, in steps, that is learned without a resynchronization. With a period of 30 seconds, it is 5
+/// minutes.
 pub(crate) const MAX_LEARNED: u64 = 10;
 
-/// How many further steps of drift are learned after a resynchronization, which shows that the clock is poor: as many
-/// as a token loses in 13 years if it loses 90 seconds a year, which makers of tokens allow.
+/// The largest drift, in steps, that is learned in addition to the drift that a resynchronization found. It is larger
+/// because a clock that needed a resynchronization is inaccurate. Makers of tokens allow a loss of 90 seconds a year.
+/// With a period of 30 seconds, a token with this loss reaches the limit after 13 years.
 pub(crate) const MAX_LEARNED_AFTER_RESYNC: u64 = 40;
 
 const _: () = assert!(MAX_LEARNED < MAX_DRIFT);

@@ -1,4 +1,4 @@
-//! Changes by the owner. Each takes a proof that the second factor was just used.
+//! Changes that the owner makes. Each requires a proof that the second factor was just used.
 
 use alloc::vec;
 
@@ -19,7 +19,7 @@ impl SecondFactor {
     /// # Errors
     ///
     /// * [`GuardErrorKind::Invalid`] if the name is longer than 256 bytes or has control characters.
-    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this.
+    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this change.
     /// * [`GuardErrorKind::UnknownAuthenticator`] if no active authenticator has this id.
     pub fn rename(
         &self,
@@ -42,14 +42,14 @@ impl SecondFactor {
         Ok(next.changed(context, [EventKind::Renamed { authenticator: authenticator.clone() }], ()))
     }
 
-    /// Removes an authenticator for good, with a proof for [`Purpose::REVOKE`]. See
+    /// Removes an authenticator permanently, with a proof for [`Purpose::REVOKE`]. See
     /// [`Guard::revoke`](crate::Guard::revoke).
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this.
+    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this change.
     /// * [`GuardErrorKind::UnknownAuthenticator`] if no active authenticator has this id.
-    /// * [`GuardErrorKind::LastAuthenticator`] if it is the only active one.
+    /// * [`GuardErrorKind::LastAuthenticator`] if it is the only active authenticator.
     pub fn revoke(
         &self,
         context: &Context<'_>,
@@ -77,7 +77,7 @@ impl SecondFactor {
     /// # Errors
     ///
     /// * [`GuardErrorKind::NotEnrolled`] if there is no active authenticator.
-    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this.
+    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this change.
     /// * [`GuardErrorKind::Randomness`] if the source of randomness failed.
     pub fn regenerate_recovery_codes(
         &self,
@@ -103,7 +103,7 @@ impl SecondFactor {
     /// # Errors
     ///
     /// * [`GuardErrorKind::NotEnrolled`] if there is no active authenticator.
-    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this.
+    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this change.
     pub fn disable(&self, context: &Context<'_>, proof: &Proof) -> Result<Transition<()>, GuardError> {
         if self.active.is_empty() {
             return Err(GuardErrorKind::NotEnrolled.into());
@@ -112,13 +112,13 @@ impl SecondFactor {
         self.operator_remove(context)
     }
 
-    /// Drops the enrollment. Returns an event if it was still waiting.
+    /// Removes the enrollment. Returns an event if the enrollment was still pending.
     pub(crate) fn cancel_enrollment(&mut self, context: &Context<'_>) -> Option<EventKind> {
         let pending = self.pending.take().filter(|pending| pending.is_waiting(context))?;
         Some(EventKind::EnrollmentCanceled { authenticator: pending.authenticator.id })
     }
 
-    /// A transition that writes this record and sends these events.
+    /// Returns a transition that writes this record and sends these events.
     pub(crate) fn changed<T: Send + 'static>(
         self,
         context: &Context<'_>,

@@ -1,4 +1,4 @@
-//! Confirms a new authenticator by its first code, and makes the first recovery codes.
+//! Confirms a new authenticator with its first code, and makes the first recovery codes.
 
 use alloc::string::String;
 use alloc::vec;
@@ -18,17 +18,17 @@ use crate::guard::record::recovery::{RecoveryCodes, RecoverySet};
 use crate::guard::record::{SecondFactor, generation_after};
 
 impl SecondFactor {
-    /// Activates the authenticator that is waiting, by a code that it shows. See
+    /// Confirms the pending enrollment with a code from the new authenticator, which becomes active. See
     /// [`Guard::confirm`](crate::Guard::confirm).
     ///
-    /// The first authenticator of a user needs recovery codes as well.
-    /// [`first_recovery_codes`](Self::first_recovery_codes) makes them, in a transition of its own.
+    /// After the first authenticator of a user is confirmed, call [`first_recovery_codes`](Self::first_recovery_codes),
+    /// which makes the recovery codes in a separate transition.
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::NoEnrollment`] if no enrollment is waiting, if it has waited too long, or after 20 wrong
-    ///   codes.
-    /// * [`GuardErrorKind::KeyMissing`] or [`GuardErrorKind::SealBroken`] if its secret cannot be opened.
+    /// * [`GuardErrorKind::NoEnrollment`] if no enrollment is pending, if it has expired, or after 20 wrong codes.
+    /// * [`GuardErrorKind::KeyMissing`] or [`GuardErrorKind::SealBroken`] if the secret of the new authenticator cannot
+    ///   be opened.
     pub fn confirm(&self, context: &Context<'_>, typed: &str) -> Result<Transition<Confirmation>, GuardError> {
         let waiting = self.pending.as_ref().filter(|pending| pending.is_waiting(context));
         let pending = waiting.ok_or(GuardErrorKind::NoEnrollment)?;
@@ -46,7 +46,7 @@ impl SecondFactor {
         }
 
         // Until the swap, a right and a wrong code do the same work and write records of the same length. A request
-        // that loses its swap decides again, so its time must not reveal the first answer.
+        // that loses its swap decides again, so the time it takes must not reveal the first answer.
         let authenticator = &pending.authenticator;
         let (from, to) = authenticator.window(context.policy, context.now);
         let hotp = authenticator.hotp(context.user, context.keyring)?;
@@ -60,8 +60,9 @@ impl SecondFactor {
         if pending.imported {
             next.budget.charge(context.policy, context.now, hit);
         } else if !self.active.is_empty() {
-            // This is the re-binding of NIST SP 800-63B-4, section 3.2.2. The enrollment took a proof, so a guesser
-            // cannot get here. The first authenticator of a user takes no proof, so it does not end the waits.
+            // This is the re-binding of NIST SP 800-63B-4, section 3.2.2. The enrollment required a proof, so somebody
+            // who is guessing cannot get here. The first authenticator of a user requires no proof, so it does not end
+            // the waits.
             lifted = next.budget.lift(context.policy, context.now, hit);
         }
         next.pending = Some(Pending {
@@ -82,7 +83,7 @@ impl SecondFactor {
         let (user, now) = (String::from(context.user), context.now);
         Ok(Transition::new(Change::Write(record), move || {
             let event = |kind| Event::new(&user, now, kind);
-            // The record that accepts or counts the code is stored, so the answer may be public.
+            // The record that accepts or counts the code is stored now, so the answer may be public.
             if ct::declassify(hit) {
                 let mut events = vec![event(EventKind::Confirmed { authenticator: id.clone() })];
                 events.extend(replaced.map(|authenticator| event(EventKind::Revoked { authenticator })));
@@ -98,16 +99,16 @@ impl SecondFactor {
         }))
     }
 
-    /// Makes the recovery codes that belong to the first authenticator of a user, right after
-    /// [`confirm`](Self::confirm). Returns `None` if the user has recovery codes already.
+    /// Makes the first recovery codes of a user. Call this right after [`confirm`](Self::confirm). Returns `None` if
+    /// the user already has recovery codes.
     ///
-    /// Sends [`EventKind::RecoveryCodesIssued`]. If the answer gets lost,
-    /// [`regenerate_recovery_codes`](Self::regenerate_recovery_codes) makes other codes.
+    /// Sends [`EventKind::RecoveryCodesIssued`]. If the answer is lost,
+    /// [`regenerate_recovery_codes`](Self::regenerate_recovery_codes) makes new codes.
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::ProofRejected`] if the confirmation is of another user, or if the factors have changed
-    ///   since.
+    /// * [`GuardErrorKind::ProofRejected`] if the confirmation belongs to another user, or if the factors have changed
+    ///   since then.
     /// * [`GuardErrorKind::Randomness`] if the source of randomness failed.
     pub fn first_recovery_codes(
         &self,

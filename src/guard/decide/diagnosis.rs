@@ -1,4 +1,4 @@
-//! Finds out why a new authenticator shows other codes than it should.
+//! Finds out why a new authenticator shows different codes than expected.
 
 use alloc::vec::Vec;
 
@@ -14,8 +14,9 @@ use crate::key::Key;
 use crate::totp::Period;
 
 impl Pending {
-    /// Tries the mistakes that apps are known to make, the likeliest first. Computes all of them in every case, so that
-    /// the time does not reveal which one it is. `end` is the last step of the window in which a code confirms.
+    /// Tries the mistakes that apps are known to make, the likeliest first. All of them are always computed, so that
+    /// the time taken does not reveal which one was found. `end` is the last step whose code would confirm the
+    /// enrollment.
     pub(crate) fn diagnose(&self, context: &Context<'_>, code: &Code, end: u64) -> Result<HiddenDiagnosis, GuardError> {
         let authenticator = &self.authenticator;
         let secret = context.keyring.open(&authenticator.secret, &authenticator.owner(context.user))?;
@@ -48,8 +49,8 @@ impl Pending {
                 found.consider(ignored, Diagnosis::PeriodIgnored(other));
             }
         }
-        // First an hour on either side. Then wrong time zones: whole quarters of an hour, up to 14 hours on either
-        // side.
+        // First search one hour on either side. Then try wrong time zones, in steps of a quarter of an hour, up to 14
+        // hours on either side.
         let hotp = hotp(authenticator.algorithm);
         let (step, hour) = (period.steps(context.now), period.steps(3600));
         let near = hotp.scan([code], step.saturating_sub(hour), step.saturating_add(hour)).hidden();
@@ -66,13 +67,13 @@ impl Pending {
 /// A diagnosis that must stay secret until the swap, because it reveals that the code is wrong.
 pub(crate) struct HiddenDiagnosis {
     pub(crate) candidates: Vec<Diagnosis>,
-    /// The number of the candidate that fits, counted from 1; 0 if none does.
+    /// The number of the candidate that matches, counted from 1, or 0 if none does.
     pub(crate) found: u64,
-    /// By how many seconds the clock is ahead, for [`Diagnosis::ClockOff`].
+    /// The number of seconds by which the clock is ahead, for [`Diagnosis::ClockOff`].
     pub(crate) seconds: u64,
     /// The step that the code belongs to, for [`Diagnosis::ClockOff`].
     pub(crate) step: u64,
-    /// A mask: the code belongs to a step that is still in the future.
+    /// A mask that is set if the code belongs to a step that is still in the future.
     pub(crate) future: u64,
 }
 
@@ -81,8 +82,8 @@ impl HiddenDiagnosis {
         Self { candidates: Vec::new(), found: 0, seconds: 0, step: 0, future: 0 }
     }
 
-    /// Adds a candidate, and selects it if `mask` is set and none was selected before. Returns the mask of the
-    /// selection.
+    /// Adds a candidate, and selects it if `mask` is set and no other candidate was selected before. Returns a mask
+    /// that is set if it was selected.
     fn consider(&mut self, mask: u64, diagnosis: Diagnosis) -> u64 {
         self.candidates.push(diagnosis);
         let taken = mask & ct::mask_same(self.found, 0);
@@ -91,9 +92,9 @@ impl HiddenDiagnosis {
         taken
     }
 
-    /// Considers a wrong clock. To say that a code belongs to a future step reveals which code will be right then, to
-    /// somebody who may have guessed it. So each enrollment discloses one such step at most, and its code counts as
-    /// used.
+    /// Considers a wrong clock. If the answer says that a code belongs to a future step, somebody who guessed the code
+    /// learns when it will be valid. So each enrollment discloses at most one future step, and the code of that step
+    /// counts as used.
     fn consider_clock(&mut self, (hit, step): (u64, u64), seconds: i64, (end, disclosed): (u64, u64)) {
         let future = ct::mask_less(end, step);
         let withheld = future & !ct::mask_same(disclosed, 0) & !ct::mask_same(disclosed, step.wrapping_add(1));
@@ -103,7 +104,8 @@ impl HiddenDiagnosis {
         self.future = ct::select(taken, future, self.future);
     }
 
-    /// Reads the diagnosis. It runs after the swap: the answer is public then, and a disclosed step is stored as used.
+    /// Reads the diagnosis. This is called after the swap, when the answer may be public and a disclosed step is stored
+    /// as used.
     pub(crate) fn reveal(self) -> Option<Diagnosis> {
         let is_found = |(_, number): &(Diagnosis, u64)| ct::declassify(ct::mask_same(self.found, *number));
         match self.candidates.into_iter().zip(1..).find(is_found)?.0 {

@@ -1,4 +1,4 @@
-//! Starts the enrollment of an authenticator. The active ones stay valid meanwhile.
+//! Starts the enrollment of an authenticator. The active authenticators stay valid.
 
 use crate::algorithm::same_hmac_key;
 use crate::guard::answer::enrollment::Enrollment;
@@ -21,18 +21,18 @@ impl SecondFactor {
     /// Starts the enrollment of an authenticator. See [`Guard::enroll`](crate::Guard::enroll) and
     /// [`Guard::enroll_another`](crate::Guard::enroll_another).
     ///
-    /// `issuer` is the name of your service, as authenticator apps will show it. A proof for [`Purpose::ADD`] is needed
-    /// if the user has an active authenticator, and is not checked otherwise.
+    /// `issuer` is the name of your service, as authenticator apps will show it. If the user has an active
+    /// authenticator, a proof for [`Purpose::ADD`] is required. Otherwise the proof is not checked.
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::ProofRequired`] if a proof is needed and there is none.
-    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this.
-    /// * [`GuardErrorKind::UnknownAuthenticator`] if the authenticator to replace is not an active one.
+    /// * [`GuardErrorKind::ProofRequired`] if a proof is required and `proof` is `None`.
+    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this enrollment.
+    /// * [`GuardErrorKind::UnknownAuthenticator`] if the authenticator to replace is not active.
     /// * [`GuardErrorKind::TooManyAuthenticators`] if there are [`MAX_AUTHENTICATORS`](Self::MAX_AUTHENTICATORS) active
-    ///   ones, and the setup replaces none of them.
-    /// * [`GuardErrorKind::SecretInUse`] if an active authenticator has the imported secret.
-    /// * [`GuardErrorKind::Invalid`] if no URI can carry the issuer or the label.
+    ///   authenticators, and the setup replaces none of them.
+    /// * [`GuardErrorKind::SecretInUse`] if an active authenticator already uses the imported secret.
+    /// * [`GuardErrorKind::Invalid`] if a URI cannot contain the issuer or the label.
     /// * [`GuardErrorKind::Randomness`] if the source of randomness failed.
     pub fn enroll(
         &self,
@@ -52,7 +52,7 @@ impl SecondFactor {
             return Err(GuardErrorKind::TooManyAuthenticators.into());
         }
         let secret = match &setup.secret {
-            // With the same secret twice, each code would be accepted twice: once for each authenticator.
+            // If two authenticators had the same secret, each code could be accepted twice, once for each of them.
             Some(secret) if self.has_secret(context, secret) => return Err(GuardErrorKind::SecretInUse.into()),
             Some(secret) => secret.clone(),
             None => random.secret(setup.algorithm)?,
@@ -103,7 +103,7 @@ impl SecondFactor {
     }
 
     fn has_secret(&self, context: &Context<'_>, secret: &Secret) -> bool {
-        // If a secret cannot be opened now, its owner must still be able to enroll another authenticator.
+        // Skip secrets that cannot be opened, so that their owner can still enroll another authenticator.
         let opened = |active: &Authenticator| context.keyring.open(&active.secret, &active.owner(context.user)).ok();
         self.active.iter().filter_map(opened).any(|opened| match Key::new(&opened) {
             Ok(key) => same_hmac_key(key, secret.into()),

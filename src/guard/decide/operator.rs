@@ -1,4 +1,4 @@
-//! Changes by an operator. They take no proof.
+//! Changes that an operator makes. They require no proof.
 
 use crate::guard::answer::event::{EventKind, events};
 use crate::guard::answer::transition::{Change, Committed, Transition};
@@ -24,7 +24,7 @@ impl SecondFactor {
         Ok(Transition::new(Change::Remove, move || Committed { value: (), events }))
     }
 
-    /// Ends the waits, and refills the guess budget if it is exhausted.
+    /// Ends the waits of the account, and refills the guess budget if it is exhausted.
     /// [`Guard::operator_unlock`](crate::Guard::operator_unlock) has an example.
     ///
     /// # Errors
@@ -39,9 +39,9 @@ impl SecondFactor {
         Ok(next.changed(context, [EventKind::Unlocked], ()))
     }
 
-    /// Refuses every code that can have been used up to now, after a backup was restored. See
-    /// [`Guard::operator_invalidate_codes`](crate::Guard::operator_invalidate_codes), which says for how long the
-    /// owners are kept out.
+    /// Refuses every code that may already have been used. Call this after a backup was restored. See
+    /// [`Guard::operator_invalidate_codes`](crate::Guard::operator_invalidate_codes), which says for how long users
+    /// cannot log in.
     ///
     /// # Errors
     ///
@@ -50,7 +50,7 @@ impl SecondFactor {
         self.invalidated(context, true)
     }
 
-    /// Refuses the TOTP codes of the present window and all before, after a backup was restored. See
+    /// Refuses the TOTP codes of the current window and all earlier ones. Call this after a backup was restored. See
     /// [`Guard::operator_invalidate_recent_codes`](crate::Guard::operator_invalidate_recent_codes), which says what
     /// this does not cover.
     ///
@@ -61,7 +61,7 @@ impl SecondFactor {
         self.invalidated(context, false)
     }
 
-    /// `strict` covers a resynchronization since the backup, and refuses HOTP codes for good.
+    /// If `strict` is set, this also covers a resynchronization after the backup, and refuses HOTP codes permanently.
     fn invalidated(&self, context: &Context<'_>, strict: bool) -> Result<Transition<()>, GuardError> {
         if self.active.is_empty() && self.pending.is_none() {
             return Err(GuardErrorKind::NotEnrolled.into());
@@ -79,17 +79,17 @@ impl SecondFactor {
             if strict {
                 let now = period.steps(context.now);
                 let window = u64::from(context.policy.window().ahead());
-                // The last resynchronization was since the backup, or it is the one in the record. In both cases the guard
-                // may have learned more drift after it.
+                // The last resynchronization either happened after the backup or is the one in the record. In both
+                // cases, the guard may have learned more drift after it.
                 let found = context.policy.resync_within().max(u64::try_from(authenticator.anchor).unwrap_or(0));
                 let ahead = found.saturating_add(MAX_LEARNED_AFTER_RESYNC).saturating_add(window);
                 end = end.max(now.saturating_add(ahead));
             }
             authenticator.next = authenticator.next.max(end.saturating_add(1));
         }
-        // The generation grows by more than the changes since the backup can have added. Otherwise later changes would
-        // reach a generation that the account had then, and proofs and trusted devices from that time would be valid
-        // again.
+        // The generation must grow by more than the changes after the backup can have added. Otherwise later changes
+        // would reach a generation that the account already had after the backup, and proofs and trusted devices from
+        // that time would be valid again.
         next.generation = next.generation.wrapping_add(context.now).wrapping_add(1).max(1);
         Ok(next.changed(context, [EventKind::CodesInvalidated].into_iter().chain(canceled), ()))
     }

@@ -12,8 +12,8 @@ use crate::guard::record::SecondFactor;
 use crate::guard::record::authenticator::Pending;
 
 impl SecondFactor {
-    /// Seals everything of the account under the primary key. Returns whether anything was under an old key. See
-    /// [`Guard::reseal`](crate::Guard::reseal).
+    /// Seals all secrets of the account under the primary key. Returns whether any secret was sealed under an old key.
+    /// See [`Guard::reseal`](crate::Guard::reseal).
     ///
     /// # Errors
     ///
@@ -27,11 +27,11 @@ impl SecondFactor {
         })
     }
 
-    /// The record with everything sealed under the primary key; `None` if it is already.
+    /// Returns the record with all secrets sealed under the primary key, or `None` if they already are.
     pub(crate) fn resealed(&self, context: &Context<'_>, random: &Randomness) -> Result<Option<Self>, GuardError> {
         let mut next = self.clone();
-        // The key of an expired enrollment may have left the keyring. That must not keep the rest from being sealed
-        // again, so the enrollment is dropped.
+        // The key of an expired enrollment may no longer be in the keyring. This must not prevent the other secrets
+        // from being sealed again, so the enrollment is removed.
         let expired = |pending: &mut Pending| {
             !pending.is_waiting(context) && pending.authenticator.secret.key != *context.keyring.primary()
         };
@@ -53,19 +53,19 @@ impl SecondFactor {
         Ok(resealed.then_some(next))
     }
 
-    /// Whether something of the account is sealed under an old key.
+    /// Returns whether any secret of the account is sealed under an old key.
     pub(crate) fn needs_resealing(&self, keyring: &Keyring) -> bool {
         self.sealed().any(|sealed| sealed.key != *keyring.primary())
     }
 
-    /// Everything that is sealed, including an enrollment that has expired.
+    /// Returns all sealed secrets, including the secret of an expired enrollment.
     fn sealed(&self) -> impl Iterator<Item = &Sealed> {
         let authenticators = self.active.iter().chain(self.pending.as_ref().map(|pending| &pending.authenticator));
         authenticators.map(|authenticator| &authenticator.secret).chain(self.recovery.as_ref().map(|set| &set.key))
     }
 }
 
-/// The same secret under the primary key; `None` if it is already.
+/// Seals the secret again under the primary key. Returns `None` if it is already sealed under that key.
 fn resealed_as(
     keyring: &Keyring,
     sealed: &Sealed,

@@ -1,4 +1,4 @@
-//! Finds an authenticator whose clock or counter is out of sync, by two consecutive codes.
+//! Uses two consecutive codes to find an authenticator whose clock or counter is out of sync.
 
 use alloc::string::String;
 use alloc::vec;
@@ -14,8 +14,9 @@ use crate::guard::error::GuardError;
 use crate::guard::record::SecondFactor;
 
 impl SecondFactor {
-    /// Finds an authenticator that is out of sync, by two consecutive codes, and remembers its drift (RFC 4226, section
-    /// 7.4; RFC 6238, section 6). See [`Guard::resync`](crate::Guard::resync), which says whom to offer it to.
+    /// Uses two consecutive codes to find an authenticator that is out of sync, and stores its drift (RFC 4226, section
+    /// 7.4; RFC 6238, section 6). See [`Guard::resync`](crate::Guard::resync), which says to which users an application
+    /// may offer this.
     ///
     /// # Errors
     ///
@@ -53,7 +54,7 @@ impl SecondFactor {
                     None => (unused, unused.saturating_add(within)),
                 };
                 let (hit, counter) = hotp.scan([&first, &second], from, to.min(LAST)).hidden();
-                // `counter` is that of the second code. The first code must be unused as well.
+                // `counter` is the counter of the second code. The first code must also be unused.
                 let disclosed =
                     authenticator.was_disclosed(counter) | authenticator.was_disclosed(counter.wrapping_sub(1));
                 Ok((hit & ct::mask_less(unused, counter) & !disclosed, 0, counter))

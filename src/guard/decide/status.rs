@@ -14,7 +14,7 @@ impl SecondFactor {
     /// [`Guard::status`](crate::Guard::status).
     #[must_use]
     pub fn status(&self, context: &Context<'_>) -> Status {
-        // Of all codes, the share that is right at one moment.
+        // The share of all possible codes that are accepted at any given time.
         let share = |authenticator: &Authenticator| {
             let codes = match authenticator.period {
                 Some(_) => context.policy.codes_of_totp(),

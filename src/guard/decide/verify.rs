@@ -1,7 +1,7 @@
-//! Decides on a code that was typed at a login.
+//! Checks a code that was typed at a login.
 //!
-//! Until the swap, a match, a miss and a replay do the same work: everything is computed with masks, and one code path
-//! writes the next record, always with the same length. The verdict is first read in the closure that
+//! Until the swap, a match, a miss and a replay do the same work: everything is computed with masks, and a single code
+//! path writes the next record, which always has the same length. The verdict is first read in the closure that
 //! [`Transition::committed`] runs, after the swap.
 
 use alloc::string::String;
@@ -24,21 +24,21 @@ impl SecondFactor {
     /// Checks what the user typed at a login: a code of any active authenticator, or a recovery code. See
     /// [`Guard::verify`](crate::Guard::verify).
     ///
-    /// Store the change before you use the verdict, in a transaction that a failed login does not roll back: a refusal
-    /// is a change as well, because it counts a failure. Unlike the method of `Guard`, this one does not seal anything
-    /// again; [`reseal`](Self::reseal) does.
+    /// Store the change before you use the verdict, in a transaction that a failed login does not roll back. A refusal
+    /// can change the record too, because it counts a failure. Unlike the method of `Guard`, this method does not seal
+    /// secrets again under the primary key. Use [`reseal`](Self::reseal) for that.
     ///
     /// # Errors
     ///
     /// [`GuardErrorKind::KeyMissing`](crate::guard::GuardErrorKind::KeyMissing) or
     /// [`GuardErrorKind::SealBroken`](crate::guard::GuardErrorKind::SealBroken) if the secret of any active
-    /// authenticator cannot be opened; for a recovery code, if the key of the recovery codes cannot be.
+    /// authenticator cannot be opened, or for a recovery code, if the key of the recovery codes cannot be opened.
     pub fn verify(&self, context: &Context<'_>, typed: &str) -> Result<Transition<Verdict>, GuardError> {
         if self.active.is_empty() {
             return Ok(self.refused(context, Refusal::NotEnrolled, Change::None));
         }
-        // Recovery codes first: reading a code branches on which bytes are digits, and in a recovery code that is
-        // secret.
+        // Try recovery codes first. Parsing a code branches on which bytes are digits, and in a recovery code that must
+        // stay secret.
         if let Some(code) = RecoveryCode::parse(typed) {
             return match code.is_valid() {
                 true => self.verify_recovery_code(context, &code),
@@ -88,8 +88,8 @@ impl SecondFactor {
         }))
     }
 
-    /// Compares with the hashes of all recovery codes. A recovery code has 115 bits and cannot be guessed, so a miss is
-    /// not counted and writes nothing.
+    /// Compares the code with the hashes of all recovery codes. A 115-bit code cannot be guessed, so a miss is not
+    /// counted and writes nothing.
     fn verify_recovery_code(
         &self,
         context: &Context<'_>,
@@ -99,8 +99,8 @@ impl SecondFactor {
         let key = set.open(context)?;
         let hash = code.hash(&key);
         let matches: Vec<_> = set.codes.iter().map(|(stored, _)| ct::mask(ct::eq(stored, &hash).into())).collect();
-        // The result may be public before the swap. With 115 bits nobody sends a right code by chance, so the sender
-        // knows the answer already; and the record will show which code was used.
+        // The result may be public before the swap. Nobody sends a valid 115-bit code by chance, so the sender already
+        // knows the answer. The record will also show which code was used.
         let slot = matches.into_iter().position(ct::declassify);
         let mut next = self.clone();
         let used = slot.and_then(|slot| next.recovery.as_mut()?.codes.get_mut(slot));
