@@ -15,7 +15,7 @@ use crate::totp::Period;
 /// The state of an account's second factor.
 ///
 /// The example of [`Guard`](crate::Guard) shows it to the user. The example of
-/// [`SecondFactor::operator_unlock`](crate::guard::SecondFactor::operator_unlock) uses it to help a user who is locked
+/// [`Guard::operator_unlock`](crate::Guard::operator_unlock) uses it to help a user who is locked
 /// out.
 #[derive(Clone, Debug)]
 pub struct Status {
