@@ -9,11 +9,11 @@ use crate::error::{Error, ErrorKind};
 /// Decodes the text, without its byte order mark. UTF-16 is converted into `buffer`, which is wiped because the text
 /// contains secrets.
 ///
-/// UTF-16 without a mark is recognized by its first two characters, which are ASCII in every supported format. `None`
-/// if the bytes are in another encoding or damaged.
+/// UTF-16 without a mark is recognized by its first two characters, which are ASCII in every supported format. Returns
+/// `None` if the bytes are damaged or in another encoding.
 pub(crate) fn text<'a>(bytes: &'a [u8], buffer: &'a mut Zeroizing<String>) -> Option<&'a str> {
     let (from_bytes, bytes): (fn([u8; 2]) -> u16, _) = match bytes {
-        // UTF-32, whose mark begins like that of UTF-16.
+        // Refuse UTF-32, whose byte order mark begins like the mark of UTF-16.
         [0xff, 0xfe, 0, 0, ..] => return None,
         [0xff, 0xfe, rest @ ..] => (u16::from_le_bytes, rest),
         [0xfe, 0xff, rest @ ..] => (u16::from_be_bytes, rest),
@@ -36,7 +36,8 @@ fn is_ascii_text(byte: u8) -> bool {
     byte.is_ascii_graphic() || byte.is_ascii_whitespace()
 }
 
-/// Aegis backups contain the icons of all accounts and are the largest, but none reaches this size.
+/// The maximum size of a file. The largest backups are those of Aegis, which contain the icons of all accounts, but
+/// they are smaller than this.
 pub(crate) const MAX_BYTES: usize = 16 << 20;
 /// The maximum number of accounts or tokens in a file.
 pub(crate) const MAX_ENTRIES: usize = 1 << 16;

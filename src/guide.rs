@@ -1,4 +1,4 @@
-//! A guide in chapters for developers of a login. This module contains no items, only documentation.
+//! A guide for developers who add a second factor to a login. Each submodule is a chapter and contains no items.
 
 // The links in the chapters need these names in scope.
 #[allow(unused_imports)]
@@ -14,7 +14,7 @@ pub mod getting_started {}
 ///
 /// ## What the QR code looks like
 ///
-/// For the published test key of RFC 4226:
+/// This QR code contains the published test key of RFC 4226:
 ///
 /// <div>
 #[doc = include_str!("../docs/pictures/code.svg")]

@@ -1,12 +1,12 @@
 //! Imports accounts from the backups of other authenticator apps.
 //!
-//! It reads the unencrypted exports of 2FAS, Aegis, andOTP, Bitwarden (JSON and CSV), Ente Auth, FreeOTP+, Proton
-//! Authenticator and Stratum, lists of `otpauth` URIs, and the transfers of Google Authenticator. Encrypted exports of
-//! these apps are recognized and refused. Unencrypted key files of hardware tokens (PSKC) are read as well; for
-//! encrypted ones, [`pskc::parse`] takes the password or key.
+//! The module reads the unencrypted exports of 2FAS, Aegis, andOTP, Bitwarden (JSON and CSV), Ente Auth, FreeOTP+,
+//! Proton Authenticator and Stratum, lists of `otpauth` URIs, and the transfers of Google Authenticator. Encrypted
+//! exports of these apps are recognized and refused. The module also reads unencrypted key files of hardware tokens
+//! (PSKC). For encrypted key files, use [`pskc::parse`], which takes the password or key.
 //!
-//! A file must be UTF-8, or UTF-16 as Windows programs save it, and have at most 16 MiB and 65536 accounts. Time and
-//! memory are linear in its length.
+//! A file must be in UTF-8, or in UTF-16 as saved by Windows programs, and may have at most 16 MiB and 65536 accounts.
+//! Time and memory are linear in the length of the file.
 
 mod apps;
 mod csv;
@@ -27,13 +27,14 @@ use crate::uri::KeyUri;
 /// Parses a backup and detects which app wrote it.
 ///
 /// If an account cannot be imported, for example because it is mOTP or its secret is damaged, its entry is an error;
-/// the other accounts are kept. If the name or the issuer of an account is empty, the other one is used for both. A URI
-/// without names gets the names of the entry that contains it. A name that begins with the issuer and a colon loses
+/// the other accounts are kept. If either the name or the issuer of an account is empty, the other is used for both. A
+/// URI without names gets the names of the entry that contains it. A name that begins with the issuer and a colon loses
 /// that prefix, as in the label of a URI.
 ///
-/// The counter of an HOTP account is that of its next code, even if the app stores another number. An HOTP account
-/// without a counter starts at 0; if that is wrong, [`Hotp::resync`](crate::Hotp::resync) finds the counter from two
-/// codes. URIs are parsed leniently, and the warnings of [`parse_lenient`](KeyUri::parse_lenient) are not reported.
+/// The counter of an imported HOTP account is the counter of its next code, even if the app stores another number. An
+/// HOTP account without a counter starts at 0; if that is wrong, [`Hotp::resync`](crate::Hotp::resync) finds the
+/// counter from two codes. URIs are parsed leniently, and the warnings of [`parse_lenient`](KeyUri::parse_lenient) are
+/// not reported.
 ///
 /// The URIs of a Google Authenticator transfer, one per line, may be in any order and may be repeated. Their accounts
 /// come after the accounts of all other lines. A missing code of the transfer is an error at the position of its
@@ -65,8 +66,8 @@ use crate::uri::KeyUri;
 /// # Errors
 ///
 /// * [`ErrorKind::Encrypted`] for an encrypted backup. The message names the app and says how to export without
-///   encryption, or that a key file needs its password. Also for a file that is not text, because some encrypted
-///   backups cannot be distinguished from other binary files.
+///   encryption, or says that a key file needs its password. The same error is returned for a file that is not text,
+///   because some encrypted backups cannot be distinguished from other binary files.
 /// * [`ErrorKind::Pskc`] for a damaged key file of hardware tokens.
 /// * [`ErrorKind::Import`] for a file that is not a known backup, is damaged, is larger than the limits above, or
 ///   contains no account.
@@ -89,7 +90,8 @@ pub fn parse(bytes: &[u8]) -> Result<Import, Error> {
     }
     let mut buffer = Zeroizing::default();
     let Some(text) = encoding::text(bytes, &mut buffer) else {
-        // andOTP's encrypted files begin with a number or random bytes: they look like any other binary file.
+        // andOTP's encrypted files begin with a number or random bytes. They cannot be distinguished from other binary
+        // files.
         let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
         // Truncated UTF-16 contains zero bytes and may begin with a byte order mark.
         let mut start = bytes.iter().take(8).filter(|byte| ![0, 0xfe, 0xff].contains(*byte)).peekable();
@@ -108,7 +110,7 @@ pub fn parse(bytes: &[u8]) -> Result<Import, Error> {
     }
 }
 
-/// The accounts of a backup.
+/// A parsed backup: its accounts, and the app that wrote it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Import {
     app: App,
@@ -116,7 +118,8 @@ pub struct Import {
 }
 
 impl Import {
-    /// Refuses a backup without accounts: an empty list would not tell the user that something is wrong.
+    /// Creates an import, and refuses a backup without accounts: an empty list would not tell the user that something
+    /// is wrong.
     fn of(app: App, entries: Vec<Result<KeyUri, Error>>) -> Result<Self, Error> {
         if entries.is_empty() { Err(EMPTY) } else { Ok(Self { app, entries }) }
     }
@@ -127,12 +130,13 @@ impl Import {
         self.app
     }
 
-    /// The accounts, in the order of the file. Entries that are not accounts, such as notes in Bitwarden, are left out.
+    /// The accounts, in the order of the file. An account that cannot be imported is an error. Entries that are not
+    /// accounts, such as notes in Bitwarden, are left out.
     pub fn entries(&self) -> &[Result<KeyUri, Error>] {
         &self.entries
     }
 
-    /// The accounts, by value.
+    /// Converts the import into its accounts, in the order of [`entries`](Self::entries).
     #[must_use]
     pub fn into_entries(self) -> Vec<Result<KeyUri, Error>> {
         self.entries
@@ -149,25 +153,25 @@ impl fmt::Debug for Import {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum App {
-    /// Aegis Authenticator.
+    /// A JSON export of Aegis Authenticator.
     Aegis,
-    /// andOTP.
+    /// A JSON backup of andOTP.
     AndOtp,
-    /// Bitwarden, and Bitwarden Authenticator.
+    /// A JSON or CSV export of Bitwarden or Bitwarden Authenticator.
     Bitwarden,
-    /// Ente Auth.
+    /// An export of Ente Auth: a list of URIs.
     Ente,
-    /// FreeOTP+.
+    /// A JSON export of FreeOTP+.
     FreeOtpPlus,
     /// The URIs from the QR codes of a Google Authenticator transfer, one per line.
     GoogleAuthenticator,
-    /// Proton Authenticator.
+    /// A JSON export of Proton Authenticator.
     Proton,
     /// A key file of hardware tokens (RFC 6030), of any manufacturer.
     Pskc,
-    /// Stratum, formerly Authenticator Pro.
+    /// A JSON backup of Stratum, formerly Authenticator Pro.
     Stratum,
-    /// 2FAS.
+    /// A JSON backup of 2FAS.
     TwoFas,
     /// A list of `otpauth` URIs, one per line, from any app.
     UriList,
@@ -211,7 +215,7 @@ const fn encrypted_by(app: &'static str, remedy: &'static str) -> Error {
     Error::new(ErrorKind::Encrypted, "this backup of {} is encrypted; {}").word(app).word(remedy)
 }
 
-/// Parses Bitwarden's CSV. Columns are found by name, because newer versions have added some.
+/// Parses Bitwarden's CSV format. Columns are found by name, because newer versions have added columns.
 fn table(mut text: &str) -> Result<Import, Error> {
     let mut header = Vec::new();
     csv::record(&mut text, MAX_COLUMNS, &mut header).ok_or(COLUMNS)?;
@@ -237,8 +241,8 @@ fn table(mut text: &str) -> Result<Import, Error> {
     Import::of(App::Bitwarden, entries)
 }
 
-/// Parses URIs: one per line, or several on a line with commas, semicolons or spaces between them. A line that is not a
-/// URI is an error entry at its position.
+/// Parses URIs. A line may contain several URIs, separated by commas, semicolons or spaces. A line that is not a URI is
+/// an error entry at its position.
 fn lines(text: &str) -> Result<Import, Error> {
     let scheme = |line: &str| SCHEMES.into_iter().find(|scheme| has_prefix(line.trim_start(), scheme));
     let Some(first) = text.lines().find_map(scheme) else { return Err(UNKNOWN) };
@@ -276,14 +280,14 @@ fn lines(text: &str) -> Result<Import, Error> {
 /// The transfers in a list of URIs.
 #[derive(Default)]
 struct Transfers {
-    /// By batch identifier and size: in the codes of programs that leave both out, every code is a batch of its own.
+    /// The transfers by batch identifier and size. Some programs write neither; then every code is a separate transfer.
     by_batch: BTreeMap<(i32, u32), Vec<Transfer>>,
-    /// The number of codes and accounts.
+    /// The number of codes and accounts in all transfers.
     size: usize,
 }
 
 impl Transfers {
-    /// Adds a code to its transfer. A code that contradicts the transfer starts a new one.
+    /// Adds a code to the transfer it belongs to. A code that contradicts the transfer starts a new transfer.
     fn add(&mut self, code: TransferCode) -> Result<(), Error> {
         self.size += 1 + code.entries().len();
         let batch = self.by_batch.entry((code.batch_id(), code.batch_size())).or_default();
@@ -327,10 +331,10 @@ fn check_number(entries: usize) -> Result<(), Error> {
 const TRANSFER: &str = "otpauth-migration://";
 const SCHEMES: [&str; 4] = ["otpauth://", "apple-otpauth://", "steam://", TRANSFER];
 
-/// The first bytes of encrypted Stratum backups, of current and older versions.
+/// The first bytes of encrypted Stratum backups, as written by current and by older versions.
 const STRATUM: [&[u8]; 2] = [b"AUTHENTICATORPRO", b"AuthenticatorPro"];
 
-/// The first bytes of FreeOTP backups since version 2.
+/// The first bytes of FreeOTP backups since version 2, which are serialized Java objects.
 const JAVA_OBJECT: [u8; 4] = [0xac, 0xed, 0x00, 0x05];
 
 /// The maximum number of columns in a CSV file.

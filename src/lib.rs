@@ -1,13 +1,14 @@
 #![doc = include_str!("../docs/crate.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
-// The only exception is in algorithm/lanes.rs: the call of a function compiled for instructions detected at run time.
+// The only exception is in algorithm/lanes.rs, which calls a function that is compiled for instructions detected at run
+// time.
 #![deny(unsafe_code)]
 #![warn(unreachable_pub, clippy::alloc_instead_of_core, clippy::std_instead_of_alloc, clippy::std_instead_of_core)]
 // No public function panics on any input.
 #![warn(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 #![warn(clippy::cast_lossless, clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
-// The time of a hardware division depends on its operands.
+// The time that a processor needs for a division depends on the operands.
 #![warn(clippy::integer_division_remainder_used)]
 
 #[cfg(feature = "alloc")]
@@ -28,17 +29,17 @@ mod totp;
 mod truncation;
 mod typed;
 
-// Secrets.
+// Secrets and their base32 encoding.
 #[cfg(feature = "alloc")]
 pub mod base32;
 #[cfg(feature = "alloc")]
 mod secret;
 
-// Settings in files and databases.
+// Serialization of settings for files and databases.
 #[cfg(feature = "serde")]
 pub mod serde;
 
-// Provisioning.
+// Provisioning: URIs, QR codes, and imports from other apps.
 #[cfg(feature = "pskc")]
 mod encoding;
 #[cfg(feature = "import")]
@@ -58,12 +59,12 @@ pub mod guard;
 #[cfg(feature = "guard")]
 pub mod store;
 
-// The chapters are documentation only. They link to items of every feature.
+// The chapters are documentation only. They link to items of all features.
 #[cfg(any(doc, doctest))]
 #[cfg_attr(not(all(feature = "import", feature = "sqlite", feature = "qr")), allow(rustdoc::broken_intra_doc_links))]
 pub mod guide;
 
-// The public interface is:
+// The public interface.
 pub use algorithm::Algorithm;
 pub use code::{Code, CodeError, Digits};
 pub use error::{Error, ErrorKind};

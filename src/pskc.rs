@@ -1,12 +1,13 @@
-//! Key files of hardware tokens: PSKC (RFC 6030), unencrypted or encrypted with a password or a pre-shared key.
+//! Reads key files of hardware tokens in the PSKC format (RFC 6030). They may be unencrypted, or encrypted with a
+//! password or a pre-shared key.
 //!
 //! keyfob reads HOTP and TOTP tokens. An encrypted file must use AES-CBC and a MAC (HMAC with SHA-1, SHA-256 or
-//! SHA-512); a key from a password is derived with PBKDF2. An encrypted value without a MAC is refused, as section
-//! 6.1.1 requires: with CBC alone, anybody could change the secret in transit.
+//! SHA-512); if the file is encrypted with a password, the key must be derived with PBKDF2. An encrypted value without
+//! a MAC is refused, as section 6.1.1 requires: CBC alone does not prevent anybody from changing the secret in transit.
 //!
 //! Signatures, policies and validity periods are ignored. A key is refused if it describes its codes in a way that RFC
-//! 6030 does not define, or that only a draft defines: its codes would be a guess. A file must be UTF-8 or UTF-16 and
-//! have at most 16 MiB, 65536 tokens and 2,000,000 iterations.
+//! 6030 does not define or that only a draft defines, because keyfob would have to guess how to compute them. A file
+//! must be in UTF-8 or UTF-16 and may have at most 16 MiB, 65536 tokens and 2,000,000 iterations of PBKDF2.
 
 mod cipher;
 mod xml;
@@ -29,9 +30,9 @@ use cipher::{Keys, WRONG_KEY};
 ///
 /// Each token becomes a [`KeyUri`]. Its issuer is the issuer of the key. Its account is the serial number of the
 /// device, or the identifier of the key if there is none. Programs that export a user's account write `issuer:account`
-/// into the friendly name; the account is taken from there. If a token cannot be imported, for example because it is a
-/// PIN, or because its secret is missing or given twice, its entry is an error. An HOTP token without a counter starts
-/// at 0; if that is wrong, [`Hotp::resync`](crate::Hotp::resync) finds the counter from two codes.
+/// into the friendly name; then the account is the part after the issuer. If a token cannot be imported, for example
+/// because it is a PIN, or because its secret is missing or occurs twice, its entry is an error. An HOTP token without
+/// a counter starts at 0; if that is wrong, [`Hotp::resync`](crate::Hotp::resync) finds the counter from two codes.
 ///
 /// ```
 /// use keyfob::pskc::{self, Unlock};
@@ -60,17 +61,17 @@ use cipher::{Keys, WRONG_KEY};
 ///
 /// # Errors
 ///
-/// * [`ErrorKind::Encrypted`] if the file needs a password or a key and `unlock` has none or the other kind, or if
-///   `unlock` opens none of the encrypted tokens. If it opens some, the others are error entries.
-/// * [`ErrorKind::Pskc`] if this is not a key file, contains no key, is damaged, follows a draft of RFC 6030, or asks
-///   for more iterations than the limit above.
+/// * [`ErrorKind::Encrypted`] if the file needs a password and `unlock` contains none, or needs a key and `unlock`
+///   contains none. The same error is returned if `unlock` decrypts none of the encrypted tokens. If it decrypts only
+///   some of them, the entries of the others are errors.
+/// * [`ErrorKind::Pskc`] if the file is not a key file, contains no key, is damaged, follows a draft of RFC 6030, or
+///   requires more than 2,000,000 iterations.
 /// * [`ErrorKind::Import`] if the file is larger than 16 MiB or has more than 65536 tokens.
 ///
 /// # Security
 ///
 /// The MAC is checked in constant time before anything is decrypted. A wrong password and a modified file cause the
-/// same error. keyfob wipes its copies of what the file contains, decoded or decrypted. Wiping `bytes` is your
-/// responsibility.
+/// same error. keyfob wipes its decoded and decrypted copies of the content. Wiping `bytes` is your responsibility.
 pub fn parse(bytes: &[u8], unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, Error>>, Error> {
     if bytes.len() > MAX_BYTES {
         return Err(TOO_LARGE);
@@ -81,7 +82,8 @@ pub fn parse(bytes: &[u8], unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, Erro
 }
 
 /// Reads the file twice. The first pass counts the tokens and finds out how they are encrypted. The second pass
-/// converts each token as soon as it ends, so that data of a device or of the file is not copied for every token.
+/// converts each token when its element ends. This avoids copying the data of the device and of the file for every
+/// token.
 pub(crate) fn read(text: &str, unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, Error>>, Error> {
     let (mut number, mut drafts, mut is_locked) = (0, 0, false);
     let encryption = xml::read(text, |token, _| {
@@ -108,7 +110,7 @@ pub(crate) fn read(text: &str, unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, 
     if some_wrong && !some_opened { Err(WRONG_KEY) } else { Ok(entries) }
 }
 
-/// The password or key of an encrypted key file. Ignored if nothing is encrypted.
+/// The password or key of an encrypted key file. It is ignored if nothing in the file is encrypted.
 ///
 /// ```
 /// use keyfob::ErrorKind;
@@ -126,11 +128,11 @@ pub(crate) fn read(text: &str, unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, 
 /// ```
 #[derive(Clone, Copy)]
 pub enum Unlock<'a> {
-    /// For an unencrypted file.
+    /// No password and no key, for an unencrypted file.
     None,
     /// The password that the sender of the file chose.
     Password(&'a str),
-    /// The pre-shared AES key of 16, 24 or 32 bytes.
+    /// The pre-shared AES key. It has 16, 24 or 32 bytes.
     Key(&'a [u8]),
 }
 
@@ -144,7 +146,8 @@ impl fmt::Debug for Unlock<'_> {
     }
 }
 
-/// A `Key` element. The data of its device is kept separately, because many keys may share it.
+/// The content of a `Key` element. The serial number of the device is kept separately, because many keys may share a
+/// device.
 #[derive(Default)]
 struct Token {
     id: String,
@@ -152,7 +155,7 @@ struct Token {
     issuer: String,
     friendly_name: String,
     suite: Option<String>,
-    /// Whether a value is given twice, so that it is unclear which counts, or is longer than the limit.
+    /// Whether a value is longer than the limit or occurs twice. If it occurs twice, it is unclear which value to use.
     damaged: bool,
     /// The name of an element that is not written as RFC 6030 requires.
     unclear: Option<&'static str>,
@@ -165,10 +168,10 @@ struct Token {
     interval: Value,
 }
 
-/// A value: unencrypted in base64 or decimal, or encrypted.
+/// A value. It is either plain (base64 or decimal) or encrypted.
 #[derive(Default)]
 struct Value {
-    /// Whether the element exists at all.
+    /// Whether the element exists, even if it has no value.
     is_there: bool,
     plain: Option<Zeroizing<String>>,
     cipher: Cipher,
@@ -176,7 +179,7 @@ struct Value {
     mac: Option<String>,
 }
 
-/// An encrypted value of XML Encryption.
+/// A value encrypted as XML Encryption defines.
 #[derive(Default)]
 struct Cipher {
     algorithm: String,
@@ -208,7 +211,7 @@ impl Token {
         let own_name = without_prefix(&self.friendly_name, &self.issuer);
         let names = [own_name.as_deref().unwrap_or_default(), serial, &self.id];
         let account = Account {
-            // A missing algorithm must not be taken as TOTP.
+            // An empty kind would mean TOTP, but a token without an algorithm must be refused.
             kind: if kind.is_empty() { "?" } else { kind },
             issuer: &self.issuer,
             name: names.into_iter().find(|name| !name.trim().is_empty()).unwrap_or_default(),
@@ -235,7 +238,7 @@ impl Token {
 }
 
 impl Value {
-    /// Reads a number: decimal if it is unencrypted, big-endian bytes if it is encrypted.
+    /// Reads a number. It is decimal if it is plain, and consists of big-endian bytes if it is encrypted.
     fn number(&self, keys: &Keys, refused: Error) -> Result<Option<u64>, Error> {
         match (&self.plain, &self.cipher.data) {
             (Some(plain), None) => plain.trim().parse().map(Some).map_err(|_| refused),
@@ -247,8 +250,9 @@ impl Value {
 }
 
 /// Reads a decrypted number. RFC 6030 uses big-endian bytes, eight for a counter and four for an interval. Some
-/// programs omit leading zero bytes, and others encrypt the decimal digits. Four or more digits are text, since no
-/// counter is that large; one to three digits are ambiguous and refused.
+/// programs omit leading zero bytes, and others encrypt the decimal digits. Four or more bytes of ASCII text are read
+/// as decimal, because no real counter is as large as their binary value. One to three bytes that may be decimal digits
+/// are ambiguous and are refused.
 fn decrypted_number(bytes: &[u8], refused: Error) -> Result<u64, Error> {
     let is_number = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_whitespace() || b"+-".contains(byte);
     let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
@@ -263,7 +267,7 @@ fn decrypted_number(bytes: &[u8], refused: Error) -> Result<u64, Error> {
     }
 }
 
-/// Decodes base64 as XML allows it, with white space anywhere.
+/// Decodes base64. As in XML, white space is allowed anywhere.
 fn base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     use base64ct::{Base64Unpadded, Encoding};
 
@@ -281,7 +285,7 @@ const DRAFT: Error = Error::new(
     ErrorKind::Pskc,
     "the key is written as in a draft of RFC 6030, which is another format; ask its sender for the final one",
 );
-/// `{}` stands for the name of the element.
+/// In this message, `{}` stands for the name of the element.
 const ELEMENT: Error =
     Error::new(ErrorKind::Pskc, "the {} of this key is not written as RFC 6030 has it, so its codes would be a guess");
 const EMPTY: Error = Error::new(ErrorKind::Pskc, "there is no key in the key file");

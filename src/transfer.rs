@@ -37,12 +37,12 @@ pub use code::TransferCode;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Transfer {
-    /// The codes by their index in the batch.
+    /// The codes added so far, by their index in the transfer.
     codes: BTreeMap<u32, TransferCode>,
 }
 
 impl Transfer {
-    /// Creates an empty transfer. The first code that is added determines how many there are.
+    /// Creates an empty transfer. The first code that is added determines how many codes the transfer has.
     #[must_use]
     pub const fn new() -> Self {
         Self { codes: BTreeMap::new() }
@@ -50,17 +50,17 @@ impl Transfer {
 
     /// Exports accounts as strings for QR codes. [`Qr::new`](crate::Qr::new) draws them.
     ///
-    /// Each code contains at most five accounts, and fewer if their names or secrets are long, so that the QR code has
-    /// version 25 or below and cameras can read it. Only a single account that needs more gets a larger QR code.
-    /// `batch_id` distinguishes transfers; choose it at random. The strings contain the secrets. The format cannot
-    /// express a label prefix that differs from the issuer, or parameters that keyfob does not interpret: both are left
-    /// out.
+    /// Each code contains at most five accounts. It contains fewer if their names or secrets are long, because cameras
+    /// have difficulty with QR codes above version 25. A QR code is larger than that only if a single account needs it.
+    /// `batch_id` distinguishes transfers; choose it at random. The strings contain the secrets. A label prefix that
+    /// differs from the issuer and parameters that keyfob does not interpret are left out, because the format cannot
+    /// express them.
     ///
     /// # Errors
     ///
-    /// * [`ErrorKind::Migration`](crate::ErrorKind::Migration) for an account that the format cannot express, so that
-    ///   an app would show wrong codes: a period other than 30 seconds, seven digits, Steam, or a counter of 2^63 or
-    ///   more. Also if there would be more than 1000 codes.
+    /// * [`ErrorKind::Migration`](crate::ErrorKind::Migration) if an account has settings that the format cannot
+    ///   express, because an app would show wrong codes for it: a period other than 30 seconds, seven digits, Steam, or
+    ///   a counter of 2^63 or more. The same error is returned if more than 1000 codes would be needed.
     pub fn export(accounts: &[KeyUri], batch_id: i32) -> Result<Vec<Zeroizing<String>>, Error> {
         let mut batches = Vec::new();
         let mut rest = accounts;
@@ -114,8 +114,8 @@ impl Transfer {
         Ok(())
     }
 
-    /// The indices of the codes that have not been added, counted from 0: [`TransferCode::batch_index`]. Empty before
-    /// the first code.
+    /// The indices of the codes that have not been added, counted from 0 like [`TransferCode::batch_index`]. Before the
+    /// first code is added, there are none, because the number of codes is not known.
     pub fn missing(&self) -> impl Iterator<Item = u32> {
         let size = self.first().map_or(0, TransferCode::batch_size);
         (0..size).filter(|index| !self.codes.contains_key(index))
@@ -132,7 +132,7 @@ impl Transfer {
     ///
     /// # Errors
     ///
-    /// The transfer itself if a code is missing, so that you can add it.
+    /// If a code is missing, the transfer itself is returned, and you can add the code.
     pub fn finish(self) -> Result<Vec<Result<KeyUri, Error>>, Self> {
         if !self.is_complete() {
             return Err(self);
@@ -140,8 +140,8 @@ impl Transfer {
         Ok(self.codes.into_values().flat_map(TransferCode::into_entries).collect())
     }
 
-    /// The accounts of the codes that were added, with one error for each gap between them. One error for each missing
-    /// code would let a code of 50 bytes produce a thousand errors.
+    /// Returns the accounts of the codes that were added, with one error for each gap between them. If each missing
+    /// code had a separate error, a code of 50 bytes could produce a thousand errors.
     #[cfg(feature = "import")]
     pub(crate) fn into_entries(self) -> impl Iterator<Item = Result<KeyUri, Error>> {
         let of = self.first().map_or(0, TransferCode::batch_size);
@@ -164,16 +164,17 @@ impl Transfer {
     }
 }
 
-/// Google Authenticator writes ten, which results in a QR code that many cameras cannot read.
+/// The maximum number of accounts in a code. Google Authenticator writes ten, which results in a QR code that many
+/// cameras cannot read.
 const ACCOUNTS_PER_CODE: usize = 5;
 
-/// 997 bytes is the capacity of a QR code of version 25. Up to 48 of them are reserved for the number of codes, which
-/// is known only at the end: that number and everything after it take at most 24 symbols of base64, and each may become
-/// an escaped symbol, which is two characters longer.
+/// The limit that `export` applies to the text of a code with several accounts. The capacity of a QR code of version 25
+/// is 997 bytes. 48 bytes are reserved because the number of codes is known only at the end. The number and everything
+/// after it take at most 24 base64 symbols, and escaping can make each symbol two characters longer.
 const MAX_TEXT: usize = 997 - 48;
 
-/// Enough for 5000 accounts. The limit keeps a damaged or hostile code from producing a list of four billion missing
-/// codes.
+/// The maximum number of codes in a transfer, enough for 5000 accounts. Without a limit, a damaged or hostile code
+/// could produce a list of four billion missing codes.
 const MAX_CODES: u32 = 1000;
 
 const CONTRADICTION: Error = Error::new(ErrorKind::Migration, "the QR codes of the transfer contradict each other");

@@ -1,14 +1,14 @@
 //! [`KeyUri`]: the `otpauth` URI that gives an account to an authenticator app.
 //!
-//! There is no RFC for it. The grammar is that of Google's Key URI Format, which every app reads:
+//! No RFC defines this URI. The grammar is Google's Key URI Format, which every app reads:
 //!
 //! ```text
 //! otpauth://TYPE/[ISSUER:]ACCOUNT?secret=BASE32
 //!     [&issuer=ISSUER][&algorithm=][&digits=][&period= | &counter=]
 //! ```
 //!
-//! The writer produces one spelling, the one that the largest number of apps reads correctly. There are two readers,
-//! `parse` (strict) and `parse_lenient`. `lint` reports what known apps do wrong with a URI.
+//! The writer always uses the spelling that the most apps read correctly. There are two readers: `parse`, which is
+//! strict, and `parse_lenient`. `lint` reports what known apps do wrong with a URI.
 
 #[cfg(any(feature = "import", feature = "pskc"))]
 mod account;
@@ -77,9 +77,9 @@ use crate::totp::{Period, Totp};
 pub struct KeyUri {
     factor: Factor,
     issuer: Option<String>,
-    /// The prefix of the label if it differs from the issuer.
+    /// The issuer prefix of the label, or `None` if it does not differ from the issuer.
     label_issuer: Option<String>,
-    /// Empty only for a `steam://` link, which contains no names.
+    /// This is empty only for a `steam://` link, which contains no names.
     account: String,
     secret: Secret,
     algorithm: Algorithm,
@@ -101,17 +101,19 @@ impl KeyUri {
     /// Creates a TOTP account with SHA-1, six digits and a period of 30 seconds, which every app supports.
     ///
     /// `issuer` is the name of your service, which the app shows. If it is empty, the app shows only the account, or
-    /// guesses an issuer. `account` distinguishes the user's accounts with you; it is often the email address.
+    /// guesses an issuer. `account` tells apart several accounts that one user has with your service; it is often the
+    /// email address.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) if the account is empty, and if either name contains a colon (apps cut
-    /// the name there), a control character, more than 1024 bytes, or part of an escaped URI, such as `&amp;digits=8`.
+    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) if the account is empty. The same error is returned if either name has
+    /// more than 1024 bytes or contains a colon (apps cut the name there), a control character, or part of an escaped
+    /// URI, such as `&amp;digits=8`.
     pub fn totp(issuer: &str, account: &str, secret: &Secret) -> Result<Self, Error> {
         Self::new(Factor::Period(Period::default()), issuer, account, secret)
     }
 
-    /// Creates an HOTP account. `counter` is the counter of its first code.
+    /// Creates an HOTP account. `counter` is the counter of the first code.
     ///
     /// ```
     /// use keyfob::{KeyUri, Secret};
@@ -145,8 +147,8 @@ impl KeyUri {
         Self::new(Factor::Steam, issuer, account, secret)
     }
 
-    /// Creates a TOTP account with all settings of `totp`. `secret` is the one from which `totp` was created; `totp`
-    /// itself no longer contains it.
+    /// Creates a TOTP account with all settings of `totp`. `secret` must be the secret from which `totp` was created,
+    /// because `totp` does not keep it.
     ///
     /// ```
     /// use keyfob::{Digits, KeyUri, Secret, Totp};
@@ -170,7 +172,7 @@ impl KeyUri {
         Ok(uri.with_algorithm(totp.algorithm()).with_digits(totp.digits()))
     }
 
-    /// Creates an HOTP account with all settings of `hotp`. `counter` is the counter of its next code. See
+    /// Creates an HOTP account with all settings of `hotp`. `counter` is the counter of the next code. See
     /// [`from_totp`](Self::from_totp) for an example.
     ///
     /// # Errors
@@ -181,8 +183,8 @@ impl KeyUri {
         Ok(uri.with_algorithm(hotp.algorithm()).with_digits(hotp.digits()))
     }
 
-    /// Sets the hash function. Several apps ignore it and show wrong codes. For Steam, whose hash function is fixed,
-    /// this does nothing.
+    /// Sets the hash function. Several apps ignore this setting and show wrong codes. Steam accounts are not changed,
+    /// because their hash function is fixed.
     #[must_use]
     pub fn with_algorithm(mut self, algorithm: Algorithm) -> Self {
         if self.factor != Factor::Steam {
@@ -191,8 +193,8 @@ impl KeyUri {
         self
     }
 
-    /// Sets the number of digits. Several apps ignore it and show wrong codes. For Steam, whose code length is fixed,
-    /// this does nothing.
+    /// Sets the number of digits. Several apps ignore this setting and show wrong codes. Steam accounts are not
+    /// changed, because their code length is fixed.
     #[must_use]
     pub fn with_digits(mut self, digits: Digits) -> Self {
         if self.factor != Factor::Steam {
@@ -201,7 +203,7 @@ impl KeyUri {
         self
     }
 
-    /// Sets the period of TOTP. Several apps ignore it and show wrong codes.
+    /// Sets the TOTP period. Several apps ignore this setting and show wrong codes.
     ///
     /// # Errors
     ///
@@ -212,10 +214,10 @@ impl KeyUri {
         Ok(self)
     }
 
-    /// Sets a prefix of the label that differs from the issuer. If there is no issuer, it becomes the issuer.
+    /// Sets a label prefix that differs from the issuer. If there is no issuer, the prefix also becomes the issuer.
     ///
-    /// Apple recommends this: the name of the service as the prefix and its domain as the issuer. Other apps show one
-    /// or the other.
+    /// Apple recommends using the name of the service as the prefix and its domain as the issuer. Other apps show only
+    /// one of the two.
     ///
     /// ```
     /// use keyfob::{KeyUri, Secret};
@@ -244,7 +246,7 @@ impl KeyUri {
     }
 
     /// Sets a parameter that keyfob does not interpret but an app may, such as `color` or `image` (keyfob never fetches
-    /// the image). It replaces a parameter of the same name, ignoring case.
+    /// the image). An existing parameter of the same name, ignoring case, is replaced.
     ///
     /// ```
     /// use keyfob::{KeyUri, Secret};
@@ -258,9 +260,10 @@ impl KeyUri {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) if the name is empty, is a parameter that keyfob interprets or a
-    /// damaged form of one, such as `amp;digits`; if the value contains such a parameter, as in `;digits=`; if there
-    /// are more than 64 parameters or 5120 bytes in all; and for a `steam://` link, which has no parameters.
+    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) if the name is empty, or is a parameter that keyfob interprets or a
+    /// damaged form of such a parameter, like `amp;digits`; if the value contains such a parameter, like `;digits=`; if
+    /// there would be more than 64 parameters that keyfob does not interpret, or more than 5120 bytes of them; and for
+    /// a `steam://` link, which has no parameters.
     pub fn with_parameter(mut self, name: &str, value: &str) -> Result<Self, Error> {
         if self.account.is_empty() {
             return Err(ACCOUNT_EMPTY);
@@ -280,19 +283,19 @@ impl KeyUri {
         self.issuer.as_deref()
     }
 
-    /// The prefix of the label if it differs from the issuer.
+    /// The issuer prefix of the label, or `None` if it does not differ from the issuer.
     #[must_use]
     pub fn label_issuer(&self) -> Option<&str> {
         self.label_issuer.as_deref()
     }
 
-    /// The account. Empty for a `steam://` link, which contains no names.
+    /// The account name. It is empty for a `steam://` link, which contains no names.
     #[must_use]
     pub fn account(&self) -> &str {
         &self.account
     }
 
-    /// The secret.
+    /// The secret that the service and the app share.
     #[must_use]
     pub const fn secret(&self) -> &Secret {
         &self.secret
@@ -304,13 +307,13 @@ impl KeyUri {
         self.algorithm
     }
 
-    /// The number of digits in a code. Not used for Steam, whose codes have five symbols.
+    /// The number of digits in a code. Steam accounts do not use it, because their codes have five symbols.
     #[must_use]
     pub const fn digits(&self) -> Digits {
         self.digits
     }
 
-    /// The period for TOTP, `None` otherwise.
+    /// The period of a TOTP account, or `None` for other accounts.
     #[must_use]
     pub const fn period(&self) -> Option<Period> {
         match self.factor {
@@ -319,7 +322,7 @@ impl KeyUri {
         }
     }
 
-    /// The counter of the first code for HOTP, `None` otherwise.
+    /// The counter of the first code of an HOTP account, or `None` for other accounts.
     #[must_use]
     pub const fn counter(&self) -> Option<u64> {
         match self.factor {
@@ -328,13 +331,14 @@ impl KeyUri {
         }
     }
 
-    /// The parameters that keyfob does not interpret, as decoded names and values. keyfob never fetches an `image`
-    /// among them. See [`with_parameter`](Self::with_parameter) for an example.
+    /// The decoded names and values of the parameters that keyfob does not interpret. If one of them is an `image`,
+    /// keyfob does not fetch it. See [`with_parameter`](Self::with_parameter) for an example.
     pub fn other_parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         self.others.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The [`Totp`] that verifies the codes of this account, with all its settings, or `None` if it is not TOTP.
+    /// Creates a [`Totp`] that verifies the codes of this account and has the same settings. Returns `None` if the
+    /// account is not TOTP.
     ///
     /// ```
     /// use keyfob::{Digits, KeyUri, Secret};
@@ -350,21 +354,22 @@ impl KeyUri {
         self.period().map(|period| totp.with_period(period))
     }
 
-    /// The [`Hotp`] that verifies the codes of this account, or `None` if it is not HOTP.
+    /// Creates an [`Hotp`] that verifies the codes of this account and has the same settings. Returns `None` if the
+    /// account is not HOTP.
     #[must_use]
     pub fn to_hotp(&self) -> Option<Hotp> {
         let hotp = Hotp::with_algorithm(&self.secret, self.algorithm).with_digits(self.digits);
         self.counter().map(|_| hotp)
     }
 
-    /// The [`Steam`] that verifies the codes of this account, or `None` if it is not Steam Guard.
+    /// Creates a [`Steam`] that verifies the codes of this account. Returns `None` if the account is not Steam Guard.
     #[must_use]
     pub fn to_steam(&self) -> Option<Steam> {
         (self.factor == Factor::Steam).then(|| Steam::new(&self.secret))
     }
 
     /// Writes algorithm, digits and period into the URI even if they have their default values. This makes the QR code
-    /// larger; the only gain is a more explicit URI.
+    /// larger and has no benefit except a more explicit URI.
     #[must_use]
     pub fn with_defaults_written(mut self) -> Self {
         self.defaults_written = true;
@@ -395,7 +400,7 @@ impl KeyUri {
     }
 }
 
-/// Checks a name for the writer: no colon, because apps cut names there.
+/// Checks a name that will be written. Colons are refused, because apps cut names there.
 fn check_name<'a>(part: &'static str, name: &'a str) -> Result<&'a str, Error> {
     if name.contains(':') {
         return Err(COLON.word(part));
@@ -403,8 +408,8 @@ fn check_name<'a>(part: &'static str, name: &'a str) -> Result<&'a str, Error> {
     trim_name(part, name)
 }
 
-/// Trims and checks a name. Apps drop spaces around a name and do not show control characters. The limit on its length
-/// ensures that the reader accepts every URI that is written.
+/// Trims and checks a name. Apps drop spaces around a name and do not show control characters. The limit on the length
+/// ensures that the reader accepts every URI that the writer produces.
 pub(crate) fn trim_name<'a>(part: &'static str, name: &'a str) -> Result<&'a str, Error> {
     let name = name.trim_matches(' ');
     if name.len() > MAX_NAME_BYTES {
@@ -426,7 +431,8 @@ impl FromStr for KeyUri {
     }
 }
 
-/// Compares what the URI means; whether defaults are written is ignored. The secrets are compared in constant time.
+/// Compares what the URIs mean. Whether default values are written makes no difference. The secrets are compared in
+/// constant time.
 impl PartialEq for KeyUri {
     fn eq(&self, other: &Self) -> bool {
         self.factor == other.factor
@@ -461,7 +467,7 @@ const fn name_too_long(part: &'static str) -> Error {
     Error::new(ErrorKind::Uri, "the {} has more than {} bytes").word(part).number(MAX_NAME_BYTES as u64)
 }
 
-// `{}` in some of these messages stands for the name of the part.
+// In some of these messages, `{}` stands for the name of the part that is invalid.
 const COLON: Error =
     Error::new(ErrorKind::Uri, "the {} contains a colon, which separates issuer and account; leave it out");
 const CONTROL: Error = Error::new(ErrorKind::Uri, "the {} contains a control character");

@@ -1,4 +1,4 @@
-//! The model of `tests/it/model`, with the fuzzer's input for its choices.
+//! Runs the model-based test of `tests/it/model`. The fuzzer's input determines its choices.
 
 #[path = "../../tests/it/model/call.rs"]
 mod call;

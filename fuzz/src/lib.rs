@@ -1,7 +1,8 @@
-//! The fuzz targets: for each kind of input a function of bytes, which panics if a law is broken.
+//! The fuzz targets. Each kind of input has a function that takes bytes and panics if a property that must hold is
+//! violated.
 //!
-//! The functions are in `tests/it/fuzz`, so that keyfob's tests run them on the seeds and on every input that ever
-//! crashed.
+//! The functions are in `tests/it/fuzz`, because keyfob's tests also run them, on the seeds and on every input that
+//! ever caused a crash.
 
 #[path = "../../tests/it/allocator.rs"]
 #[allow(dead_code, reason = "the tests of keyfob use the rest")]
@@ -37,11 +38,13 @@ pub mod uri;
 #[cfg(fuzzing)]
 pub use libfuzzer_sys;
 
-/// One law limits the memory. libFuzzer can do that only with a sanitizer, and not relative to the input.
+/// Measures the memory of a run, because one property limits the memory relative to the length of the input. libFuzzer
+/// can limit memory only with a sanitizer, and only to a fixed amount.
 #[global_allocator]
 static ALLOCATOR: allocator::Watch = allocator::Watch;
 
-/// The `main` of a target: libFuzzer's, or, without instrumentation, one that runs the target on the files it is given.
+/// Defines the `main` function of a target. With instrumentation, it is libFuzzer's. Without instrumentation, it runs
+/// the target on the files given as arguments.
 #[macro_export]
 macro_rules! target {
     ($run:path) => {

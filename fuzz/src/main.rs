@@ -1,6 +1,7 @@
 //! Runs a campaign: builds the targets for libFuzzer, runs them on all cores, and writes the report.
 //!
-//! `campaign [SECONDS] [TARGET...]`; `--smoke` is for CI, `--seeds` writes the seeds again.
+//! Usage: `campaign [SECONDS] [TARGET...]`. `--smoke` is a short run for CI, and `--seeds` writes the seed inputs
+//! again.
 
 mod report;
 mod seeds;
@@ -17,7 +18,8 @@ use std::time::{Duration, Instant};
 
 use session::{Plan, Session};
 
-/// The targets, with a factor for their time. The longest comes first, so that no core waits for it at the end.
+/// The targets, with a factor for their running time. The longest comes first, so that it does not run alone at the
+/// end.
 const TARGETS: [(&str, u64); 11] = [
     ("guard", 3),
     ("record", 1),
@@ -31,7 +33,7 @@ const TARGETS: [(&str, u64); 11] = [
     ("base32", 1),
     ("code", 1),
 ];
-/// Targets with a planted bug that the fuzzer must find, and the seconds it has for it.
+/// Targets with a planted bug, and the number of seconds in which the fuzzer must find it.
 const CONTROLS: [(&str, u64); 2] = [("planted_guard", 30), ("planted", 30)];
 
 fn main() -> ExitCode {
@@ -67,7 +69,8 @@ fn main() -> ExitCode {
     }
     let stop = Arc::new(AtomicU32::new(0));
     let asked = stop.clone();
-    // The children have their own process groups, so each is asked to stop and exits after it has written its files.
+    // The children run in separate process groups, so Ctrl-C does not reach them. Each child is asked to stop and exits
+    // after it has written its files.
     let handler = move || {
         asked.fetch_add(1, Ordering::SeqCst);
     };
@@ -95,7 +98,7 @@ fn main() -> ExitCode {
 }
 
 /// Builds with the same instrumentation as `cargo fuzz`, but without a sanitizer. A sanitizer needs a nightly compiler
-/// and halves the speed, and keyfob has one line of `unsafe`.
+/// and halves the speed, and would find little, because keyfob has only one line of `unsafe`.
 fn build(home: &Path) -> Option<PathBuf> {
     let flags = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
         -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
@@ -105,7 +108,7 @@ fn build(home: &Path) -> Option<PathBuf> {
     let host = String::from_utf8(host).ok()?;
     let host = host.lines().find_map(|line| line.strip_prefix("host: "))?;
     let target = home.join("target/libfuzzer");
-    // With an explicit target, build scripts and macros are not instrumented.
+    // Pass `--target` explicitly, because then build scripts and macros are not instrumented.
     let status = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
         .args(["build", "--release", "--bins", "--target", host, "--manifest-path"])
         .arg(home.join("Cargo.toml"))

@@ -44,7 +44,7 @@ pub fn write(home: &Path, targets: &[&str]) -> io::Result<()> {
     fs::write(home.join("REPORT.md"), table)
 }
 
-/// The time axis is logarithmic, because most coverage is found in the first seconds.
+/// Draws the chart of one target. The time axis is logarithmic, because most coverage is found in the first seconds.
 fn panel(name: &str, points: &[Point], place: usize) -> String {
     let (left, top) = (place % COLUMNS * WIDTH + 10, place / COLUMNS * HEIGHT + 24);
     let (width, height) = ((WIDTH - 24) as f64, (HEIGHT - 50) as f64);

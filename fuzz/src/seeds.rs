@@ -1,4 +1,4 @@
-//! Writes the seeds of each target, from the test vectors.
+//! Writes the seed inputs of each target. They are made from the test vectors.
 
 use std::fs;
 use std::path::Path;
@@ -47,7 +47,7 @@ pub fn write(home: &Path) {
     let figures = data("rfc6030_pskc");
     let figures = figures["figures"].as_object().unwrap().values();
     let files: Vec<Vec<u8>> = figures.map(|figure| figure["xml"].as_str().unwrap().into()).collect();
-    // A long value that applies to many short entries.
+    // Write a long value that applies to many short entries.
     let long = "a".repeat(2000);
     let keys = format!(
         "<KeyContainer><KeyPackage><DeviceInfo><SerialNo>{long}</SerialNo></DeviceInfo>{}</KeyPackage></KeyContainer>",

@@ -1,4 +1,4 @@
-//! Runs one target under libFuzzer: starts it, reads its output, stops it, minimizes its corpus.
+//! Runs one target under libFuzzer: starts it, reads its output, stops it, and minimizes its corpus.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -19,14 +19,14 @@ pub struct Plan {
     crashes: PathBuf,
     corpus: PathBuf,
     dictionary: Option<PathBuf>,
-    /// The log of the progress so far, for `report`.
+    /// The file to which the progress is logged for `report`.
     log: Option<PathBuf>,
     seconds: u64,
     /// The progress of an earlier run that was interrupted.
     spent: Point,
 }
 
-/// The progress at some time.
+/// The progress of a run at one point in time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Point {
     pub seconds: u64,
@@ -43,7 +43,7 @@ impl Point {
         Some(Self { seconds: next()?, executions: next()?, edges: next()?, features: next()?, inputs: next()? })
     }
 
-    /// A line of libFuzzer: `#123 NEW cov: 4 ft: 5 corp: 6/7b ...`.
+    /// Parses a line of libFuzzer's output, such as `#123 NEW cov: 4 ft: 5 corp: 6/7b ...`.
     fn heard(line: &str) -> Option<Self> {
         let executions = line.strip_prefix('#')?.split_whitespace().next()?.parse().ok()?;
         let after = |name: &str| -> Option<u64> {
@@ -88,7 +88,7 @@ impl Plan {
             program: programs.join(name),
             // A control starts without inputs, because the fuzzer itself has to find the bug.
             seeds: (!control).then(|| home.join("seeds").join(inputs)),
-            // The crash of a control is not a crash of keyfob.
+            // Keep the crashes of a control apart, because they are not bugs of keyfob.
             crashes: if control { scratch.join("crashes") } else { home.join("crashes").join(inputs) },
             corpus,
             dictionary: dictionary.exists().then_some(dictionary),
@@ -102,10 +102,11 @@ impl Plan {
         let mut command = Command::new(&self.program);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         command.args(["-rss_limit_mb=2048", "-timeout=20", "-print_final_stats=1"]);
-        // Longer inputs are slow and cover nothing more.
+        // Limit the length, because longer inputs are slow and do not increase the coverage.
         let longest = match self.name.as_str() {
             "guard" | "planted_guard" | "qr" | "differential" => 600,
-            // Files. A value that is copied for each entry is noticed with many entries.
+            // These targets parse files. The limit is larger because only a file with many entries shows that a value
+            // is copied for each entry.
             "import" | "pskc" => 16_384,
             _ => 4096,
         };
@@ -192,7 +193,7 @@ impl Session {
         }
     }
 
-    /// After the process has ended: writes the result, and minimizes the corpus.
+    /// Waits until the process has ended, then writes the result and minimizes the corpus.
     pub fn finish(&mut self, interrupted: bool) {
         let status = self.child.wait();
         let _ = self.ears.take().map(JoinHandle::join);

@@ -1,5 +1,5 @@
-//! The JSON formats of the apps. If a field is missing, because some version of the app did not write it, the app's
-//! default applies.
+//! The JSON formats of the apps. Some versions of an app leave out fields. A missing field gets the default value of
+//! that app.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -14,7 +14,8 @@ use crate::uri::{Account, COUNTER, KIND_UNKNOWN, KeyUri, entry_uri};
 
 type Entry = Result<KeyUri, Error>;
 
-/// Parses a JSON object: every format except andOTP's. The format is detected by fields that no other app has.
+/// Parses a backup that is a JSON object, which is every JSON format except andOTP's. The app is recognized by fields
+/// that no other app writes.
 pub(super) fn object(text: &str) -> Result<Import, Error> {
     let [
         header,
@@ -126,7 +127,7 @@ fn two_fas(entry: &str) -> Entry {
         ["tokenType", "account", "label", "issuer", "algorithm", "digits", "period", "counter"],
     )?;
     let kind = text("tokenType", kind)?;
-    // The app shows the name, which people can change, instead of the issuer.
+    // The app shows this name instead of the issuer. People can change the name.
     let (own_name, issuer) = (text("name", name)?, text("issuer", issuer)?);
     let (account, label) = (text("account", account)?, text("label", label)?);
     let algorithm = text("algorithm", algorithm)?;
@@ -168,7 +169,7 @@ fn and_otp(entry: &str) -> Entry {
     with_base32(&account, secret)
 }
 
-/// `None` for a card, a note and a login without a second factor.
+/// Parses an entry of Bitwarden. Returns `None` for a card, a note, and a login without a second factor.
 fn bitwarden(entry: &str) -> Result<Option<KeyUri>, Error> {
     let [name, login] = fields(entry, ["name", "login"])?;
     let Some(login) = login else { return Ok(None) };
@@ -180,7 +181,7 @@ fn bitwarden(entry: &str) -> Result<Option<KeyUri>, Error> {
     login_totp(&totp, &text("name", name)?, &text("username", user)?).map(Some)
 }
 
-/// Parses the field `totp` of a login: a URI, or only the secret.
+/// Parses the field `totp` of a login, which contains a URI or only the secret.
 pub(super) fn login_totp(totp: &str, name: &str, user: &str) -> Entry {
     if totp.contains("://") {
         return entry_uri(totp, name, user);
@@ -197,12 +198,12 @@ fn free_otp_plus(entry: &str) -> Entry {
     let bytes = secret.and_then(|secret| json::elements(secret).ok()).ok_or(field("secret"))?;
     let mut secret = Zeroizing::new(Vec::with_capacity(bytes.len()));
     for byte in bytes {
-        // Bytes are signed in Java.
+        // The app is written in Java, where bytes are signed.
         let byte: Option<i8> = byte.parse().ok();
         secret.push(byte.ok_or(field("secret"))?.cast_unsigned());
     }
-    // The app increments the counter before it computes a code, so it stores the counter of the last code: -1 before
-    // the first.
+    // The app increments the counter before it computes a code, so it stores the counter of the last code, and -1
+    // before the first code.
     let counter = match counter {
         Some(counter) if kind.eq_ignore_ascii_case("hotp") => {
             let counter: Option<i64> = counter.parse().ok();
@@ -269,7 +270,7 @@ fn fields<'a, const N: usize>(object: &'a str, names: [&str; N]) -> Result<[Opti
     json::fields(object, names).ok_or(ENTRY)
 }
 
-/// A string, or an empty one if the field is absent.
+/// Reads a string. An absent field is an empty string.
 fn text(name: &'static str, value: Option<&str>) -> Result<Zeroizing<String>, Error> {
     match value {
         Some(value) => json::text(value).ok_or(field(name)),
@@ -288,8 +289,8 @@ fn number(name: &'static str, value: Option<&str>) -> Result<Option<u64>, Error>
     }
 }
 
-/// The counter of an HOTP account. For other accounts the field is ignored, since apps write arbitrary values there,
-/// such as -1.
+/// Reads the counter of an HOTP account. For other accounts, the field is ignored, because apps write arbitrary values
+/// there, such as -1.
 fn counter_of(kind: &str, value: Option<&str>) -> Result<Option<u64>, Error> {
     if kind.eq_ignore_ascii_case("hotp") { number("counter", value) } else { Ok(None) }
 }

@@ -1,4 +1,4 @@
-//! Reads comma-separated values (RFC 4180). Only the fields that are used are copied.
+//! Reads comma-separated values (RFC 4180). A field is copied only when its value is needed.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -10,9 +10,9 @@ use zeroize::Zeroizing;
 /// `limit` fields or contains a quote that is not closed.
 ///
 /// A quote opens a quoted field only at the start of a field; elsewhere it is an ordinary character. If a quote is not
-/// closed, the record is skipped up to the end of its line and the following lines are read as records. The quotes in
-/// these lines are paired, or one of them would have closed the first, so this happens once and no line is read more
-/// than twice.
+/// closed, the record is skipped up to the end of its line, and the following lines are read as records. The quotes in
+/// those lines are paired; otherwise one of them would have closed the first quote. Therefore this happens at most
+/// once, and no line is read more than twice.
 pub(super) fn record<'a>(rest: &mut &'a str, limit: usize, fields: &mut Vec<&'a str>) -> Option<()> {
     let text = *rest;
     let (mut start, mut quoted, mut closed) = (0, false, None);
@@ -20,10 +20,11 @@ pub(super) fn record<'a>(rest: &mut &'a str, limit: usize, fields: &mut Vec<&'a 
     for (at, byte) in text.bytes().enumerate() {
         match byte {
             b'"' if quoted => (quoted, closed) = (false, Some(at + 1)),
-            // A quote inside a quoted field is doubled: the first one closes the field and the second one reopens it.
+            // A quote inside a quoted field is doubled: the first quote closes the field, and the second quote reopens
+            // it.
             b'"' => quoted = at == start || closed == Some(at),
             b',' | b'\n' if !quoted => {
-                // Stop collecting at one more than the limit: that many are known to be too many.
+                // Stop collecting at one more than the limit, which is enough to detect that there are too many fields.
                 if fields.len() <= limit {
                     fields.push(text.get(start..at)?);
                 }
@@ -45,7 +46,7 @@ pub(super) fn record<'a>(rest: &mut &'a str, limit: usize, fields: &mut Vec<&'a 
     (fields.len() <= limit).then_some(())
 }
 
-/// The value of a field, unquoted.
+/// Returns the value of a field without its quotes.
 pub(super) fn text(field: &str) -> Zeroizing<String> {
     let field = field.trim();
     let inner = field.strip_prefix('"').and_then(|field| field.strip_suffix('"'));

@@ -1,7 +1,7 @@
-//! Reads JSON without copying values: a value stays a slice of the input, so no copy of a secret has to be wiped.
+//! Reads JSON without copying values. A value is a slice of the input, so there are no copies of secrets to wipe.
 //!
 //! `serde_json` only checks the grammar and finds where each value ends, without recursion. It copies the names of
-//! fields, but not the strings: those are unescaped by `text` below, into a buffer that is wiped.
+//! fields, but not the values. `text` unescapes a string into a buffer that is wiped.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 use super::{MALFORMED, MAX_ENTRIES, TOO_LARGE};
 use crate::error;
 
-/// The named fields of an object. `null` counts as absent. A repeated field makes the object invalid, because parsers
-/// disagree on which value counts.
+/// Finds the named fields of an object. A field that is `null` counts as absent. A repeated field makes the object
+/// invalid, because parsers disagree on which of the values to use.
 pub(super) fn fields<'a, const N: usize>(object: &'a str, names: [&str; N]) -> Option<[Option<&'a str>; N]> {
     let mut json = serde_json::Deserializer::from_str(object);
     let found = json.deserialize_map(Fields(names)).ok()?;
@@ -23,7 +23,7 @@ pub(super) fn fields<'a, const N: usize>(object: &'a str, names: [&str; N]) -> O
     Some(found.map(|value| value.filter(|value| *value != "null")))
 }
 
-/// The elements of an array: at most `MAX_ENTRIES`, the limit on accounts.
+/// Splits an array into its elements. The limit is `MAX_ENTRIES`, the maximum number of accounts.
 pub(super) fn elements(array: &str) -> Result<Vec<&str>, error::Error> {
     let mut too_many = false;
     let mut json = serde_json::Deserializer::from_str(array);
@@ -59,7 +59,7 @@ pub(super) fn text(value: &str) -> Option<Zeroizing<String>> {
     Some(text)
 }
 
-/// Parses `\u` escapes. A character above U+FFFF is written as two of them, a surrogate pair.
+/// Parses a `\u` escape. A character above U+FFFF is written as a surrogate pair, which consists of two escapes.
 fn utf16(escape: &str) -> Option<(char, &str)> {
     let (first, rest) = unit(escape)?;
     if let Some(Ok(character)) = char::decode_utf16([first]).next() {

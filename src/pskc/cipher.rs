@@ -20,13 +20,13 @@ use crate::error::{Error, ErrorKind};
 /// The encryption parameters of a file.
 #[derive(Default)]
 pub(super) struct Encryption {
-    /// The URI of the key derivation. Empty for a pre-shared key.
+    /// The URI of the key derivation function. It is empty if the key is pre-shared.
     pub(super) derivation: String,
     pub(super) salt: String,
     pub(super) iterations: String,
     pub(super) key_length: String,
     pub(super) pseudo_random_function: String,
-    /// The URI of the MAC.
+    /// The URI of the MAC algorithm.
     pub(super) mac: String,
     pub(super) mac_key: Cipher,
 }
@@ -52,8 +52,8 @@ impl Encryption {
         Ok(Keys { cipher, mac })
     }
 
-    /// The key of the MAC. If the file has none, section 6.1.1 leaves it to an agreement between the parties; in
-    /// practice it is the encryption key.
+    /// Returns the MAC algorithm and key. If the file contains no MAC key, section 6.1.1 lets the parties agree on a
+    /// key. In practice they use the encryption key.
     fn mac_key(&self, cipher: &Zeroizing<Vec<u8>>) -> Result<(Algorithm, Zeroizing<Vec<u8>>), Error> {
         let algorithm = hash(&self.mac).ok_or(CIPHER)?;
         let Some(data) = &self.mac_key.data else { return Ok((algorithm, cipher.clone())) };
@@ -90,7 +90,7 @@ impl Encryption {
 
 impl Keys {
     /// Decrypts a value. The MAC covers the initialization vector and the ciphertext and is checked first: decrypting
-    /// unauthenticated data would make this a padding oracle.
+    /// unauthenticated data would create a padding oracle.
     pub(super) fn open(&self, value: &Value) -> Result<Zeroizing<Vec<u8>>, Error> {
         if !is_known(&value.cipher.algorithm) {
             return Err(CIPHER);
@@ -115,7 +115,8 @@ fn mac<M: Mac + KeyInit>(key: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> 
     Some(Zeroizing::new(mac.finalize().into_bytes().to_vec()))
 }
 
-/// `None` for another cipher, a key or data of the wrong length, or invalid padding.
+/// Decrypts data with the cipher that `uri` names. Returns `None` if the cipher is not supported, if the key or the
+/// data has the wrong length, or if the padding is invalid.
 fn decrypt(uri: &str, key: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     if cipher_key_length(uri)? != key.len() {
         return None;
@@ -128,8 +129,8 @@ fn decrypt(uri: &str, key: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     }
 }
 
-/// Decrypts CBC. RFC 6030 pads as in PKCS #5. XML Encryption allows any padding bytes except for the last one, so the
-/// check is that of ISO 10126, which accepts both.
+/// Decrypts CBC. RFC 6030 uses the padding of PKCS #5. XML Encryption allows arbitrary padding bytes before the last
+/// one. The padding is checked as in ISO 10126, which accepts both.
 fn cbc<C: BlockCipherDecrypt>(cipher: C, iv: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(data.to_vec());
     let decryptor = Decryptor::inner_iv_slice_init(cipher, iv).ok()?;
@@ -152,7 +153,8 @@ fn cipher_key_length(uri: &str) -> Option<usize> {
     }
 }
 
-/// Identifies the HMAC by the end of its URI: SHA-1 has another namespace than SHA-256 and SHA-512.
+/// Identifies the hash function of an HMAC by the end of its URI, because the URI of SHA-1 has another namespace than
+/// the URIs of SHA-256 and SHA-512.
 fn hash(uri: &str) -> Option<Algorithm> {
     match uri.rsplit_once('#')?.1 {
         "hmac-sha1" => Some(Algorithm::Sha1),
@@ -162,7 +164,8 @@ fn hash(uri: &str) -> Option<Algorithm> {
     }
 }
 
-/// They take half a second to some seconds. Without a limit, a file could keep a server busy for a day.
+/// The maximum number of PBKDF2 iterations. So many iterations take between half a second and a few seconds. Without a
+/// limit, a file could keep a server busy for a day.
 const MAX_ITERATIONS: u32 = 2_000_000;
 
 const CIPHER: Error = Error::new(
@@ -174,7 +177,7 @@ const DERIVATION: Error = Error::new(
     "the password is not for PBKDF2 with a salt, 1 to {} iterations and a key of 16, 24 or 32 bytes",
 )
 .number(MAX_ITERATIONS as u64);
-/// `{}` stands for "password" or "pre-shared key".
+/// In this message, `{}` stands for "password" or "pre-shared key".
 const LOCKED: Error =
     Error::new(ErrorKind::Encrypted, "the key file is encrypted; give keyfob::pskc the {} that its sender has for it");
 pub(super) const WRONG_KEY: Error =

@@ -1,12 +1,12 @@
 //! Reads the XML of a key file. Elements are identified by their paths.
 //!
-//! PSKC has no document type, so a document type declaration is refused, and with it every entity except the five
-//! predefined ones. Namespaces are ignored: the names on a path are unambiguous, and writers disagree on the namespace
-//! of some of them.
+//! PSKC has no document type, so a document type declaration is refused. Therefore only the five predefined entities
+//! are possible. Namespaces are ignored: element names are unambiguous without them, and writers disagree on the
+//! namespace of some elements.
 //!
 //! The elements that define how codes are computed must be where RFC 6030 puts them. A key with any other element in
-//! its parameters or data, or with such an element elsewhere, is marked as unclear: its author meant something that
-//! keyfob does not know.
+//! its parameters or data, or with such an element elsewhere, is marked as unclear, because keyfob does not know what
+//! its author meant.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -22,18 +22,19 @@ use super::{ELEMENT, Token, Value};
 use crate::encoding::{MAX_ENTRIES, TOO_LARGE};
 use crate::error::{Error, ErrorKind};
 
-/// Calls `each` with every token as it ends and the serial number of its device, or `None` if that is damaged.
+/// Calls `each` with every token when its element ends. The second argument is the serial number of its device, or
+/// `None` if the serial number is damaged.
 pub(super) fn read(text: &str, each: impl FnMut(&Token, Option<&str>)) -> Result<Encryption, Error> {
     let mut reader = Reader::from_str(text);
     reader.config_mut().expand_empty_elements = true;
     let mut file =
         File { encryption: Encryption::default(), device: Some(String::new()), token: None, number: 0, each };
     let mut path: Vec<&'static str> = Vec::new();
-    // `None` once the text exceeds `MAX_TEXT`.
+    // The text of the current element, or `None` if it exceeds `MAX_TEXT`.
     let mut content = Some(Zeroizing::new(String::new()));
     let mut closed = false;
     loop {
-        // The parser's own error would quote the file.
+        // Replace the parser's error, because it would quote the file.
         match reader.read_event().map_err(|_| MALFORMED)? {
             Event::Start(tag) => {
                 if closed || path.len() == MAX_DEPTH {
@@ -78,7 +79,7 @@ pub(super) fn read(text: &str, each: impl FnMut(&Token, Option<&str>)) -> Result
 
 struct File<F> {
     encryption: Encryption,
-    /// The serial number, or `None` if it is damaged.
+    /// The serial number of the current device, or `None` if it is damaged.
     device: Option<String>,
     /// The token that is being read, and the length of its path.
     token: Option<(Token, usize)>,
@@ -87,7 +88,7 @@ struct File<F> {
 }
 
 impl<F: FnMut(&Token, Option<&str>)> File<F> {
-    /// Handles the start of an element: its attributes.
+    /// Handles the start of an element and reads its attributes.
     fn open(&mut self, path: &[&'static str], tag: &BytesStart<'_>) -> Result<(), Error> {
         let attribute = |name| attribute(tag, name);
         let uri = |name| attribute(name).map(Option::unwrap_or_default);
@@ -148,7 +149,7 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
                 let is_draft = !in_package || attribute("KeyId")?.is_some() || attribute("KeyAlgorithm")?.is_some();
                 self.token = Some((Token { id, algorithm, is_draft, ..Token::default() }, path.len()));
             }
-            // Outside of a key, this would apply to all keys or to those of a package: it is unclear which.
+            // Refuse an unclear element outside of a key, because it is unknown which keys it applies to.
             _ => {
                 if let Some(name) = unclear(path, tag)? {
                     return Err(ELEMENT.word(name));
@@ -158,7 +159,7 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
         Ok(())
     }
 
-    /// Handles the end of an element: its text.
+    /// Handles the end of an element and reads its text.
     fn close(&mut self, path: &[&str], content: &str) -> Result<(), Error> {
         if let Some((token, depth)) = &mut self.token {
             match path.get(*depth..).unwrap_or_default() {
@@ -218,7 +219,7 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
         Ok(())
     }
 
-    /// Marks text in an element whose value belongs in another element or into attributes.
+    /// Marks the token as unclear if there is text in an element that should contain only other elements or attributes.
     fn stray(&mut self, path: &[&'static str], content: Option<&str>) {
         let Some((token, depth)) = &mut self.token else { return };
         let (["Data", name]
@@ -232,7 +233,8 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
         }
     }
 
-    /// Handles an element whose text is too long. It affects only its token, or the tokens of its device.
+    /// Handles an element whose text is too long. In a token, the token is marked as damaged. In the data of a device,
+    /// the serial number is marked as damaged. Elsewhere, the file is refused.
     fn damaged(&mut self, path: &[&str]) -> Result<(), Error> {
         match (path, &mut self.token) {
             (_, Some((token, _))) => token.damaged = true,
@@ -242,7 +244,7 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
         Ok(())
     }
 
-    /// Passes the token that ends to `each`.
+    /// Passes the current token to `each` if its element ends here.
     fn end(&mut self, path: &[&str]) {
         if let Some((token, _)) = self.token.take_if(|(_, depth)| *depth == path.len()) {
             (self.each)(&token, self.device.as_deref());
@@ -250,8 +252,8 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
     }
 }
 
-/// Returns the name of an element that RFC 6030 does not allow: it is misplaced, contains an unknown element, or has an
-/// unknown attribute. `path` begins inside the key.
+/// Returns the name of an element that RFC 6030 does not allow because it is misplaced, contains an unknown element, or
+/// has an unknown attribute. `path` is relative to the key.
 fn unclear(path: &[&'static str], tag: &BytesStart<'_>) -> Result<Option<&'static str>, Error> {
     let attributes: &[&str] = match path {
         _ if path.iter().any(|name| EXTENSIONS.contains(name)) => return Ok(None),
@@ -290,12 +292,13 @@ fn value<'t>(token: &'t mut Token, name: &str) -> Option<&'t mut Value> {
     }
 }
 
-/// Stores a value and returns whether it is the first. With two secrets it is unclear which one counts.
+/// Stores a value and returns whether the slot was empty. If a key has two secrets, it is unclear which to use.
 fn put<T>(slot: &mut Option<T>, value: T) -> bool {
     slot.replace(value).is_none()
 }
 
-/// Collects the text of known elements. It may be a secret, so the buffer is replaced and wiped when it has to grow.
+/// Collects the text of known elements. The text may be a secret, so the buffer does not grow in place: it is replaced
+/// by a larger buffer, and the old buffer is wiped.
 fn push(buffer: &mut Option<Zeroizing<String>>, text: &str, path: &[&str]) {
     if path.last().is_none_or(|name| name.is_empty()) {
         return;
@@ -314,12 +317,13 @@ fn push(buffer: &mut Option<Zeroizing<String>>, text: &str, path: &[&str]) {
     content.push_str(text);
 }
 
-/// The name of a known element, or an empty string.
+/// Returns the static name of a known element, or an empty string.
 fn known(name: &str) -> &'static str {
     NAMES.into_iter().find(|known| known.eq_ignore_ascii_case(name)).unwrap_or_default()
 }
 
-/// Extensions by other writers. They may contain elements named `Key`.
+/// Elements that contain extensions by other parties. An extension may contain elements named `Key`, which are not
+/// tokens.
 const EXTENSIONS: [&str; 2] = ["Extension", "Extensions"];
 
 const NAMES: [&str; 37] = [

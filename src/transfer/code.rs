@@ -1,8 +1,8 @@
 //! [`TransferCode`]: one QR code of a transfer, and its `otpauth-migration` URI.
 //!
-//! The payload is a protocol buffer message of thirteen fields in base64. The format has no period, so every TOTP
-//! account has a period of 30 seconds. keyfob reads the fields itself, because one of them is the secret and a general
-//! decoder makes copies that are not wiped.
+//! The payload is a protocol buffer message of thirteen fields, encoded in base64. The format has no field for the
+//! period, so every TOTP account has a period of 30 seconds. keyfob decodes the message without a library: one field is
+//! the secret, and a general decoder makes copies that are not wiped.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -24,8 +24,8 @@ use crate::uri::{
     without_prefix,
 };
 
-/// One QR code of a transfer: its accounts, its index, and the number of codes. [`Transfer`](crate::Transfer) combines
-/// the codes of a transfer, and exports accounts.
+/// One QR code of a transfer. It contains accounts, its index in the transfer, and the number of codes.
+/// [`Transfer`](crate::Transfer) combines the codes of a transfer, and exports accounts.
 ///
 /// ```
 /// use keyfob::{KeyUri, Secret, Transfer, TransferCode};
@@ -53,8 +53,8 @@ pub struct TransferCode {
 }
 
 impl TransferCode {
-    /// Parses the text of one QR code. The base64 may be percent-encoded or not, use either alphabet, and have padding
-    /// or not. Text copied from a web page, with `&amp;` for `&`, is accepted as well.
+    /// Parses the text of one QR code. The base64 may use either alphabet, and percent-encoding and padding are
+    /// optional. Text copied from the source of a web page, with `&amp;` for `&`, is also accepted.
     ///
     /// If an account cannot be imported, for example because it uses MD5, its entry is an error. The other accounts are
     /// kept.
@@ -68,7 +68,7 @@ impl TransferCode {
         if rest.len() > 4 * MAX_BYTES {
             return Err(MALFORMED);
         }
-        // Twice, because some web pages escape their content twice.
+        // Unescape twice, because some web pages escape their content twice.
         let rest = unescaped(&unescaped(rest));
         let (host, query) = rest.split_once('?').ok_or(MALFORMED)?;
         let host = host.trim_end_matches('/');
@@ -104,12 +104,12 @@ impl TransferCode {
         Self::read(payload).ok_or(MALFORMED)
     }
 
-    /// The accounts, in the order of the payload.
+    /// The accounts, in the order of the payload. An account that cannot be imported is an error.
     pub fn entries(&self) -> &[Result<KeyUri, Error>] {
         &self.entries
     }
 
-    /// The accounts, by value.
+    /// Converts the code into its accounts, in the order of the payload.
     #[must_use]
     pub fn into_entries(self) -> Vec<Result<KeyUri, Error>> {
         self.entries
@@ -189,7 +189,8 @@ fn escaped_character(text: &str) -> Option<(char, &str)> {
         return Some(('&', rest));
     }
     let digits = text.strip_prefix('#')?;
-    // Look only as far as a number can go, since the text may consist of nothing but `&#`.
+    // Limit the search to the longest possible number. If the text is a long sequence of `&#`, an unlimited search
+    // would take quadratic time.
     let end = digits.bytes().take(8).position(|byte| byte == b';')?;
     let (number, rest) = (digits.get(..end)?, digits.get(end + 1..)?);
     let number = match number.strip_prefix(['x', 'X']) {
@@ -199,7 +200,7 @@ fn escaped_character(text: &str) -> Option<(char, &str)> {
     number.ok().filter(u8::is_ascii).map(|byte| (byte.into(), rest))
 }
 
-/// Reads an account. `None` if the message is damaged, and an error if the account cannot be imported.
+/// Reads an account. Returns `None` if the message is damaged, and an error if the account cannot be imported.
 fn read_account(message: &[u8]) -> Option<Result<KeyUri, Error>> {
     let (mut secret, mut name, mut issuer): (&[u8], &[u8], &[u8]) = (&[], &[], &[]);
     let (mut algorithm, mut digits, mut kind, mut counter) = (0, 0, 0, 0);
@@ -221,7 +222,7 @@ fn read_account(message: &[u8]) -> Option<Result<KeyUri, Error>> {
 
 fn account(secret: &[u8], name: &[u8], issuer: &[u8], numbers: [u64; 4]) -> Result<KeyUri, Error> {
     let [algorithm, digits, kind, counter] = numbers;
-    // 0 means unspecified.
+    // In each of these enumerations, 0 means unspecified.
     let algorithm = match algorithm {
         0 | 1 => Algorithm::Sha1,
         2 => Algorithm::Sha256,
@@ -254,7 +255,7 @@ fn account(secret: &[u8], name: &[u8], issuer: &[u8], numbers: [u64; 4]) -> Resu
     Ok(KeyUri::with(factor, issuer, account.to_owned(), secret).with_algorithm(algorithm).with_digits(digits))
 }
 
-/// Writes the URI of a code.
+/// Writes the URI of the code with this index, which contains these accounts.
 pub(super) fn write(accounts: &[KeyUri], size: u64, index: u64, id: i32) -> Result<Zeroizing<String>, Error> {
     let longest: usize = accounts.iter().map(|uri| message_bytes(uri) + 12).sum();
     let mut payload = Zeroizing::new(Vec::with_capacity(longest + 64));
@@ -268,7 +269,7 @@ pub(super) fn write(accounts: &[KeyUri], size: u64, index: u64, id: i32) -> Resu
     put_number(&mut payload, 5, i64::from(id).cast_unsigned());
 
     let mut base64 = Zeroizing::new(vec![0; Base64::encoded_len(&payload)]);
-    // This cannot fail: the buffer has the length that the encoder asks for.
+    // This cannot fail, because the buffer has the length that the encoder requires.
     let base64 = Base64::encode(&payload, &mut base64).unwrap_or_default();
     let mut uri = Zeroizing::new(String::with_capacity(PREFIX.len() + 3 * base64.len()));
     uri.push_str(PREFIX);
@@ -300,8 +301,8 @@ fn write_account(uri: &KeyUri) -> Result<Zeroizing<Vec<u8>>, Error> {
     let issuer = uri.issuer().unwrap_or_default();
     let mut message = Zeroizing::new(Vec::with_capacity(message_bytes(uri)));
     put_bytes(&mut message, 1, uri.secret().expose_bytes());
-    // Write no prefix, since apps show the issuer separately. But a name that begins like a prefix needs one, or
-    // readers would cut the name.
+    // Apps show the issuer separately, so the name usually has no prefix. A name that itself begins with the issuer and
+    // a colon needs a prefix; otherwise readers would cut the name.
     let begins = without_prefix(uri.account(), issuer).is_some();
     let prefix = if begins { &[issuer, ":"][..] } else { &[] };
     put_bytes(&mut message, 2, [prefix.concat().as_str(), uri.account()].concat().as_bytes());
@@ -317,7 +318,7 @@ fn write_account(uri: &KeyUri) -> Result<Zeroizing<Vec<u8>>, Error> {
     Ok(message)
 }
 
-/// An upper bound on the length of an account's message, so that its buffer does not grow.
+/// An upper bound on the length of an account's message. It is reserved in advance so that the buffer does not grow.
 fn message_bytes(uri: &KeyUri) -> usize {
     uri.secret().expose_bytes().len() + uri.account().len() + 2 * uri.issuer().map_or(0, str::len) + 64
 }
@@ -341,18 +342,18 @@ fn put_varint(message: &mut Vec<u8>, mut number: u64) {
     message.push(number.to_le_bytes()[0]);
 }
 
-/// Iterates over the fields of a protocol buffer message: the bytes not read yet.
+/// Iterates over the fields of a protocol buffer message. Contains the bytes that have not been read.
 struct Fields<'a>(&'a [u8]);
 
 enum Value<'a> {
     Bytes(&'a [u8]),
     Number(u64),
-    /// A value of a type that no known field has.
+    /// A value of a wire type that no known field uses.
     Other,
 }
 
 impl<'a> Fields<'a> {
-    /// The next field: `None` if the message is damaged, `Some(None)` at its end.
+    /// Reads the next field. Returns `None` if the message is damaged and `Some(None)` at its end.
     #[allow(clippy::option_option, reason = "a damaged message is not the end of a message")]
     fn next(&mut self) -> Option<Option<(u64, Value<'a>)>> {
         if self.0.is_empty() {
@@ -372,7 +373,7 @@ impl<'a> Fields<'a> {
         Some(Some((key >> 3, value)))
     }
 
-    /// Reads a number of at most ten bytes, of which the last can hold only one more bit.
+    /// Reads a number of at most ten bytes. The tenth byte has room for only one bit.
     fn varint(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..70).step_by(7) {
@@ -399,7 +400,7 @@ impl<'a> Fields<'a> {
 
 const PREFIX: &str = "otpauth-migration://offline?data=";
 
-/// Far more than a QR code holds.
+/// The maximum length of a payload, which is far more than a QR code can hold.
 const MAX_BYTES: usize = 64 * 1024;
 
 const CANNOT_SAY: Error = Error::new(

@@ -1,4 +1,4 @@
-//! Converts an account, as a file of another program describes it, to a [`KeyUri`].
+//! Converts an account from a file of another program to a [`KeyUri`].
 
 #[cfg(feature = "import")]
 use alloc::string::String;
@@ -15,17 +15,17 @@ use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
 use crate::totp::Period;
 
-/// The fields of an account, as the app spells them. An absent field has the default that every app uses.
+/// The fields of an account, as the app spells them. A missing field gets the default value that every app uses.
 #[derive(Default)]
 pub(crate) struct Account<'a> {
-    /// Empty means `totp`.
+    /// The type of the account. An empty string means `totp`.
     pub(crate) kind: &'a str,
     pub(crate) issuer: &'a str,
-    /// The original issuer, for apps in which people can rename an account.
+    /// The original issuer. Some apps let people rename an account and store both names.
     pub(crate) other_issuer: &'a str,
     pub(crate) name: &'a str,
-    /// Whether `name` is only the account. If false, it may be a URI label and is split at a colon when there is no
-    /// issuer.
+    /// Whether `name` contains only the account. If false, `name` may be a URI label: if there is no issuer, it is
+    /// split at the colon.
     pub(crate) whole_name: bool,
     pub(crate) algorithm: Option<&'a str>,
     pub(crate) digits: Option<u64>,
@@ -34,8 +34,8 @@ pub(crate) struct Account<'a> {
 }
 
 impl Account<'_> {
-    /// Builds the URI. `secret` is called last: an account of an unsupported kind may have a secret in another format,
-    /// and the error should be about the kind.
+    /// Builds the URI. `secret` is called last: if the kind of the account is not supported, its secret may have
+    /// another format, and the error should name the kind.
     pub(crate) fn with(&self, secret: impl FnOnce() -> Result<Secret, Error>) -> Result<KeyUri, Error> {
         let is = |kind: &str| self.kind.eq_ignore_ascii_case(kind);
         let factor = match self.kind {
@@ -51,7 +51,7 @@ impl Account<'_> {
         };
         let (issuer, account) = names(self.issuer, self.other_issuer, self.name, !self.whole_name)?;
         let mut uri = KeyUri::with(factor, issuer, account, secret()?);
-        // Steam has one algorithm and five symbols, whatever the app writes into these fields.
+        // Ignore what the app writes into these fields for Steam, whose algorithm and code length are fixed.
         if factor != Factor::Steam {
             if let Some(name) = self.algorithm {
                 uri = uri.with_algorithm(algorithm(name)?);
@@ -70,8 +70,8 @@ impl Account<'_> {
     }
 }
 
-/// Parses the URI in an entry that also has an issuer and a name. These are used if the URI has none, as in a
-/// `steam://` link.
+/// Parses the URI in an entry that also has an issuer and a name. The names of the entry are used if the URI has none,
+/// as in a `steam://` link.
 #[cfg(feature = "import")]
 pub(crate) fn entry_uri(link: &str, issuer: &str, name: &str) -> Result<KeyUri, Error> {
     let parsed = KeyUri::parse_lenient(link);
@@ -101,13 +101,14 @@ pub(crate) fn entry_uri(link: &str, issuer: &str, name: &str) -> Result<KeyUri, 
     Ok(uri)
 }
 
-/// Inserts an account into the label of a URI, which has at most a prefix.
+/// Inserts an account into the label of a URI that contains no account, only a prefix or nothing.
 #[cfg(feature = "import")]
 fn with_account(link: &str, account: &str) -> Zeroizing<String> {
     let (path, query) = link.split_once('?').unwrap_or((link, ""));
     let start = path.find("://").map_or(0, |at| at + 3);
     let slash = if path.get(start..).is_some_and(|path| path.contains('/')) { "" } else { "/" };
-    // Without a prefix, a colon in the account would be read as the end of a prefix.
+    // If the label has no prefix, start it with a colon: otherwise a colon in the account would be read as the end of a
+    // prefix.
     let colon = if path.ends_with('/') || !slash.is_empty() { ":" } else { "" };
     let mut text = Zeroizing::new(String::with_capacity(link.len() + 3 * account.len() + 3));
     text.extend([path, slash, colon]);
@@ -119,5 +120,6 @@ fn with_account(link: &str, account: &str) -> Zeroizing<String> {
 pub(crate) const KIND_UNKNOWN: Error = Error::new(ErrorKind::Import, "the account is not TOTP, HOTP or Steam");
 const KIND_NOT_SUPPORTED: Error = Error::new(ErrorKind::Import, "accounts of the kind {} are not supported");
 
-/// Kinds of accounts that occur in supported backups. The error message names them.
+/// Kinds of accounts that keyfob does not support but that occur in supported backups. The error message names the
+/// kind.
 const NOT_SUPPORTED: [&str; 4] = ["mOTP", "OCRA", "PIN", "Yandex"];

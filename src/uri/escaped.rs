@@ -1,9 +1,9 @@
-//! Repairs URIs that were escaped once too often: copied from the source of a page, where `&` is `&amp;`, or
-//! percent-encoded as a whole.
+//! Repairs URIs that were escaped once too often: URIs copied from the source of a web page, where `&` is written as
+//! `&amp;`, and URIs that were percent-encoded as a whole.
 //!
-//! A reader that splits such a URI at `&` finds parameters named `amp;digits`, which it does not know, and computes
-//! codes with the defaults. So `unescaped` undoes the unambiguous cases, and `is_reserved` and `check_hidden` refuse
-//! the rest.
+//! A reader that splits such a URI at `&` finds parameters such as `amp;digits`. It does not know them and computes
+//! codes with the default settings. `unescaped` repairs unambiguous URIs; `is_reserved` and `check_hidden` refuse all
+//! others.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -14,10 +14,11 @@ use crate::error::{Error, ErrorKind};
 
 /// Resolves HTML character references, or returns `None` if there are none.
 ///
-/// An escaped `&` separates parameters, except in two places, where it is part of a name and becomes `%26`: in the
-/// label, and in an issuer whose rest follows it (`AT&amp;T`).
+/// An escaped `&` separates parameters, except in two places where it is part of a name and becomes `%26`: in the
+/// label, and in the value of the issuer, if no parameter follows the `&` (`AT&amp;T`).
 pub(super) fn unescaped(uri: &str) -> Option<Zeroizing<String>> {
-    // A reference is never shorter than its character, so the buffer does not grow and leaves no copy of the secret.
+    // A reference is never shorter than its character, so the buffer never grows. Growing would leave a copy of the
+    // secret.
     let mut text = Zeroizing::new(String::with_capacity(uri.len()));
     let mut ampersands = Vec::new();
     let mut is_escaped = false;
@@ -26,7 +27,7 @@ pub(super) fn unescaped(uri: &str) -> Option<Zeroizing<String>> {
         text.push_str(before);
         let (mut character, mut is_reference) = ('&', false);
         rest = after;
-        // In a loop because of `&amp;amp;`: a page may escape a URI that is already escaped.
+        // Use a loop, because a page may escape a URI that is already escaped (`&amp;amp;`).
         while let Some((referred, after)) = (character == '&').then(|| reference(rest)).flatten() {
             (character, rest, is_reference) = (referred, after, true);
         }
@@ -40,7 +41,7 @@ pub(super) fn unescaped(uri: &str) -> Option<Zeroizing<String>> {
     is_escaped.then(|| separated(&text, &ampersands))
 }
 
-/// Replaces each of these ampersands that is part of a name by `%26`.
+/// Replaces each ampersand that is part of a name by `%26`. `ampersands` contains the positions to check.
 fn separated(text: &str, ampersands: &[usize]) -> Zeroizing<String> {
     let mut separated = Zeroizing::new(String::with_capacity(text.len() + 2 * ampersands.len()));
     let query = text.find('?').unwrap_or(text.len());
@@ -59,10 +60,11 @@ fn separated(text: &str, ampersands: &[usize]) -> Zeroizing<String> {
     separated
 }
 
-/// Parses a reference: its character and the rest of the text. `text` begins after the `&`.
+/// Parses a character reference and returns its character and the text after it. `text` begins after the `&`.
 fn reference(text: &str) -> Option<(char, &str)> {
     closed_reference(text).or_else(|| {
-        // A missing semicolon is tolerated only before a known parameter: `&amp` may begin the name of an unknown one.
+        // Tolerate a missing semicolon only before a known parameter, because `&amp` may also be the beginning of an
+        // unknown parameter.
         let rest = without_ampersand(text)?;
         let name = rest.split(|c: char| !c.is_ascii_alphabetic()).next()?;
         let after = rest.strip_prefix(name)?;
@@ -87,7 +89,7 @@ fn closed_reference(text: &str) -> Option<(char, &str)> {
     Some((character, rest))
 }
 
-/// The rest after `amp`, `#38` or `#x26`.
+/// Returns the text after `amp`, `#38` or `#x26`, or `None` if `text` does not begin with one of them.
 fn without_ampersand(text: &str) -> Option<&str> {
     match text.split_at_checked(3) {
         Some((amp, rest)) if amp.eq_ignore_ascii_case("amp") => return Some(rest),
@@ -100,7 +102,8 @@ fn without_ampersand(text: &str) -> Option<&str> {
     }
 }
 
-/// Whether this is the name of a known parameter, or a damaged form of one: ` digits`, `amp;digits`, `#38digits`.
+/// Whether `name` is a known parameter or a damaged form of a known parameter, such as ` digits`, `amp;digits` or
+/// `#38digits`.
 pub(super) fn is_reserved(name: &str) -> bool {
     name.split(';').any(|part| {
         let plain: String = part.chars().filter(char::is_ascii_alphanumeric).collect();
@@ -108,12 +111,12 @@ pub(super) fn is_reserved(name: &str) -> bool {
     })
 }
 
-/// Refuses a name or a value that contains one of these separators and a known parameter: `Example&amp;digits=8`.
+/// Refuses a name or a value that contains a separator followed by a known parameter, such as `Example&amp;digits=8`.
 pub(super) fn check_hidden(part: &'static str, text: &str, separators: &[char]) -> Result<(), Error> {
     let is_hidden = text.match_indices('=').any(|(equals, _)| {
         let before = text.get(..equals).unwrap_or_default().trim_end();
         let rest = before.trim_end_matches(|c: char| c.is_ascii_alphanumeric());
-        // Check the separator first: without one, the text before the `=` may be the secret.
+        // Check the separator first: if there is none, the text before the `=` may be the secret.
         rest.trim_end().ends_with(separators) && before.strip_prefix(rest).is_some_and(is_reserved)
     });
     if is_hidden { Err(PARAMETER_INSIDE.word(part)) } else { Ok(()) }
@@ -123,13 +126,14 @@ fn is_known(name: &str) -> bool {
     KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// Characters that may precede a parameter in damaged text. Only the first two separate parameters in other formats.
+/// Characters that may precede a parameter in damaged text. Only the first two are separators in other URI formats.
 pub(super) const SEPARATORS: [char; 4] = ['&', ';', '?', '#'];
 
 /// The parameters that keyfob interprets.
 const KNOWN: [&str; 7] = ["secret", "issuer", "algorithm", "digits", "period", "counter", "encoder"];
 
-/// Named references that programs write for characters of a URI. `period` is missing because it is a parameter.
+/// Named references that programs write for characters of a URI. The reference `period` is left out, because `period`
+/// is also a parameter.
 const NAMED: [(&str, char); 17] = [
     ("amp", '&'),
     ("apos", '\''),

@@ -1,7 +1,7 @@
-//! Lints: which apps would show a wrong code for a URI, refuse it or cut its name, and why.
+//! Finds the apps that would show a wrong code for a URI, refuse it or cut its name, and explains why.
 //!
-//! The evidence in the table is dated; it comes from the sources of the apps and from public reports. An app that is
-//! missing from the table is not known to work. `docs/apps.md` shows the table.
+//! The evidence in the table comes from the source code of the apps and from public reports, and has a date. If an app
+//! is missing from the table, that does not mean that it works. `docs/apps.md` shows the table.
 
 mod table;
 
@@ -14,7 +14,8 @@ use crate::code::Digits;
 use crate::totp::Period;
 
 impl KeyUri {
-    /// Lists what known apps do wrong with this URI, worst first. Empty for default settings and plain names.
+    /// Lists what known apps do wrong with this URI, worst first. The list is empty for default settings and plain
+    /// names.
     ///
     /// Each finding has a source and a date. The page `docs/apps.md` shows all known problems.
     ///
@@ -40,7 +41,7 @@ impl KeyUri {
     }
 }
 
-/// One app, and what it does wrong with a URI.
+/// A problem that one app has with a URI.
 #[derive(Clone, Copy)]
 pub struct Finding {
     app: &'static str,
@@ -93,11 +94,11 @@ impl core::fmt::Debug for Finding {
     }
 }
 
-/// What the user of an app sees. Ordered worst first: a wrong code looks like a broken login.
+/// What the user of an app sees. The worst effect comes first: a wrong code looks like a broken login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Effect {
-    /// The app shows codes that are never accepted, and no error.
+    /// The app shows no error, but its codes are never accepted.
     WrongCode,
     /// The app refuses the account, or asks the user before adding it.
     Refused,
@@ -125,20 +126,20 @@ impl KeyUri {
         self.period().is_some_and(|period| other || period != Period::default())
     }
 
-    /// Whether the URI has the type `steam`. A `steam://` link without names does not.
+    /// Whether the URI is written with the type `steam`. A `steam://` link without names is not.
     const fn names_steam(&self) -> bool {
         matches!(self.factor, Factor::Steam) && !self.account.is_empty()
     }
 
-    /// Whether a security key would read a period from the name. It stores the period in the name, but omits the
-    /// default of 30.
+    /// Whether a security key would mistake the beginning of the name for a period. The key stores the period at the
+    /// beginning of the name, unless it is the default of 30.
     fn begins_like_a_period(&self) -> bool {
         let name = self.issuer().unwrap_or(&self.account);
         let rest = name.trim_start_matches(|c: char| c.is_ascii_digit());
         self.period() == Some(Period::default()) && rest.len() < name.len() && rest.starts_with('/')
     }
 
-    /// The prefix of the account in the label.
+    /// The issuer prefix in the label, if there is one.
     fn prefix(&self) -> Option<&str> {
         self.label_issuer().or(self.issuer())
     }
@@ -151,7 +152,7 @@ impl KeyUri {
         self.issuers().chain([self.account()]).any(|name| name.contains(characters))
     }
 
-    /// The issuer parameter and the prefix of the label. Some apps read one, some the other.
+    /// The issuer parameter and the label prefix. Some apps read only one of them.
     fn issuers(&self) -> impl Iterator<Item = &str> {
         self.issuer().into_iter().chain(self.label_issuer())
     }

@@ -15,8 +15,8 @@ use crate::error::Error;
 
 /// The account in a name of the form `issuer:account`, or `None` if it has another form.
 ///
-/// Programs that store the label of a URI unchanged leave the prefix in the name: with spaces around the colon, in
-/// another case, or with the whole label percent-encoded.
+/// Programs that store the label of a URI unchanged leave the prefix in the name. The colon may have spaces around it,
+/// the prefix may differ in case from `issuer`, and the whole label may be percent-encoded.
 pub(crate) fn without_prefix<'a>(name: &'a str, issuer: &str) -> Option<Cow<'a, str>> {
     let issuer = issuer.trim_matches(' ');
     if issuer.is_empty() {
@@ -35,20 +35,20 @@ fn cut<'a>(name: &'a str, issuer: &str) -> Option<&'a str> {
     prefix.eq_ignore_ascii_case(issuer).then(|| account.trim_matches(' '))
 }
 
-/// Decodes a label whose colon is percent-encoded, since then all of it is. `None` for all other names, where a `%` may
-/// be literal.
+/// Decodes a label whose colon is percent-encoded, because then the whole label is percent-encoded. Returns `None` for
+/// all other names, in which a `%` may be literal.
 fn decoded(name: &str) -> Option<String> {
     // Longer names are refused later, so do not copy them.
     let is_encoded = name.len() <= MAX_ENCODED && (name.contains("%3A") || name.contains("%3a"));
     is_encoded.then(|| String::from_utf8(percent_decode_str(name).collect()).ok())?
 }
 
-/// Determines issuer and account of an entry. `other` is a second name of the issuer, which the account may also begin
-/// with.
+/// Determines issuer and account of an entry. `other` is another name of the issuer, which may also be the prefix of
+/// the account.
 ///
-/// Apps let people leave one of the two empty. Without an account, the issuer is also used as the account. If there is
-/// no issuer and `is_label` says that the name may be the label of a URI, the name is split as a label is. So is an
-/// issuer without an account.
+/// In some apps, people can leave one of the two empty. If there is no account, the issuer is also used as the account.
+/// If there is no issuer and `is_label` says that the name may be the label of a URI, the name is split like a label.
+/// An issuer without an account is split in the same way.
 #[cfg(feature = "pskc")]
 pub(crate) fn names(issuer: &str, other: &str, name: &str, is_label: bool) -> Result<(Option<String>, String), Error> {
     let (issuer, name) = (trim_name("issuer", issuer.trim())?, name.trim());
@@ -82,5 +82,5 @@ fn split(label: &str) -> Option<(&str, &str)> {
     is_label.then(|| (issuer.trim(), account.trim()))
 }
 
-/// The length of two names and a colon, with every byte percent-encoded.
+/// The length of the longest valid label: two names and a colon, with every byte percent-encoded.
 const MAX_ENCODED: usize = 3 * (2 * MAX_NAME_BYTES + 1);

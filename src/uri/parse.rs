@@ -20,9 +20,8 @@ use crate::totp::Period;
 impl KeyUri {
     /// Parses a URI strictly. Everything that [`parse_lenient`](Self::parse_lenient) would warn about is an error.
     ///
-    /// `parse(to_uri(x))` is `x` for every `x` that the constructors create. Other readers can create two more sorts of
-    /// accounts, which only `parse_lenient` reads back, with a warning: names with a colon, and accounts without a
-    /// name.
+    /// `parse(to_uri(x))` is `x` for every `x` that the constructors create. The other readers also accept names with a
+    /// colon and accounts without a name. Only `parse_lenient` can parse their URIs again, with a warning.
     ///
     /// ```
     /// use keyfob::{ErrorKind, KeyUri};
@@ -40,13 +39,14 @@ impl KeyUri {
     /// # Errors
     ///
     /// [`ErrorKind::Uri`](crate::ErrorKind::Uri), or [`ErrorKind::Secret`](crate::ErrorKind::Secret),
-    /// [`ErrorKind::Digits`](crate::ErrorKind::Digits) or [`ErrorKind::Period`](crate::ErrorKind::Period) if it is that
-    /// value that is invalid. The message contains nothing of the text.
+    /// [`ErrorKind::Digits`](crate::ErrorKind::Digits) or [`ErrorKind::Period`](crate::ErrorKind::Period) if that value
+    /// is invalid. The message contains no part of the text.
     pub fn parse(text: &str) -> Result<Self, Error> {
         Self::parse_with(text, &[])
     }
 
-    /// Parses what [`to_uri`](Self::to_uri) wrote: strictly, but tolerating the two warnings that its output can cause.
+    /// Parses the output of [`to_uri`](Self::to_uri). It is strict, but tolerates the two warnings that this output can
+    /// cause.
     #[cfg(feature = "serde")]
     pub(crate) fn parse_written(text: &str) -> Result<Self, Error> {
         Self::parse_with(text, &[Warning::Colon, Warning::SteamLink])
@@ -62,8 +62,8 @@ impl KeyUri {
 
     /// Parses a URI as real programs write it, and returns a warning for each deviation that it tolerated.
     ///
-    /// It does not guess: a character that is not base32, an algorithm other than the three supported ones and two
-    /// different values for one parameter are errors, as in [`parse`](Self::parse).
+    /// It does not guess. A character that is not base32, an unsupported algorithm, and two different values for one
+    /// parameter are errors, as in [`parse`](Self::parse).
     ///
     /// ```
     /// use keyfob::{KeyUri, Warning};
@@ -77,7 +77,7 @@ impl KeyUri {
     ///
     /// # Errors
     ///
-    /// As for [`parse`](Self::parse), except that what causes a warning is not an error.
+    /// As for [`parse`](Self::parse), except for deviations that only cause a warning.
     pub fn parse_lenient(text: &str) -> Result<(Self, Vec<Warning>), Error> {
         let mut reader = Reader { warnings: Vec::new() };
         let uri = reader.read(text)?;
@@ -91,33 +91,34 @@ impl KeyUri {
 pub enum Warning {
     /// There is white space around the URI.
     WhiteSpace,
-    /// The scheme, the type or the value of `encoder` is not in lowercase. Many apps refuse it.
+    /// The scheme, the type or the value of `encoder` is not in lowercase. Many apps refuse such a URI.
     SchemeSpelling,
     /// A `#`, a space, a control character or a character outside ASCII is not percent-encoded.
     RawCharacter,
     /// The name of a parameter is not in lowercase.
     ParameterSpelling,
-    /// A parameter is given twice, with the same value.
+    /// A parameter occurs twice, with the same value.
     RepeatedParameter,
     /// A `+` was read as a space.
     Plus,
     /// The URI contains `&amp;`, `&#38;` or another HTML character reference, because it was copied from the source of
-    /// a page. Many apps then ignore algorithm, digits and period.
+    /// a web page. Many apps then ignore algorithm, digits and period.
     HtmlEscape,
     /// A name contains a colon. Some apps cut the name there.
     Colon,
     /// The secret is in lowercase or contains spaces, hyphens or padding.
     SecretSpelling,
-    /// The last character of the secret has bits that belong to no byte. The secret is written back without them.
+    /// The last character of the secret has bits that belong to no byte. [`to_uri`](KeyUri::to_uri) writes the secret
+    /// without these bits.
     LeftOverBits,
     /// The algorithm is in lowercase or contains a hyphen or `HMAC`. Some apps read it as SHA-1 and show wrong codes.
     AlgorithmSpelling,
     /// The digits, the period or the counter has leading zeros.
     NumberSpelling,
-    /// A period for HOTP, a counter for TOTP, or an algorithm or digits for Steam, where they are fixed. It was
-    /// ignored.
+    /// A parameter was ignored because it does not apply to this type: a period for HOTP, a counter for TOTP, or an
+    /// algorithm or digits for Steam, where both are fixed.
     ForeignParameter,
-    /// HOTP has no counter. It was assumed to be 0.
+    /// An HOTP account has no counter. The counter was assumed to be 0.
     NoCounter,
     /// The URI is a `steam://` link, which contains no names.
     SteamLink,
@@ -159,7 +160,7 @@ struct Reader {
 #[derive(Default)]
 struct Parameters {
     secret: Option<Zeroizing<Vec<u8>>>,
-    /// The number of `+` in the secret as written.
+    /// The number of `+` characters in the secret, before decoding.
     secret_pluses: usize,
     issuer: Option<Zeroizing<String>>,
     algorithm: Option<Zeroizing<String>>,
@@ -170,8 +171,8 @@ struct Parameters {
     others: Vec<(String, Zeroizing<String>)>,
 }
 
-/// Checks the limits on parameters. They keep parsing linear, and ensure that the reader accepts every URI that is
-/// written.
+/// Whether the parameters exceed the limits. The limits keep the parsing time linear, and ensure that the reader
+/// accepts every URI that the writer produces.
 pub(super) fn is_too_much(others: &[(String, Zeroizing<String>)]) -> bool {
     let parts = others.iter().flat_map(|(name, value)| [name, &**value]);
     let bytes: usize = parts.map(|part| encoded(part).map(str::len).sum::<usize>() + 1).sum();
@@ -233,7 +234,7 @@ impl Reader {
         uri.label_issuer = label_issuer.filter(|prefix| Some(prefix) != uri.issuer.as_ref());
         if factor == Factor::Steam {
             let algorithm = parameters.algorithm.is_some_and(|name| self.algorithm(&name) != Ok(Algorithm::Sha1));
-            // Some programs write 5, the number of symbols; programs that only support digits write 6.
+            // Some programs write 5, the number of symbols. Programs that only support codes of digits write 6.
             let digits = parameters.digits.is_some_and(|digits| !["5", "6"].contains(&digits.as_str()));
             self.foreign(algorithm || digits);
         } else {
@@ -250,7 +251,8 @@ impl Reader {
 }
 
 impl Reader {
-    /// Splits first and decodes afterwards, because a percent-encoded `&` belongs to a value.
+    /// Splits the query into parameters. It is split before it is decoded, because a percent-encoded `&` belongs to a
+    /// value.
     fn parameters(&mut self, query: &str) -> Result<Parameters, Error> {
         let mut parameters = Parameters::default();
         check_hidden("value of a parameter", query, &[';'])?;
@@ -274,7 +276,7 @@ impl Reader {
                 _ => text(raw)?,
             };
             if raw.contains('=') {
-                // In an app's own parameter, such as the address of an image, `?` and `#` are allowed.
+                // Allow `?` and `#` in parameters that only an app interprets, such as the address of an image.
                 let own = if known == "issuer" || known == "encoder" { &SEPARATORS } else { &SEPARATORS[..2] };
                 check_hidden("value of a parameter", &value, own)?;
             }
@@ -392,11 +394,11 @@ impl Reader {
         if *canonical == *typed {
             return Ok(secret);
         }
-        // A plus for a space has its own warning.
+        // A `+` that stands for a space has a separate warning.
         if typed.chars().filter(|c| !c.is_ascii_uppercase() && !c.is_ascii_digit()).count() > pluses {
             self.warn(Warning::SecretSpelling);
         }
-        // The last symbol differs only if it has left-over bits.
+        // The last symbols differ only if the typed symbol has left-over bits.
         let last = typed.chars().rev().find(char::is_ascii_alphanumeric);
         if last.map(|last| last.to_ascii_uppercase()) != canonical.chars().next_back() {
             self.warn(Warning::LeftOverBits);
@@ -407,7 +409,7 @@ impl Reader {
     /// Splits the label into prefix and account.
     fn label(&mut self, raw: &str, issuer: Option<&str>) -> Result<(Option<String>, String), Error> {
         let label = text(raw)?;
-        // Only an unencoded `=` can be a parameter: keyfob writes `%3D` in names.
+        // Check for hidden parameters only if there is an unencoded `=`: in names, keyfob writes `%3D`.
         if raw.contains('=') {
             check_hidden("label", &label, &SEPARATORS)?;
         }
@@ -433,7 +435,7 @@ impl Reader {
         Ok(algorithm)
     }
 
-    /// Parses a number of ASCII digits only, without a sign or spaces.
+    /// Parses a number that consists of ASCII digits only, without a sign or spaces.
     fn number<T: core::str::FromStr>(&mut self, text: &str) -> Option<T> {
         if text.len() > 1 && text.starts_with('0') {
             self.warn(Warning::NumberSpelling);
@@ -467,13 +469,15 @@ fn bytes(raw: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
 /// Schemes of other programs that keyfob recognizes but does not read. The error message names them.
 const NOT_SUPPORTED: [&str; 3] = ["motp", "otpauth-migration", "phonefactor"];
 
-/// More than any QR code holds.
+/// The maximum length of a URI. No QR code can hold that much text.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// Each parameter is compared with all parameters before it, and a file may contain thousands of URIs.
+/// The maximum number of parameters that keyfob does not interpret. Each parameter is compared with all parameters
+/// before it, and a file may contain thousands of URIs.
 const MAX_OTHERS: usize = 64;
 
-/// Three names and the longest secret take at most 11 KiB of the 16.
+/// The maximum length of these parameters together. Three names and the longest secret take at most 11 KiB of the 16
+/// KiB.
 const MAX_OTHERS_BYTES: usize = 5 * 1024;
 
 pub(crate) const fn not_supported(kind: &'static str) -> Error {

@@ -12,7 +12,7 @@ use crate::code::Digits;
 use crate::totp::Period;
 
 impl KeyUri {
-    /// The URI as a string. It contains the secret.
+    /// Writes the URI as a string. The string contains the secret.
     #[must_use]
     pub fn to_uri(&self) -> Zeroizing<String> {
         let issuer = self.issuer.as_ref().map_or(0, String::len);
@@ -20,7 +20,7 @@ impl KeyUri {
         let others: usize = self.others.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
         let secret = self.secret.expose_base32();
         // Reserve the whole length: a buffer that grows leaves copies of the secret. A percent-encoded byte takes three
-        // characters, and everything except names, other parameters and secret takes at most 87.
+        // characters. Everything except the names, the other parameters and the secret takes at most 87 characters.
         let names = 3 * (issuer + prefix + self.account.len());
         let mut uri = Zeroizing::new(String::with_capacity(names + others + secret.len() + 128));
         // Writing to a `String` does not fail.
@@ -42,8 +42,8 @@ impl KeyUri {
         text
     }
 
-    /// Whether `prefix:account` begins with the issuer and a colon, so that a reader would split it there. A space
-    /// after the prefix, which readers drop, prevents that.
+    /// Whether `prefix:account` begins with the issuer and a colon. A reader would split such a label after the issuer.
+    /// To prevent that, the writer puts a space after the prefix; readers drop the space.
     fn reads_as_issuer(&self, prefix: &str) -> bool {
         let rest = self.issuer.as_ref().and_then(|issuer| issuer.strip_prefix(prefix)?.strip_prefix(':'));
         rest.is_some_and(|rest| self.account.strip_prefix(rest).is_some_and(|rest| rest.starts_with(':')))
@@ -65,14 +65,15 @@ impl KeyUri {
                 uri.push_str("%20");
             }
         } else if self.account.contains(':') {
-            // An empty prefix: without it, readers take the beginning of the account as the issuer.
+            // Write an empty prefix: without it, readers use the beginning of the account as the issuer.
             uri.push(':');
         }
         write!(uri, "{}?secret={secret}", encoded(&self.account))?;
         if let Some(issuer) = &self.issuer {
             write!(uri, "&issuer={}", encoded(issuer))?;
         }
-        // Omit defaults: the QR code is smaller, and some apps fail on parameters that they do not expect.
+        // Omit default values: this makes the QR code smaller, and some apps fail if there are parameters that they do
+        // not expect.
         if self.factor != Factor::Steam {
             if self.defaults_written || self.algorithm != Algorithm::default() {
                 write!(uri, "&algorithm={}", self.algorithm)?;
@@ -96,5 +97,6 @@ pub(super) fn encoded(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, ENCODED)
 }
 
-/// The characters to encode. A space becomes `%20` and a plus `%2B`: parsers disagree on whether `+` is a space.
+/// The characters to percent-encode. A space is written as `%20` and a plus sign as `%2B`, because parsers disagree on
+/// whether `+` means a space.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');

@@ -1,4 +1,4 @@
-//! The functions under test, and the leaky controls that every method must report.
+//! The functions under test, and the controls. A control leaks a secret on purpose, and every method must report it.
 
 mod guard;
 
@@ -11,7 +11,7 @@ use keyfob::{Algorithm, Code, Digits, Hotp, Key, LookAhead, Secret, Steam, Steam
 use crate::valgrind::{declassify, poison};
 
 pub struct Case {
-    /// A name that begins with `control` is a function that leaks. A method that does not report it proves nothing.
+    /// If the name begins with `control`, the function leaks. A method that does not report it proves nothing.
     pub name: String,
     prepare: Box<dyn Fn(&mut Inputs) -> Run>,
 }
@@ -19,13 +19,13 @@ pub struct Case {
 pub type Run = Box<dyn FnMut()>;
 
 impl Case {
-    /// Makes the inputs of this seed, and returns the function under test.
+    /// Creates the inputs for this seed and returns the function under test.
     pub fn prepare(&self, seed: u64) -> Run {
         (self.prepare)(&mut Inputs(seed))
     }
 }
 
-/// Secret inputs that depend on the seed. Within a case, all seeds give the same lengths and the same verdict.
+/// Generates secret inputs from the seed. In one test case, all seeds lead to the same lengths and the same verdict.
 pub struct Inputs(u64);
 
 impl Inputs {
@@ -36,7 +36,7 @@ impl Inputs {
         bytes
     }
 
-    /// Below a bound that is a power of two.
+    /// Returns a secret number below `bound`, which must be a power of two.
     fn below(&mut self, bound: u64) -> u64 {
         let mut number = self.next() & (bound - 1);
         poison(&mut number);
@@ -58,7 +58,7 @@ pub fn all() -> Vec<Case> {
         cases.push(Case { name: name.to_owned(), prepare });
     };
 
-    // Lengths around the boundaries between the unrolled code and the block loops.
+    // Use lengths around the boundaries between the unrolled code and the block loops.
     eq::<1>(&mut case);
     eq::<3>(&mut case);
     eq::<6>(&mut case);
@@ -168,7 +168,7 @@ pub fn all() -> Vec<Case> {
         "search::authenticators hit",
         Box::new(|inputs| {
             let keys: Vec<Hotp> = (0..20).map(|_| Hotp::new(Key::new(&inputs.bytes::<20>()).unwrap())).collect();
-            // Selects one of sixteen keys without indexing by a secret.
+            // Select one of sixteen keys without using a secret as an index.
             let chosen = inputs.below(16);
             let mut key = inputs.bytes::<20>();
             let mut keys = keys;
@@ -199,7 +199,8 @@ pub fn all() -> Vec<Case> {
         Box::new(|inputs| {
             let (key, offset) = (inputs.bytes::<20>(), inputs.below(2));
             let steam = Steam::new(Key::new(&key).unwrap());
-            // `offset` stays within a step, because the division of time into steps may not see secrets.
+            // Select a code by the secret `offset` instead of adding it to the time: the time is divided into steps,
+            // and the operands of a division must not be secret.
             let codes = [steam.code_at(30_000_000), steam.code_at(30_000_030)].map(|code| code.to_string());
             let mut text: Vec<u8> = codes[0]
                 .bytes()
@@ -237,7 +238,7 @@ pub fn all() -> Vec<Case> {
     case(
         "Code::parse, digits of other scripts",
         Box::new(|inputs| {
-            // Full-width, Arabic and mathematical ones: which script a digit is of is public.
+            // Use full-width, Arabic and mathematical digits. The script of a digit is public.
             let text = wide_text(inputs, ['\u{ff10}', '\u{660}', '\u{1d7d8}']);
             Box::new(move || drop(black_box(Code::parse(&text)).unwrap()))
         }),
@@ -351,7 +352,7 @@ fn controls(case: &mut impl FnMut(&str, Box<dyn Fn(&mut Inputs) -> Run>)) {
     );
 }
 
-/// Two arrays that differ in one byte, which the seed chooses without a branch or an index.
+/// Returns two arrays that differ in one byte. The seed chooses the byte, without a branch and without an index.
 fn differing<const N: usize>(inputs: &mut Inputs) -> ([u8; N], [u8; N]) {
     let a = inputs.bytes::<N>();
     let place = inputs.below((N as u64).next_power_of_two().max(2) / 2);
@@ -362,11 +363,11 @@ fn differing<const N: usize>(inputs: &mut Inputs) -> ([u8; N], [u8; N]) {
     (a, b)
 }
 
-/// Symbols with public separators: every fifth symbol is followed by a space.
+/// Returns text of secret symbols with public separators: a space follows every fifth symbol.
 fn text(inputs: &mut Inputs, length: usize, symbol: fn(usize) -> u8) -> String {
     let mut text = Vec::new();
     for place in 1..=length {
-        // The symbol is chosen before it is marked as secret.
+        // Choose the symbol before marking it as secret, because choosing it uses an index.
         text.push(symbol(inputs.next() as usize));
         let last = text.len() - 1;
         poison(&mut text[last..]);
@@ -374,11 +375,12 @@ fn text(inputs: &mut Inputs, length: usize, symbol: fn(usize) -> u8) -> String {
             text.push(b' ');
         }
     }
-    // SAFETY: ASCII. A check would branch on bytes that are already marked as secret.
+    // SAFETY: the text is ASCII. A check would branch on bytes that are already marked as secret.
     unsafe { String::from_utf8_unchecked(text) }
 }
 
-/// Two digits of each script, by its zero. The last byte says which digit it is.
+/// Returns two digits of each script, which is given by its zero. Only the last byte of a digit is secret, because only
+/// that byte depends on which digit it is.
 fn wide_text(inputs: &mut Inputs, zeros: [char; 3]) -> String {
     let mut text = Vec::new();
     for zero in zeros.into_iter().chain(zeros) {
@@ -387,7 +389,7 @@ fn wide_text(inputs: &mut Inputs, zeros: [char; 3]) -> String {
         let last = text.len() - 1;
         poison(&mut text[last..]);
     }
-    // SAFETY: whole characters. Checking it would branch on bytes that are secret by now.
+    // SAFETY: the text consists of whole characters. A check would branch on bytes that are already marked as secret.
     unsafe { String::from_utf8_unchecked(text) }
 }
 
@@ -395,7 +397,8 @@ fn base32_symbol(number: usize) -> u8 {
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[number % 32]
 }
 
-/// Checks the verdict. It is public, and so is the step or counter that was found, because the caller stores it.
+/// Checks the verdict. The verdict is public, and so is the step or counter that was found, because the caller stores
+/// it.
 fn verdict<T>(mut found: Option<T>, expected: bool) {
     declassify(&mut found);
     assert_eq!(found.is_some(), expected, "the case does not do what its name says");

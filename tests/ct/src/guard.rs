@@ -1,7 +1,7 @@
-//! The decisions of the guard, from the parsed record to the record to be written.
+//! Test cases for the state transitions of the guard, from the parsed record to the record that will be written.
 //!
-//! Secret are the keys of the keyring, so everything that they decrypt and every MAC under them, and the typed code, so
-//! the result of every comparison with it.
+//! The keys of the keyring are secret, and so is everything that they decrypt and every MAC computed with them. The
+//! typed code is also secret, and so is the result of every comparison with it.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -21,8 +21,8 @@ use crate::valgrind::poison;
 
 pub fn cases(case: &mut impl FnMut(&str, Box<dyn Fn(&mut Inputs) -> Run>)) {
     for (kinds, name) in ACCOUNTS {
-        // The seed chooses hit, miss or replay, the authenticator, and the step in the window. None may show before the
-        // swap.
+        // The seed chooses the outcome (hit, miss or replay), the authenticator, and the step in the window. None of
+        // these may be observable before the swap.
         case(
             &format!("SecondFactor::verify to the swap, {name}"),
             Box::new(move |inputs| {
@@ -92,7 +92,8 @@ pub fn cases(case: &mut impl FnMut(&str, Box<dyn Fn(&mut Inputs) -> Run>)) {
         }),
     );
     for (imported, name) in [(true, "imported"), (false, "shown")] {
-        // Hit, miss, or the code of a wrong clock. None may show before the swap.
+        // The seed chooses a hit, a miss, or a code from a wrong clock. The choice must not be observable before the
+        // swap.
         case(
             &format!("SecondFactor::confirm to the swap, {name}"),
             Box::new(move |inputs| {
@@ -134,7 +135,7 @@ pub fn cases(case: &mut impl FnMut(&str, Box<dyn Fn(&mut Inputs) -> Run>)) {
                 let mut account = Account::new(inputs, &[TOTP]);
                 let mut token = account.proof(&Purpose::DISABLE).token();
                 if !genuine {
-                    // In the MAC, but not in its last symbol, which has unused bits.
+                    // Change a symbol of the MAC, but not its last symbol, which has unused bits.
                     let end = token.len() - 7;
                     let other = if token.as_bytes()[end] == b'A' { "B" } else { "A" };
                     token.replace_range(end..=end, other);
@@ -152,7 +153,7 @@ pub fn cases(case: &mut impl FnMut(&str, Box<dyn Fn(&mut Inputs) -> Run>)) {
     controls(case);
 }
 
-/// A control: the obvious implementation, which shows the verdict before the swap.
+/// Controls: straightforward implementations that reveal the verdict before the swap.
 fn controls(case: &mut impl FnMut(&str, Box<dyn Fn(&mut Inputs) -> Run>)) {
     fn verdict(inputs: &mut Inputs) -> u64 {
         let mut mask = (inputs.next() & 1).wrapping_neg();
@@ -226,7 +227,7 @@ enum Outcome {
     Replay,
 }
 
-/// An account whose authenticators were all used a step ago. Nothing is marked as secret while it is made.
+/// An account whose authenticators were all used one step ago. Nothing is marked as secret while the account is set up.
 struct Account {
     guard: Guard<MemoryStore>,
     keyring: String,
@@ -287,7 +288,8 @@ impl Account {
         }
     }
 
-    /// Begins another enrollment, and returns a code for it: right, wrong, or from a phone that is ten minutes ahead.
+    /// Begins another enrollment and returns a code for it. The seed chooses whether the code is valid, wrong, or from
+    /// a phone whose clock is ten minutes ahead.
     fn waiting(&mut self, inputs: &mut Inputs, imported: bool) -> Vec<u8> {
         let secret = Secret::from_bytes(&public::<20>(inputs)).unwrap();
         let uri = KeyUri::totp("Example Inc", "alice", &secret).unwrap();
@@ -302,7 +304,7 @@ impl Account {
         hidden(codes[outcome as usize].to_string())
     }
 
-    /// Logs in with the first authenticator.
+    /// Logs in with the first authenticator and returns a proof for `purpose`.
     fn proof(&mut self, purpose: &Purpose) -> Proof {
         self.pass();
         let typed = self.next_code(0);
@@ -329,9 +331,9 @@ impl Account {
         token.hotp.code(counter).to_string()
     }
 
-    /// The outcome, the authenticator, and how many steps ahead.
+    /// Chooses an outcome, an authenticator, and how many steps the code is ahead.
     fn any_outcome(&self, inputs: &mut Inputs) -> (Outcome, usize, u64) {
-        // Three consecutive seeds give all three outcomes.
+        // Three consecutive seeds cover all three outcomes.
         let outcome = match inputs.0 % 3 {
             0 => Outcome::Hit,
             1 => Outcome::Miss,
@@ -341,12 +343,12 @@ impl Account {
         (outcome, place, inputs.next() & 1)
     }
 
-    /// The text of a code, marked as secret.
+    /// Returns the text of a code with this outcome, marked as secret.
     fn typed(&mut self, inputs: &mut Inputs, (outcome, place, ahead): (Outcome, usize, u64)) -> Vec<u8> {
         let step = self.clock.load(Ordering::Relaxed) / 30;
         let token = &self.tokens[place];
         let expected = if token.totp { step } else { token.next };
-        // All codes are made, so that the heap looks the same.
+        // Compute all codes, so that the heap does not depend on the outcome.
         let other = Hotp::new(&Secret::from_bytes(&public::<20>(inputs)).unwrap());
         let codes = [token.hotp.code(expected + ahead), other.code(1 + ahead), token.hotp.code(expected - 1)];
         hidden(codes[outcome as usize].to_string())
@@ -363,7 +365,7 @@ impl Account {
         hidden(code)
     }
 
-    /// Runs a decision on the current account, with the keys marked as secret.
+    /// Loads the record of the account and marks the keys as secret. The returned function runs a test on the record.
     fn decide(self) -> impl Fn(Look<'_>) {
         let (_, record) = now(self.guard.store().load(ACCOUNT)).unwrap().unwrap();
         let factor = SecondFactor::read(Some(&record)).unwrap();
@@ -377,7 +379,8 @@ impl Account {
 
 const ACCOUNT: &str = "user-17";
 
-/// Generations and ids are public and have a fixed length; the rest depends on the seed.
+/// Replaces the random generator. Generations and ids are public and have a fixed length; all other bytes depend on the
+/// seed.
 fn fill(bytes: &mut [u8], ids: &AtomicU64, seed: &AtomicU64) -> Result<(), ()> {
     if matches!(bytes.len(), 8 | 16) {
         bytes.fill(ids.fetch_add(1, Ordering::Relaxed) as u8);
@@ -392,7 +395,7 @@ fn public<const N: usize>(inputs: &mut Inputs) -> [u8; N] {
     std::array::from_fn(|_| inputs.next().to_le_bytes()[0])
 }
 
-/// Which bytes are separators is public.
+/// Marks all bytes as secret except the separators, whose positions are public.
 fn hidden(text: String) -> Vec<u8> {
     let mut bytes = text.into_bytes();
     bytes.iter_mut().filter(|byte| **byte != b'-').for_each(poison);
@@ -400,11 +403,11 @@ fn hidden(text: String) -> Vec<u8> {
 }
 
 fn secret(bytes: &[u8]) -> &str {
-    // SAFETY: ASCII. A check would branch on bytes that are already marked as secret.
+    // SAFETY: the text is ASCII. A check would branch on bytes that are already marked as secret.
     unsafe { str::from_utf8_unchecked(bytes) }
 }
 
-/// The store in memory never waits.
+/// Runs a future that is ready at once, because the in-memory store never waits.
 fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut std::task::Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
@@ -412,5 +415,5 @@ fn now<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// A decision on a parsed record.
+/// A test that calls the guard's functions on a parsed record.
 type Look<'a> = &'a mut dyn FnMut(&SecondFactor, &Context<'_>);

@@ -1,4 +1,5 @@
-//! Functions of fixed size from keyfob's source files, small enough to be read instruction by instruction.
+//! Functions from keyfob's source files, instantiated for inputs of fixed size. They are small enough to check every
+//! instruction.
 
 #[allow(dead_code, clippy::all)]
 #[path = "../../../src/ct.rs"]
@@ -39,28 +40,28 @@ pub extern "C" fn fixed_choose(a: u32, b: u32, counter: u64, found: u64) -> u64 
     ct::select(ct::mask_eq(a, b), counter, found)
 }
 
-/// A control: branches on each byte.
+/// A control that branches on each byte.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn control_early_exit(a: &[u8; 20], b: &[u8; 20]) -> bool {
     a.iter().zip(b).all(|(a, b)| black_box(*a) == black_box(*b))
 }
 
-/// A control: divides, in a way that the compiler cannot turn into a multiplication.
+/// A control that divides. The compiler cannot replace this division by a multiplication.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn control_division(value: u32, divisor: u32) -> u32 {
     value % (divisor | 1)
 }
 
-/// A control: calls another function.
+/// A control that calls another function.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn control_call(a: &[u8; 300], b: &[u8; 300]) -> bool {
     a == b
 }
 
-/// Keeps the linker from removing them.
+/// Keeps the linker from removing the functions.
 pub fn keep() {
     black_box((fixed_eq_20 as *const u8, fixed_eq_32 as *const u8, fixed_truncate as *const u8));
     black_box((fixed_reduce as *const u8, fixed_choose as *const u8));

@@ -4,9 +4,10 @@ use std::hash::{DefaultHasher, Hasher};
 
 use crate::cases::Case;
 
-/// Prints the number of different sequences of instruction addresses, and their length.
+/// Prints the number of different sequences of instruction addresses, and the length of the sequence for the first
+/// seed.
 pub fn compare(case: &Case, seeds: u64) {
-    // The first run binds functions and detects the features of the processor.
+    // Run once in advance, because the first run binds functions and detects the features of the processor.
     case.prepare(1)();
     let mut traces: Vec<(u64, u64)> = (1..=seeds).map(|seed| trace(case, seed)).collect();
     let steps = traces[0].1;
@@ -15,19 +16,20 @@ pub fn compare(case: &Case, seeds: u64) {
     println!("{} {steps}", traces.len());
 }
 
-/// A hash of all instruction addresses of one run, and their number.
+/// Returns a hash of all instruction addresses of one run, and the number of addresses.
 fn trace(case: &Case, seed: u64) -> (u64, u64) {
-    // SAFETY: the process has one thread. The child calls what the parent could have called, and leaves by `_exit`.
+    // SAFETY: the process has one thread. The child calls only what the parent could have called, and exits with
+    // `_exit`.
     let child = unsafe { libc::fork() };
     if child == 0 {
         let mut run = case.prepare(seed);
-        // SAFETY: plain system calls.
+        // SAFETY: these system calls access no memory of this process.
         unsafe {
             libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0);
             libc::raise(libc::SIGSTOP);
         }
         run();
-        // SAFETY: ends the process, whatever it held.
+        // SAFETY: `_exit` ends the process and may be called in any state.
         unsafe { libc::_exit(0) }
     }
     assert!(child > 0, "no process could be started");
@@ -35,8 +37,8 @@ fn trace(case: &Case, seed: u64) -> (u64, u64) {
     let mut steps = 0;
     let mut status = 0;
     loop {
-        // SAFETY: waits for, looks at and steps the child that was started above; the registers are written by the
-        // call before they are read.
+        // SAFETY: the calls wait for, inspect and step the child that was started above. The registers are written by
+        // `ptrace` before they are read.
         let address = unsafe {
             assert_eq!(libc::waitpid(child, &mut status, 0), child);
             if libc::WIFEXITED(status) {

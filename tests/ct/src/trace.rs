@@ -4,12 +4,14 @@ use std::sync::atomic::AtomicU8;
 
 use crate::cases::Case;
 
-/// Starts a process per seed, so that all have the same heap. The section between two marks in the trace is compared.
+/// Starts a separate process for each seed, so that every run begins with the same heap. Only the section of the trace
+/// between the two marks is compared.
 pub fn record(case: &Case, seeds: u64) {
-    // The first run binds functions and detects the features of the processor.
+    // Run once in advance, because the first run binds functions and detects the features of the processor.
     case.prepare(1)();
     for seed in 1..=seeds {
-        // SAFETY: the process has one thread. The child calls what the parent could have called, and leaves by `_exit`.
+        // SAFETY: the process has one thread. The child calls only what the parent could have called, and exits with
+        // `_exit`.
         unsafe {
             let child = libc::fork();
             if child == 0 {
@@ -26,14 +28,15 @@ pub fn record(case: &Case, seeds: u64) {
     }
 }
 
-/// A mark: stores single bytes alternately to two addresses 4000 bytes apart, a pattern that nothing else leaves in the
-/// trace. A loop that fills a buffer or counts in one byte must not be mistaken for the end of the section.
+/// Writes a mark to the trace by storing single bytes alternately at two addresses that are 4000 bytes apart. No other
+/// code leaves this pattern. A simpler pattern could be confused with a loop that fills a buffer or counts in one byte.
 #[inline(never)]
 fn mark() {
     static PLACES: [AtomicU8; 4001] = [const { AtomicU8::new(0) }; 4001];
     for value in 0..8 {
         for place in [0, 4000] {
-            // SAFETY: atomics may be written through a shared reference, and no other thread is there to read.
+            // SAFETY: atomics may be written through a shared reference, and there is no other thread that could read
+            // them.
             unsafe { std::ptr::write_volatile(PLACES[place].as_ptr(), value) };
         }
     }

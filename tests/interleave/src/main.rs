@@ -1,9 +1,9 @@
-//! Before and after each call of the store, shuttle may switch to another thread: at random, or by priorities that
-//! change a few times (PCT), which finds a race of that depth with a known probability. Within a call, `MemoryStore`
-//! holds its own lock.
+//! Tests the guard under many thread schedules. Before and after each call to the store, shuttle may switch to another
+//! thread. It switches at random, or by priorities that change a few times (PCT). PCT finds a race of a given depth
+//! with a known probability. During a call, `MemoryStore` holds its internal lock.
 //!
-//! A claim must hold in all schedules with a store that swaps, and break in some schedule with a store that checks the
-//! version first and writes later.
+//! Each property must hold in all schedules if the store compares and swaps atomically. It must fail in some schedule
+//! if the store checks the version first and writes later.
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     if as_expected { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Three threads use the same code; it is accepted once.
+/// Three threads use the same code. It must be accepted exactly once.
 fn one_code(racy: bool) {
     let guard = guard(racy, Policy::default());
     let refusals = at_once(&guard, [code(1), code(1), code(1)]);
@@ -59,7 +59,7 @@ fn one_code(racy: bool) {
     assert!(refusals.iter().flatten().all(|refusal| *refusal == Refusal::Replayed));
 }
 
-/// Three threads guess, and the first failure begins a wait, so one guess is compared.
+/// Three threads guess. The first failure starts a waiting time, so only one guess may be compared.
 fn guesses(racy: bool) {
     let (first, longest) = (Duration::from_secs(30), Duration::from_secs(3600));
     let waits = Waits { after_failures: 1, first, longest };
@@ -71,7 +71,8 @@ fn guesses(racy: bool) {
     assert_eq!(block_on(guard.status(ACCOUNT)).unwrap().consecutive_failures(), 1);
 }
 
-/// During a verification, an operator removes the account and it is enrolled again. The old phone's codes are refused.
+/// During a verification, an operator removes the second factor and the user enrolls again. Afterwards, codes from the
+/// old phone must be refused.
 fn enrolled_anew(racy: bool) {
     let guard = guard(racy, Policy::default());
     let former = guard.clone();
@@ -83,7 +84,7 @@ fn enrolled_anew(racy: bool) {
     assert_eq!(refused, Refusal::WrongCode);
 }
 
-/// The refusal of each, or `None` if it was accepted.
+/// Verifies three codes in parallel. Returns the refusal of each code, or `None` if it was accepted.
 fn at_once(guard: &Arc<Guard<Scheduled>>, typed: [String; 3]) -> Vec<Option<Refusal>> {
     let attempts = typed.map(|typed| {
         let guard = guard.clone();
@@ -95,9 +96,9 @@ fn at_once(guard: &Arc<Guard<Scheduled>>, typed: [String; 3]) -> Vec<Option<Refu
     attempts.into_iter().map(|attempt| attempt.join().unwrap()).collect()
 }
 
-/// A guard with an account whose current code is unused.
+/// Creates a guard with an account whose current code has not been used.
 fn guard(racy: bool, policy: Policy) -> Arc<Guard<Scheduled>> {
-    // Made once, outside of shuttle's scheduler.
+    // Create the record only once, outside of shuttle's scheduler.
     static RECORD: LazyLock<Vec<u8>> = LazyLock::new(|| {
         futures_lite::future::block_on(async {
             let guard = Guard::new(MemoryStore::new(), keyring(), "Example Inc").with_clock(|| Some(NOW - 60));
@@ -125,7 +126,7 @@ fn keyring() -> Keyring {
     Keyring::parse("2026:GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZA").unwrap()
 }
 
-/// `MemoryStore`, with a lock around its calls that shuttle can schedule.
+/// A `MemoryStore` that takes a lock before and after its calls, where shuttle can switch threads.
 struct Scheduled {
     racy: bool,
     gate: Mutex<()>,
@@ -138,7 +139,8 @@ impl Scheduled {
         drop(self.gate.lock().unwrap());
     }
 
-    /// For the racy store: checks the version, pauses, and then returns whatever version is current.
+    /// Returns the version to pass to the swap. The racy store checks the expected version, pauses, and then returns
+    /// whatever version is current, so that its swap overwrites changes made in the meantime.
     async fn expected(&self, account: &str, expected: Option<Version>) -> Result<Option<Version>, Infallible> {
         let version = async || Ok(self.inner.load(account).await?.map(|(version, _)| version));
         self.pause();

@@ -7,7 +7,7 @@ use keyfob::{Key, Totp, Window, ct};
 
 const SAMPLES: u64 = 100_000;
 
-/// Equal slices against slices that differ in the first byte.
+/// Times the comparison of equal slices against the comparison of slices that differ in the first byte.
 fn compare(runner: &mut CtRunner, eq: fn(&[u8], &[u8]) -> bool, length: usize) {
     let pairs: Vec<_> = (0..SAMPLES)
         .map(|sample| {
@@ -31,7 +31,8 @@ fn ct_eq_1000(runner: &mut CtRunner, _: &mut BenchRng) {
     compare(runner, ct::eq, 1000);
 }
 
-/// The code of the oldest step of the window and that of the newest: same verdict, different position.
+/// Times the code of the oldest step of the window against the code of the newest step. Both are accepted, at different
+/// positions.
 fn totp_verify(runner: &mut CtRunner, _: &mut BenchRng) {
     let totp = Totp::new(Key::new(b"12345678901234567890").unwrap());
     let codes = [totp.code_at(29_999_970), totp.code_at(30_000_030)];

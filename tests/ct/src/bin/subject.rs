@@ -37,9 +37,9 @@ fn poison() {
     }
 }
 
-/// Runs a case inside its own function, so that callgrind can count it.
+/// Runs a case inside this function, so that callgrind can count its instructions.
 fn count(case: &cases::Case) {
-    // The first run binds functions and detects the features of the processor.
+    // Run twice, because the first run binds functions and detects the features of the processor.
     for seed in 1..=2 {
         let mut run = case.prepare(seed);
         if seed == 1 { run() } else { counted(&mut *run) }

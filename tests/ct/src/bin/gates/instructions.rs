@@ -1,4 +1,4 @@
-//! Guards the instruction counts of the hot functions with callgrind, because timings are too noisy.
+//! Checks the instruction counts of the hot functions with callgrind. Timings would be too noisy.
 
 use std::fs;
 use std::process::Command;
@@ -18,8 +18,8 @@ const HOT: [&str; 9] = [
     "base32::decode",
 ];
 
-/// Fails if a count is more than 3 % above or below the recorded one. If it is below, the function became faster and
-/// the new count should be recorded, or the counter missed the function.
+/// Fails if a count is more than 3 % above or below the recorded count. A lower count means that the function became
+/// faster and the new count should be recorded, or that callgrind missed the function.
 pub fn check(rows: &mut Vec<Row>) {
     let written = fs::read_to_string(here().join("instructions.txt")).unwrap_or_default();
     for (name, count) in counts() {

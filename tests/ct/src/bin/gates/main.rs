@@ -1,7 +1,7 @@
-//! Looks for traces of secrets in what the compiler made of keyfob, with seven methods, and prints a table.
+//! Checks with seven methods whether compiled keyfob code leaks secrets, and prints a table of the results.
 //!
-//! `gates` runs all of them, `gates poison trace` only these two. `gates record` stores the current instruction counts
-//! of the hot functions.
+//! `gates` runs all methods, and `gates poison trace` runs only these two. `gates record` stores the current
+//! instruction counts of the hot functions.
 
 mod instructions;
 mod methods;

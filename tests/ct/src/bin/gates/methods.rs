@@ -1,4 +1,4 @@
-//! The methods. Each has controls in the same run that it must report, or it fails.
+//! The test methods. Each run of a method includes controls, and the method fails if it does not report them.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -10,12 +10,12 @@ use std::process::Command;
 use crate::Row;
 use crate::subject::{self, ALL, RELEASE, SIZE, SMALLEST, SOFT, Subject, folder, here, in_pairs, output};
 
-// The same values as in `trace.rs` of the subject.
+// These values must be the same as in `trace.rs` of the subject.
 const MARK_STORES: u32 = 16;
 const MARK_DISTANCE: u64 = 4000;
 
-/// Secrets are marked as undefined memory; memcheck reports each branch and each address that depends on them. The one
-/// function that may branch on a secret is named in `declassify.supp`.
+/// Marks secrets as undefined memory, so that memcheck reports each branch and each address that depends on a secret.
+/// Only one function may branch on a secret; it is named in `declassify.supp`.
 pub fn poison(rows: &mut Vec<Row>) {
     let suppressions = format!("--suppressions={}", here().join("declassify.supp").display());
     let printed = in_pairs(&ALL, |level| {
@@ -33,7 +33,7 @@ pub fn poison(rows: &mut Vec<Row>) {
     }
 }
 
-/// The trace of all instructions and all data addresses must be the same for every secret.
+/// Checks that the trace of all instructions and all data addresses is the same for every secret.
 pub fn trace(rows: &mut Vec<Row>) {
     const SEEDS: usize = 16;
     let subject = Subject::build(RELEASE);
@@ -67,13 +67,14 @@ pub fn trace(rows: &mut Vec<Row>) {
     ));
 }
 
-/// Decisions of the guard take a hundred times as many instructions as the other cases, and the enrollment before them
-/// even more, so their traces would take an hour. Memcheck covers them, at every optimization level.
+/// Whether a case tests the guard. These cases take a hundred times as many instructions as the others, and the
+/// enrollment before them takes even more, so tracing them would take an hour. Memcheck covers them at every
+/// optimization level.
 fn of_the_guard(name: &str) -> bool {
     name.starts_with("SecondFactor") || name.starts_with("control of the guard")
 }
 
-/// A hash of the lines between the two marks, if the file has them.
+/// Returns a hash of the lines between the two marks, or `None` if there are no marks.
 fn between_marks(log: &Path) -> Option<u64> {
     let mut hash = DefaultHasher::new();
     let mut marks = 0;
@@ -99,19 +100,19 @@ fn between_marks(log: &Path) -> Option<u64> {
             hash.write(line.as_bytes());
         }
     }
-    // The parent process makes no marks.
+    // The parent process writes no marks.
     assert!(marks == 0 || marks == 2, "{}: {marks} marks", log.display());
     (marks == 2).then(|| hash.finish())
 }
 
-/// Single-steps the real processor, the only method that sees SHA and AVX-512 instructions.
+/// Single-steps the real processor. No other method sees SHA and AVX-512 instructions.
 pub fn step(rows: &mut Vec<Row>) {
     const SEEDS: &str = "16";
     for level in [RELEASE, SOFT] {
         let subject = Subject::build(level);
         let soft = level.name == SOFT.name;
-        // SHA-512 takes the most steps and uses no instructions that valgrind lacks, so once is enough. Without SHA
-        // instructions only the hash functions differ.
+        // SHA-512 takes the most steps and uses no instructions that valgrind lacks, so a single case is enough for it.
+        // In the build without SHA instructions, only the hash functions differ.
         let chosen: Vec<_> = subject
             .cases()
             .filter(|(_, name)| !of_the_guard(name))
@@ -136,7 +137,8 @@ pub fn step(rows: &mut Vec<Row>) {
     }
 }
 
-/// Only controls may differ, and all controls must, except those that the method cannot see.
+/// Summarizes the verdicts of a method. The method must find a leak in every control, except in the controls whose
+/// leaks it cannot see, and must find no leak in any other case.
 fn row<'a>(
     how: &'static str,
     level: &str,
@@ -164,7 +166,7 @@ fn row<'a>(
     Row { what: format!("{cases} cases{note}"), how, level: level.to_owned(), result }
 }
 
-/// Reads functions of fixed size instruction by instruction.
+/// Checks every instruction of the functions of fixed size.
 pub fn code(rows: &mut Vec<Row>) {
     for level in [RELEASE, SIZE, SMALLEST] {
         let subject = Subject::build(level);
@@ -189,9 +191,10 @@ pub fn code(rows: &mut Vec<Row>) {
     }
 }
 
-/// Reads the same functions as LLVM compiles them for other processors, if `llc` is installed.
+/// Compiles the same functions for other processors with LLVM and checks every instruction, if `llc` is installed.
 pub fn targets(rows: &mut Vec<Row>) {
-    // The name, and the prefixes of conditional jumps and divisions. The rest is the same for all.
+    // The name of each processor, and the prefixes of its conditional jumps and divisions. Everything else is the same
+    // for all processors.
     const TARGETS: [(&str, &[&str]); 9] = [
         ("aarch64", &["b.", "cbz", "cbnz", "tbz", "tbnz", "udiv", "sdiv"]),
         ("armv7", ARM),
@@ -213,7 +216,7 @@ pub fn targets(rows: &mut Vec<Row>) {
         "beq", "bne", "bhs", "blo", "bcs", "bcc", "bmi", "bpl", "bvs", "bvc", "bhi", "bls", "bge", "blt", "bgt", "ble",
         "cbz", "cbnz", "udiv", "sdiv",
     ];
-    // The library functions that replace a division if the processor has none.
+    // The library functions that replace a division if the processor has no division instruction.
     const LIBRARY: [&str; 7] = ["__udiv", "__umod", "__div", "__mod", "__aeabi_uidiv", "__aeabi_idiv", "__aeabi_uldiv"];
     let Some(llc) = ["llc-22", "llc"].into_iter().find(|llc| {
         let version = Command::new(llc).arg("--version").output();
@@ -232,7 +235,7 @@ pub fn targets(rows: &mut Vec<Row>) {
             .arg(&ir)
             .arg(here().join("src/lib.rs")),
     );
-    // Removes the attributes that are specific to this processor.
+    // Remove the attributes that are specific to the processor of this machine.
     let text = fs::read_to_string(&ir).expect("what rustc wrote");
     let neutral: String = text
         .lines()
@@ -241,7 +244,7 @@ pub fn targets(rows: &mut Vec<Row>) {
         .collect();
     fs::write(&ir, neutral).expect("a file");
     for (target, bad) in TARGETS {
-        // The extension for multiplication; without it, a multiplication is a call as well.
+        // Enable the extension for multiplication. Without it, a multiplication is also a call to a library function.
         let extensions = if target.starts_with("riscv") { "-mattr=+m" } else { "-mattr=" };
         let triple = format!("-mtriple={target}-unknown-linux-gnu");
         let listing = output(Command::new(llc).args(["-O3", "-o", "-", extensions, &triple]).arg(&ir));
@@ -269,13 +272,13 @@ fn mnemonic(line: &str) -> Option<&str> {
     line.split_once(":\t")?.1.split_whitespace().next()
 }
 
-/// Welch's t-test of timings, with limits for a machine that is not idle.
+/// Applies Welch's t-test to timings. The limits allow for a machine that is not idle.
 pub fn dudect(rows: &mut Vec<Row>) {
     let program = subject::build("dudect", RELEASE);
     let mut smallest: BTreeMap<String, f64> = BTreeMap::new();
     let mut control: f64 = 0.0;
-    // Other load can disturb a timing but cannot hide a leak three times, so the smallest of three results counts, and
-    // for the control the largest.
+    // Other load can disturb a timing, but it cannot hide a leak three times. Therefore the smallest of three results
+    // counts, or the largest for the control.
     for _ in 0..3 {
         for line in output(&mut Command::new(&program)).lines() {
             let Some((name, t)) = line.strip_prefix("bench ").and_then(|line| line.split_once(" ... ")) else {

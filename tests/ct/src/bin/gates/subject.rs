@@ -1,4 +1,4 @@
-//! Builds the program under test, in every way that a user may build keyfob.
+//! Builds the program under test with the build configurations that users may choose for keyfob.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,12 +48,12 @@ impl Subject {
         Self { path, cases }
     }
 
-    /// The cases, with their indices.
+    /// The names of the cases, with their indices.
     pub fn cases(&self) -> impl Iterator<Item = (usize, &str)> {
         self.cases.iter().map(String::as_str).enumerate()
     }
 
-    /// A command that runs this program under a tool of valgrind.
+    /// Returns a command that runs this program under a tool of valgrind.
     pub fn under(&self, tool: &[&str], arguments: &[&str]) -> Command {
         let mut command = Command::new("valgrind");
         command.arg("-q").args(tool).arg(&self.path).args(arguments);
@@ -61,7 +61,7 @@ impl Subject {
     }
 }
 
-/// The folder of this crate.
+/// Returns the folder of this crate.
 pub fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -90,14 +90,14 @@ pub fn build(binary: &str, level: Level) -> PathBuf {
     folder.join("release").join(binary)
 }
 
-/// Standard output of a command that succeeds.
+/// Runs a command, which must succeed, and returns its standard output.
 pub fn output(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// Calls `work` for each item, two at a time, and keeps the order.
+/// Calls `work` for each item, with two calls at a time, and returns the results in the order of the items.
 pub fn in_pairs<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let results = std::sync::Mutex::new(Vec::new());
