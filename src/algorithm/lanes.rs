@@ -50,7 +50,7 @@ impl Drop for Keys {
     }
 }
 
-/// The function that is compiled for this processor's vectors.
+/// The build of the function for the SIMD instructions that this CPU supports.
 #[derive(Clone, Copy)]
 pub(super) struct Kernel(unsafe fn(&Keys, &[u64; LANES]) -> [u32; LANES]);
 

@@ -64,7 +64,7 @@ struct Step {
     /// In sixteenths of a pixel.
     x: i64,
     y: i64,
-    /// How much brighter the second finder is, as a difference of thresholds.
+    /// The second finder's threshold minus the first's. It is positive if the second finder is brighter.
     threshold: i64,
 }
 

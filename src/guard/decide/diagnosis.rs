@@ -104,8 +104,8 @@ impl HiddenDiagnosis {
         self.future = ct::select(taken, future, self.future);
     }
 
-    /// Reads the diagnosis. This is called after the swap, when the answer may be public and a disclosed step is stored
-    /// as used.
+    /// Returns the diagnosis. Call it only after the swap has succeeded: a future step that the diagnosis reveals is
+    /// recorded as used by then.
     pub(crate) fn reveal(self) -> Option<Diagnosis> {
         let is_found = |(_, number): &(Diagnosis, u64)| ct::declassify(ct::mask_same(self.found, *number));
         match self.candidates.into_iter().zip(1..).find(is_found)?.0 {
