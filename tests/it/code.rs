@@ -179,3 +179,14 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn parsed_like_any_text() {
+    let code: Code = " 012-345\n".parse().unwrap();
+    assert_eq!(code.to_string(), "012345");
+    for (typed, message) in [("12345", CodeError::Length.to_string()), ("12345a", CodeError::Character.to_string())] {
+        let error = typed.parse::<Code>().unwrap_err();
+        assert!(error == Code::parse(typed).unwrap_err() && error.to_string() == message && !message.contains(typed));
+    }
+    assert_ne!(CodeError::Length.to_string(), CodeError::Character.to_string());
+}

@@ -56,3 +56,18 @@ fn what_is_no_code() {
         assert_eq!(SteamCode::parse(typed).unwrap().to_string(), "2D2V8", "{typed:?}");
     }
 }
+
+#[test]
+fn parsed_like_any_text() {
+    assert_eq!("2d2v8".parse::<SteamCode>().unwrap().to_string(), "2D2V8");
+    assert_eq!("2222".parse::<SteamCode>().unwrap_err(), CodeError::Length);
+}
+
+#[test]
+fn a_code_changes_after_the_remaining_seconds() {
+    let steam = Steam::new(&Secret::from_bytes(&[7; 20]).unwrap());
+    for (at, left) in [(0, 30), (1, 29), (29, 1), (30, 30)] {
+        assert_eq!(steam.remaining(at), left);
+        assert_eq!(steam.step(at + u64::from(left)).get(), steam.step(at).get() + 1);
+    }
+}

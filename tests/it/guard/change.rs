@@ -1,5 +1,5 @@
 use futures_lite::future::block_on;
-use keyfob::guard::{AuthenticatorId, EventKind, GuardErrorKind, Method, Purpose, Refusal, Setup};
+use keyfob::guard::{AuthenticatorId, EventKind, GuardErrorKind, Method, Purpose, Refusal, SecondFactor, Setup};
 use keyfob::{Algorithm, Digits, Policy};
 
 use super::{AL, DAY, Phone, T, World, kind};
@@ -401,4 +401,18 @@ fn an_invalidation_holds_for_what_was_learned_since_the_backup() {
         }
         block_on(world.guard.operator_unlock(AL)).unwrap();
     }
+}
+
+#[test]
+fn the_generation_never_returns_to_that_of_no_record() {
+    let (world, mut app, token) = two();
+    // The token was the last change. It is active, but is stored as confirmed, and activating it counts as one change.
+    world.edit(|record| record["generation"] = (u64::MAX - 1).into());
+    let generation = SecondFactor::read(world.bytes(AL).as_deref()).unwrap().generation();
+    assert_eq!((generation, world.status().generation()), (u64::MAX, u64::MAX));
+    let accepted = world.verify(&app.code(world.now())).unwrap();
+    assert_eq!(accepted.generation(), u64::MAX, "a login changes no factor");
+    let proof = world.prove(&mut app, &Purpose::REVOKE);
+    block_on(world.guard.revoke(AL, &token.id, &proof)).unwrap();
+    assert_eq!(world.status().generation(), 1, "0 means that there is no record");
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use base64ct::{Base64Unpadded, Encoding};
 use futures_lite::future::block_on;
-use keyfob::guard::{EventKind, GuardErrorKind, Purpose, Setup};
+use keyfob::guard::{AuthenticatorId, EventKind, GuardErrorKind, Purpose, Setup};
 use keyfob::{ErrorKind, KeyUri, Keyring, Policy, Secret};
 use serde_json::Value;
 
@@ -283,4 +283,18 @@ fn a_keyring_is_read_strictly() {
     let made = Keyring::generate("k-1_2.3").unwrap();
     assert_eq!(Keyring::parse(&made).unwrap().primary().as_str(), "k-1_2.3");
     assert_ne!(*made, *Keyring::generate("k-1_2.3").unwrap());
+}
+
+#[test]
+fn keys_and_ids_are_parsed_like_any_text() {
+    let text = entry("a");
+    assert_eq!(format!("{:?}", text.parse::<Keyring>().unwrap()), r#"[KeyId("a")]"#);
+    assert_eq!(":".parse::<Keyring>().unwrap_err(), Keyring::parse(":").unwrap_err());
+    // No variable has the first name, and the value of the second is not a keyring.
+    for variable in ["KEYFOB_NO_SUCH_VARIABLE", "PATH"] {
+        assert_eq!(Keyring::from_env(variable).unwrap_err().kind(), ErrorKind::Keyring);
+    }
+    let id: AuthenticatorId = "abc1".parse().unwrap();
+    assert_eq!(format!("{id:>6}"), "  abc1");
+    assert!("../admin".parse::<AuthenticatorId>().is_err());
 }
