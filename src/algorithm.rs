@@ -1,9 +1,10 @@
 //! The three hash functions of RFC 6238, and HMAC (RFC 2104) with precomputed key states.
 //!
-//! Once the key has been absorbed, HMAC of an 8-byte counter takes two compressions: one from the inner state over the
-//! counter, and one from the outer state over the result. [`Hmac`] stores those two states instead of the key. A
-//! general MAC object, which buffers and pads messages of any length, takes 1.5 times as long. This module therefore
-//! builds the two blocks itself, and uses only the compression functions of `sha1` and `sha2`.
+//! [`Hmac`] stores two states of the hash instead of the key: the inner and the outer state, each after the block that
+//! contains the key. HMAC of an 8-byte counter then takes two calls of the compression function: one from the inner
+//! state over the counter, and one from the outer state over the result. A general MAC object, which buffers and pads
+//! messages of any length, takes 1.5 times as long. This module therefore builds the two blocks itself. For them, it
+//! uses only the compression functions of `sha1` and `sha2`.
 
 mod lanes;
 
@@ -20,8 +21,8 @@ use crate::truncation::truncate;
 
 /// The hash function that HMAC uses.
 ///
-/// Every authenticator app supports SHA-1, and no known attack on SHA-1 affects HMAC. Several apps ignore any other
-/// algorithm in a URI and show wrong codes.
+/// Every authenticator app supports SHA-1, and no known attack on SHA-1 affects HMAC. If a URI names another algorithm,
+/// several apps ignore it and show wrong codes.
 ///
 /// ```
 /// use keyfob::{Algorithm, Secret, Totp};
@@ -50,7 +51,7 @@ impl Algorithm {
 
     pub(crate) const UNKNOWN: Error = Error::new(ErrorKind::Uri, "the algorithm is not SHA1, SHA256 or SHA512");
 
-    /// The length in bytes of a new secret, equal to the output of the hash: 20, 32 or 64 (RFC 6238, section 5.1).
+    /// The length in bytes of a new secret: 20, 32 or 64, as long as the output of the hash (RFC 6238, section 5.1).
     #[must_use]
     pub const fn secret_bytes(self) -> usize {
         match self {
@@ -87,8 +88,8 @@ impl FromStr for Algorithm {
     }
 }
 
-/// Computes HMAC of 8-byte counters, truncated as in RFC 4226. The key is already absorbed, and the states are wiped on
-/// drop.
+/// Computes HMAC of 8-byte counters, truncated as in RFC 4226. Stores the two states derived from the key, and wipes
+/// them on drop.
 #[derive(Clone)]
 pub(crate) struct Hmac(States);
 
@@ -116,7 +117,7 @@ impl Hmac {
         }
     }
 
-    /// The truncated 31-bit value (RFC 4226, section 5.3) for one counter.
+    /// Returns the truncated 31-bit value (RFC 4226, section 5.3) for one counter.
     pub(crate) fn truncated(&self, counter: u64) -> u32 {
         let [truncated] = match &self.0 {
             States::Sha1(states) => states.truncated([counter]),
@@ -140,8 +141,8 @@ impl Hmac {
     }
 }
 
-/// Whether two secrets are the same key for HMAC with at least one of the hash functions, and so produce the same
-/// codes. HMAC pads a short key with zeros and hashes a long one (RFC 2104, section 2).
+/// Returns whether two secrets produce the same codes with at least one of the hash functions. Different secrets can do
+/// so, because HMAC pads a short key with zeros and hashes a long one (RFC 2104, section 2).
 #[cfg(feature = "guard")]
 pub(crate) fn same_hmac_key(a: Key<'_>, b: Key<'_>) -> bool {
     fn same<H: Hash>(a: Key<'_>, b: Key<'_>) -> bool {
@@ -155,7 +156,7 @@ pub(crate) fn same_hmac_key(a: Key<'_>, b: Key<'_>) -> bool {
     same::<Sha1>(a, b) | same::<Sha256>(a, b) | same::<Sha512>(a, b)
 }
 
-/// Computes codes of many keys, sixteen at a time if the processor supports it.
+/// Computes truncated values for many keys. For SHA-1, it computes sixteen at a time if the processor supports that.
 pub(crate) struct Batch<T> {
     kernel: Option<Kernel>,
     keys: Keys,
@@ -168,8 +169,8 @@ impl<T: Copy> Batch<T> {
         Self { kernel: Kernel::detect(), keys: Keys::ZEROS, waiting: [None; LANES], length: 0 }
     }
 
-    /// Adds a counter, and calls `visit` with the label and truncated value of each counter that is computed by this
-    /// call, in the order in which the counters were added.
+    /// Adds a counter, which may be computed by a later call. Calls `visit` with the label and truncated value of each
+    /// counter that this call computes, in the order in which they were added.
     pub(crate) fn push(&mut self, hmac: &Hmac, counter: u64, label: T, mut visit: impl FnMut(T, u32)) {
         match (&hmac.0, self.waiting.get_mut(self.length)) {
             (States::Sha1(states), Some(slot)) if self.kernel.is_some() => {
@@ -187,7 +188,7 @@ impl<T: Copy> Batch<T> {
         }
     }
 
-    /// Computes the counters that are still waiting.
+    /// Computes the counters that are still waiting, and calls `visit` as [`push`](Self::push) does.
     pub(crate) fn flush(&mut self, mut visit: impl FnMut(T, u32)) {
         let Some(kernel) = self.kernel.filter(|_| self.length > 0) else { return };
         let counters = self.waiting.map(|waiting| waiting.map_or(0, |(counter, _)| counter));
@@ -202,9 +203,9 @@ impl<T: Copy> Batch<T> {
 struct Prekeyed<H: Hash> {
     inner: Zeroizing<H::State>,
     outer: Zeroizing<H::State>,
-    /// Padding that gives the three variants of [`States`] the same size. A move also copies the unused part of a
-    /// smaller variant. That part could contain hash states left on the stack, and the move would copy them into a heap
-    /// block where nothing wipes them.
+    /// Padding that gives the three variants of [`States`] the same size. Without it, a smaller variant would have an
+    /// unused part, which a move also copies. That part could contain hash states left on the stack, and a move to the
+    /// heap would copy them to a place where nothing wipes them.
     _rest: H::Rest,
 }
 
@@ -225,7 +226,7 @@ impl<H: Hash> Prekeyed<H> {
     fn for_each_truncated(&self, first: u64, last: u64, mut visit: impl FnMut(u64, u32)) {
         let mut next = Some(first);
         while let Some(counter) = next.filter(|&counter| counter <= last) {
-            // Three counters are computed at a time, so the default TOTP window takes one pass.
+            // Three counters are computed at a time, because the default TOTP window has three steps.
             if last - counter >= 2 {
                 let batch = [counter, counter + 1, counter + 2];
                 for (counter, truncated) in batch.into_iter().zip(self.truncated(batch)) {
@@ -240,9 +241,9 @@ impl<H: Hash> Prekeyed<H> {
         }
     }
 
-    /// Computes `N` truncated values. All blocks of a stage are written before the first one is compressed. A wide load
-    /// from bytes that were just stored word by word waits until the stores have left the pipeline; in this order, the
-    /// waits overlap.
+    /// Returns the `N` truncated values. For each of the two compressions, all `N` blocks are written before the first
+    /// one is compressed. A wide load of bytes that were just stored word by word waits until the stores are complete.
+    /// In this order, the waits overlap.
     #[inline]
     fn truncated<const N: usize>(&self, counters: [u64; N]) -> [u32; N] {
         let mut blocks = [H::COUNTER_BLOCK; N];
@@ -272,8 +273,8 @@ impl<H: Hash> Prekeyed<H> {
 }
 
 impl Prekeyed<Sha1> {
-    /// Visits sixteen counters at a time while at least sixteen are left. Returns the first counter that was not
-    /// visited, or `None` if all counters up to the largest possible one were visited.
+    /// Visits sixteen counters at a time while at least sixteen are left. Visits none if there is no [`Kernel`] for
+    /// this processor. Returns the first counter that was not visited, or `None` if `u64::MAX` was visited.
     fn for_each_in_lanes(&self, first: u64, last: u64, mut visit: impl FnMut(u64, u32)) -> Option<u64> {
         const MORE: u64 = LANES as u64 - 1;
         let enough = |counter: u64| last.checked_sub(counter).is_some_and(|left| left >= MORE);
@@ -300,7 +301,7 @@ impl<H: Hash> Clone for Prekeyed<H> {
     }
 }
 
-/// A Merkle-Damgard hash of FIPS 180-4, at the level of its compression function.
+/// The compression function of a hash in FIPS 180-4, with the constants and the blocks that HMAC needs.
 trait Hash {
     type State: Copy + Zeroize;
     type Block: AsMut<[u8]> + Copy + Zeroize;
@@ -312,9 +313,9 @@ trait Hash {
     const INITIAL: Self::State;
     const ZEROS: Self::Block;
     const REST: Self::Rest;
-    /// The block after the inner key: eight bytes for the counter, followed by the padding.
+    /// The block that follows the inner key block: eight bytes for the counter, then the padding.
     const COUNTER_BLOCK: Self::Block;
-    /// The block after the outer key: room for a digest, followed by the padding.
+    /// The block that follows the outer key block: space for a digest, then the padding.
     const DIGEST_BLOCK: Self::Block;
 
     fn compress(state: &mut Self::State, block: &Self::Block);
@@ -322,10 +323,10 @@ trait Hash {
     /// Writes the digest to the beginning of a block.
     fn write(state: &Self::State, block: &mut Self::Block);
 
-    /// Writes the key to the beginning of a block, hashed if it is longer (RFC 2104, section 2).
+    /// Writes the key to the beginning of a block. A key longer than the block is hashed first (RFC 2104, section 2).
     fn absorb(key: &[u8], block: &mut Self::Block);
 
-    /// Dynamic truncation (RFC 4226, section 5.3) of the digest.
+    /// Returns the truncated 31-bit value of the digest (RFC 4226, section 5.3).
     fn truncate(state: &Self::State) -> u32;
 }
 
@@ -423,7 +424,8 @@ hash!(
     ]
 );
 
-/// The padding of FIPS 180-4 for a message that ends `used` bytes into this block, after one block of key.
+/// Returns the last block of a message that consists of one key block and `used` more bytes. The `used` bytes are zero,
+/// and the padding of FIPS 180-4 follows them.
 #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, which checks the index")]
 #[allow(clippy::cast_possible_truncation, reason = "at most 192 bytes are 1536 bits")]
 const fn padding<const BLOCK: usize>(used: usize) -> [u8; BLOCK] {

@@ -1,7 +1,8 @@
 //! Base32 (RFC 4648, section 6) without lookup tables and without branches on secret data.
 //!
 //! The time depends on the length of the text, on the positions of its separators, and on whether it is valid, but not
-//! on the encoded bytes. A decoder with a lookup table leaves a trace of the secret in the cache.
+//! on the encoded bytes. A decoder with a lookup table reads from addresses that depend on the secret, and the cache
+//! shows which addresses were read.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -20,8 +21,8 @@ use crate::typed::{Piece, is_separator, pieces};
 /// ```
 #[must_use]
 pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
-    // The buffer never grows, so it leaves no copy behind. It holds bytes, because pushing a `char` branches on its
-    // UTF-8 length.
+    // The buffer has enough capacity from the start, because growing would leave a copy of the secret in freed memory.
+    // It holds bytes, because pushing a `char` to a `String` branches on its UTF-8 length.
     let mut text = Zeroizing::new(Vec::with_capacity(bytes.len().div_ceil(5).saturating_mul(8)));
     for group in bytes.chunks(5) {
         let mut word = [0; 8];
@@ -31,14 +32,14 @@ pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
             text.push(symbol((*word >> (35 - 5 * index)).to_le_bytes()[0] & 31));
         }
     }
-    // This does not copy, and cannot fail: all bytes are ASCII.
+    // The conversion does not copy the bytes. It cannot fail, because all bytes are ASCII.
     Zeroizing::new(String::from_utf8(mem::take(&mut *text)).unwrap_or_default())
 }
 
 /// Decodes base32 as people paste it: uppercase or lowercase, with or without spaces, dashes of any width and padding.
 ///
-/// The invisible marks that a clipboard adds are also ignored. Letters and digits must be ASCII. Nonzero left-over bits
-/// in the last character, which some programs write, are ignored.
+/// The invisible marks that a clipboard adds are also ignored. Letters and digits must be ASCII. The unused bits of the
+/// last character are ignored, because some programs do not set them to zero.
 ///
 /// ```
 /// assert_eq!(*keyfob::base32::decode("mzxw 6ytb oi")?, b"foobar");
@@ -70,7 +71,7 @@ pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     Ok(bytes)
 }
 
-/// The five-bit values of the base32 characters in `text`.
+/// Returns the five-bit values of the base32 characters in `text`.
 fn values(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut values = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut padding = None;
@@ -97,7 +98,7 @@ fn values(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     Ok(values)
 }
 
-/// The base32 character for a five-bit value.
+/// Returns the base32 character for a five-bit value.
 fn symbol(value: u8) -> u8 {
     let letter = u64::from(b'A') + u64::from(value);
     ct::ascii(ct::select(ct::mask_within(value, 0, 25), letter, u64::from(value) + 24).to_le_bytes()[0])

@@ -1,7 +1,7 @@
 //! [`Code`]: the digits that an authenticator shows and a person types.
 //!
-//! Typed text is parsed into a [`Code`] once, and only the `Code` is passed on. Libraries that compare one spelling of
-//! a code but count attempts under another have been bypassed by adding a space.
+//! Typed text is parsed into a [`Code`] once, and only the `Code` is passed on. Some libraries ignored spaces when they
+//! compared a code, but not when they counted attempts. Their limits have been bypassed by adding a space.
 
 use core::fmt;
 use core::str::FromStr;
@@ -62,7 +62,7 @@ impl Code {
     ///
     /// [`CodeError::Character`] for any other character. [`CodeError::Length`] for fewer than 6 or more than 8 digits,
     /// and for more than 64 bytes of text. Such input is not a guess, so you need not count it against the account's
-    /// limit.
+    /// limit on guesses.
     pub fn parse(text: &str) -> Result<Self, CodeError> {
         let mut value = Zeroizing::new(0);
         let mut count = 0;
@@ -87,7 +87,7 @@ impl Code {
         Self { value: digits.reduce(truncated), digits }
     }
 
-    /// All ones if the code has this value, all zeros if not.
+    /// Returns a mask: all ones if the code has this value, all zeros if not.
     pub(crate) fn mask_eq(&self, value: u32) -> u64 {
         ct::mask_eq(self.value, value)
     }
@@ -156,7 +156,7 @@ pub enum Digits {
 impl Digits {
     pub(crate) const REFUSED: Error = Error::new(ErrorKind::Digits, "a code has 6, 7 or 8 digits");
 
-    /// Converts a number, for example from a settings file or a URI.
+    /// Creates a `Digits` from a number, for example from a settings file or a URI.
     ///
     /// # Errors
     ///
@@ -176,7 +176,7 @@ impl Digits {
         self as u8
     }
 
-    /// Reduces a truncated HMAC value, which is below 2^31, modulo 10^digits.
+    /// Returns a truncated HMAC value, which is below 2^31, modulo 10^digits.
     pub(crate) fn reduce(self, truncated: u32) -> u32 {
         const MODULI: [Divisor; 3] = [Divisor::new(1_000_000), Divisor::new(10_000_000), Divisor::new(100_000_000)];
         let [six, seven, eight] = MODULI;
@@ -232,6 +232,6 @@ impl From<CodeError> for Error {
     }
 }
 
-/// The maximum length of typed text in bytes, with room for eight full-width digits and separators. Longer text is
-/// refused unread.
+/// The maximum length of typed text in bytes. Eight digits take at most 32 bytes, and the rest is for separators.
+/// Longer text is refused without being parsed.
 pub(crate) const MAX_BYTES: usize = 64;

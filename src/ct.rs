@@ -3,13 +3,13 @@
 //! The time of [`eq`] depends on the two lengths. It does not depend on the contents of the slices, on whether they are
 //! equal, or on where they differ.
 //!
-//! This is the only module that hides values from the optimizer. A condition is hidden *before* it becomes a mask,
-//! because LLVM may turn a mask that it understands back into a branch, and does so on targets without a conditional
-//! move.
+//! This is the only module that hides values from the optimizer, with `black_box`. A condition is hidden *before* it
+//! becomes a mask. Otherwise LLVM may recognize the condition in the mask and generate a branch, as it does on targets
+//! without a conditional move.
 
 use core::hint::black_box;
 
-/// Whether two byte slices are equal, in a time that depends only on their lengths.
+/// Returns whether two byte slices are equal, in a time that depends only on their lengths.
 ///
 /// Use it for tags, digests and tokens that an attacker submits and must not be able to guess byte by byte.
 ///
@@ -24,10 +24,10 @@ pub fn eq(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && black_box(difference(a, b)) == 0
 }
 
-/// Zero if and only if the slices are equal. Both must have the same length.
+/// Returns zero if and only if the slices are equal. Both must have the same length.
 #[inline(always)]
 fn difference(a: &[u8], b: &[u8]) -> u64 {
-    // Use as few jumps as possible: for a short slice such as a tag, finding out its length takes as long as comparing.
+    // Use as few jumps as possible: for a short slice such as a tag, the jumps on its length take as long as comparing.
     match a.len() {
         17.. => match a.len() {
             17..=32 => ends::<16>(a, b),
@@ -44,13 +44,13 @@ fn difference(a: &[u8], b: &[u8]) -> u64 {
     }
 }
 
-/// Compares the first and the last N bytes. Together they cover a slice of N to 2 N bytes, so no loop over a remainder
-/// is needed.
+/// Returns zero if and only if the first N bytes are equal and the last N bytes are equal. Together they cover a slice
+/// of N to 2 N bytes, so no loop over a remainder is needed.
 #[inline(always)]
 fn ends<const N: usize>(a: &[u8], b: &[u8]) -> u64 {
     match (a.first_chunk(), b.first_chunk(), a.last_chunk(), b.last_chunk()) {
         (Some(a0), Some(b0), Some(a1), Some(b1)) => fold::<N>(a0, b0) | fold::<N>(a1, b1),
-        // Unreachable, since N is chosen by the length. "Unequal" is the safe answer.
+        // Unreachable, because N is chosen by the length. 1 means "unequal", which is the safe answer.
         _ => 1,
     }
 }
@@ -66,13 +66,14 @@ fn long(a: &[u8], b: &[u8]) -> u64 {
     let (b_blocks, b_rest) = b.as_chunks::<512>();
     let mut sum = ends::<64>(a, b);
     for (x, y) in a_blocks.iter().zip(b_blocks) {
-        // Hide the sum in each iteration: otherwise the optimizer may stop the loop once the sum is not zero.
+        // Hide the sum in each iteration: otherwise the optimizer may end the loop at the first difference.
         sum = black_box(sum | lanes(x, y));
     }
     sum | lanes(a_rest, b_rest)
 }
 
-/// Compares all blocks of 64 bytes with eight independent sums, which the compiler turns into vector instructions.
+/// Returns zero if and only if all whole blocks of 64 bytes are equal. The bytes after them are not compared. The
+/// compiler turns the eight independent sums into vector instructions.
 #[inline(always)] // for a block of known length, the loop is unrolled
 fn lanes(a: &[u8], b: &[u8]) -> u64 {
     let mut sums = [0; 8];
@@ -84,8 +85,8 @@ fn lanes(a: &[u8], b: &[u8]) -> u64 {
     sums.into_iter().fold(0, |all, sum| all | sum)
 }
 
-/// Compares N bytes. Up to 16 bytes are compared without a loop, because the size optimization levels would not unroll
-/// it.
+/// Returns zero if and only if the N bytes are equal. Up to 16 bytes are compared without a loop, because the
+/// optimization levels for size would not unroll it.
 #[inline(always)]
 fn fold<const N: usize>(a: &[u8; N], b: &[u8; N]) -> u64 {
     if N <= 16 {
@@ -96,7 +97,7 @@ fn fold<const N: usize>(a: &[u8; N], b: &[u8; N]) -> u64 {
     words.fold(0, |sum, (x, y)| sum | (u64::from_ne_bytes(*x) ^ u64::from_ne_bytes(*y)))
 }
 
-/// Reads up to 16 bytes, padded with zeros.
+/// Returns up to 16 bytes as two words, padded with zeros.
 #[inline(always)]
 fn words<const N: usize>(bytes: &[u8; N]) -> [u64; 2] {
     let mut wide = [0; 16];
@@ -118,7 +119,7 @@ pub(crate) fn mask_eq(a: u32, b: u32) -> u64 {
 #[inline]
 pub(crate) fn mask_within(x: u8, low: u8, high: u8) -> u64 {
     let (x, low, high) = (u32::from(x), u32::from(low), u32::from(high));
-    // If x is outside, one of the differences is negative, so its top bit is set.
+    // If x is outside the range, one of the differences is negative, so its top bit is set.
     mask(((x.wrapping_sub(low) | high.wrapping_sub(x)) >> 31) ^ 1)
 }
 
@@ -148,7 +149,7 @@ pub(crate) fn mask_negative(number: i64) -> u64 {
     mask_top(number.cast_unsigned())
 }
 
-/// The absolute value. `i64::unsigned_abs` may compile to a branch.
+/// Returns the absolute value without a branch. `i64::unsigned_abs` may compile to a branch.
 #[cfg(feature = "guard")]
 pub(crate) fn magnitude(number: i64) -> u64 {
     let sign = mask_negative(number);
@@ -161,7 +162,8 @@ fn mask_top(word: u64) -> u64 {
     black_box(word >> 63).wrapping_neg()
 }
 
-/// Quotient and remainder without a division instruction. The reciprocal is exact for all 64-bit numbers.
+/// Returns the quotient and the remainder of a division by ten, without a division instruction. Multiplying by this
+/// reciprocal gives the exact quotient for all 64-bit numbers.
 #[cfg(feature = "guard")]
 #[allow(clippy::cast_possible_truncation, reason = "the quotient is smaller than n")]
 pub(crate) fn divide_by_ten(n: u64) -> (u64, u64) {
@@ -181,19 +183,19 @@ pub(crate) fn select(mask: u64, a: u64, b: u64) -> u64 {
     b ^ (mask & (a ^ b))
 }
 
-/// Clears the top bit of an ASCII character, so that this bit no longer depends on the secret. It is public that the
-/// character is ASCII, and the check that a string is UTF-8 branches on this bit.
+/// Clears the top bit of an ASCII character. The bit is already zero, but it is computed from the secret, and the check
+/// that a string is UTF-8 branches on it. After this call, the bit no longer depends on the secret.
 #[cfg(feature = "alloc")]
 #[inline]
 pub(crate) fn ascii(byte: u8) -> u8 {
     byte & black_box(0x7f)
 }
 
-/// Turns a mask into a `bool` that may be branched on. This makes the result public, so each caller explains why it may
-/// be public.
+/// Returns `false` if the mask is zero, and otherwise `true`. The caller may branch on the result. This makes it
+/// public, so each caller explains why it may be public.
 ///
-/// This is the only function in which a branch may depend on a secret. It is separate, with a branch that the optimizer
-/// cannot remove, so that a tool that tracks secret bits through the machine code can be told to ignore this branch.
+/// This is the only function in which a branch may depend on a secret, and the optimizer cannot remove that branch. A
+/// tool that tracks secret bits through the machine code can therefore be told to ignore this function.
 #[inline(never)]
 pub(crate) fn declassify(mask: u64) -> bool {
     #[inline(never)]
@@ -207,7 +209,7 @@ pub(crate) fn declassify(mask: u64) -> bool {
     if mask != 0 { yes() } else { no() }
 }
 
-/// Division of a number below 2^31 by a constant, without a division instruction.
+/// Divides numbers below 2^31 by a constant, without a division instruction.
 ///
 /// The time of a hardware division depends on its operands, and at the optimization levels 0 and "z" compilers emit one
 /// even for a constant divisor. Multiplying by a rounded-up reciprocal and shifting is exact for all numbers below
@@ -226,8 +228,8 @@ impl Divisor {
         loop {
             let power = 1u64 << shift;
             let reciprocal = power.div_ceil(divisor as u64);
-            // Rounding up adds less than one unit to the quotient of any number below 2^31 if the error of the
-            // reciprocal, times the divisor, is at most 2^(shift - 31).
+            // Rounding up does not change the quotient of any number below 2^31 if the error of the reciprocal, times
+            // the divisor, is at most 2^(shift - 31).
             if reciprocal * divisor as u64 - power <= 1 << (shift - 31) {
                 return Self { divisor, reciprocal, shift };
             }
@@ -235,7 +237,7 @@ impl Divisor {
         }
     }
 
-    /// Quotient and remainder. `n` must be below 2^31.
+    /// Returns the quotient and the remainder. `n` must be below 2^31.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "the quotient is at most n")]
     pub(crate) fn divide(self, n: u32) -> (u32, u32) {

@@ -6,11 +6,11 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind};
 
-/// Decodes the text, without its byte order mark. UTF-16 is converted into `buffer`, which is wiped because the text
-/// contains secrets.
+/// Returns the text of a file, without its byte order mark. UTF-16 is converted into `buffer`, which is wiped on drop
+/// because the text contains secrets.
 ///
 /// UTF-16 without a mark is recognized by its first two characters, which are ASCII in every supported format. Returns
-/// `None` if the bytes are damaged or in another encoding.
+/// `None` if the bytes are not valid UTF-8 or UTF-16.
 pub(crate) fn text<'a>(bytes: &'a [u8], buffer: &'a mut Zeroizing<String>) -> Option<&'a str> {
     let (from_bytes, bytes): (fn([u8; 2]) -> u16, _) = match bytes {
         // Refuse UTF-32, whose byte order mark begins like the mark of UTF-16.
@@ -23,7 +23,7 @@ pub(crate) fn text<'a>(bytes: &'a [u8], buffer: &'a mut Zeroizing<String>) -> Op
     };
     let (units, []) = bytes.as_chunks::<2>() else { return None };
     let characters = || char::decode_utf16(units.iter().map(|unit| from_bytes(*unit)));
-    // Allocate the final size at once: a buffer that grows leaves a copy of the secrets behind.
+    // Allocate the final size at once: a buffer that grows leaves a copy of the secrets in freed memory.
     let length = characters().map(|character| character.map_or(0, char::len_utf8)).sum();
     *buffer = Zeroizing::new(String::with_capacity(length));
     for character in characters() {

@@ -1,4 +1,4 @@
-//! The error type for everything that a developer can get wrong. It never contains a secret, a code or a URI.
+//! [`Error`]: why a value was refused. An error never contains a secret, a code or a URI.
 
 use core::fmt;
 

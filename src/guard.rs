@@ -9,13 +9,13 @@
 //! use keyfob::store::Store;
 //! use keyfob::{Guard, Verdict};
 //!
-//! /// On the security page. Show the QR code and the secret, and ask for the first code.
+//! /// Call this on the security page. Show the QR code and the secret, and ask for the first code.
 //! async fn begin(guard: &Guard<impl Store>, user: &str) -> Result<Enrollment, GuardError> {
 //!     let setup = Setup::totp("alice@example.com"); // the label that the app shows
 //!     guard.enroll(user, &setup).await
 //! }
 //!
-//! /// With the first code, as typed. The recovery codes are shown this one time.
+//! /// Call this with the first code, as typed. The recovery codes can be shown only now.
 //! async fn confirm(
 //!     guard: &Guard<impl Store>,
 //!     user: &str,
@@ -33,7 +33,7 @@
 //!     })
 //! }
 //!
-//! /// At each login, after the password. Use one message for every refusal.
+//! /// Call this at each login, after the password was checked. Use one message for every refusal.
 //! async fn log_in(
 //!     guard: &Guard<impl Store>,
 //!     user: &str,
@@ -65,16 +65,18 @@
 //! # Concurrent requests
 //!
 //! Each attempt loads the record, decides, and swaps in the new record if no other request has changed the old one in
-//! the meantime. The verdict can be read only after the swap. An attempt that loses the swap decides again, based on
-//! the record that the other request stored. So a code is accepted only once across all servers. If an attacker sends a
-//! thousand guesses at once, only as many are answered as the guess budget has left.
+//! the meantime. The verdict can be read only after the swap. If another request changed the record first, the attempt
+//! decides again, based on the record that the other request stored. So a code is accepted only once across all
+//! servers. If an attacker sends a thousand guesses at once, the attacker learns the results of only as many guesses as
+//! the guess budget still allows.
 //!
 //! # Dropped requests
 //!
-//! A web server drops the future of a request when the client disconnects, and a timeout drops it too. The change that
-//! a dropped request made may still have been stored: a guess was counted, a code was used, or the recovery codes were
-//! replaced by new ones that nobody has seen. The guard reports this as [`EventKind::Dropped`]. To let each request
-//! finish, run it in a separate task, which continues when the handler is dropped:
+//! A web server drops the future of a request when the client disconnects, and a timeout drops it too. A change that
+//! the request sent to the store may still take effect. For example, a guess may have been counted, a code used, or the
+//! recovery codes replaced by new ones that nobody has seen. The guard reports a dropped request as
+//! [`EventKind::Dropped`]. To let each request finish, run it in a separate task, which continues when the handler is
+//! dropped:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -102,10 +104,10 @@
 //! database. Follow three rules:
 //!
 //! * **Never use a version twice for a user, not even after the row was removed.** Take the version from a sequence, or
-//!   keep the row and continue counting. If a user who enrolls again got a version from before the removal, a decision
-//!   based on the removed record could still be stored.
-//! * **If there was no row, an insert that finds one must change nothing.** An upsert would overwrite what another
-//!   request has stored in the meantime.
+//!   keep the row and continue counting. Otherwise a user who enrolls again could get a version from before the
+//!   removal, and a decision based on the removed record could still be stored.
+//! * **If you loaded no row, use an insert that changes nothing if a row exists by then.** An upsert would overwrite
+//!   what another request has stored in the meantime.
 //! * **Commit the change before you use the verdict, whatever the verdict is.** A refusal can change the record too,
 //!   because it counts a failure. If the change is part of a transaction that a failed login rolls back, no guess is
 //!   counted. Other products have had this vulnerability.
@@ -167,7 +169,7 @@ use crate::store::{Store, Swap};
 ///         .with_events(|event| println!("{event}")))
 /// }
 ///
-/// /// The list on the security page.
+/// /// Returns the list for the security page.
 /// async fn list(guard: &Guard<impl Store>, user: &str) -> Result<Vec<String>, GuardError> {
 ///     let status = guard.status(user).await?;
 ///     let names = status.authenticators().iter().map(|authenticator| authenticator.name());
@@ -175,7 +177,7 @@ use crate::store::{Store, Swap};
 ///     Ok(names.map(String::from).chain([recovery_codes]).collect())
 /// }
 ///
-/// /// Each of the changes below takes a proof. A verification makes it, for one purpose.
+/// /// Verifies a code and makes a proof for one purpose. Each change below requires a proof.
 /// async fn prove(
 ///     guard: &Guard<impl Store>,
 ///     user: &str,
@@ -188,7 +190,7 @@ use crate::store::{Store, Swap};
 ///     })
 /// }
 ///
-/// /// With a proof for `Purpose::ADD`. The new app then confirms itself as the first one did.
+/// /// Takes a proof for `Purpose::ADD`. Then confirm the new app with `Guard::confirm`.
 /// async fn add(
 ///     guard: &Guard<impl Store>,
 ///     user: &str,
@@ -198,7 +200,7 @@ use crate::store::{Store, Swap};
 ///     guard.enroll_another(user, &setup, proof).await
 /// }
 ///
-/// /// With a proof for `Purpose::REVOKE`; `id` comes from the list.
+/// /// Takes a proof for `Purpose::REVOKE`. Take `id` from the status.
 /// async fn remove(
 ///     guard: &Guard<impl Store>,
 ///     user: &str,
@@ -208,7 +210,7 @@ use crate::store::{Store, Swap};
 ///     guard.revoke(user, &AuthenticatorId::new(id)?, proof).await
 /// }
 ///
-/// /// With a proof for `Purpose::DISABLE`.
+/// /// Takes a proof for `Purpose::DISABLE`.
 /// async fn disable(
 ///     guard: &Guard<impl Store>,
 ///     user: &str,
@@ -253,8 +255,9 @@ use crate::store::{Store, Swap};
 /// * [`GuardErrorKind::Contended`] if other requests changed the record first, eight times in a row.
 /// * [`GuardErrorKind::RecordInvalid`] if the stored record cannot be understood.
 /// * [`GuardErrorKind::RecordNewer`] if a newer version of keyfob wrote the record.
-/// * [`GuardErrorKind::Randomness`] if the source of randomness failed. Methods that generate no secret use randomness
-///   only after a lost swap, and only if a function to [sleep](Self::with_sleep) is set.
+/// * [`GuardErrorKind::Randomness`] if the source of randomness failed. Methods that neither generate nor seal a secret
+///   use randomness only if another request changed the record first, and only if a function to
+///   [sleep](Self::with_sleep) is set.
 ///
 /// Every error is also sent as an [`EventKind::Failed`] event, except the errors of [`status`](Self::status).
 pub struct Guard<S> {
@@ -324,8 +327,8 @@ impl<S: Store> Guard<S> {
     ///
     /// When several requests change the record of one user at once, one of them succeeds and the others try again. Each
     /// request makes up to eight attempts. With this function, a request waits for a random time before it tries again,
-    /// to avoid another collision. The wait is at most 2 ms after the first lost swap. The limit doubles with each
-    /// further lost swap, to 131 ms before the eighth attempt. The guard has no timer, so without this function
+    /// to avoid another collision. The wait is at most 2 ms after the first failed attempt. The limit doubles with each
+    /// further failed attempt, to 131 ms before the eighth attempt. The guard has no timer, so without this function
     /// requests try again immediately.
     ///
     /// ```
@@ -348,8 +351,8 @@ impl<S: Store> Guard<S> {
         &self.store
     }
 
-    /// Loads the record, decides and swaps. Starts again if another request has changed the record in the meantime. If
-    /// `flow` is given, an error or a dropped request is reported as an event.
+    /// Loads the record, decides, swaps in the new record and returns the answer. Starts again if another request has
+    /// changed the record in the meantime. If `flow` is given, an error or a dropped request is reported as an event.
     async fn transact<T>(
         &self,
         flow: impl Into<Option<Flow>>,
@@ -369,7 +372,8 @@ impl<S: Store> Guard<S> {
     ) -> Result<T, GuardError> {
         let user = report.user();
         let now = (self.clock)().ok_or(GuardErrorKind::Clock)?;
-        // All rounds use the time of the first round. Otherwise a request could reach a later window by losing swaps.
+        // All rounds use the time of the first round. Otherwise a code that belongs to a later time could be accepted
+        // because the swaps before it failed.
         let context = Context::new(user, now, &self.policy, &self.keyring)?;
         let failed = |error: S::Error| GuardError::with_source(GuardErrorKind::Store, error);
         for round in 0..ATTEMPTS {

@@ -12,7 +12,7 @@ use crate::key::Key;
 /// Generates and verifies HOTP codes (RFC 4226).
 ///
 /// An `Hotp` holds the HMAC states derived from the secret, not the secret itself, and wipes them on drop. Generating a
-/// code takes two compressions of the hash function and allocates no memory.
+/// code takes two calls of the hash's compression function and allocates no memory.
 ///
 /// ```
 /// use keyfob::{Code, Hotp, LookAhead, Secret};
@@ -81,10 +81,10 @@ impl Hotp {
 
     /// Returns the counter in `from ..= from + look_ahead` that has this code, or `None` if no counter has it.
     ///
-    /// `from` is the next expected counter; earlier counters are never tried. Every counter in the range is computed
-    /// and compared, whichever matches. If two counters have the same code, the later one is returned: with the earlier
-    /// one, a code that was just used would stay valid. Store the *next* counter, `matched + 1`, and pass it as `from`
-    /// the next time.
+    /// `from` is the next expected counter; earlier counters are never tried. All codes in the range are computed and
+    /// compared, even after a match. If two counters have the same code, the later one is returned. Otherwise the code
+    /// that was just used would still be valid at the later counter. Store the *next* counter, `matched + 1`, and pass
+    /// it as `from` the next time.
     #[must_use]
     pub fn verify(&self, code: &Code, from: u64, look_ahead: LookAhead) -> Option<u64> {
         self.newest([code], look_ahead.counters(from))
@@ -92,10 +92,10 @@ impl Hotp {
 
     /// Finds the counter of a token that is far ahead, using two consecutive codes (RFC 4226, section 7.4).
     ///
-    /// Searches the counters `from ..= from + within` and returns the counter of the *second* code. Store the counter
-    /// after it, as with [`verify`](Self::verify). Two random six-digit codes match with a probability of `within` in
-    /// 10^12, so a wide search is safe, whereas a wide [`LookAhead`] is not. Every counter in the range is computed and
-    /// compared.
+    /// Searches the counters `from ..= from + within`. Returns the counter of the *second* code, or `None` if there is
+    /// no match. Store the counter after it, as with [`verify`](Self::verify). Two random six-digit codes match with a
+    /// probability of `within` in 10^12, so a wide search is safe, whereas a wide [`LookAhead`] is not. All codes in
+    /// the range are computed and compared.
     ///
     /// ```
     /// use keyfob::{Hotp, Secret};
@@ -113,12 +113,13 @@ impl Hotp {
         &self.hmac
     }
 
-    /// The last counter in the range that has the last of these consecutive codes.
+    /// Searches the range for these consecutive codes, and returns the counter of the last code. If the codes match
+    /// several times, returns the last match.
     pub(crate) fn newest<const N: usize>(&self, codes: [&Code; N], counters: RangeInclusive<u64>) -> Option<u64> {
         self.scan(codes, *counters.start(), *counters.end()).counter()
     }
 
-    /// Like [`newest`](Self::newest), but it does not reveal whether there was a match.
+    /// Like [`newest`](Self::newest), but keeps secret whether there was a match.
     pub(crate) fn scan<const N: usize>(&self, codes: [&Code; N], first: u64, last: u64) -> Newest {
         let Some(mut codes) = Consecutive::new(codes, self.digits) else { return Newest::default() };
         Newest::of(&self.hmac, first, last, |truncated| codes.matches(truncated))
@@ -136,8 +137,8 @@ impl fmt::Debug for Hotp {
 
 /// How many counters after the expected one are accepted (RFC 4226, section 7.2): 0 to 10, by default 5.
 ///
-/// Each additional counter is one more code that a guess can match. A look-ahead of 5 allows for a button pressed by
-/// accident; use [`Hotp::resync`] for a token that is further ahead.
+/// Each additional counter is one more code that a guess can match. A look-ahead of 5 allows for five codes that were
+/// not used, for example if the button was pressed by accident. Use [`Hotp::resync`] for a token that is further ahead.
 ///
 /// ```
 /// use keyfob::{Hotp, LookAhead, Secret};
@@ -185,7 +186,8 @@ impl Default for LookAhead {
 pub(crate) struct Consecutive<'a, const N: usize> {
     codes: [&'a Code; N],
     digits: Digits,
-    /// For each code, a mask: all ones if this code and all codes before it match the counters up to the current one.
+    /// For each code, a mask: all ones if this code matches the current counter and the codes before it match the
+    /// counters before it.
     shown: [u64; N],
 }
 
@@ -195,8 +197,8 @@ impl<'a, const N: usize> Consecutive<'a, N> {
         codes.iter().all(|code| code.digits() == digits).then_some(Self { codes, digits, shown: [0; N] })
     }
 
-    /// All ones if the last code matches this counter and the other codes match the counters before it. Must be called
-    /// for the counters in ascending order.
+    /// Takes the truncated value of the next counter. Returns all ones if the last code matches this counter and the
+    /// other codes match the counters before it. Must be called once for each counter, in ascending order.
     pub(crate) fn matches(&mut self, truncated: u32) -> u64 {
         let value = self.digits.reduce(truncated);
         let mut before = u64::MAX;
@@ -208,7 +210,7 @@ impl<'a, const N: usize> Consecutive<'a, N> {
     }
 }
 
-/// The last counter that has matched so far. It stays masked until `counter` reveals it.
+/// The last counter that has matched so far. No branch depends on it until `counter` makes it public.
 #[derive(Default)]
 pub(crate) struct Newest {
     counter: u64,
@@ -240,8 +242,8 @@ impl Newest {
         (!ct::mask_same(self.matches, 0), self.counter)
     }
 
-    /// Reveals the matched counter, or `None`. This may be public: whether there was a match is the verdict, and the
-    /// caller stores the counter.
+    /// Returns the last counter that matched, or `None`, and makes it public. The caller needs both: it reports whether
+    /// there was a match, and it stores the counter.
     pub(crate) fn counter(&self) -> Option<u64> {
         ct::declassify(self.matches).then_some(self.counter)
     }

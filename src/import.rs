@@ -26,10 +26,10 @@ use crate::uri::KeyUri;
 
 /// Parses a backup and detects which app wrote it.
 ///
-/// If an account cannot be imported, for example because it is mOTP or its secret is damaged, its entry is an error;
-/// the other accounts are kept. If either the name or the issuer of an account is empty, the other is used for both. A
-/// URI without names gets the names of the entry that contains it. A name that begins with the issuer and a colon loses
-/// that prefix, as in the label of a URI.
+/// If an account cannot be imported, for example because it is an mOTP account or its secret is damaged, its entry is
+/// an error; the other accounts are kept. If an account has an issuer but no name, the issuer is used for both. If it
+/// has a name but no issuer, a name of the form `issuer:account` is split. A URI without names gets the names of the
+/// entry that contains it. A name that begins with the issuer and a colon loses that prefix, as in the label of a URI.
 ///
 /// The counter of an imported HOTP account is the counter of its next code, even if the app stores another number. An
 /// HOTP account without a counter starts at 0; if that is wrong, [`Hotp::resync`](crate::Hotp::resync) finds the
@@ -37,8 +37,8 @@ use crate::uri::KeyUri;
 /// not reported.
 ///
 /// The URIs of a Google Authenticator transfer, one per line, may be in any order and may be repeated. Their accounts
-/// come after the accounts of all other lines. A missing code of the transfer is an error at the position of its
-/// accounts.
+/// come after the accounts of all other lines. If codes of the transfer are missing, each gap is one error, at the
+/// position of the missing accounts.
 ///
 /// ```
 /// use keyfob::import;
@@ -66,8 +66,8 @@ use crate::uri::KeyUri;
 /// # Errors
 ///
 /// * [`ErrorKind::Encrypted`] for an encrypted backup. The message names the app and says how to export without
-///   encryption, or says that a key file needs its password. The same error is returned for a file that is not text,
-///   because some encrypted backups cannot be distinguished from other binary files.
+///   encryption, or says that a key file needs its password or key. The same error is returned for a file that is not
+///   text, because some encrypted backups cannot be distinguished from other binary files.
 /// * [`ErrorKind::Pskc`] for a damaged key file of hardware tokens.
 /// * [`ErrorKind::Import`] for a file that is not a known backup, is damaged, is larger than the limits above, or
 ///   contains no account.
@@ -149,7 +149,7 @@ impl fmt::Debug for Import {
     }
 }
 
-/// The apps whose backups can be imported. More will be added.
+/// The apps and file formats that can be imported. More will be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum App {

@@ -21,11 +21,11 @@ impl<'a> Key<'a> {
     /// The minimum length in bytes. The shortest secrets in use have 80 bits, or 16 characters of base32.
     pub const MIN_BYTES: usize = 10;
 
-    /// The maximum length in bytes, which is longer than any secret in use. HMAC hashes keys above its block size, so a
-    /// longer secret would not be stronger.
+    /// The maximum length in bytes, which is longer than any secret in use. HMAC hashes a key that is longer than a
+    /// block of the hash (64 or 128 bytes), so a longer secret would not be stronger.
     pub const MAX_BYTES: usize = 1024;
 
-    /// Checks the length: 10 to 1024 bytes.
+    /// Creates a key from 10 to 1024 bytes.
     ///
     /// # Errors
     ///
@@ -48,7 +48,7 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// Skips the check, for bytes whose length was checked when their owner was created.
+    /// Creates a key without the check of [`new`](Self::new). The length must already have been checked.
     #[cfg(feature = "alloc")]
     pub(crate) const fn checked(bytes: &'a [u8]) -> Self {
         Self(bytes)
@@ -81,7 +81,7 @@ pub enum Strength {
     Strong,
 }
 
-/// The second `{}` stands for the number of bytes.
+/// [`Key::new`] fills the second `{}` with the length of the refused secret in bytes.
 const TOO_SHORT: Error =
     Error::new(ErrorKind::Secret, "a secret has at least {} bytes (16 base32 characters), this one has {}")
         .number(Key::MIN_BYTES as u64);

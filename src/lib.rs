@@ -8,7 +8,7 @@
 // No public function panics on any input.
 #![warn(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 #![warn(clippy::cast_lossless, clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
-// The time that a processor needs for a division depends on the operands.
+// The time that a processor needs for a division depends on the operands, so it can reveal secret operands.
 #![warn(clippy::integer_division_remainder_used)]
 
 #[cfg(feature = "alloc")]
@@ -16,7 +16,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-// The core: no allocator, no clock, no I/O.
+// The core: no allocator and no I/O. Only methods that need the feature `std` read the clock.
 mod algorithm;
 mod code;
 pub mod ct;
@@ -59,7 +59,7 @@ pub mod guard;
 #[cfg(feature = "guard")]
 pub mod store;
 
-// The chapters are documentation only. They link to items of all features.
+// The chapters of the guide contain no items. They link to items of all features.
 #[cfg(any(doc, doctest))]
 #[cfg_attr(not(all(feature = "import", feature = "sqlite", feature = "qr")), allow(rustdoc::broken_intra_doc_links))]
 pub mod guide;

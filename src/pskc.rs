@@ -64,8 +64,9 @@ use cipher::{Keys, WRONG_KEY};
 /// * [`ErrorKind::Encrypted`] if the file needs a password and `unlock` contains none, or needs a key and `unlock`
 ///   contains none. The same error is returned if `unlock` decrypts none of the encrypted tokens. If it decrypts only
 ///   some of them, the entries of the others are errors.
-/// * [`ErrorKind::Pskc`] if the file is not a key file, contains no key, is damaged, follows a draft of RFC 6030, or
-///   requires more than 2,000,000 iterations.
+/// * [`ErrorKind::Pskc`] if the file is not a key file, contains no key, is damaged or follows a draft of RFC 6030. The
+///   same error is returned if the decryption key is derived in a way that keyfob does not support, or with more than
+///   2,000,000 iterations.
 /// * [`ErrorKind::Import`] if the file is larger than 16 MiB or has more than 65536 tokens.
 ///
 /// # Security
@@ -168,14 +169,14 @@ struct Token {
     interval: Value,
 }
 
-/// A value. It is either plain (base64 or decimal) or encrypted.
+/// The value of an element in the `Data` element of a key. It is either plain (base64 or decimal) or encrypted.
 #[derive(Default)]
 struct Value {
     /// Whether the element exists, even if it has no value.
     is_there: bool,
     plain: Option<Zeroizing<String>>,
     cipher: Cipher,
-    /// In base64.
+    /// The MAC of the encrypted value, in base64.
     mac: Option<String>,
 }
 
@@ -183,7 +184,7 @@ struct Value {
 #[derive(Default)]
 struct Cipher {
     algorithm: String,
-    /// In base64.
+    /// The initialization vector and the ciphertext, in base64.
     data: Option<String>,
 }
 
@@ -192,7 +193,8 @@ impl Token {
         [&self.secret, &self.counter, &self.interval].iter().any(|value| cipher::is_known(&value.cipher.algorithm))
     }
 
-    /// Converts the token. `serial` is the serial number of its device, or `None` if the device is damaged.
+    /// Converts the token to an account. `serial` is the serial number of its device, or `None` if that number is
+    /// damaged.
     fn key_uri(&self, serial: Option<&str>, keys: &Keys) -> Result<KeyUri, Error> {
         if self.is_draft {
             return Err(DRAFT);
@@ -238,7 +240,8 @@ impl Token {
 }
 
 impl Value {
-    /// Reads a number. It is decimal if it is plain, and consists of big-endian bytes if it is encrypted.
+    /// Reads a number. If it is plain, it is decimal; if it is encrypted, `decrypted_number` reads it. Returns
+    /// `Ok(None)` if the element does not exist.
     fn number(&self, keys: &Keys, refused: Error) -> Result<Option<u64>, Error> {
         match (&self.plain, &self.cipher.data) {
             (Some(plain), None) => plain.trim().parse().map(Some).map_err(|_| refused),
@@ -267,7 +270,7 @@ fn decrypted_number(bytes: &[u8], refused: Error) -> Result<u64, Error> {
     }
 }
 
-/// Decodes base64. As in XML, white space is allowed anywhere.
+/// Decodes base64, or returns `None` if the text is invalid. As in XML, white space is allowed anywhere.
 fn base64(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     use base64ct::{Base64Unpadded, Encoding};
 

@@ -1,4 +1,5 @@
-//! Draws a URI as a QR code locally, because a service that draws it would learn the secret.
+//! Draws URIs as QR codes, and reads QR codes from screenshots. Both run locally, because an online service would learn
+//! the secret.
 
 #[cfg(feature = "qr-read")]
 mod charset;
@@ -28,18 +29,18 @@ pub use svg::Svg;
 pub use terminal::Terminal;
 
 impl KeyUri {
-    /// The URI as a QR code, with error correction level M.
+    /// Encodes the URI as a QR code, with error correction level M.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) if the URI is longer than 2331 bytes. Keep it short: a phone scans a
-    /// code of 200 bytes far more easily.
+    /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) if the URI is longer than 2331 bytes. Keep the URI short: a phone scans
+    /// a code of 200 bytes far more easily than a longer one.
     pub fn qr(&self) -> Result<Qr, Error> {
         Qr::new(&self.to_uri())
     }
 }
 
-/// A QR code of a [`KeyUri`].
+/// A QR code of a [`KeyUri`] or of another string.
 ///
 /// ```
 /// use keyfob::{KeyUri, Secret};
@@ -49,17 +50,17 @@ impl KeyUri {
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 ///
-/// A QR code contains the secret, just as the URI does.
+/// The QR code of a URI contains the secret, just as the URI does.
 #[derive(Clone)]
 pub struct Qr {
     width: usize,
-    /// The modules row by row, 1 for a dark module.
+    /// The modules row by row, without the quiet zone. 1 is a dark module and 0 is a light module.
     dark: Zeroizing<alloc::vec::Vec<u8>>,
 }
 
 impl Qr {
-    /// A QR code of any other string, such as a URI that transfers accounts between apps, with error correction level
-    /// M.
+    /// Encodes any string as a QR code, with error correction level M. An example is a URI that transfers accounts
+    /// between apps.
     ///
     /// ```
     /// # #[cfg(feature = "migration")] {
@@ -82,8 +83,8 @@ impl Qr {
             return Err(too_long());
         }
         // The whole string is a single byte segment. Splitting it into alphanumeric and numeric segments makes some
-        // codes one version smaller, but the encoder's way of splitting makes others larger than the standard's
-        // capacity table allows.
+        // codes one version smaller. But the way in which the `qrcode` crate splits makes other codes larger than the
+        // standard's capacity table allows.
         let with_version = |version| -> QrResult<QrCode> {
             let mut bits = Bits::new(Version::Normal(version));
             bits.push_byte_data(text.as_bytes())?;
@@ -96,16 +97,17 @@ impl Qr {
         Ok(Self { width, dark: Zeroizing::new(dark) })
     }
 
-    /// The code for a terminal: `println!("{}", qr.terminal())`.
+    /// Returns the code as text for a terminal: `println!("{}", qr.terminal())`.
     ///
-    /// It sets its own colors, black on white from the fixed part of the 256-color palette. A theme may invert any
-    /// other color, and several readers fail on an inverted code. Each line of text holds two rows of modules.
+    /// The text sets its own colors, black on white from the fixed part of the 256-color palette. A terminal theme may
+    /// change the other colors so that the code is inverted, and several readers fail on an inverted code. Each line of
+    /// text holds two rows of modules.
     #[must_use]
     pub const fn terminal(&self) -> Terminal<'_> {
         Terminal::new(self)
     }
 
-    /// The code as SVG markup to insert into a page.
+    /// Returns the code as SVG markup to insert into a page.
     #[must_use]
     pub const fn svg(&self) -> Svg<'_> {
         Svg::new(self)
@@ -117,8 +119,8 @@ impl Qr {
         self.width + 2 * QUIET_ZONE
     }
 
-    /// Whether a module is dark, for a renderer of your own. Rows are counted from the top and columns from the left,
-    /// including the quiet zone. Everything outside the code is light.
+    /// Returns whether a module is dark, for code of your own that draws the QR code. Rows are counted from the top and
+    /// columns from the left, both from 0 and including the quiet zone. Everything outside the code is light.
     ///
     /// ```
     /// use keyfob::Qr;

@@ -1,17 +1,17 @@
 //! Searches a wide range for the counter, the step or the authenticator that produced the given codes.
 //!
 //! Use a search to resynchronize a token that is far out of sync, or to find out which of many tokens somebody holds.
-//! To verify a login, use [`Hotp::verify`] or [`Totp::verify`]: the probability that a search accepts a random code
-//! grows with the width of the search. Ask for two consecutive codes: a search over `n` counters then accepts two
-//! random six-digit codes with a probability of `n` in 10^12.
+//! To verify a login, use [`Hotp::verify`] or [`Totp::verify`] instead: the probability that a search accepts a random
+//! code grows with the number of codes that it computes. Ask for two consecutive codes: a search over `n` counters then
+//! accepts two random six-digit codes with a probability of `n` in 10^12.
 //!
 //! With the feature `std` and a processor with AVX2 or AVX-512, a search computes sixteen SHA-1 codes at once. The
 //! results are the same on other processors. Every counter is computed and compared, so the time depends on the number
 //! of counters and not on which of them matches.
 //!
 //! A search calls `progress` with the number of codes computed so far, every few thousand codes and at the end. It
-//! stops if `progress` returns `Break`, but ignores the result of the last call. Candidates without counters count
-//! towards the interval, so the same number may be reported twice.
+//! stops if `progress` returns `Break`, but ignores the result of the last call. [`authenticators`] also calls
+//! `progress` after a few thousand candidates without counters, so it may report the same number twice.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -37,7 +37,7 @@ use crate::totp::{Totp, Window};
 
 /// Searches `counters` of one HOTP token for consecutive `codes`.
 ///
-/// [`Matches::last`] is the counter of the last code. All codes must lie within `counters`.
+/// [`Matches::last`] is the counter of the last code. The counters of all codes must lie within `counters`.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -140,7 +140,8 @@ pub fn authenticators<'a, const N: usize>(
             newest.record(label.index, codes.matches(truncated));
         }
     };
-    // The number of candidates and codes since the last report. A report is delayed until there is more to compute.
+    // The number of candidates and codes since the last report. A report is made only before another candidate or code,
+    // so a search that is complete cannot be stopped.
     let mut since = 0u64;
     let mut reported = None;
     let mut due = |since: &mut u64, computed| {
@@ -182,8 +183,8 @@ pub struct Candidate<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    /// Creates a candidate from an HOTP token. Its counters are `from`, which is the next expected counter, to the end
-    /// of the look-ahead.
+    /// Creates a candidate from an HOTP token. Its counters are `from`, which is the next expected counter, and the
+    /// counters of the look-ahead after it.
     ///
     /// ```
     /// use std::ops::ControlFlow;
@@ -205,7 +206,7 @@ impl<'a> Candidate<'a> {
     }
 
     /// Creates a candidate from a TOTP authenticator. Its steps are those of the window around `at`, a Unix time in
-    /// seconds. Before T0 there are no steps.
+    /// seconds. If `at` is before T0, there are no steps.
     #[must_use]
     #[allow(clippy::reversed_empty_ranges, reason = "an empty range is meant")]
     pub fn totp(totp: &'a Totp, at: u64, window: Window) -> Self {
@@ -224,7 +225,7 @@ impl Matches {
         self.0.counter()
     }
 
-    /// The number of matches. If there is more than one match, short codes coincided: ask for one more code.
+    /// The number of matches. If there is more than one match, codes are equal by chance: ask for one more code.
     #[must_use]
     pub const fn count(&self) -> u64 {
         self.0.matches()
@@ -257,5 +258,5 @@ struct Label<'a> {
     first: bool,
 }
 
-/// The number of codes or candidates between two reports: a fraction of a millisecond of work.
+/// The number of codes and candidates between two calls of `progress`. They take a fraction of a millisecond.
 const CHUNK: u64 = 4096;

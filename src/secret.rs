@@ -1,4 +1,4 @@
-//! [`Secret`]: the key that a server and an authenticator share. It is wiped on drop and never printed by accident.
+//! [`Secret`]: the key that a server and an authenticator share. It is wiped on drop, and `Debug` does not print it.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -67,8 +67,8 @@ impl Secret {
         Self::generate_with(algorithm, &mut rand::rngs::SysRng).expect("the operating system has randomness")
     }
 
-    /// Generates a secret with the generator `rng`, which implements a trait of `rand` 0.10. The secret is as long as
-    /// the output of the algorithm's hash: 20, 32 or 64 bytes.
+    /// Generates a secret with `rng`, a random number generator that implements `TryCryptoRng` of `rand` 0.10. The
+    /// secret is as long as the output of the algorithm's hash: 20, 32 or 64 bytes.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl Secret {
         Ok(secret)
     }
 
-    /// Copies an existing secret of 10 to 1024 bytes. Wiping `bytes` is your responsibility.
+    /// Creates a secret from a copy of `bytes`, of which there must be 10 to 1024. You must wipe `bytes` yourself.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! Serializes settings to files and databases, and deserializes them through the constructors that check them.
 //!
-//! [`Secret`](crate::Secret) does not implement `Serialize`: a struct that contains one would leak it into logs, caches
-//! or dumps. To write a secret on purpose, annotate its field with `secret` or `uri`.
+//! [`Secret`](crate::Secret) does not implement `Serialize`: otherwise a struct that contains a secret could leak it
+//! into logs, caches or dumps. To write a secret on purpose, annotate its field with `secret` or `uri`.
 
 use alloc::string::String;
 
@@ -13,7 +13,7 @@ use crate::code::Digits;
 use crate::hotp::LookAhead;
 use crate::totp::{Period, Step, Window};
 
-/// Implements serde for a type that is serialized as a number.
+/// Implements `Serialize` and `Deserialize` for a type that is serialized as a number.
 macro_rules! number {
     ($name:ty, $number:ty, $get:ident, $new:expr) => {
         impl Serialize for $name {
@@ -56,8 +56,8 @@ impl<'de> Deserialize<'de> for Window {
     }
 }
 
-/// Deserializes a string. If the value is not a string, the format's error message would quote the value, which can be
-/// a secret that consists only of digits. That message is therefore replaced.
+/// Deserializes a string. If the value is not a string, the format's error message could quote it, and it can be a
+/// secret that consists only of digits. That message is therefore replaced with `expected`.
 fn text<'de, D: Deserializer<'de>>(deserializer: D, expected: &str) -> Result<Zeroizing<String>, D::Error> {
     String::deserialize(deserializer).map(Zeroizing::new).map_err(|_| D::Error::custom(expected))
 }

@@ -14,7 +14,7 @@ use crate::typed::symbols;
 
 /// Generates and verifies the codes of a Steam Guard authenticator.
 ///
-/// A code is HMAC-SHA-1 over a 30-second step, truncated as in RFC 4226 and written as five symbols of
+/// A code is HMAC-SHA-1 of a 30-second step, truncated as in RFC 4226. It is written in base 26, as five symbols of
 /// `23456789BCDFGHJKMNPQRTVWXY`, least significant first. Windows work as for [`Totp`], and the caller has the same
 /// duties: store the matched step before you act on the result, accept only greater steps from then on, and limit the
 /// number of guesses.
@@ -77,7 +77,7 @@ impl fmt::Debug for Steam {
 
 /// A Steam Guard code of five symbols, stored as the base-26 number that they represent.
 ///
-/// Like [`Code`](crate::Code), it does not implement `PartialEq`, is redacted in `Debug` and is wiped on drop.
+/// Like [`Code`](crate::Code), it does not implement `PartialEq`, `Debug` does not print it, and it is wiped on drop.
 #[derive(Clone)]
 pub struct SteamCode {
     value: u32,

@@ -1,8 +1,8 @@
 //! Storage for the records of the guard.
 //!
 //! The essential operation of a store is compare-and-swap: it replaces a record only if nobody else has changed the
-//! record in between. All guarantees of the guard depend on this operation. [`conformance`] tests a store, including
-//! your own.
+//! record since it was loaded. All guarantees of the guard depend on this operation. [`conformance`] tests any store,
+//! including your own.
 
 pub mod conformance;
 mod memory;
@@ -82,15 +82,16 @@ pub trait Store: Send + Sync {
     /// Replaces the record with `record`, or removes it if `record` is `None`, in one atomic step.
     ///
     /// The record changes only if the version of the stored record is `expected`, or if there is no record and
-    /// `expected` is `None`. Each change gives the record a version that this account has never had, not even before
-    /// its record was removed.
+    /// `expected` is `None`. Otherwise, this returns [`Swap::Conflict`]. Each change gives the record a version that
+    /// this account has never had, not even before its record was removed.
     ///
     /// When this returns [`Swap::Swapped`], the change is committed: it survives a crash and a power failure, and is
     /// not part of a transaction that the caller can roll back.
     ///
     /// # Errors
     ///
-    /// If it is unknown whether the record was changed. A timeout is an error, never a [`Swap::Conflict`].
+    /// If the store failed, even if it is unknown whether the record was changed. A timeout is an error, never a
+    /// [`Swap::Conflict`].
     fn swap(
         &self,
         user: &str,

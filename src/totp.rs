@@ -12,8 +12,8 @@ use crate::key::Key;
 /// Generates and verifies TOTP codes (RFC 6238).
 ///
 /// A `Totp` holds the HMAC states derived from the secret, not the secret itself, and wipes them on drop. Times are
-/// Unix timestamps in seconds and are always arguments; with the feature `std`, the `*_now` methods read the system
-/// clock.
+/// passed as arguments: Unix timestamps in seconds. Only the `*_now` methods, which need the feature `std`, read the
+/// system clock.
 ///
 /// ```
 /// use keyfob::{Algorithm, Digits, Key, Totp, Window};
@@ -123,9 +123,9 @@ impl Totp {
 
     /// Returns the step within the window around `at` that has this code, or `None` if no step has it.
     ///
-    /// Every step in the window is computed and compared, whichever matches. If two steps in the window have the same
-    /// code, the newer step is returned, so that storing it invalidates the code for the whole window. Before T0, every
-    /// code is refused.
+    /// All codes in the window are computed and compared, even after a match. If two steps in the window have the same
+    /// code, the later step is returned, so that storing it invalidates the code for the whole window. If `at` is
+    /// before T0, every code is refused.
     #[must_use]
     pub fn verify(&self, code: &Code, at: u64, window: Window) -> Option<Step> {
         self.hotp.newest([code], self.steps(at, window)?).map(Step)
@@ -133,13 +133,14 @@ impl Totp {
 
     /// Finds the step of an authenticator whose clock is far off, using two consecutive codes (RFC 6238, section 6).
     ///
-    /// `at` is the Unix time at which the second code was typed. All steps up to `within` before and after it are
-    /// searched. The result is the step of the *second* code; [`Step::offset_from`] converts it to the offset to store.
+    /// `at` is the Unix time at which the second code was typed. Searches the step of `at` and up to `within` steps
+    /// before and after it. Returns the step of the *second* code, or `None` if there is no match or `at` is before T0.
+    /// [`Step::offset_from`] converts the step to the offset to store.
     /// Two random six-digit codes match with a probability of `2 * within` in 10^12, so a wide search is safe, whereas
     /// a wide [`Window`] is not.
     ///
     /// Neither code may be used again: accept the result only if it is greater than the last stored step, and store it.
-    /// Two codes that were shown an hour ago resynchronize the authenticator to that time.
+    /// If the two codes were shown an hour ago, the offset is wrong by an hour.
     ///
     /// ```
     /// use keyfob::{Secret, Totp};
@@ -157,12 +158,12 @@ impl Totp {
         self.hotp.newest([first, second], self.steps_within(at, within.into())?).map(Step)
     }
 
-    /// The steps of a window, or `None` before T0.
+    /// Returns the steps of the window around `at`, or `None` if `at` is before T0.
     pub(crate) fn steps(&self, at: u64, window: Window) -> Option<RangeInclusive<u64>> {
         self.steps_around(at, window.behind.into(), window.ahead.into())
     }
 
-    /// The steps at most `within` away from the current one, or `None` before T0.
+    /// Returns the steps at most `within` before or after the step of `at`, or `None` if `at` is before T0.
     pub(crate) fn steps_within(&self, at: u64, within: u64) -> Option<RangeInclusive<u64>> {
         self.steps_around(at, within, within)
     }
@@ -181,7 +182,7 @@ impl Totp {
     }
 }
 
-/// These methods read the system clock. If the clock is set to a time before 1970, `code_now` returns the code of step
+/// Methods that read the system clock. If the clock is set to a time before 1970, `code_now` returns the code of step
 /// 0, and `verify_now` refuses every code.
 #[cfg(feature = "std")]
 impl Totp {
@@ -251,7 +252,7 @@ impl Step {
     /// The signed distance in steps from `other` to `self`: positive if `self` is later.
     ///
     /// If `self` is the authenticator's step and `other` the server's, this is how far the authenticator's clock is
-    /// ahead. Multiply it by the period and add it to the time that you pass to [`Totp::verify`].
+    /// ahead. Multiply it by the period, and add the product to the time that you pass to [`Totp::verify`].
     #[must_use]
     pub const fn offset_from(self, other: Self) -> i64 {
         let distance = self.0.abs_diff(other.0);

@@ -61,6 +61,7 @@ impl Transfer {
     /// * [`ErrorKind::Migration`](crate::ErrorKind::Migration) if an account has settings that the format cannot
     ///   express, because an app would show wrong codes for it: a period other than 30 seconds, seven digits, Steam, or
     ///   a counter of 2^63 or more. The same error is returned if more than 1000 codes would be needed.
+    /// * [`ErrorKind::Qr`](crate::ErrorKind::Qr) if a single account is too long for a QR code.
     pub fn export(accounts: &[KeyUri], batch_id: i32) -> Result<Vec<Zeroizing<String>>, Error> {
         let mut batches = Vec::new();
         let mut rest = accounts;
@@ -88,9 +89,10 @@ impl Transfer {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Migration`](crate::ErrorKind::Migration) if the code belongs to another transfer, contradicts the
-    /// codes added before (another number of codes, or other accounts at the same index), has an index that is not
-    /// below the number of codes, or belongs to a transfer of more than 1000 codes. The codes added before are kept.
+    /// [`ErrorKind::Migration`](crate::ErrorKind::Migration) if the code belongs to another transfer or contradicts the
+    /// codes added before: it has another number of codes, or other accounts at the same index. The same error is
+    /// returned if its index is not below the number of codes, or if the transfer has more than 1000 codes. The codes
+    /// added before are kept.
     pub fn add(&mut self, code: TransferCode) -> Result<(), Error> {
         self.check(&code)?;
         self.codes.insert(code.batch_index(), code);
@@ -140,7 +142,7 @@ impl Transfer {
         Ok(self.codes.into_values().flat_map(TransferCode::into_entries).collect())
     }
 
-    /// Returns the accounts of the codes that were added, with one error for each gap between them. If each missing
+    /// Returns the accounts of the codes that were added, with one error for each run of missing codes. If each missing
     /// code had a separate error, a code of 50 bytes could produce a thousand errors.
     #[cfg(feature = "import")]
     pub(crate) fn into_entries(self) -> impl Iterator<Item = Result<KeyUri, Error>> {

@@ -4,8 +4,8 @@
 use crate::ct;
 
 /// Iterates over the symbols of a typed code as ASCII. Separators are dropped, and digits of all scripts and full-width
-/// letters are converted. `alphabet` returns a mask of all ones for a symbol. Text of more than `max_bytes` is refused
-/// unread.
+/// letters are converted. `alphabet` returns a mask of all ones for a symbol. Text above `max_bytes` is not read: the
+/// only item is [`Unreadable::TooLong`].
 ///
 /// Scripts may be mixed, because each digit is identified on its own.
 pub(crate) fn symbols(
@@ -18,8 +18,8 @@ pub(crate) fn symbols(
         Piece::Symbol(symbol) => Some(Ok(symbol)),
         Piece::Other(character) => {
             let narrow = narrow(character);
-            // This may be public: whether the text is a code is public, and a character that is not a symbol is not
-            // secret.
+            // The result may be public, because only the values of symbols are secret. Which characters are symbols is
+            // public.
             if ct::declassify(alphabet(narrow)) {
                 return Some(Ok(narrow));
             }
@@ -39,8 +39,8 @@ pub(crate) enum Unreadable {
 
 /// Splits typed or pasted text into symbols and other characters.
 ///
-/// Bytes for which `alphabet` returns a mask of all ones may belong to a secret. Their positions are public, and so are
-/// all other characters.
+/// Bytes for which `alphabet` returns a mask of all ones may belong to a secret, but their positions are public. Of any
+/// other character, only the first byte is public, because it may be a digit of another script.
 pub(crate) fn pieces(text: &str, alphabet: impl Fn(u8) -> u64) -> impl Iterator<Item = Piece> {
     let mut position = 0;
     core::iter::from_fn(move || {
@@ -80,8 +80,8 @@ const fn is_mark(character: char) -> bool {
         | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Returns the ASCII character for a full-width character or a digit of another script, and a byte that is in no
-/// alphabet for all other characters. Every script is checked, so the time does not depend on the digit.
+/// Returns the ASCII form of a full-width character or of a digit of another script. For all other characters, returns
+/// 0, which is in no alphabet. Every script is checked, so the time does not depend on the digit.
 fn narrow(character: char) -> u8 {
     let point = u32::from(character);
     let folded = |first, last, ascii: u8| {

@@ -77,7 +77,7 @@ use crate::totp::{Period, Totp};
 pub struct KeyUri {
     factor: Factor,
     issuer: Option<String>,
-    /// The issuer prefix of the label, or `None` if it does not differ from the issuer.
+    /// The issuer prefix of the label. `None` if the label has no prefix, or if the prefix equals the issuer.
     label_issuer: Option<String>,
     /// This is empty only for a `steam://` link, which contains no names.
     account: String,
@@ -260,10 +260,14 @@ impl KeyUri {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) if the name is empty, or is a parameter that keyfob interprets or a
-    /// damaged form of such a parameter, like `amp;digits`; if the value contains such a parameter, like `;digits=`; if
-    /// there would be more than 64 parameters that keyfob does not interpret, or more than 5120 bytes of them; and for
-    /// a `steam://` link, which has no parameters.
+    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) in these cases:
+    ///
+    /// * The name is empty, is a parameter that keyfob interprets, or is a damaged form of such a parameter, like
+    ///   `amp;digits`.
+    /// * The value contains such a parameter, like `;digits=`.
+    /// * There would be more than 64 parameters that keyfob does not interpret, or more than 5120 bytes of them in
+    ///   percent-encoded form.
+    /// * The URI is a `steam://` link, which has no parameters.
     pub fn with_parameter(mut self, name: &str, value: &str) -> Result<Self, Error> {
         if self.account.is_empty() {
             return Err(ACCOUNT_EMPTY);
@@ -283,7 +287,7 @@ impl KeyUri {
         self.issuer.as_deref()
     }
 
-    /// The issuer prefix of the label, or `None` if it does not differ from the issuer.
+    /// The issuer prefix of the label. `None` if the label has no prefix, or if the prefix equals the issuer.
     #[must_use]
     pub fn label_issuer(&self) -> Option<&str> {
         self.label_issuer.as_deref()
@@ -400,7 +404,7 @@ impl KeyUri {
     }
 }
 
-/// Checks a name that will be written. Colons are refused, because apps cut names there.
+/// Trims and checks a name that the caller of the crate chose. Colons are refused, because apps cut names there.
 fn check_name<'a>(part: &'static str, name: &'a str) -> Result<&'a str, Error> {
     if name.contains(':') {
         return Err(COLON.word(part));

@@ -48,9 +48,10 @@ always computes all three. The others stop at a match, so they also compute all 
     (
         "The guard, decision",
         "guard, decision",
-        "keyfob parses the stored record of an account, decrypts the secret, compares three codes, charges the
-budget and writes the next record. No other library does this, so there is no comparison. With
-a store, a verification is one load and one swap, and the benchmark checks this number.",
+        "keyfob parses the stored record of an account, decrypts the secret, compares three codes, updates the
+counts of wrong codes and writes the next record. No other library does this, so there is no
+comparison. With a store, a verification makes one load and one swap. The benchmark fails if it
+makes more.",
     ),
     (
         "The guard on SQLite",

@@ -1,10 +1,10 @@
 //! HMAC-SHA-1 of sixteen counters at once, with one counter in each lane of a vector.
 //!
-//! The code works on arrays and is compiled for the widest vectors that the processor supports at run time; LLVM turns
-//! it into vector instructions. SHA instructions process one message at a time, and each instruction waits for the one
-//! before it. For more counters than a window of a few steps has, this code is therefore two to three times as fast.
-//! Without AVX-512 and AVX2, or without `std` to detect them, there is no kernel, and counters are computed one after
-//! the other.
+//! The code works on arrays, and LLVM turns it into vector instructions. It is compiled once for AVX-512 and once for
+//! AVX2, and `Kernel::detect` chooses at run time. SHA instructions process one message at a time, and each instruction
+//! waits for the one before it. For sixteen or more counters, this code is therefore two to three times as fast. If the
+//! processor has neither AVX-512 nor AVX2, `detect` returns `None`, and this code is not used. The same holds without
+//! `std`, which is needed to detect them.
 
 #![cfg_attr(
     not(all(feature = "std", target_arch = "x86_64")),
@@ -50,7 +50,7 @@ impl Drop for Keys {
     }
 }
 
-/// The build of the function for the SIMD instructions that this CPU supports.
+/// The version of `truncated` that is compiled for the vector instructions of this processor.
 #[derive(Clone, Copy)]
 pub(super) struct Kernel(unsafe fn(&Keys, &[u64; LANES]) -> [u32; LANES]);
 
@@ -68,11 +68,11 @@ impl Kernel {
         None
     }
 
-    /// The truncated values (RFC 4226, section 5.3) of sixteen counters.
+    /// Returns the truncated values (RFC 4226, section 5.3) of sixteen counters, each with the key of its lane.
     #[allow(unsafe_code, reason = "the one way to enter a function compiled for instructions found at run time")]
     pub(super) fn truncated(self, keys: &Keys, counters: &[u64; LANES]) -> [u32; LANES] {
-        // SAFETY: `detect` hands out a function only after it has found the instructions it was compiled for, and
-        // nothing else makes a `Kernel`.
+        // SAFETY: `detect` returns a function only if the processor has the instructions for which the function was
+        // compiled, and nothing else creates a `Kernel`.
         unsafe { (self.0)(keys, counters) }
     }
 }
@@ -96,14 +96,14 @@ fn truncated(keys: &Keys, counters: &[u64; LANES]) -> [u32; LANES] {
     for ((high, low), counter) in high.iter_mut().zip(low).zip(counters) {
         (*high, *low) = (super::high(*counter), super::low(*counter));
     }
-    // The padding after 72 bytes: a key block and an 8-byte counter.
+    // The padding of a message of 72 bytes: a key block of 64 bytes and a counter of 8 bytes.
     (*end, *bits) = (splat(1 << 31), splat(8 * 72));
     let digest = compress(&keys.inner, block);
 
     let mut block = [splat(0); 16];
     let [a, b, c, d, e, end, .., bits] = &mut block;
     [*a, *b, *c, *d, *e] = digest;
-    // The padding after 84 bytes: a key block and a 20-byte digest.
+    // The padding of a message of 84 bytes: a key block of 64 bytes and a digest of 20 bytes.
     (*end, *bits) = (splat(1 << 31), splat(8 * 84));
     let [a, b, c, d, e] = compress(&keys.outer, block);
 
@@ -138,7 +138,7 @@ fn compress(state: &[Words; 5], mut schedule: [Words; 16]) -> [Words; 5] {
     [add(a0, a), add(b0, b), add(c0, c), add(d0, d), add(e0, e)]
 }
 
-/// One word of each of sixteen states.
+/// One 32-bit word in each of the sixteen lanes.
 type Words = [u32; LANES];
 
 #[inline(always)]

@@ -1,4 +1,4 @@
-//! The types that the guard answers with. [`transition`] keeps an answer unreadable until its change is stored.
+//! The types of the guard's answers. [`transition`] ensures that no answer can be read before its change is stored.
 
 pub(crate) mod enrollment;
 pub(crate) mod event;

@@ -1,6 +1,7 @@
 //! The decisions of [`SecondFactor`](crate::guard::SecondFactor), one file for each flow.
 //!
 //! No file does I/O or reads a clock. Each flow is documented at the corresponding method of [`Guard`](crate::Guard).
+//! In these files, "the swap" is the compare-and-swap that stores the new record.
 
 mod attempt;
 mod change;

@@ -32,7 +32,7 @@ pub struct GuardError {
 }
 
 impl GuardError {
-    /// The kind of the error.
+    /// Returns the kind of the error, which an application can match on.
     #[must_use]
     pub const fn kind(&self) -> GuardErrorKind {
         self.kind
@@ -95,11 +95,12 @@ pub enum GuardErrorKind {
     KeyMissing,
     /// The last active authenticator cannot be revoked. Disable the second factor instead.
     LastAuthenticator,
-    /// No enrollment is pending, or the pending one has expired.
+    /// No enrollment is pending. An earlier one may have expired, or ended after 20 wrong codes.
     NoEnrollment,
     /// The account has no second factor.
     NotEnrolled,
-    /// The proof is for another account or purpose, has expired, or was used.
+    /// The proof is for another account or purpose or has expired, or the factors have changed since it was made. This
+    /// is also the error for a token that cannot be parsed, and for a proof whose key is no longer in the keyring.
     ProofRejected,
     /// The account has a second factor, so this change needs a proof of a recent verification.
     ProofRequired,
@@ -111,7 +112,7 @@ pub enum GuardErrorKind {
     RecordInvalid,
     /// A newer version of keyfob wrote the record.
     RecordNewer,
-    /// A sealed secret cannot be decrypted. The secret, its settings or the key were changed, or the secret belongs to
+    /// A sealed secret cannot be decrypted. The secret, its settings or the key was changed, or the secret belongs to
     /// another account.
     SealBroken,
     /// The account already has an authenticator with this secret.

@@ -1,7 +1,7 @@
 //! The flows of [`Guard`]: enrollment, login, changes by the owner and changes by an operator.
 //!
 //! The decisions are in `decide`. Each method passes a decision function to `Guard::transact`, which loads the record,
-//! calls the function and swaps.
+//! calls the function and swaps in the new record.
 
 use alloc::vec::Vec;
 
@@ -98,9 +98,9 @@ impl<S: Store> Guard<S> {
     ///   attempt is charged to the guess budget like a code at a login, the same waits apply, and there is no
     ///   diagnosis.
     ///
-    /// If an additional authenticator is confirmed whose secret keyfob generated, the account no longer waits, and an
-    /// exhausted budget is refilled. Somebody who is guessing cannot get this far, because the enrollment required a
-    /// proof (this is the re-binding of NIST SP 800-63B-4, section 3.2.2).
+    /// If an additional authenticator is confirmed whose secret keyfob generated, the waits of the account end, and an
+    /// exhausted budget is refilled. Somebody who only guesses cannot confirm such an authenticator, because its
+    /// enrollment required a proof (this is the re-binding of NIST SP 800-63B-4, section 3.2.2).
     ///
     /// A second swap stores the recovery codes. If it fails, the authenticator is active but the user has no recovery
     /// codes: `recovery_codes` returns `None`, [`Status::recovery_codes_left`] is 0, and an event reports the error. In
@@ -169,8 +169,8 @@ impl<S: Store> Guard<S> {
     ///
     /// * [`EventKind::Accepted`]. A recovery code also sends [`EventKind::Recovered`], and [`EventKind::Unlocked`] if
     ///   it refilled an exhausted budget.
-    /// * [`EventKind::Refused`]. It is followed by [`EventKind::Exhausted`] if the failure used up the budget, and once
-    ///   a day while the budget is exhausted.
+    /// * [`EventKind::Refused`]. It is followed by [`EventKind::Exhausted`] if the failure used up the budget. While
+    ///   the budget is exhausted, the next refusal and then one refusal a day send this event again.
     /// * [`EventKind::ClockBehind`] if a code was compared and not accepted, for each authenticator that can show only
     ///   used codes now.
     /// * [`EventKind::Resealed`] or [`EventKind::ResealFailed`] if secrets were sealed under an old key.
@@ -449,8 +449,8 @@ impl<S: Store> Guard<S> {
     /// * **TOTP codes are refused for 81 minutes** by default. After the backup, an authenticator may have been
     ///   [resynchronized](Self::resync) by up to 120 steps
     ///   ([`Policy::with_resync_within`](crate::Policy::with_resync_within)), and the guard may then have learned forty
-    ///   more steps of drift. All codes up to that step are refused. During this time, a refused code sends
-    ///   [`EventKind::ClockBehind`].
+    ///   more steps of drift. All codes that such an authenticator may have used are refused. During this time, a
+    ///   refused code sends [`EventKind::ClockBehind`].
     /// * **HOTP codes are refused permanently**, because nothing shows which counters were used after the backup. Have
     ///   the owner replace the authenticator.
     ///
@@ -476,7 +476,7 @@ impl<S: Store> Guard<S> {
     /// This method leaves two gaps:
     ///
     /// * If an authenticator was [resynchronized](Self::resync) after the backup because its clock is ahead, its used
-    ///   codes are accepted again when the server's clock reaches them.
+    ///   codes are accepted again when the server's clock reaches their time.
     /// * HOTP codes that were used after the backup are accepted again.
     ///
     /// Everything else is the same, including the events.

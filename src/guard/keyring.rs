@@ -128,8 +128,8 @@ impl Keyring {
         Self::generate_with(id, &mut rand::rngs::SysRng)
     }
 
-    /// Generates a key as [`generate`](Self::generate) does, but with the generator `rng`, which implements a trait of
-    /// `rand` 0.10.
+    /// Generates a key as [`generate`](Self::generate) does, but with the generator `rng`. It implements the trait
+    /// `TryCryptoRng` of `rand` 0.10.
     ///
     /// # Errors
     ///
@@ -199,8 +199,8 @@ impl Keyring {
 
 /// Decrypts the content in place and returns `true` if the tag is valid.
 ///
-/// The cipher branches on whether the tag is valid. The test for branches on secrets suppresses this branch by the name
-/// of this function, so the function must not be inlined.
+/// The cipher branches on whether the tag is valid. The test that looks for branches on secrets allows this branch. It
+/// recognizes the branch by the name of this function, so the function must not be inlined.
 #[inline(never)]
 fn unseal(key: &[u8; 32], nonce: &[u8; NONCE], associated: &[u8], content: &mut [u8], tag: &[u8; TAG]) -> bool {
     let cipher = XChaCha20Poly1305::new(key.into());
@@ -281,7 +281,8 @@ impl Sealed {
     pub(crate) fn new(key: &str, text: &str) -> Option<Self> {
         let symbol = |byte: &u8| byte.is_ascii_alphanumeric() | (*byte == b'+') | (*byte == b'/');
         let symbols = text.as_bytes().iter().fold(true, |all, byte| all & symbol(byte));
-        // Only the last group can have too few symbols, or bits that belong to no byte.
+        // Each full group of four such symbols is valid. Only an incomplete last group can be invalid: it can have too
+        // few symbols, or bits that belong to no byte.
         let (_, end) = text.as_bytes().as_chunks::<4>();
         let ends = Base64Unpadded::decode(end, &mut [0; 3]).is_ok();
         let key = KeyId::new(key)?;
@@ -299,7 +300,8 @@ impl fmt::Debug for Sealed {
     }
 }
 
-/// HKDF-Expand (RFC 5869, section 2.3) for one block. The keys are random, so HKDF-Extract is not needed.
+/// Derives a key for one purpose with HKDF-Expand (RFC 5869, section 2.3). The derived key is one block. The input key
+/// is random, so HKDF-Extract is not needed.
 fn derive(key: &[u8; 32], purpose: &[u8]) -> Zeroizing<[u8; 32]> {
     Zeroizing::new(hmac_sha256(key, &[purpose, &[1]]))
 }

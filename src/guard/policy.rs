@@ -112,8 +112,8 @@ impl Policy {
     /// years.
     ///
     /// This limit does not keep the owner's app working during an attack. An attacker who knows the password and keeps
-    /// trying uses up each forgiven attempt before the owner can. In a simulation with one attempt per minute, the
-    /// owner's codes were refused on all 60 days. A recovery code always works, and ends the waits.
+    /// trying uses up each forgiven attempt before the owner can. In a simulation of 60 days with one attempt per
+    /// minute, the owner's codes were refused every day. A recovery code always works, and ends the waits.
     ///
     /// # Errors
     ///
@@ -195,7 +195,8 @@ impl Policy {
         self.probability(within, self.codes_of_totp() / 1e6)
     }
 
-    /// The bound if `share` is the fraction of all possible codes that is accepted at any one time.
+    /// Returns the upper bound on the probability of a successful guess within this time. `share` is the fraction of
+    /// all possible codes that is accepted at any one time.
     pub(crate) fn probability(&self, within: Duration, share: f64) -> f64 {
         let days = within.as_secs_f64() / f64::from(DAY);
         let guesses = f64::from(self.0.long_term_failures) + f64::from(self.0.forgiven_per_day) * days;
@@ -329,8 +330,8 @@ pub struct Waits {
     pub longest: Duration,
 }
 
-/// Converts a duration to whole seconds. A duration that does not fit becomes the maximum, which the check of the
-/// setting refuses.
+/// Converts a duration to whole seconds. A duration that does not fit in a `u32` becomes `u32::MAX`, which the check of
+/// the setting refuses.
 fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }

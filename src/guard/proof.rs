@@ -20,8 +20,9 @@ use crate::guard::record::SecondFactor;
 /// Proves that the second factor was verified a short time ago, for one purpose.
 ///
 /// A proof is valid for one account, one purpose and the current factors of the account. By default it expires after 5
-/// minutes. The change that a proof allows also invalidates the proof, because the factors change. Only proofs for
-/// [`Purpose::RENAME`] and for purposes of your application can be used several times.
+/// minutes. A change of the factors makes it void, so most proofs can be used for one change. A proof for
+/// [`Purpose::ADD`] can start several enrollments, until one of them is confirmed. Proofs for [`Purpose::RENAME`] and
+/// for purposes of your application can be used any number of times, because these actions do not change the factors.
 ///
 /// [`token`](Self::token) returns the proof as a string, for the session or a form field. Anybody who has both the
 /// token and the user's session can use the proof, so keep the token in the session and not in a link.
@@ -100,7 +101,7 @@ impl Accepted {
     /// Makes a proof of this verification for one purpose. Its lifetime, which
     /// [`Policy::with_proof_lifetime`](crate::Policy::with_proof_lifetime) sets, is counted from the verification.
     ///
-    /// Only the policy and the primary key of `context` are used. The proof has the account and the time of the
+    /// Only the policy and the primary key of `context` are used. The account and the time are those of the
     /// verification.
     #[must_use]
     pub fn prove(&self, context: &Context<'_>, purpose: &Purpose) -> Proof {
@@ -127,8 +128,9 @@ impl SecondFactor {
     ///
     /// [`GuardErrorKind::ProofRejected`] if the proof is not valid.
     pub fn check(&self, context: &Context<'_>, proof: &Proof, purpose: &Purpose) -> Result<(), GuardError> {
-        // If a proof was made in the future, the clock has been set back since, so the proof is refused. The proof
-        // expires after the lifetime of the policy that made it or of the policy that checks it, whichever is shorter.
+        // If the time of the proof is in the future, the clock was set back after the proof was made. Such a proof is
+        // refused. The lifetime is the shorter of two: the one in the policy that made the proof, and the one in the
+        // policy that checks it.
         let age = context.now.checked_sub(proof.made);
         let timely = age.is_some_and(|age| age < context.policy.proof_lifetime()) && context.now < proof.expires;
         // A missing key is reported as a rejected proof, not as `KeyMissing`: anybody can make up a token with any key

@@ -40,8 +40,8 @@ impl Randomness {
     ///
     /// # Security
     ///
-    /// Secrets and nonces are made from these bytes, so the function must be as unpredictable as the operating system's
-    /// generator.
+    /// Secrets and nonces are made from these bytes, so the bytes must be as unpredictable as those of the operating
+    /// system's generator.
     #[must_use]
     pub fn new<E>(fill: impl Fn(&mut [u8]) -> Result<(), E> + Send + Sync + 'static) -> Self {
         Self(Box::new(move |buffer| fill(buffer).is_ok()))

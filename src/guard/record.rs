@@ -41,11 +41,11 @@ impl SecondFactor {
     /// The maximum number of active authenticators of an account.
     pub const MAX_AUTHENTICATORS: usize = 8;
 
-    /// Returns a number that changes whenever an authenticator is added or removed, the recovery codes are replaced, or
-    /// an operator removes the second factor or invalidates its codes.
+    /// Returns a number that changes whenever an authenticator is added or removed, the recovery codes are replaced,
+    /// the second factor is removed, or an operator invalidates its codes.
     ///
     /// Store this number with each trusted device or session, and stop trusting a device or session whose number
-    /// differs. Only compare the numbers for equality. 0 means that the account never had a factor.
+    /// differs. Only compare the numbers for equality. 0 means that the account has no record.
     #[must_use]
     pub const fn generation(&self) -> u64 {
         self.generation
@@ -57,7 +57,7 @@ impl SecondFactor {
     }
 }
 
-/// The generation after this one. It skips 0, which means that the account never had a factor.
+/// Returns the generation after this one. Skips 0, which means that the account has no record.
 pub(crate) const fn generation_after(generation: u64) -> u64 {
     match generation.wrapping_add(1) {
         0 => 1,

@@ -6,11 +6,11 @@ use crate::guard::error::GuardErrorKind;
 /// The function that receives events.
 pub(crate) type Listener = dyn Fn(&Event) + Send + Sync;
 
-/// The clock of the guard.
+/// The clock of the guard. It returns Unix seconds, or `None` if the time cannot be read.
 pub(crate) type Clock = dyn Fn() -> Option<u64> + Send + Sync;
 
-/// Sends an event to the listener. A panic in the listener is caught: the change is already stored, so the caller must
-/// get the answer, and the listener the remaining events.
+/// Sends an event to the listener. A panic in the listener is caught. The change is already stored, so the caller must
+/// still get the answer, and the listener must still get the remaining events.
 pub(crate) fn tell(listener: &Listener, event: &Event) {
     let outcome = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| listener(event)));
     // The panic hook has already printed the panic.
@@ -57,7 +57,8 @@ impl<'a> Report<'a> {
     }
 
     /// Sends the event for a request without an answer. If it is unknown whether the change was stored, the change may
-    /// have exhausted the guess budget. Nothing else would report that, so a second event reports it.
+    /// have exhausted the guess budget. A second event then reports this, because otherwise no event would report it
+    /// before a later refusal.
     fn unanswered(&self, kind: EventKind) {
         let at = (self.clock)().unwrap_or(0);
         let exhausted = (self.swapping && self.exhausts).then_some(EventKind::Exhausted);

@@ -14,8 +14,9 @@ use zeroize::Zeroizing;
 use super::{MALFORMED, MAX_ENTRIES, TOO_LARGE};
 use crate::error;
 
-/// Finds the named fields of an object. A field that is `null` counts as absent. A repeated field makes the object
-/// invalid, because parsers disagree on which of the values to use.
+/// Returns the values of the named fields of an object, or `None` if the object is invalid. A field that is `null`
+/// counts as absent. If one of these fields is repeated, the object is invalid, because parsers disagree on which of
+/// the values to use.
 pub(super) fn fields<'a, const N: usize>(object: &'a str, names: [&str; N]) -> Option<[Option<&'a str>; N]> {
     let mut json = serde_json::Deserializer::from_str(object);
     let found = json.deserialize_map(Fields(names)).ok()?;
@@ -23,7 +24,8 @@ pub(super) fn fields<'a, const N: usize>(object: &'a str, names: [&str; N]) -> O
     Some(found.map(|value| value.filter(|value| *value != "null")))
 }
 
-/// Splits an array into its elements. The limit is `MAX_ENTRIES`, the maximum number of accounts.
+/// Returns the elements of an array. It is an error if there are more elements than `MAX_ENTRIES`, which is the maximum
+/// number of accounts in a file.
 pub(super) fn elements(array: &str) -> Result<Vec<&str>, error::Error> {
     let mut too_many = false;
     let mut json = serde_json::Deserializer::from_str(array);
@@ -31,7 +33,8 @@ pub(super) fn elements(array: &str) -> Result<Vec<&str>, error::Error> {
     found.map_err(|_| if too_many { TOO_LARGE } else { MALFORMED })
 }
 
-/// Unescapes a string.
+/// Unescapes a string, which includes its quotes. Returns `None` if the value is not a string or a `\u` escape is
+/// invalid.
 pub(super) fn text(value: &str) -> Option<Zeroizing<String>> {
     let mut rest = value.strip_prefix('"')?.strip_suffix('"')?;
     // No escape is shorter than its character, so the buffer does not grow.
@@ -59,7 +62,8 @@ pub(super) fn text(value: &str) -> Option<Zeroizing<String>> {
     Some(text)
 }
 
-/// Parses a `\u` escape. A character above U+FFFF is written as a surrogate pair, which consists of two escapes.
+/// Parses a `\u` escape and returns its character and the text after it. `escape` begins with the `u`. A character
+/// above U+FFFF is written as a surrogate pair, which consists of two escapes.
 fn utf16(escape: &str) -> Option<(char, &str)> {
     let (first, rest) = unit(escape)?;
     if let Some(Ok(character)) = char::decode_utf16([first]).next() {

@@ -69,7 +69,8 @@ impl Encryption {
     }
 
     fn derived(&self, password: &str) -> Option<Zeroizing<Vec<u8>>> {
-        // RFC 6030 uses two URIs, one in its text and one in its example; XML Encryption 1.1 defines a third.
+        // RFC 6030 uses two URIs, one in its text and one in its example; XML Encryption 1.1 defines a third. All three
+        // end with `#pbkdf2`.
         if !self.derivation.ends_with("#pbkdf2") {
             return None;
         }
@@ -129,8 +130,9 @@ fn decrypt(uri: &str, key: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     }
 }
 
-/// Decrypts CBC. RFC 6030 uses the padding of PKCS #5. XML Encryption allows arbitrary padding bytes before the last
-/// one. The padding is checked as in ISO 10126, which accepts both.
+/// Decrypts data in CBC mode and removes the padding. Returns `None` if a length or the padding is invalid. RFC 6030
+/// uses the padding of PKCS #5. XML Encryption allows arbitrary bytes before the last padding byte. The padding is
+/// checked as in ISO 10126, which accepts both.
 fn cbc<C: BlockCipherDecrypt>(cipher: C, iv: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(data.to_vec());
     let decryptor = Decryptor::inner_iv_slice_init(cipher, iv).ok()?;
@@ -139,7 +141,7 @@ fn cbc<C: BlockCipherDecrypt>(cipher: C, iv: &[u8], data: &[u8]) -> Option<Zeroi
     Some(bytes)
 }
 
-/// Whether keyfob supports this cipher.
+/// Whether keyfob supports the cipher that `uri` names.
 pub(super) fn is_known(uri: &str) -> bool {
     cipher_key_length(uri).is_some()
 }
@@ -153,8 +155,8 @@ fn cipher_key_length(uri: &str) -> Option<usize> {
     }
 }
 
-/// Identifies the hash function of an HMAC by the end of its URI, because the URI of SHA-1 has another namespace than
-/// the URIs of SHA-256 and SHA-512.
+/// Identifies the hash function of an HMAC by the end of its URI, because the URI of SHA-1 is in a different namespace
+/// from the URIs of SHA-256 and SHA-512. Returns `None` if keyfob does not support the function.
 fn hash(uri: &str) -> Option<Algorithm> {
     match uri.rsplit_once('#')?.1 {
         "hmac-sha1" => Some(Algorithm::Sha1),
@@ -164,8 +166,8 @@ fn hash(uri: &str) -> Option<Algorithm> {
     }
 }
 
-/// The maximum number of PBKDF2 iterations. So many iterations take between half a second and a few seconds. Without a
-/// limit, a file could keep a server busy for a day.
+/// The maximum number of PBKDF2 iterations. This many iterations take between half a second and a few seconds. Without
+/// a limit, a file could require 2000 times as many and keep a server busy for an hour.
 const MAX_ITERATIONS: u32 = 2_000_000;
 
 const CIPHER: Error = Error::new(

@@ -4,9 +4,9 @@
 //! are possible. Namespaces are ignored: element names are unambiguous without them, and writers disagree on the
 //! namespace of some elements.
 //!
-//! The elements that define how codes are computed must be where RFC 6030 puts them. A key with any other element in
-//! its parameters or data, or with such an element elsewhere, is marked as unclear, because keyfob does not know what
-//! its author meant.
+//! The elements that define how codes are computed must be where RFC 6030 puts them. A key is marked as unclear if one
+//! of these elements is elsewhere, or if its parameters or data contain an element that does not belong there. keyfob
+//! does not know what the author of such a key meant.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -23,7 +23,7 @@ use crate::encoding::{MAX_ENTRIES, TOO_LARGE};
 use crate::error::{Error, ErrorKind};
 
 /// Calls `each` with every token when its element ends. The second argument is the serial number of its device, or
-/// `None` if the serial number is damaged.
+/// `None` if the serial number is damaged. Returns the encryption parameters of the file.
 pub(super) fn read(text: &str, each: impl FnMut(&Token, Option<&str>)) -> Result<Encryption, Error> {
     let mut reader = Reader::from_str(text);
     reader.config_mut().expand_empty_elements = true;
@@ -34,7 +34,7 @@ pub(super) fn read(text: &str, each: impl FnMut(&Token, Option<&str>)) -> Result
     let mut content = Some(Zeroizing::new(String::new()));
     let mut closed = false;
     loop {
-        // Replace the parser's error, because it would quote the file.
+        // Replace the parser's error, because its message would quote the file, which contains secrets.
         match reader.read_event().map_err(|_| MALFORMED)? {
             Event::Start(tag) => {
                 if closed || path.len() == MAX_DEPTH {
@@ -253,7 +253,7 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
 }
 
 /// Returns the name of an element that RFC 6030 does not allow because it is misplaced, contains an unknown element, or
-/// has an unknown attribute. `path` is relative to the key.
+/// has an unknown attribute. Returns `Ok(None)` if there is no such element. `path` is relative to the key.
 fn unclear(path: &[&'static str], tag: &BytesStart<'_>) -> Result<Option<&'static str>, Error> {
     let attributes: &[&str] = match path {
         _ if path.iter().any(|name| EXTENSIONS.contains(name)) => return Ok(None),

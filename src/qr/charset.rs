@@ -3,7 +3,8 @@
 
 use alloc::string::String;
 
-/// Appends the characters to `text`. Returns `None` if the encoding is not supported or does not define a byte.
+/// Decodes `bytes` and appends the characters to `text`. `eci` is the number of the encoding that the code declares, if
+/// any. Returns `None` if the encoding is not supported or does not define a byte.
 pub(super) fn decode(bytes: &[u8], eci: Option<u32>, text: &mut String) -> Option<()> {
     match eci {
         None => match str::from_utf8(bytes) {
@@ -28,7 +29,8 @@ pub(super) fn decode(bytes: &[u8], eci: Option<u32>, text: &mut String) -> Optio
             }
             return rest.is_empty().then_some(());
         }
-        // The lower half of all these encodings is ASCII, and a URI needs no more than that.
+        // The lower half of all these encodings is ASCII. For some, only that half is supported, because a URI needs
+        // only ASCII.
         Some(eci @ (0..=13 | 15..=18 | 20..=24 | 27..=32 | 170)) => {
             let upper = upper_half(eci);
             let first = 256 - upper.chars().count();
@@ -48,9 +50,9 @@ pub(super) fn decode(bytes: &[u8], eci: Option<u32>, text: &mut String) -> Optio
 
 /// Whether bytes with no declared encoding are plausible ISO 8859-1, the standard's default.
 ///
-/// Most programs write UTF-8 instead, some follow the standard, and a few use the local encoding of their region. Read
-/// as ISO 8859-1, a local encoding gives a wrong string. It shows as control characters, or as a run of accented
-/// letters that no name has: names have at most two in a row, both lowercase.
+/// Most programs write UTF-8 instead, some follow the standard, and a few use the local encoding of their region. A
+/// local encoding gives a wrong string if it is read as ISO 8859-1. The wrong string has control characters, or it has
+/// a run of accented letters that no name has. Names have at most two such letters in a row, both lowercase.
 fn is_latin(bytes: &[u8]) -> bool {
     let is_small = |byte: &u8| *byte >= 0xdf && *byte != 0xf7;
     bytes.iter().all(|byte| byte.is_ascii() || *byte >= 0xa0)
@@ -59,7 +61,8 @@ fn is_latin(bytes: &[u8]) -> bool {
 
 const UTF_8: u32 = 26;
 
-/// The characters of the last bytes, up to 0xff, for the encodings whose table fits in a line or two.
+/// Returns the characters of the upper bytes, which end at 0xff, for encodings of European languages. U+FFFD stands for
+/// a byte that the encoding does not define. The string is empty for other encodings.
 fn upper_half(eci: u32) -> &'static str {
     match eci {
         1 | 3 => {

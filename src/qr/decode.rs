@@ -6,14 +6,14 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-/// The data of a code after error correction: segments of text, as bits.
+/// The data of a code after error correction. The bytes hold segments of text as a sequence of bits.
 pub(super) struct Data {
     pub(super) bytes: Zeroizing<Vec<u8>>,
     pub(super) version: usize,
 }
 
-/// The data of a code with `side` modules per side, or `None` if the code is too damaged. `dark` takes a row and a
-/// column.
+/// Returns the data of a code with `side` modules per side, or `None` if the code is too damaged. `dark` takes a row
+/// and a column, and returns whether the module there is dark.
 pub(super) fn data(side: usize, dark: impl Fn(usize, usize) -> bool) -> Option<Data> {
     let version = side.checked_sub(17)? / 4;
     let (level, mask) = format(side, &dark)?;
@@ -45,8 +45,9 @@ pub(super) fn data(side: usize, dark: impl Fn(usize, usize) -> bool) -> Option<D
     Some(Data { bytes, version })
 }
 
-/// The error correction level and the mask. The QR code stores this word twice. Any two valid words differ in at least
-/// seven bits, so a valid word that differs in at most three bits is the right word.
+/// Returns the error correction level and the mask, or `None` if they cannot be read. A code stores both in a word of
+/// 15 bits, which it contains twice. Any two valid words differ in at least seven bits. So a valid word that differs
+/// from a stored word in at most three bits is the right word.
 fn format(side: usize, dark: impl Fn(usize, usize) -> bool) -> Option<(usize, usize)> {
     let in_corner = |bit| match bit {
         0..6 => dark(bit, 8),
@@ -72,7 +73,7 @@ fn format(side: usize, dark: impl Fn(usize, usize) -> bool) -> Option<(usize, us
     (distance <= 3).then_some((format >> 3, format & 7))
 }
 
-/// Whether the mask inverts a module.
+/// Returns whether the mask inverts the module at a row and a column.
 fn masks(mask: usize, row: usize, column: usize) -> bool {
     let (sum, product) = (row + column, row * column);
     let zero = match mask {
@@ -88,14 +89,14 @@ fn masks(mask: usize, row: usize, column: usize) -> bool {
     zero == 0
 }
 
-/// The codewords in the order of their modules: in pairs of columns from the right, alternately up and down. Function
-/// patterns are skipped.
+/// Reads the codewords in the order in which they are placed: in pairs of columns from right to left, alternately
+/// upward and downward. The modules that hold no codewords, such as those of the finders, are skipped.
 fn codewords(side: usize, version: usize, bit: impl Fn(usize, usize) -> bool) -> Zeroizing<Vec<u8>> {
     let middles = alignment(side, version);
     let is_alignment = |row: usize, column: usize| {
         let near = |module: usize| middles.iter().position(|middle| middle.abs_diff(module) <= 2);
         let last = middles.len().saturating_sub(1);
-        // Three of the corners have a finder instead.
+        // Three of the corners have a finder instead of an alignment pattern.
         near(row).zip(near(column)).is_some_and(|(a, b)| ![(0, 0), (0, last), (last, 0)].contains(&(a, b)))
     };
     let is_version = |a: usize, b: usize| version >= 7 && a < 6 && b + 11 >= side;
@@ -111,7 +112,7 @@ fn codewords(side: usize, version: usize, bit: impl Fn(usize, usize) -> bool) ->
     let mut read = Zeroizing::new(Vec::with_capacity(side * side / 8));
     let (mut codeword, mut bits) = (0_u8, 0);
     for (pair, right) in (1..side).rev().step_by(2).enumerate() {
-        // The timing pattern occupies column 6, so the pairs to its left move by one column.
+        // The timing pattern occupies column 6, so the pairs to its left are shifted left by one column.
         let right = if right <= 6 { right - 1 } else { right };
         for step in 0..side {
             let row = if pair % 2 == 0 { side - 1 - step } else { step };
@@ -130,8 +131,9 @@ fn codewords(side: usize, version: usize, bit: impl Fn(usize, usize) -> bool) ->
     read
 }
 
-/// The rows of the middles of the alignment patterns, which are also their columns. Counted back from the last, they
-/// are evenly spaced by an even number of modules. The remainder lies between the first two.
+/// Returns the rows of the centers of the alignment patterns, which are also the columns of the centers. Counted back
+/// from the last, they are evenly spaced by an even number of modules. Only the gap between the first two may have
+/// another size.
 fn alignment(side: usize, version: usize) -> Vec<usize> {
     if version < 2 {
         return Vec::new();
@@ -142,8 +144,9 @@ fn alignment(side: usize, version: usize) -> Vec<usize> {
     core::iter::once(6).chain((0..gaps).rev().map(|gap| last - gap * step)).collect()
 }
 
-/// Corrects a block of the Reed-Solomon code whose generator has the roots 2^0, 2^1 and so on. It corrects up to half
-/// as many errors as the block has parity codewords, and returns `None` if it cannot.
+/// Corrects a block in place. The block belongs to the Reed-Solomon code whose generator polynomial has the roots 2^0,
+/// 2^1 and so on. Up to half as many errors as the block has parity codewords can be corrected. Returns `None` if the
+/// block cannot be corrected.
 fn correct(block: &mut [u8], parity: usize) -> Option<()> {
     let wrong = syndromes(block, parity);
     if wrong.iter().all(|syndrome| *syndrome == 0) {
@@ -177,8 +180,8 @@ fn correct(block: &mut [u8], parity: usize) -> Option<()> {
     (found == errors && right()).then_some(())
 }
 
-/// The error locator polynomial, whose zeros give the positions of the errors, and the number of errors. Uses the
-/// Berlekamp-Massey algorithm.
+/// Returns the error locator polynomial and the number of errors. The zeros of the polynomial give the positions of the
+/// errors. The function uses the Berlekamp-Massey algorithm.
 fn locator(syndromes: &[u8; LONGEST], parity: usize) -> ([u8; LONGEST], usize) {
     let mut locator = [0; LONGEST];
     locator[0] = 1;
@@ -202,7 +205,8 @@ fn locator(syndromes: &[u8; LONGEST], parity: usize) -> ([u8; LONGEST], usize) {
     (locator, errors)
 }
 
-/// The block as a polynomial, evaluated at the roots of the generator. Without errors, all values are zero.
+/// Evaluates the block, as a polynomial, at the roots of the generator. If the block has no errors, all values are
+/// zero.
 fn syndromes(block: &[u8], parity: usize) -> Zeroizing<[u8; LONGEST]> {
     let mut syndromes = Zeroizing::new([0; LONGEST]);
     let mut root = 1;
@@ -239,10 +243,11 @@ fn inverse(a: u8) -> u8 {
 /// The inverse of 2.
 const HALF: u8 = 0x8e;
 
-/// The length of the polynomials. A block has at most 30 parity codewords.
+/// The number of coefficients of a polynomial. It is large enough because a block has at most 30 parity codewords.
 const LONGEST: usize = 32;
 
-/// Parity codewords per block, by level and version. The levels are in the order of their two bits: M, L, H, Q.
+/// Parity codewords per block, by level and version. The levels are in the order of the two bits that encode them: M,
+/// L, H, Q.
 #[rustfmt::skip]
 const PARITY: [[u8; 40]; 4] = [
     [
@@ -263,7 +268,7 @@ const PARITY: [[u8; 40]; 4] = [
     ],
 ];
 
-/// Blocks per code, by level and version.
+/// Blocks per code, by level and version. The levels are in the same order as in `PARITY`.
 #[rustfmt::skip]
 const BLOCKS: [[u8; 40]; 4] = [
     [

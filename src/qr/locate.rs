@@ -1,13 +1,14 @@
 //! Locates QR codes in a screenshot.
 //!
-//! The general problem is a code that a camera saw from any angle. Solving it takes time that grows with the cube of
-//! the number of patterns that look like a corner of a code, and an attacker can fill a picture with such patterns.
-//! Codes on a screen are square. So this module searches rows for the three corner patterns ("finders"), and derives a
-//! grid without perspective from three finders that fit. The number of finders and of grids is limited.
+//! A photograph can show a code from any angle. Finding such a code takes time that grows with the cube of the number
+//! of patterns that look like a corner of a code. An attacker can fill a picture with such patterns. Codes on a screen
+//! are square. So this module searches rows for the three corner patterns ("finders"), and derives a grid without
+//! perspective from three finders of similar size and shade. The number of finders is limited, and so is the number of
+//! grids that are decoded.
 //!
 //! There is no fixed threshold between dark and light: a page can have a code in black on charcoal beside bright text.
-//! A finder is recognized by the ratio of its dark and light runs. Its own two shades give its threshold, and a code
-//! uses the thresholds of its finders.
+//! A finder is recognized by the ratio of its dark and light runs. The threshold of a finder lies halfway between its
+//! two shades, and a code uses the thresholds of its finders.
 
 #![allow(clippy::integer_division_remainder_used, reason = "nothing is claimed on the time of reading a picture")]
 
@@ -22,29 +23,30 @@ use turns::{Turns, cross, shade};
 pub(super) struct Picture<'a> {
     pub(super) samples: &'a [u8],
     pub(super) width: usize,
-    /// Whether codes are light on dark.
+    /// Whether the codes to find are light on dark.
     pub(super) inverted: bool,
 }
 
 impl Picture<'_> {
-    /// The sample at a pixel, negated if the picture is inverted. `None` outside the picture.
+    /// Returns the sample at a pixel, or `None` outside the picture. If the picture is inverted, the result is 255
+    /// minus the sample.
     fn sample(&self, x: i64, y: i64) -> Option<i64> {
         let (x, y) = (usize::try_from(x).ok()?, usize::try_from(y).ok()?);
         let index = y.checked_mul(self.width).and_then(|start| start.checked_add(x)).filter(|_| x < self.width)?;
         self.samples.get(index).map(|sample| i64::from(shade(*sample, self.inverted)))
     }
 
-    /// 256 times the sample at a point, interpolated between the middles of four pixels. The coordinates are in
-    /// sixteenths of a pixel, from the middle of the picture's first pixel. Interpolation evens out noise. It also
-    /// handles modules as small as a pixel, where a pixel can straddle several modules.
+    /// Returns 256 times the sample at a point, interpolated between the centers of four pixels. The coordinates are in
+    /// sixteenths of a pixel, from the center of the picture's first pixel. Interpolation reduces noise. It also makes
+    /// it possible to read modules that are as small as a pixel, where one pixel can cover parts of several modules.
     fn blend(&self, x: i64, y: i64) -> i64 {
         let at = |dx: i64, dy: i64| self.sample((x >> 4) + dx, (y >> 4) + dy).unwrap_or(255);
         let row = |dy: i64| at(0, dy) * (16 - (x & 15)) + at(1, dy) * (x & 15);
         row(0) * (16 - (y & 15)) + row(1) * (y & 15)
     }
 
-    /// Whether a sample is below the threshold. `threshold` is doubled, so that it can lie between two adjacent values.
-    /// Everything outside the picture is light.
+    /// Returns whether a sample is below a threshold. `threshold` is twice that threshold, so that the threshold can
+    /// lie between two adjacent values. Everything outside the picture is light.
     fn is_dark(&self, x: i64, y: i64, threshold: i64) -> bool {
         self.sample(x, y).is_some_and(|sample| 2 * sample < threshold)
     }
@@ -58,10 +60,10 @@ pub(super) struct Located {
     side: i64,
 }
 
-/// The difference between two finders.
+/// The difference between two finders, in position and in threshold.
 #[derive(Clone, Copy)]
 struct Step {
-    /// In sixteenths of a pixel.
+    /// The differences `x` and `y` are in sixteenths of a pixel.
     x: i64,
     y: i64,
     /// The second finder's threshold minus the first's. It is positive if the second finder is brighter.
@@ -79,8 +81,8 @@ impl Located {
         self.sample(picture, row, column)
     }
 
-    /// Whether a module is dark in its middle. The middle of the corner finder is the middle of the module in row 3,
-    /// column 3, and the middles of two finders are `side - 7` modules apart.
+    /// Returns whether a module is dark in its middle. The middle of the corner finder is the middle of the module in
+    /// row 3, column 3. The middles of two adjacent finders are `side - 7` modules apart.
     fn sample(&self, picture: &Picture<'_>, row: i64, column: i64) -> bool {
         let apart = self.side - 7;
         let between = |start: i64, across: i64, down: i64| start * apart + (column - 3) * across + (row - 3) * down;
@@ -91,8 +93,9 @@ impl Located {
         picture.blend(x, y) < 128 * threshold
     }
 
-    /// Whether the modules between the finders alternate. They do so in every code, but only if the grid has the right
-    /// size.
+    /// Returns whether the modules between the finders, in row 6 and column 6, alternate between dark and light. They
+    /// do so in every code, but only if the grid has the right number of modules. Up to an eighth of them may have the
+    /// wrong shade.
     fn has_timing(&self, picture: &Picture<'_>) -> bool {
         let most = (self.side - 16) / 4;
         let wrong = (8..self.side - 8).flat_map(|module| {
@@ -103,7 +106,7 @@ impl Located {
     }
 }
 
-/// The results for all codes that `read` can decode, ordered by their corners from top to bottom.
+/// Returns the results of `read` for all codes that it can decode, ordered by their corner finders from top to bottom.
 pub(super) fn codes<T>(picture: &Picture<'_>, finders: &[Finder], read: impl Fn(&Located) -> Option<T>) -> Vec<T> {
     let (mut texts, mut used) = (Vec::new(), Vec::new());
     for (a, corner) in finders.iter().enumerate() {
@@ -128,8 +131,8 @@ pub(super) fn codes<T>(picture: &Picture<'_>, finders: &[Finder], read: impl Fn(
     texts
 }
 
-/// The grids that three finders may span. The size of the finders gives only an estimate of the number of modules, so
-/// the timing patterns decide.
+/// Returns the grids that three finders may span. The sizes of the finders give only an estimate of the number of
+/// modules per side. So each number near the estimate is tried, and a grid is kept if its timing patterns are right.
 fn grids<'a>(
     picture: &'a Picture<'_>,
     corner: Finder,
@@ -153,10 +156,10 @@ fn grids<'a>(
 /// ring.
 #[derive(Clone, Copy)]
 pub(super) struct Finder {
-    /// Its middle, in sixteenths of a pixel.
+    /// Its middle. `x` and `y` are in sixteenths of a pixel, from the picture's left and top edges.
     x: i64,
     y: i64,
-    /// In pixels.
+    /// The width and the height are in pixels.
     width: i64,
     height: i64,
     /// Twice the value halfway between its two shades.
@@ -174,8 +177,8 @@ impl Finder {
         self.is_alike(corner) && (self.x - corner.x).abs() * 7 <= 16 * corner.width && self.y != corner.y
     }
 
-    /// Whether two finders have about the same size and brightness. Their brightness may differ as much as shades may
-    /// change across a code.
+    /// Returns whether two finders have about the same size and brightness. Shades may change across a code, so the
+    /// brightness may differ by up to twice the smaller contrast of the two.
     fn is_alike(&self, other: &Self) -> bool {
         (self.width - other.width).abs() * 4 <= other.width
             && (self.height - other.height).abs() * 4 <= other.height
@@ -186,9 +189,10 @@ impl Finder {
         (16 * x + 8 - self.x).abs() <= 8 * self.width && (16 * y + 8 - self.y).abs() <= 8 * self.height
     }
 
-    /// The same finder, with its shades averaged over all modules and its middle corrected. Returns `None` if the
-    /// middles of more than four of its 49 modules have the wrong shade. Checking only the row and the column through
-    /// the middle would accept so many false finders that they would crowd out the real ones.
+    /// Returns the finder with a corrected middle, and with its shades averaged over all modules. Returns `None` if the
+    /// middles of more than four of its 49 modules have the wrong shade, or if its light ring is not lighter than the
+    /// rest. A check of only the row and the column through the middle would accept many false finders. They would use
+    /// up the limit on the number of finders before the real ones are found.
     fn checked(self, picture: &Picture<'_>) -> Option<Self> {
         let center = |middle: i64, module: i64, length: i64| middle - 8 + (16 * (module - 3) * length).div_euclid(7);
         let (mut dark, mut light, mut wrong) = (0, 0, 0);
@@ -204,7 +208,7 @@ impl Finder {
         if wrong > 4 || dark >= light {
             return None;
         }
-        // A pixel at the edge of a dark module is as dark as the part of it that the module covers.
+        // The darkness of a pixel at the edge of a dark module gives the part of the pixel that the module covers.
         let part = |x: i64, y: i64| {
             let dark_part = light - picture.sample(x, y).unwrap_or(255);
             (16 * dark_part / (light - dark)).clamp(0, 16)
@@ -219,12 +223,13 @@ impl Finder {
     }
 }
 
-/// The finders that are dark on light and those that are light on dark, each from top to bottom. Only rows for which
-/// `rows` returns true are searched.
+/// Returns the finders that are dark on light, and those that are light on dark, each from top to bottom. Only rows for
+/// which `rows` returns true are searched.
 pub(super) fn finders(samples: &[u8], width: usize, rows: impl Fn(usize) -> bool) -> [Vec<Finder>; 2] {
     let pictures = [false, true].map(|inverted| Picture { samples, width, inverted });
     let mut found = [Vec::new(), Vec::new()];
-    // A code is at least 21 pixels high. In a picture of at least that height, rows are short enough for `Turns`.
+    // A code is at least 21 pixels high. `Turns` needs rows of at most 2^23 pixels. A picture has at most 2^24 pixels,
+    // so its rows are short enough if it is at least 21 pixels high.
     if samples.len() / width.max(1) < 21 {
         return found;
     }
@@ -234,7 +239,7 @@ pub(super) fn finders(samples: &[u8], width: usize, rows: impl Fn(usize) -> bool
     let lines = samples.chunks(width.max(1)).enumerate().step_by(2).filter(|(y, _)| rows(*y));
     for (y, row) in lines {
         let y = i64::try_from(y).unwrap_or(0);
-        // A row that equals the previous row contains nothing new.
+        // A row that equals the last row that was searched contains nothing new.
         if row == above {
             continue;
         }
@@ -250,8 +255,8 @@ pub(super) fn finders(samples: &[u8], width: usize, rows: impl Fn(usize) -> bool
             }
             let finder = measure(picture, ring.middle, y, ring.size, ring.threshold);
             match (known, finder.and_then(|finder| finder.checked(picture))) {
-                // Keep the measurement with the higher contrast. A less accurate threshold assigns the shades between
-                // dark and light to the wrong side.
+                // Keep the measurement with the higher contrast, because its threshold is more accurate. With an
+                // inaccurate threshold, shades between dark and light are assigned to the wrong side.
                 (Some(known), Some(finder)) if finder.contrast > known.contrast => *known = finder,
                 (None, Some(finder)) => found.push(finder),
                 _ => {}
@@ -261,8 +266,8 @@ pub(super) fn finders(samples: &[u8], width: usize, rows: impl Fn(usize) -> bool
     found
 }
 
-/// Measures the finder around a pixel of its inner square, along the row through its middle and the column of the
-/// pixel.
+/// Measures the finder around a pixel of its inner square. The height is measured along the column of the pixel, and
+/// the width along the row through the finder's middle. Returns `None` if one of these lines does not cross a finder.
 fn measure(picture: &Picture<'_>, x: i64, y: i64, size: i64, threshold: i64) -> Option<Finder> {
     let (top, bottom) = cross(|step| picture.is_dark(x, y + step, threshold), size)?;
     let middle = (2 * y + top + bottom).div_euclid(2);
@@ -271,9 +276,10 @@ fn measure(picture: &Picture<'_>, x: i64, y: i64, size: i64, threshold: i64) -> 
     Some(Finder { x: 8 * (2 * x + left + right), y: 8 * (2 * y + top + bottom), width, height, threshold, contrast: 0 })
 }
 
-/// Enough for 32 codes with three finders each, and for as many false finders in the rest of a page.
+/// The maximum number of finders that are dark on light, and of those that are light on dark. It is enough for 32 codes
+/// with three finders each, and for as many false finders in the rest of a page.
 const MAX_FINDERS: usize = 192;
 
-/// How many grids are decoded per corner. The first grid is right, unless the picture was made to keep the decoder
-/// busy.
+/// The maximum number of grids that are decoded per corner finder. The first grid is right, unless the picture was made
+/// to keep the decoder busy.
 const MAX_TRIES: usize = 4;

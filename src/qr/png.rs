@@ -12,7 +12,7 @@ use super::Qr;
 use crate::error::{Error, ErrorKind};
 
 impl Qr {
-    /// A PNG with one bit per pixel. Each side of a module has `module_size` pixels, from 1 to 40.
+    /// Draws the code as a PNG with one bit per pixel. A module is `module_size` pixels wide and high, from 1 to 40.
     ///
     /// Use it in emails and on pages that cannot contain markup. Serve it with `Cache-Control: no-store`, from a URL
     /// that says nothing about the account.
@@ -34,7 +34,7 @@ impl Qr {
         let pixels = u32::try_from(side).ok().filter(|_| (1..=MAX_SCALE).contains(&module_size));
         let pixels = pixels.ok_or(SCALE)?;
 
-        // All rows of pixels within a module are equal. A set bit is white.
+        // A set bit is white. All bits are set at first, and those of the dark modules are cleared.
         let bytes_per_row = side.div_ceil(8);
         let mut image = Zeroizing::new(vec![0xff; bytes_per_row * side]);
         for (y, line) in image.chunks_mut(bytes_per_row).enumerate() {
@@ -45,14 +45,15 @@ impl Qr {
             }
         }
 
-        // The compressed file is smaller than this, so the buffer does not grow. Writing to memory does not fail.
+        // The compressed file is smaller than this capacity, so the buffer does not grow. Writing to memory does not
+        // fail.
         let mut file = Zeroizing::new(Vec::with_capacity(image.len() + 1024));
         encode(&mut file, pixels, &image).map_err(|_| SCALE)?;
         Ok(file)
     }
 
-    /// The same PNG as a `data:` URL, for the `src` of an image. A content security policy must allow `img-src data:`
-    /// for it. [`svg`](Self::svg) does not need that exception.
+    /// Returns the PNG of [`png`](Self::png) as a `data:` URL, for the `src` of an image. If the page has a content
+    /// security policy, the policy must allow `img-src data:`. With [`svg`](Self::svg), this is not necessary.
     ///
     /// ```
     /// use keyfob::{KeyUri, Secret};

@@ -14,21 +14,24 @@ use super::{decode, text};
 use crate::error::{Error, ErrorKind};
 
 impl Qr {
-    /// The strings of all QR codes in a PNG, such as a user's screenshot: one string per code, from top to bottom.
+    /// Reads the strings of all QR codes in a PNG, such as a user's screenshot. Returns one string per code, from top
+    /// to bottom within each of the groups below.
     ///
-    /// Dark-on-light codes come before light-on-dark codes. Codes that differ from their background only in color come
-    /// last. A string from an earlier group is not repeated in a later group.
+    /// Dark-on-light codes are the first group, and light-on-dark codes the second. Codes come last if they differ from
+    /// their background only in color, or if they are visible only with black behind transparent pixels. A string from
+    /// an earlier group is not repeated in a later group.
     ///
-    /// All color types and bit depths are supported. Transparent pixels are read as white, and as black if that reveals
-    /// a code. Codes may have any two colors that people can tell apart, different codes may have different colors, and
-    /// shades may change across the picture. A code may be upright, on its side or mirrored. It needs a border, and
-    /// modules that are one pixel wide, or two and more, which codes on a screen have. A code that was photographed at
-    /// an angle is not found. At most 32 codes are returned.
+    /// All color types and bit depths are supported. A picture with transparent pixels is read twice: with white and
+    /// with black behind them. Codes may have any two colors that people can tell apart, different codes may have
+    /// different colors, and shades may change across the picture. A code may be upright, on its side or mirrored. It
+    /// needs a border. Its modules must be exactly one pixel wide or at least two pixels wide, as they are on a screen.
+    /// A code that was photographed at an angle is not found. At most 32 codes are returned.
     ///
-    /// The string is converted from the encoding that the code declares: Unicode, or an encoding for European languages
-    /// such as ISO 8859-1. In other encodings only ASCII is supported. A code that declares no encoding is read as
-    /// UTF-8, or as ISO 8859-1 if it is not UTF-8 and the result is plausible. If the picture has other codes, a code
-    /// is left out if its encoding is not supported, if it contains Kanji, or if it holds only a part of a string.
+    /// Each string is converted from the encoding that the code declares: UTF-8, UTF-16, UTF-32, or an encoding for
+    /// European languages such as ISO 8859-1. In other encodings only ASCII is supported. A code that declares no
+    /// encoding is read as UTF-8. If it is not valid UTF-8, it is read as ISO 8859-1, provided that the result is
+    /// plausible. A code is left out if its encoding is not supported, if it contains Kanji, or if it holds only a part
+    /// of a string. If no other code can be read, an error is returned instead.
     ///
     /// ```
     /// # #[cfg(feature = "png")] {
@@ -45,14 +48,14 @@ impl Qr {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) if the file is not a PNG or is damaged, if it has more than 16 777 216
-    /// pixels (this is checked before decompression), if no code was found, or if no code has a string that can be
-    /// decoded. The error says which.
+    /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) if the file is not a PNG or is damaged, or if it has more than
+    /// 16 777 216 pixels. The number of pixels is checked before decompression. The same kind of error is returned if
+    /// no code was found, or if no code has a string that can be decoded. The error message says which.
     ///
     /// # Security
     ///
-    /// The picture and the strings are wiped. The working memory of the `png` crate's decoder is not. The running time
-    /// depends on the picture.
+    /// The decompressed picture is wiped from memory before the function returns, and each string when it is dropped.
+    /// The working memory of the `png` crate's decoder is not wiped. The running time depends on the picture.
     pub fn read_png(file: &[u8]) -> Result<Vec<Zeroizing<String>>, Error> {
         let pixels = decompress(file)?;
         let mut found: Vec<Zeroizing<String>> = Vec::new();
@@ -91,12 +94,13 @@ struct Pixels {
 }
 
 impl Pixels {
-    /// Calls `look` once for each way to distinguish colors that this picture needs: with one sample per pixel, and
-    /// with a function that says which rows need to be searched.
+    /// Calls `look` once for each way to distinguish colors that this picture needs: by brightness, with white and with
+    /// black behind transparent pixels, by red, and by blue. `look` takes one sample per pixel, and a function that
+    /// returns whether a row needs to be searched.
     fn planes(&self, mut look: impl FnMut(&[u8], &dyn Fn(usize) -> bool)) {
         let (bytes, width) = (&self.bytes, self.width);
         match self.color {
-            // The decoder has expanded indexed colors.
+            // The decoder expands indexed colors, so a decompressed picture is never `Indexed`.
             ColorType::Grayscale | ColorType::Indexed => look(bytes, &|_| true),
             ColorType::GrayscaleAlpha => {
                 let split = |[gray, alpha]: [u8; 2]| Pixel { red: gray, green: gray, blue: gray, alpha };
@@ -122,13 +126,14 @@ struct Pixel {
 }
 
 impl Pixel {
-    /// The brightness, with the weights of Rec. 601 in 256ths.
+    /// Returns the brightness, computed with the weights of Rec. 601, which are rounded to multiples of 1/256.
     fn luma(&self) -> u8 {
         let [red, green, blue] = [self.red, self.green, self.blue].map(u32::from);
         ((77 * red + 150 * green + 29 * blue) >> 8).to_le_bytes()[0]
     }
 
-    /// Whether two neighboring pixels differ clearly in red or blue, but hardly in brightness.
+    /// Returns whether two neighboring pixels differ by at least 16 in red or blue, and by at most a quarter of that
+    /// difference in brightness.
     fn differs_in_color(&self, other: &Self) -> bool {
         let color = self.red.abs_diff(other.red).max(self.blue.abs_diff(other.blue));
         color >= 16 && self.luma().abs_diff(other.luma()) <= color >> 2
@@ -196,10 +201,11 @@ fn decompress(file: &[u8]) -> Result<Pixels, Error> {
     Ok(Pixels { bytes, width, color })
 }
 
-/// A limit on the result. A screen does not display this many codes at once for people to scan.
+/// The maximum number of strings in the result. A screen does not display more codes than this at once for people to
+/// scan.
 const MAX_CODES: usize = 32;
 
-/// The largest common screen, 5120 x 2880, has 14.7 million pixels.
+/// The maximum number of pixels of a picture. The largest common screen, 5120 x 2880, has 14.7 million pixels.
 const MAX_PIXELS: u64 = 1 << 24;
 
 const NO_PNG: Error = Error::new(ErrorKind::Qr, "this is not a PNG, or it is damaged");

@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::Qr;
 
-/// A QR code as an SVG element. Insert `svg.to_string()` into the page itself.
+/// A QR code as an SVG element. Insert `svg.to_string()` directly into the HTML of the page.
 ///
 /// ```
 /// use keyfob::{KeyUri, Secret};
@@ -15,9 +15,9 @@ use super::Qr;
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 ///
-/// It is markup and not a URL, so a content security policy needs no `img-src` for it. It has no `style`. Its label
-/// says what the code is for and reveals nothing about its content. The code is always black on white, even on a dark
-/// page, and has the border that readers need.
+/// The element is markup, so a content security policy needs no `img-src` for it. It has no `style` attribute or
+/// element, so the policy needs no `style-src` either. Its default label says what the code is for and reveals nothing
+/// about its content. The code is always black on white, even on a dark page, and has the border that readers need.
 #[derive(Clone, Copy)]
 pub struct Svg<'a> {
     qr: &'a Qr,
@@ -30,8 +30,8 @@ impl<'a> Svg<'a> {
         Self { qr, module_size: 5, label: "QR code to scan with an authenticator app" }
     }
 
-    /// Sets the side of a module in CSS pixels, from 1 to 65535. The default is 5, and cameras need 4 or more. 0 draws
-    /// nothing.
+    /// Sets the width and height of a module in CSS pixels, from 1 to 65535. The default is 5, and cameras need 4 or
+    /// more. With 0, the image has no size and is not visible.
     #[must_use]
     pub const fn with_module_size(mut self, pixels: u16) -> Self {
         self.module_size = pixels;

@@ -24,11 +24,11 @@ enum Ink {
 }
 
 impl Terminal<'_> {
-    /// Draws without colors, for a terminal with light text on a dark background. Block characters are the light
-    /// modules.
+    /// Draws without colors, for a terminal with light text on a dark background. Block characters show the light
+    /// modules, and spaces show the dark modules.
     ///
-    /// Use it if `NO_COLOR` is set or the output is not a terminal. On a light background the code would be inverted;
-    /// use [`plain_on_light`](Self::plain_on_light) for that.
+    /// Use it if `NO_COLOR` is set or the output is not a terminal. On a light background, this drawing is inverted, so
+    /// use [`plain_on_light`](Self::plain_on_light) there.
     ///
     /// ```
     /// use keyfob::{KeyUri, Secret};
@@ -47,8 +47,8 @@ impl Terminal<'_> {
         self
     }
 
-    /// Draws without colors, for a terminal with dark text on a light background. Block characters are the dark
-    /// modules.
+    /// Draws without colors, for a terminal with dark text on a light background. Block characters show the dark
+    /// modules, and spaces show the light modules.
     ///
     /// ```
     /// use keyfob::Qr;

@@ -10,11 +10,12 @@ use zeroize::Zeroizing;
 use super::charset;
 use super::decode::Data;
 
-/// The string of a code. `Some(Err(_))` gives the reason if the code is valid but its string cannot be determined.
-/// `None` means that the code is not valid.
+/// Returns the string of a code. The result is `Some(Err(_))` with a reason if the code is valid but its string cannot
+/// be determined, and `None` if the code is not valid.
 pub(super) fn text(data: &Data) -> Option<Result<Zeroizing<String>, &'static str>> {
     let mut bits = Bits { bytes: &data.bytes, place: 0 };
-    // A digit takes more than three bits, and a byte becomes at most three bytes of UTF-8, so neither buffer grows.
+    // A digit takes the fewest bits, and even a digit takes more than three. A byte becomes at most three bytes of
+    // UTF-8. So neither buffer grows.
     let most = 3 * data.bytes.len();
     let mut bytes = Zeroizing::new(Vec::with_capacity(most));
     let mut text = Zeroizing::new(String::with_capacity(3 * most));
@@ -24,7 +25,7 @@ pub(super) fn text(data: &Data) -> Option<Result<Zeroizing<String>, &'static str
         10..27 => medium,
         _ => large,
     };
-    // If the data fills the code, there may be no room for the terminating mode.
+    // Mode 0 ends the data. If the data fills the code, there may be no room for it.
     while let Some(mode) = bits.take(4).filter(|mode| *mode != 0) {
         match mode {
             1 => {
@@ -66,7 +67,7 @@ pub(super) fn text(data: &Data) -> Option<Result<Zeroizing<String>, &'static str
                 encoding = Some(bits.designator()?);
             }
             3 => return Some(Err("it is a part of a text that several codes hold together")),
-            // Kanji mode: characters by their number in JIS X 0208. Decoding them would need a large table.
+            // Mode 8 holds Kanji as numbers in the table of JIS X 0208. Decoding them would need a large table.
             8 => return Some(Err(ENCODING)),
             5 | 9 => return Some(Err("it holds data of goods and no text")),
             _ => return None,
@@ -93,8 +94,8 @@ impl Bits<'_> {
         })
     }
 
-    /// The number of an encoding, in one to three bytes. The count of leading 1 bits is the number of bytes that follow
-    /// the first.
+    /// Reads the number of an encoding, which takes one to three bytes. The count of leading 1 bits in the first byte
+    /// is the number of bytes that follow it.
     fn designator(&mut self) -> Option<u32> {
         let first = self.take(8)?;
         match first >> 5 {

@@ -34,10 +34,10 @@
 //!
 //! # What a pass means
 //!
-//! The tests of names, bytes and versions are deterministic and always find a fault. The tests for races make some
-//! thousand attempts. They find a store that first reads and then writes if another thread can run between the two
-//! steps. For this reason, run the tests on at least two processors, and use the store in the same way as your
-//! application does.
+//! The tests of names, bytes and versions are deterministic and always find a fault. Each test for races makes
+//! at least 800 changes. It finds a store that first reads and then writes, provided that another thread can run
+//! between the two steps. For this reason, run the tests on at least two processors, and use the store in the same way
+//! as your application does.
 //!
 //! These tests cannot find a change that is acknowledged and then lost in a power failure or a failover, a change that
 //! is rolled back with a transaction of the caller, or an unknown outcome that is reported as a conflict.
@@ -66,8 +66,8 @@ pub type Test<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 /// The store must hold no account whose name begins with `keyfob-conformance`. If all tests pass, they leave no record
 /// behind.
 ///
-/// The tests take at least 0.6 seconds. There are two races, and each of them lasts at least 0.3 seconds and until each
-/// of eight threads has made 100 changes. A store that makes 100 changes per second needs about 20 seconds.
+/// The tests take at least 0.6 seconds. There are two races. Each of them lasts at least 0.3 seconds, and longer if one
+/// of the eight threads has not yet made 100 changes. A store that makes 100 changes per second needs about 20 seconds.
 ///
 /// # Errors
 ///
@@ -113,7 +113,8 @@ fn run<T: Send>(block_on: &impl Fn(Test<'_>), test: impl Future<Output = T> + Se
     let outcome = Mutex::new(None);
     let future: Test<'_> = Box::pin(async {
         let mut test = pin!(test);
-        // A panic in here comes from the store. If `block_on` saw the panic, `block_on` would be blamed for it.
+        // A panic in here comes from the store. It is caught here, because a panic that reaches `block_on` is reported
+        // as a panic of `block_on`.
         let finished = poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| test.as_mut().poll(context))) {
             Ok(poll) => poll.map(Ok),
             Err(_) => core::task::Poll::Ready(Err(Violation::Broken(STORE_PANICKED))),

@@ -10,7 +10,8 @@ use crate::store::{Store, Swap, Version};
 
 /// Keeps records in memory, for tests. Its source is also a short reference for your own store.
 ///
-/// A restart loses all records, and with them which accounts have a second factor and which codes were used.
+/// All records are lost at a restart. The store then no longer knows which accounts have a second factor and which
+/// codes were used.
 #[derive(Debug, Default)]
 pub struct MemoryStore(Mutex<Records>);
 

@@ -53,8 +53,8 @@ pub struct TransferCode {
 }
 
 impl TransferCode {
-    /// Parses the text of one QR code. The base64 may use either alphabet, and percent-encoding and padding are
-    /// optional. Text copied from the source of a web page, with `&amp;` for `&`, is also accepted.
+    /// Parses the text of one QR code. The base64 may use the standard or the URL-safe alphabet, and percent-encoding
+    /// and padding are optional. Text copied from the source of a web page, with `&amp;` for `&`, is also accepted.
     ///
     /// If an account cannot be imported, for example because it uses MD5, its entry is an error. The other accounts are
     /// kept.
@@ -88,7 +88,8 @@ impl TransferCode {
         let mut base64 = Zeroizing::new(Vec::with_capacity(unescaped_once.len()));
         base64.extend(percent_decode(&unescaped_once).filter(|byte| !matches!(byte, b'\n' | b'\r' | b'\t')).map(
             |byte| match byte {
-                // A form decoder has turned the `+` into a space.
+                // Some programs decode the URI as form data, which turns `+` into a space. The symbols `-` and `_`
+                // belong to the URL-safe alphabet.
                 b' ' | b'-' => b'+',
                 b'_' => b'/',
                 other => other,
@@ -255,7 +256,8 @@ fn account(secret: &[u8], name: &[u8], issuer: &[u8], numbers: [u64; 4]) -> Resu
     Ok(KeyUri::with(factor, issuer, account.to_owned(), secret).with_algorithm(algorithm).with_digits(digits))
 }
 
-/// Writes the URI of the code with this index, which contains these accounts.
+/// Returns the URI of a code that contains `accounts`. The transfer has `size` codes and the batch identifier `id`;
+/// `index` is the index of this code.
 pub(super) fn write(accounts: &[KeyUri], size: u64, index: u64, id: i32) -> Result<Zeroizing<String>, Error> {
     let longest: usize = accounts.iter().map(|uri| message_bytes(uri) + 12).sum();
     let mut payload = Zeroizing::new(Vec::with_capacity(longest + 64));
@@ -373,7 +375,8 @@ impl<'a> Fields<'a> {
         Some(Some((key >> 3, value)))
     }
 
-    /// Reads a number of at most ten bytes. The tenth byte has room for only one bit.
+    /// Reads a number of at most ten bytes. The tenth byte has room for only one bit. Returns `None` if the number is
+    /// longer or cut off.
     fn varint(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..70).step_by(7) {

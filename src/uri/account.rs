@@ -101,7 +101,7 @@ pub(crate) fn entry_uri(link: &str, issuer: &str, name: &str) -> Result<KeyUri, 
     Ok(uri)
 }
 
-/// Inserts an account into the label of a URI that contains no account, only a prefix or nothing.
+/// Inserts an account into the label of a URI whose label is missing, is empty, or has only a prefix.
 #[cfg(feature = "import")]
 fn with_account(link: &str, account: &str) -> Zeroizing<String> {
     let (path, query) = link.split_once('?').unwrap_or((link, ""));

@@ -1,9 +1,9 @@
-//! Repairs URIs that were escaped once too often: URIs copied from the source of a web page, where `&` is written as
-//! `&amp;`, and URIs that were percent-encoded as a whole.
+//! Repairs or refuses URIs that were escaped once more than needed. Some were copied from the source of a web page,
+//! where `&` is written as `&amp;`. Others were percent-encoded as a whole.
 //!
-//! A reader that splits such a URI at `&` finds parameters such as `amp;digits`. It does not know them and computes
-//! codes with the default settings. `unescaped` repairs unambiguous URIs; `is_reserved` and `check_hidden` refuse all
-//! others.
+//! A reader that splits such a URI at `&` finds parameters such as `amp;digits`, which it does not know. It then
+//! computes codes with the default settings. `unescaped` repairs unambiguous HTML escapes; `is_reserved` and
+//! `check_hidden` detect other damaged parameters, and the URI is refused.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -89,7 +89,8 @@ fn closed_reference(text: &str) -> Option<(char, &str)> {
     Some((character, rest))
 }
 
-/// Returns the text after `amp`, `#38` or `#x26`, or `None` if `text` does not begin with one of them.
+/// Returns the text after `amp`, `#38` or `#x26`, or `None` if `text` begins with none of them. The `#` is optional,
+/// because `is_reserved` removes it.
 fn without_ampersand(text: &str) -> Option<&str> {
     match text.split_at_checked(3) {
         Some((amp, rest)) if amp.eq_ignore_ascii_case("amp") => return Some(rest),

@@ -1,7 +1,7 @@
-//! Finds the apps that would show a wrong code for a URI, refuse it or cut its name, and explains why.
+//! Finds the apps that would show a wrong code for a URI, refuse it, or show a wrong name, and explains why.
 //!
-//! The evidence in the table comes from the source code of the apps and from public reports, and has a date. If an app
-//! is missing from the table, that does not mean that it works. `docs/apps.md` shows the table.
+//! The evidence in the table comes from the source code of the apps and from public reports, and has a date if one is
+//! known. An app that is missing from the table may have problems too. `docs/apps.md` shows the table.
 
 mod table;
 
@@ -14,10 +14,11 @@ use crate::code::Digits;
 use crate::totp::Period;
 
 impl KeyUri {
-    /// Lists what known apps do wrong with this URI, worst first. The list is empty for default settings and plain
-    /// names.
+    /// Lists what known apps do wrong with this URI, worst first. The list is empty for TOTP with default settings, a
+    /// secret of at least 128 bits, and a short issuer and account without special characters, unless the issuer is
+    /// `Steam`, ignoring case.
     ///
-    /// Each finding has a source and a date. The page `docs/apps.md` shows all known problems.
+    /// Each finding has a source, and a date if one is known. The page `docs/apps.md` shows all known problems.
     ///
     /// ```
     /// use keyfob::{Algorithm, Effect, KeyUri, Secret};
@@ -94,7 +95,8 @@ impl core::fmt::Debug for Finding {
     }
 }
 
-/// What the user of an app sees. The worst effect comes first: a wrong code looks like a broken login.
+/// What the user of an app sees. The worst effect comes first: if the code is wrong, the login fails, and nothing shows
+/// that the app is the cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Effect {
@@ -132,7 +134,7 @@ impl KeyUri {
     }
 
     /// Whether a security key would mistake the beginning of the name for a period. The key stores the period at the
-    /// beginning of the name, unless it is the default of 30.
+    /// beginning of the name, unless the period is the default of 30 seconds.
     fn begins_like_a_period(&self) -> bool {
         let name = self.issuer().unwrap_or(&self.account);
         let rest = name.trim_start_matches(|c: char| c.is_ascii_digit());

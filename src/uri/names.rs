@@ -13,7 +13,7 @@ use super::{ACCOUNT_EMPTY, name_too_long, trim_name};
 #[cfg(feature = "pskc")]
 use crate::error::Error;
 
-/// The account in a name of the form `issuer:account`, or `None` if it has another form.
+/// Returns the account in a name of the form `issuer:account`, or `None` if it has another form.
 ///
 /// Programs that store the label of a URI unchanged leave the prefix in the name. The colon may have spaces around it,
 /// the prefix may differ in case from `issuer`, and the whole label may be percent-encoded.
@@ -43,16 +43,17 @@ fn decoded(name: &str) -> Option<String> {
     is_encoded.then(|| String::from_utf8(percent_decode_str(name).collect()).ok())?
 }
 
-/// Determines issuer and account of an entry. `other` is another name of the issuer, which may also be the prefix of
-/// the account.
+/// Returns the issuer and the account of an entry. `other` is another name of the issuer, which may also be the prefix
+/// of the account.
 ///
-/// In some apps, people can leave one of the two empty. If there is no account, the issuer is also used as the account.
-/// If there is no issuer and `is_label` says that the name may be the label of a URI, the name is split like a label.
-/// An issuer without an account is split in the same way.
+/// In some apps, people can leave the issuer or the account empty. If there is no account, the issuer is also used as
+/// the account. If there is no issuer and `is_label` says that the name may be the label of a URI, the name is split
+/// like a label. With `is_label`, an issuer without an account is split in the same way.
 #[cfg(feature = "pskc")]
 pub(crate) fn names(issuer: &str, other: &str, name: &str, is_label: bool) -> Result<(Option<String>, String), Error> {
     let (issuer, name) = (trim_name("issuer", issuer.trim())?, name.trim());
-    // The checks below read the whole name, and all keys of a file may share one long name.
+    // The checks below read the whole name. All keys of a file may share one long name, so reading it for each key
+    // would take quadratic time.
     if name.len() > MAX_ENCODED {
         return Err(name_too_long("account name"));
     }

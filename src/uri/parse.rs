@@ -20,8 +20,9 @@ use crate::totp::Period;
 impl KeyUri {
     /// Parses a URI strictly. Everything that [`parse_lenient`](Self::parse_lenient) would warn about is an error.
     ///
-    /// `parse(to_uri(x))` is `x` for every `x` that the constructors create. The other readers also accept names with a
-    /// colon and accounts without a name. Only `parse_lenient` can parse their URIs again, with a warning.
+    /// `parse(&x.to_uri())` returns a value equal to `x` for every `x` that the constructors create. `parse_lenient`
+    /// and the readers of files and transfers may also return names with a colon and accounts without a name. Only
+    /// `parse_lenient` can parse the URIs of those accounts again, with a warning.
     ///
     /// ```
     /// use keyfob::{ErrorKind, KeyUri};
@@ -60,10 +61,11 @@ impl KeyUri {
         }
     }
 
-    /// Parses a URI as real programs write it, and returns a warning for each deviation that it tolerated.
+    /// Parses a URI leniently, because existing programs deviate from the grammar. Returns the account and a warning
+    /// for each kind of deviation that it tolerated.
     ///
-    /// It does not guess. A character that is not base32, an unsupported algorithm, and two different values for one
-    /// parameter are errors, as in [`parse`](Self::parse).
+    /// It does not guess. A character of the secret that is not base32, an unsupported algorithm, and two different
+    /// values for one parameter are errors, as in [`parse`](Self::parse).
     ///
     /// ```
     /// use keyfob::{KeyUri, Warning};
@@ -341,8 +343,8 @@ impl Reader {
         text
     }
 
-    /// Warns about a parameter that this type does not have. Its value is not checked, since it does not affect the
-    /// codes.
+    /// If `is_there` is true, warns about a parameter that this type of account does not have. Its value is not
+    /// checked, since it does not affect the codes.
     fn foreign(&mut self, is_there: bool) {
         if is_there {
             self.warn(Warning::ForeignParameter);
@@ -466,7 +468,7 @@ fn bytes(raw: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     Ok(bytes)
 }
 
-/// Schemes of other programs that keyfob recognizes but does not read. The error message names them.
+/// Schemes of other programs that keyfob recognizes but does not read. The error message names the scheme.
 const NOT_SUPPORTED: [&str; 3] = ["motp", "otpauth-migration", "phonefactor"];
 
 /// The maximum length of a URI. No QR code can hold that much text.
@@ -476,8 +478,8 @@ const MAX_BYTES: usize = 16 * 1024;
 /// before it, and a file may contain thousands of URIs.
 const MAX_OTHERS: usize = 64;
 
-/// The maximum length of these parameters together. Three names and the longest secret take at most 11 KiB of the 16
-/// KiB.
+/// The maximum length of all parameters that keyfob does not interpret, in percent-encoded form. Three names and the
+/// longest secret take at most 11 KiB of the 16 KiB that a URI may have.
 const MAX_OTHERS_BYTES: usize = 5 * 1024;
 
 pub(crate) const fn not_supported(kind: &'static str) -> Error {

@@ -43,7 +43,7 @@ impl KeyUri {
     }
 
     /// Whether `prefix:account` begins with the issuer and a colon. A reader would split such a label after the issuer.
-    /// To prevent that, the writer puts a space after the prefix; readers drop the space.
+    /// To prevent that, the writer puts a space after the colon of the prefix; readers drop the space.
     fn reads_as_issuer(&self, prefix: &str) -> bool {
         let rest = self.issuer.as_ref().and_then(|issuer| issuer.strip_prefix(prefix)?.strip_prefix(':'));
         rest.is_some_and(|rest| self.account.strip_prefix(rest).is_some_and(|rest| rest.starts_with(':')))
@@ -54,7 +54,7 @@ impl KeyUri {
             Factor::Counter(_) => "hotp",
             Factor::Period(_) => "totp",
             Factor::Steam if self.account.is_empty() => return write!(uri, "steam://{secret}"),
-            // Not `totp` with `encoder=steam`: apps that do not know `encoder` show wrong codes for it.
+            // Do not write `totp` with `encoder=steam`: apps that do not know `encoder` show wrong codes for it.
             Factor::Steam => "steam",
         };
         write!(uri, "otpauth://{kind}/")?;

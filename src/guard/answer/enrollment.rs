@@ -70,11 +70,11 @@ impl Enrollment {
 pub enum Confirmation {
     /// The authenticator is active. The code counts as used, so it cannot also be used to log in.
     Confirmed(Confirmed),
-    /// The code was refused, and the authenticator stays pending.
+    /// The code was refused. The authenticator stays pending, but the 20th wrong code ends the enrollment.
     Refused {
         /// The reason, which is meant for the log. Base the message to the user on the diagnosis.
         refusal: Refusal,
-        /// The probable cause, if the code matches a known one.
+        /// The probable cause, if the code matches a known cause.
         diagnosis: Option<Diagnosis>,
     },
 }

@@ -13,8 +13,8 @@ use crate::guard::context::Context;
 use crate::guard::error::GuardErrorKind;
 use crate::guard::id::AuthenticatorId;
 
-/// Something that happened to an account. It is sent after the change is stored, or when a request ends without an
-/// answer.
+/// Something that happened to an account. An event is sent after the change is stored, or when a request ends without
+/// an answer.
 ///
 /// ```
 /// use keyfob::guard::{Event, EventKind};
@@ -105,8 +105,8 @@ pub enum Flow {
     OperatorUnlock,
     /// An operator asked to remove the second factor with [`Guard::operator_remove`](crate::Guard::operator_remove).
     OperatorRemove,
-    /// [`Guard::confirm`](crate::Guard::confirm) had activated an authenticator and was to make the first recovery
-    /// codes.
+    /// [`Guard::confirm`](crate::Guard::confirm) tried to make the first recovery codes, after it had activated the
+    /// authenticator.
     RecoveryCodes,
     /// The owner asked to replace the recovery codes with
     /// [`Guard::regenerate_recovery_codes`](crate::Guard::regenerate_recovery_codes).
@@ -134,16 +134,17 @@ pub enum EventKind {
         method: Method,
         /// The authenticator that the code belongs to, or `None` for a recovery code.
         authenticator: Option<AuthenticatorId>,
-        /// How many steps the authenticator is ahead of the server's clock. For HOTP, this is the number of codes that
-        /// were skipped.
+        /// How many steps the authenticator is ahead of the server's clock, or behind it if the number is negative. For
+        /// HOTP, this is the number of codes that were skipped.
         drift: i64,
     },
     /// A code was refused, and every code that this authenticator can show now counts as used. The usual cause is that
-    /// a server's clock was ahead when it accepted a later code. Codes are refused until the clock has caught up.
+    /// a server accepted a later code while its clock was ahead. Codes of this authenticator are refused until the
+    /// server's clock has passed the used steps.
     ClockBehind {
         /// The authenticator whose codes are refused.
         authenticator: AuthenticatorId,
-        /// The number of seconds until the clock has caught up.
+        /// The number of seconds until the server's clock has passed the used steps.
         seconds: u64,
     },
     /// An authenticator was confirmed and is now active. Tell the user.
@@ -163,8 +164,8 @@ pub enum EventKind {
         /// seen.
         may_have_changed: bool,
     },
-    /// A pending enrollment was canceled, because another enrollment was started, an operator removed it, or the
-    /// factors of the account changed.
+    /// A pending enrollment was canceled. Either another enrollment was started, the factors of the account changed, or
+    /// an operator removed the second factor or invalidated its codes.
     EnrollmentCanceled {
         /// The authenticator that was pending.
         authenticator: AuthenticatorId,
@@ -178,14 +179,14 @@ pub enum EventKind {
     EnrollmentRefused {
         /// The reason.
         reason: Refusal,
-        /// The probable cause, if the code matches a known one.
+        /// The probable cause, if the code matches a known cause.
         diagnosis: Option<Diagnosis>,
     },
     /// The guess budget is used up: somebody who knows the password is guessing. Tell the user and an operator.
     ///
     /// This event is sent with the failure that used up the budget, with the next refusal, and then with one refusal a
-    /// day for as long as the budget is exhausted. An attacker can suppress the first of these events by disconnecting
-    /// before the answer.
+    /// day for as long as the budget is exhausted. It is also sent after [`Dropped`](Self::Dropped) or
+    /// [`Failed`](Self::Failed), if the request may have used up the budget.
     Exhausted,
     /// A request ended in an error. Nobody was let in.
     Failed {
@@ -194,7 +195,7 @@ pub enum EventKind {
         /// The kind of the error. After [`GuardErrorKind::Store`] a change may have taken effect.
         kind: GuardErrorKind,
     },
-    /// An operator invalidated all codes up to now, after a backup was restored.
+    /// An operator invalidated codes that may already have been used, after a backup was restored.
     CodesInvalidated,
     /// A recovery code or a new authenticator refilled an exhausted guess budget, or an operator ended the waits.
     Unlocked,
@@ -229,7 +230,8 @@ pub enum EventKind {
     Resynchronized {
         /// The resynchronized authenticator.
         authenticator: AuthenticatorId,
-        /// How many steps the authenticator is ahead of the server's clock. For HOTP, how many codes it was ahead.
+        /// How many steps the authenticator is ahead of the server's clock, or behind it if the number is negative. For
+        /// HOTP, this is the number of codes that the authenticator was ahead.
         drift: i64,
     },
     /// An authenticator was removed. Tell the user.

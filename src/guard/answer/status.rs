@@ -171,8 +171,8 @@ impl AuthenticatorStatus {
         if self.used == 0 { None } else { Some(self.used) }
     }
 
-    /// The learned drift: how many steps the authenticator's clock is ahead of the server's clock. It is always 0 for
-    /// HOTP.
+    /// The learned drift: how many steps the authenticator's clock is ahead of the server's clock, or behind it if the
+    /// number is negative. It is always 0 for HOTP.
     #[must_use]
     pub const fn drift(&self) -> i64 {
         self.drift

@@ -1,8 +1,8 @@
 //! Commit before reveal: an answer cannot be read until its change is stored.
 //!
 //! Many guesses may be compared at the same time, but the store accepts only one change for each version of the record.
-//! The other decisions are dropped unread and made again from the new record, which has counted the guess that was
-//! stored. This limits guessing only if nobody can read an answer before the swap, and the types enforce that.
+//! The other decisions are dropped unread and made again from the new record, in which the stored guess is counted.
+//! This limits guessing only if nobody can read an answer before the swap. The types in this module ensure that.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -20,7 +20,7 @@ use crate::store::Swap;
 ///
 /// ```compile_fail,E0616
 /// # fn peek(transition: keyfob::guard::Transition<keyfob::Verdict>) {
-/// let verdict = transition.reveal; // private: reading first would make guesses free
+/// let verdict = transition.reveal; // private: nobody may read an answer before its guess is counted
 /// # }
 /// ```
 ///
@@ -33,7 +33,7 @@ use crate::store::Swap;
 /// # }
 /// ```
 ///
-/// A transition that is dropped has revealed nothing and changed nothing.
+/// Dropping a transition reveals nothing and changes nothing.
 #[must_use = "a decision has no effect until its change is stored"]
 pub struct Transition<T> {
     change: Change,
@@ -184,7 +184,7 @@ impl fmt::Debug for Change {
         match self {
             Self::None => f.write_str("None"),
             Self::Remove => f.write_str("Remove"),
-            // Until the swap the bytes reveal the verdict, so only their number is printed.
+            // The bytes reveal the verdict, which must stay secret until the swap. So only their number is printed.
             Self::Write(record) => f.debug_struct("Write").field("bytes", &record.len()).finish_non_exhaustive(),
         }
     }

@@ -8,7 +8,7 @@ use crate::guard::id::AuthenticatorId;
 #[derive(Debug)]
 #[must_use]
 pub enum Verdict {
-    /// The code is right. The user may log in.
+    /// The code is right and was not used before. The user may log in.
     Accepted(Accepted),
     /// The code was refused. The user may not log in.
     Refused(Refusal),
@@ -16,7 +16,7 @@ pub enum Verdict {
 
 /// A successful verification.
 ///
-/// This value cannot be cloned or stored. To use the verification for a later change, make a
+/// This value cannot be cloned or serialized. To use the verification for a later change, make a
 /// [`Proof`](crate::guard::Proof) from it.
 #[derive(Debug)]
 pub struct Accepted {
@@ -55,10 +55,10 @@ impl Accepted {
         self.authenticator.as_ref().map(|(_, name)| name.as_str())
     }
 
-    /// How many steps the authenticator's clock is ahead of the server's clock. For HOTP, this is the number of codes
-    /// that were skipped.
+    /// How many steps the authenticator's clock is ahead of the server's clock, or behind it if the number is negative.
+    /// For HOTP, this is the number of codes that were skipped. For a recovery code, it is 0.
     ///
-    /// If most users drift to the same side, the server's clock is off.
+    /// If most users' authenticators drift to the same side, the server's clock is probably wrong.
     #[must_use]
     pub const fn drift(&self) -> i64 {
         self.drift
@@ -78,7 +78,7 @@ impl Accepted {
     }
 }
 
-/// Why a code was refused. This is for the log: show the user the same message for every reason.
+/// Why a code was refused. The reason is for the log: show the user the same message for every reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -124,9 +124,10 @@ pub enum Resynchronization {
     Done {
         /// The authenticator that the codes belong to.
         authenticator: AuthenticatorId,
-        /// How many steps the authenticator is ahead of the server's clock. For HOTP, how many codes it was ahead.
+        /// How many steps the authenticator is ahead of the server's clock, or behind it if the number is negative. For
+        /// HOTP, this is the number of codes that the authenticator was ahead.
         drift: i64,
     },
-    /// No authenticator matches both codes, or the guess budget does not allow an attempt.
+    /// The two codes match no authenticator or were used before, or they were not compared. The refusal is the reason.
     Refused(Refusal),
 }

@@ -1,7 +1,8 @@
 //! Processes one attempt: checks whether the guess budget allows a comparison, compares the code with every
 //! authenticator, and charges the budget.
 //!
-//! Until the swap, a match, a miss and a replay do the same work, because everything is computed with masks.
+//! Until the swap, a match, a miss and a replay do the same work, because every result is computed with masks
+//! instead of branches.
 
 use alloc::string::String;
 use alloc::vec;
@@ -151,8 +152,8 @@ impl Authenticator {
         self.drift = ct::select(fresh & full & small, moved.cast_unsigned(), drift.cast_unsigned()).cast_signed();
     }
 
-    /// Returns an event if, according to the server's clock and the drift, every code that this authenticator can show
-    /// now counts as used. Its codes are refused until the clock has passed the used steps.
+    /// Returns an event if a step after the end of the current window already counts as used. All codes of this
+    /// authenticator are then refused until the window reaches an unused step. Returns `None` for HOTP.
     pub(crate) fn clock_behind(&self, policy: &Policy, now: u64) -> Option<EventKind> {
         let period = self.period?;
         let steps = self.next.checked_sub(self.window(policy, now).1.saturating_add(2))?;
@@ -171,7 +172,7 @@ pub(crate) struct Hidden {
     pub(crate) matched: u64,
     pub(crate) drift: i64,
     pub(crate) context: (String, u64, Policy),
-    /// The budget as it was before the attempt. It is public.
+    /// The budget before the attempt. It does not depend on the verdict, so it is public.
     pub(crate) budget: Budget,
     pub(crate) authenticators: Vec<Authenticator>,
 }
@@ -185,8 +186,10 @@ pub(crate) struct Revealed {
 }
 
 impl Hidden {
-    /// Reads the verdict. Only [`Transition::committed`] calls this, after the swap. The record that accepts or counts
-    /// the code is then stored, so the verdict may be public.
+    /// Returns what is known about the accepted code, or the refusal and its events.
+    ///
+    /// Call this only in the closure that [`Transition::committed`] runs after the swap. The record that accepts or
+    /// counts the code is then stored, so the verdict may be public.
     pub(crate) fn reveal(self) -> Result<Revealed, (Refusal, Vec<Event>)> {
         let (user, now, policy) = self.context;
         if ct::declassify(self.accepted) {
@@ -215,8 +218,8 @@ pub(crate) const LAST: u64 = u64::MAX - 1;
 pub(crate) const MAX_LEARNED: u64 = 10;
 
 /// The largest drift, in steps, that is learned in addition to the drift that a resynchronization found. It is larger
-/// because a clock that needed a resynchronization is inaccurate. Makers of tokens allow a loss of 90 seconds a year.
-/// With a period of 30 seconds, a token with this loss reaches the limit after 13 years.
+/// because a clock that needed a resynchronization is inaccurate. Makers of tokens allow an error of 90 seconds a year.
+/// With a period of 30 seconds, a token with this error reaches the limit after 13 years.
 pub(crate) const MAX_LEARNED_AFTER_RESYNC: u64 = 40;
 
 const _: () = assert!(MAX_LEARNED < MAX_DRIFT);

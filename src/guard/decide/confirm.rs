@@ -45,8 +45,8 @@ impl SecondFactor {
             return Ok(refused(reason, change, exhausted));
         }
 
-        // Until the swap, a right and a wrong code do the same work and write records of the same length. A request
-        // that loses its swap decides again, so the time it takes must not reveal the first answer.
+        // Until the swap, a right and a wrong code do the same work, and their records have the same length. If
+        // the swap fails with a conflict, the code is checked again. The time taken must not reveal the first answer.
         let authenticator = &pending.authenticator;
         let (from, to) = authenticator.window(context.policy, context.now);
         let hotp = authenticator.hotp(context.user, context.keyring)?;
@@ -60,9 +60,9 @@ impl SecondFactor {
         if pending.imported {
             next.budget.charge(context.policy, context.now, hit);
         } else if !self.active.is_empty() {
-            // This is the re-binding of NIST SP 800-63B-4, section 3.2.2. The enrollment required a proof, so somebody
-            // who is guessing cannot get here. The first authenticator of a user requires no proof, so it does not end
-            // the waits.
+            // A new authenticator ends the waits. This is the re-binding of NIST SP 800-63B-4, section 3.2.2. The
+            // enrollment required a proof, so somebody who is guessing cannot get here. The first authenticator of a
+            // user requires no proof, so it does not end the waits.
             lifted = next.budget.lift(context.policy, context.now, hit);
         }
         next.pending = Some(Pending {

@@ -14,9 +14,11 @@ use crate::key::Key;
 use crate::totp::Period;
 
 impl Pending {
-    /// Tries the mistakes that apps are known to make, the likeliest first. All of them are always computed, so that
-    /// the time taken does not reveal which one was found. `end` is the last step whose code would confirm the
-    /// enrollment.
+    /// Compares the code with the codes of apps that make a known mistake, the likeliest mistake first. Returns the
+    /// first mistake that explains the code. `end` is the last step whose code would confirm the enrollment.
+    ///
+    /// Only the number of digits, which is public, decides which comparisons are made. All of them are made even after
+    /// a match, so that the time taken does not reveal which mistake was found.
     pub(crate) fn diagnose(&self, context: &Context<'_>, code: &Code, end: u64) -> Result<HiddenDiagnosis, GuardError> {
         let authenticator = &self.authenticator;
         let secret = context.keyring.open(&authenticator.secret, &authenticator.owner(context.user))?;
@@ -92,9 +94,11 @@ impl HiddenDiagnosis {
         taken
     }
 
-    /// Considers a wrong clock. If the answer says that a code belongs to a future step, somebody who guessed the code
-    /// learns when it will be valid. So each enrollment discloses at most one future step, and the code of that step
-    /// counts as used.
+    /// Adds the candidate of a clock that is `seconds` ahead, and selects it in the same way as
+    /// [`consider`](Self::consider).
+    ///
+    /// If the answer says that a code belongs to a future step, somebody who guessed the code learns when it will be
+    /// valid. So each enrollment discloses at most one future step, and the code of that step counts as used.
     fn consider_clock(&mut self, (hit, step): (u64, u64), seconds: i64, (end, disclosed): (u64, u64)) {
         let future = ct::mask_less(end, step);
         let withheld = future & !ct::mask_same(disclosed, 0) & !ct::mask_same(disclosed, step.wrapping_add(1));
@@ -104,8 +108,8 @@ impl HiddenDiagnosis {
         self.future = ct::select(taken, future, self.future);
     }
 
-    /// Returns the diagnosis. Call it only after the swap has succeeded: a future step that the diagnosis reveals is
-    /// recorded as used by then.
+    /// Returns the diagnosis, or `None` if no mistake explains the code. Call this only after the swap has succeeded,
+    /// because a future step that the diagnosis reveals must already be recorded as used.
     pub(crate) fn reveal(self) -> Option<Diagnosis> {
         let is_found = |(_, number): &(Diagnosis, u64)| ct::declassify(ct::mask_same(self.found, *number));
         match self.candidates.into_iter().zip(1..).find(is_found)?.0 {

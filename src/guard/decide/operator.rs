@@ -61,7 +61,8 @@ impl SecondFactor {
         self.invalidated(context, false)
     }
 
-    /// If `strict` is set, this also covers a resynchronization after the backup, and refuses HOTP codes permanently.
+    /// Marks the TOTP codes up to the end of the current window as used, and cancels the enrollment. If `strict` is
+    /// set, also covers a resynchronization after the backup, and refuses HOTP codes permanently.
     fn invalidated(&self, context: &Context<'_>, strict: bool) -> Result<Transition<()>, GuardError> {
         if self.active.is_empty() && self.pending.is_none() {
             return Err(GuardErrorKind::NotEnrolled.into());

@@ -1,8 +1,8 @@
 //! Checks a code that was typed at a login.
 //!
-//! Until the swap, a match, a miss and a replay do the same work: everything is computed with masks, and a single code
-//! path writes the next record, which always has the same length. The verdict is first read in the closure that
-//! [`Transition::committed`] runs, after the swap.
+//! Until the swap, a match, a miss and a replay of an authenticator's code do the same work. Every result is computed
+//! with masks, and a single code path writes the next record, whose length does not depend on the verdict. The verdict
+//! is first read in the closure that [`Transition::committed`] runs, after the swap.
 
 use alloc::string::String;
 use alloc::vec;
@@ -32,13 +32,13 @@ impl SecondFactor {
     ///
     /// [`GuardErrorKind::KeyMissing`](crate::guard::GuardErrorKind::KeyMissing) or
     /// [`GuardErrorKind::SealBroken`](crate::guard::GuardErrorKind::SealBroken) if the secret of any active
-    /// authenticator cannot be opened, or for a recovery code, if the key of the recovery codes cannot be opened.
+    /// authenticator cannot be opened. For a recovery code, only the key of the recovery codes has to be opened.
     pub fn verify(&self, context: &Context<'_>, typed: &str) -> Result<Transition<Verdict>, GuardError> {
         if self.active.is_empty() {
             return Ok(self.refused(context, Refusal::NotEnrolled, Change::None));
         }
-        // Try recovery codes first. Parsing a code branches on which bytes are digits, and in a recovery code that must
-        // stay secret.
+        // Try recovery codes first. `Code::parse` branches on which bytes are digits. In a recovery code, the positions
+        // of the digits must stay secret.
         if let Some(code) = RecoveryCode::parse(typed) {
             return match code.is_valid() {
                 true => self.verify_recovery_code(context, &code),

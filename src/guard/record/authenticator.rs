@@ -26,15 +26,15 @@ pub(crate) struct Authenticator {
     pub(crate) created: u64,
     /// The lowest step or counter whose code can still be accepted. All lower steps or counters count as used.
     pub(crate) next: u64,
-    /// A diagnosis during enrollment can confirm that the code of a future step was correct. That code then counts as
+    /// A diagnosis during enrollment can reveal that the typed code belongs to a future step. That code then counts as
     /// used. This field holds that step plus one, or 0 if there is no such step.
     pub(crate) disclosed: u64,
     /// How many steps the authenticator's clock is ahead of the server's clock.
     pub(crate) drift: i64,
     /// How many consecutive accepted codes were off in the same direction: positive if ahead, negative if behind.
     pub(crate) lean: i64,
-    /// The drift at the last resynchronization, or 0 if there was none. The drift that later logins teach stays near
-    /// this value.
+    /// The drift at the last resynchronization, or 0 if there was none. Later logins can change the drift, but only
+    /// within the limits around this value that `Authenticator::learn` applies.
     pub(crate) anchor: i64,
     /// The time at which a code of this authenticator was last accepted, or 0 if none was.
     pub(crate) used: u64,
@@ -54,12 +54,12 @@ impl Authenticator {
         Owner::authenticator(user, &self.id, self.algorithm, self.digits, self.period)
     }
 
-    /// Returns a mask that is set if a diagnosis confirmed the code of this step.
+    /// Returns a mask that is set if a diagnosis revealed that a typed code belongs to this step.
     pub(crate) fn was_disclosed(&self, step: u64) -> u64 {
         ct::mask_same(self.disclosed, step.wrapping_add(1))
     }
 
-    /// The step that the authenticator shows now: the server's current step plus the drift.
+    /// Returns the step whose code the authenticator shows now: the server's current step plus the drift.
     pub(crate) fn expected_step(&self, period: Period, now: u64) -> u64 {
         period.steps(now).saturating_add_signed(self.drift)
     }
@@ -84,7 +84,7 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// Whether a code may still confirm this enrollment.
+    /// Returns whether a code may still confirm this enrollment.
     ///
     /// If the enrollment started slightly in the future, the clock of the server that started it is ahead. If the start
     /// is further ahead than the lifetime of an enrollment, the clock was set back. The age of the enrollment is then
@@ -94,7 +94,7 @@ impl Pending {
     }
 }
 
-/// Whether a string can be the name of an authenticator: at most [`MAX_NAME`] bytes and no control characters.
+/// Returns whether a string can be the name of an authenticator: at most [`MAX_NAME`] bytes and no control characters.
 pub(crate) fn check_name(name: &str) -> bool {
     name.len() <= MAX_NAME && !name.contains(char::is_control)
 }

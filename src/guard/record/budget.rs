@@ -9,8 +9,8 @@
 use crate::ct;
 use crate::guard::policy::{self, Policy};
 
-/// The guess budget of an account. All times are Unix seconds. These numbers reveal the verdict, so they are secret
-/// until the swap.
+/// The guess budget of an account. All times are Unix seconds. After an attempt, these numbers reveal the verdict, so
+/// they are secret until the swap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Budget {
     /// The consecutive count.
@@ -41,7 +41,7 @@ pub(crate) enum Gate {
 }
 
 impl Budget {
-    /// Whether a code may be compared now.
+    /// Returns whether a code may be compared now.
     pub(crate) fn gate(&self, policy: &Policy, now: u64) -> Gate {
         if self.failures >= policy.consecutive_failures() {
             return Gate::Exhausted { retry_at: None };
@@ -75,7 +75,7 @@ impl Budget {
         due.then_some(Self { reported_at: now.max(1), ..*self })
     }
 
-    /// Whether one more failure, counted now, would exhaust the budget.
+    /// Returns whether one more failure, counted now, would exhaust the budget.
     pub(crate) fn ends_with_a_failure(&self, policy: &Policy, now: u64) -> bool {
         let mut budget = self.clone();
         budget.charge(policy, now, 0);
@@ -99,7 +99,7 @@ impl Budget {
         exhausted
     }
 
-    /// Counts one comparison. `success` is a mask.
+    /// Counts one comparison: as a success if the mask `success` is set, otherwise as a failure.
     pub(crate) fn charge(&mut self, policy: &Policy, now: u64, success: u64) {
         let level = self.level_now(policy, now);
         let failed_at = plausible(self.failed_at, now, SKEW);
@@ -112,33 +112,34 @@ impl Budget {
         self.until = self.until.max(now);
     }
 
-    /// The long-term count now.
+    /// Returns the long-term count now, without the failures that were forgiven.
     fn level_now(&self, policy: &Policy, now: u64) -> u64 {
         let elapsed = now.saturating_sub(self.drains_from(now));
         self.level.min(MAX_LEVEL).saturating_sub(elapsed.saturating_mul(policy.forgiven_per_day()))
     }
 
-    /// The time from which failures are forgiven.
+    /// Returns the time since which the long-term count decreases.
     ///
-    /// No failure is forgiven for a time in the future, and no period of time counts twice. The second rule matters if
-    /// one of two servers has a clock that is far behind. Without this rule, each failure that the slow server counts
-    /// would make the other server forgive failures for the clock difference again.
+    /// The count has already been decreased for the time before `until`, and must not be decreased for it again.
+    /// Otherwise, each failure that a server with a slow clock counts would make a server with a correct clock decrease
+    /// the count for the difference of their clocks once more.
     ///
-    /// If a server's clock was far ahead, `until` is in the future, and forgiving starts at `level_at`. For this reason
-    /// `level_at` does not move back for a server that is behind by less than a day.
+    /// If `until` is in the future, the clock of some server is or was ahead, and the count decreases from `level_at`.
+    /// A server that is slightly behind must not move `level_at` back, because the time in between would then count
+    /// twice. So `level_at` moves back only if it is more than a day in the future.
     fn drains_from(&self, now: u64) -> u64 {
         if now >= self.until { self.until } else { plausible(self.level_at, now, DAY) }
     }
 }
 
-/// The wait after this many consecutive failures, in seconds.
+/// Returns the wait after this many consecutive failures, in seconds.
 fn wait(policy: &Policy, failures: u64) -> u64 {
     let Some(doublings) = failures.checked_sub(policy.failures_before_wait()) else { return 0 };
     // The longest wait is at most a day, and 17 doublings of one second are more than that.
     (policy.first_wait() << doublings.min(17)).min(policy.longest_wait())
 }
 
-/// Corrects a stored time if the clock has been set back since.
+/// Returns a stored time, corrected if the clock has been set back since.
 ///
 /// A time that is at most `tolerance` seconds in the future is kept, because it came from a server whose clock is
 /// ahead. If a time is further in the future, the clock was set back. The current time replaces it, so that waits end.

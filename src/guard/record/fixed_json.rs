@@ -66,8 +66,8 @@ impl Json {
     }
 }
 
-/// Encodes a hash in hexadecimal. Ten hashes make up half of a record, so this uses two loops that the compiler
-/// vectorizes.
+/// Encodes a hash in hexadecimal. Ten hashes make up half of a record, so this has to be fast: it uses two loops that
+/// the compiler vectorizes.
 pub(crate) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
     let mut text = [0; 64];
     for ([high, low], byte) in text.as_chunks_mut().0.iter_mut().zip(bytes) {

@@ -1,4 +1,5 @@
-//! Reads the record from JSON. No field has a default, and values that the guard could not handle are refused.
+//! Reads the record from JSON. A missing field is an error unless it is optional, and values that the guard could not
+//! handle are refused.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -22,7 +23,7 @@ impl SecondFactor {
     /// # Errors
     ///
     /// [`GuardErrorKind::RecordNewer`] if a newer version of keyfob wrote the record. [`GuardErrorKind::RecordInvalid`]
-    /// if it is not a valid record; no field has a default.
+    /// if it is not a valid record, for example because a required field is missing.
     pub fn read(record: Option<&[u8]>) -> Result<Self, GuardError> {
         let Some(record) = record else { return Ok(Self::default()) };
         if record.len() > MAX_RECORD {
@@ -110,7 +111,8 @@ struct StoredRecovery<'a> {
     codes: Vec<StoredCode<'a>>,
 }
 
-/// A recovery code as an array of hash and time. Reading ten objects instead would take most of the time for a record.
+/// A recovery code as a JSON array: its hash and the time at which it was used. If the ten codes were objects, they
+/// would take most of the time that it takes to read a record.
 #[derive(Deserialize)]
 struct StoredCode<'a>(&'a str, u64);
 
@@ -225,7 +227,8 @@ impl StoredRecovery<'_> {
     }
 }
 
-/// Decodes a hash, the inverse of `hex` in `fixed_json.rs`.
+/// Decodes a hash that `hex` in `fixed_json.rs` encoded. Returns `None` if the text is not 64 lowercase hexadecimal
+/// digits.
 fn unhex(text: &str) -> Option<[u8; 32]> {
     let text: &[u8; 64] = text.as_bytes().try_into().ok()?;
     let valid = text.iter().fold(true, |all, digit| all & matches!(digit, b'0'..=b'9' | b'a'..=b'f'));

@@ -107,8 +107,9 @@ impl RecoverySet {
 pub(crate) struct RecoveryCode(Zeroizing<[u8; SYMBOLS]>);
 
 impl RecoveryCode {
-    /// Parses a string that has the form of a recovery code. Uppercase, lowercase and full-width characters are
-    /// accepted, and the separators that [`symbols`] skips are ignored. O is read as 0, and I and L are read as 1.
+    /// Parses a string that has the form of a recovery code, and returns `None` for any other string. Uppercase,
+    /// lowercase and full-width characters are accepted, and the separators that [`symbols`] skips are ignored. O is
+    /// read as 0, and I and L are read as 1. The check symbol is not checked.
     ///
     /// Digits of other scripts are also accepted. The length of such a string can reveal which symbols are digits, but
     /// more than 90 of the 115 bits remain unknown.
@@ -121,8 +122,8 @@ impl RecoveryCode {
         rest.next().is_none().then_some(code)
     }
 
-    /// Whether the check symbol is valid. The result may be public, because it only tells whether the input can be a
-    /// code at all.
+    /// Returns whether the check symbol is valid. The result may be public, because it only tells whether the input can
+    /// be a code at all.
     pub(crate) fn is_valid(&self) -> bool {
         let typed = self.0.last().copied().unwrap_or_default();
         ct::declassify(ct::mask_eq(check(self.data()).into(), typed.into()))
@@ -157,8 +158,8 @@ impl RecoveryCode {
     }
 }
 
-/// Computes the check symbol. It is the value of the data as a polynomial over GF(32) at a generator of the field,
-/// computed by Horner's rule.
+/// Returns the check symbol. The data are the coefficients of a polynomial over GF(32), and the check symbol is its
+/// value at a generator of the field. It is computed with Horner's rule.
 ///
 /// The powers of a generator are distinct and not zero. Therefore the check symbol always changes if a single symbol is
 /// wrong or if two different symbols are swapped.

@@ -107,7 +107,7 @@ impl RecoverySet {
             json.raw(if index > 0 { ",[\"" } else { "[\"" });
             json.0.extend_from_slice(&hex(hash));
             json.raw("\",");
-            // It may be public before the swap which recovery code was used. `verify_recovery_code` explains why.
+            // These times may be public before the swap. `verify_recovery_code` explains why.
             json.plain(*used);
             json.raw("]");
         }

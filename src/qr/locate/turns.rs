@@ -1,8 +1,9 @@
 //! Finds turns in a row of samples: the local maxima and minima of the brightness.
 //!
-//! Which turns count depends on the scale. In a black-on-white code, noise must be ignored that is as large as the
-//! whole difference between black and charcoal. So each row is searched on several scales, from the smallest difference
-//! to the largest.
+//! A small turn can be noise, or it can belong to a code with little contrast. In a black-on-white code, noise can be
+//! as large as the whole difference between black and charcoal in another code. So each row is searched on several
+//! scales. A scale is the smallest difference between adjacent turns that counts, and the search goes from the smallest
+//! scale to the largest.
 
 use alloc::vec::Vec;
 
@@ -17,17 +18,18 @@ pub(super) struct Ring {
     pub(super) threshold: i64,
 }
 
-/// The turns of the last row that was searched. They reveal the modules of a code, so they are packed into numbers,
-/// which can be wiped.
+/// The turns of the last row that was searched. They reveal the modules of a code, so they must be wiped. They are
+/// packed into integers, because `Zeroizing` can wipe those.
 pub(super) struct Turns(Zeroizing<Vec<u32>>);
 
 impl Turns {
-    /// No row has more turns than pixels, so the buffer does not grow.
+    /// Allocates a buffer for rows of `width` pixels. No row has more turns than pixels, so the buffer does not grow.
     pub(super) fn new(width: usize) -> Self {
         Self(Zeroizing::new(Vec::with_capacity(width)))
     }
 
-    /// Calls `check` with each ring of a row, and with whether it is inverted: a darker ring around a lighter square.
+    /// Calls `check` with each ring of a row, and with whether the ring is inverted. An inverted ring is darker than
+    /// the square inside it.
     pub(super) fn rings(&mut self, row: &[u8], mut check: impl FnMut(Ring, bool)) {
         let turns = &mut *self.0;
         turns.clear();
@@ -57,8 +59,8 @@ impl Turns {
     }
 }
 
-/// Looks for rings around the middle turn of five. The edges are the pixels where the shade passes the midpoint between
-/// two turns.
+/// Searches all groups of five consecutive turns for a ring around the middle turn, and calls `check` with each ring.
+/// An edge is the first pixel whose shade is past the midpoint between two turns.
 fn look(row: &[u8], turns: &[u32], check: &mut impl FnMut(Ring, bool)) {
     let (mut edges, mut new) = ([0; 4], 0_u8);
     for (count, pair) in turns.windows(2).enumerate() {
@@ -70,7 +72,7 @@ fn look(row: &[u8], turns: &[u32], check: &mut impl FnMut(Ring, bool)) {
         let [left, square, right] = [edges[1] - edges[0], edges[2] - edges[1], edges[3] - edges[2]];
         // With the tolerances of `is_finder`, the ring is between 1/10 and 4/5 as wide as the square.
         let fits = |ring: i64| 10 * ring >= square && 5 * ring <= 4 * square;
-        // Turns that were also consecutive on the previous, finer scale have been checked there.
+        // Turns that were also consecutive on the previous, finer scale have already been checked on that scale.
         if !fits(left) || !fits(right) || new & 0xf == 0 {
             continue;
         }
@@ -81,7 +83,7 @@ fn look(row: &[u8], turns: &[u32], check: &mut impl FnMut(Ring, bool)) {
         let inverted = inner.value > from.value;
         let [before, inner, behind] = [before, inner, from].map(|turn| i64::from(shade(turn.value, inverted)));
         let threshold = inner + ((before + behind + 1) >> 1);
-        // The turns do not say where the dark ring ends, because the background of the code may be darker still. So
+        // The turns do not show where the dark ring ends, because the background of the code may be darker still. So
         // `cross` compares samples with the threshold.
         let middle = edges[1] + (square >> 1);
         let size = 2 * (edges[3] - edges[0]);
@@ -93,9 +95,11 @@ fn look(row: &[u8], turns: &[u32], check: &mut impl FnMut(Ring, bool)) {
     }
 }
 
-/// Where a finder begins and ends along a line through its inner square. The end is exclusive.
+/// Returns where a finder begins and ends along a line through its inner square, or `None` if the line does not cross a
+/// finder. Positions are relative to a pixel in the inner square, and the end is exclusive. The search stops at `limit`
+/// pixels in each direction.
 pub(super) fn cross(is_dark: impl Fn(i64) -> bool, limit: i64) -> Option<(i64, i64)> {
-    // The ends of the inner square, the light ring and the dark ring.
+    // The distances at which the inner square, the light ring and the dark ring end in one direction.
     let ends = |direction: i64| -> Option<[i64; 3]> {
         let mut ends = [0; 3];
         let mut step = 0;
@@ -114,8 +118,8 @@ pub(super) fn cross(is_dark: impl Fn(i64) -> bool, limit: i64) -> Option<(i64, i
     is_finder(&[a2 - a1, a1 - a0, a0 + b0 - 1, b1 - b0, b2 - b1]).then_some((1 - a2, b2))
 }
 
-/// Whether the runs dark, light, dark, light, dark have the ratio 1 : 1 : 3 : 1 : 1. The middle run may be off by a
-/// whole module, and the others by 60 % of a module.
+/// Returns whether the runs dark, light, dark, light, dark have the ratio 1 : 1 : 3 : 1 : 1. The middle run may be off
+/// by a whole module, and the others by 60 % of a module. The total must be at least 7 pixels.
 fn is_finder(runs: &[i64; 5]) -> bool {
     let total: i64 = runs.iter().sum();
     total >= 7
@@ -125,12 +129,13 @@ fn is_finder(runs: &[i64; 5]) -> bool {
         })
 }
 
-/// Inverts a sample of a light-on-dark code, so that both kinds of code can be read as dark on light.
+/// Inverts a sample if `inverted` is true. With this, light-on-dark codes can be read in the same way as dark-on-light
+/// codes.
 pub(super) fn shade(sample: u8, inverted: bool) -> u8 {
     if inverted { !sample } else { sample }
 }
 
-/// The first pixel after a turn whose value is nearer to that of the next turn.
+/// Returns the position of the first pixel after `from` that is closer in brightness to `to` than to `from`.
 fn edge(row: &[u8], from: Turn, to: Turn) -> i64 {
     let sum = u16::from(from.value) + u16::from(to.value);
     let falls = to.value < from.value;
@@ -139,7 +144,7 @@ fn edge(row: &[u8], from: Turn, to: Turn) -> i64 {
     i64::try_from(from.place + 1 + passed.unwrap_or(between.len())).unwrap_or(0)
 }
 
-/// Removes the turns that do not count on a larger scale.
+/// Removes the turns that do not count on the larger scale `least`.
 fn thin(turns: &mut Vec<u32>, least: u8) {
     let mut filter = Filter::new(least);
     let (mut kept, mut expected) = (0, 0);
@@ -150,7 +155,7 @@ fn thin(turns: &mut Vec<u32>, least: u8) {
             None => filter.last(),
         };
         let Some(turn) = turn else { continue };
-        // At most as many turns have been kept as read, so this does not overwrite a turn that is still to be read.
+        // No more turns have been kept than read, so this does not overwrite a turn that has not been read yet.
         if let Some(slot) = turns.get_mut(kept) {
             *slot = Turn { is_new: turn.index != expected, ..turn }.pack();
         }
@@ -164,7 +169,8 @@ fn thin(turns: &mut Vec<u32>, least: u8) {
 struct Turn {
     place: usize,
     value: u8,
-    /// Whether the turn before it is a different turn than on the previous, finer scale.
+    /// Whether the turn before this turn was not directly before it on the previous, finer scale. On the first scale,
+    /// it is always true.
     is_new: bool,
     /// The index among the turns that are being thinned.
     index: usize,
@@ -233,7 +239,7 @@ impl Filter {
         None
     }
 
-    /// The turn at the end of the row.
+    /// Returns the last turn of the row, or `None` if the row has no turns.
     fn last(&self) -> Option<Turn> {
         self.rises.map(|rises| if rises { self.high } else { self.low })
     }

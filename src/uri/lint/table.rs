@@ -1,8 +1,8 @@
 //! The table that `lint` uses. Each problem has a condition, an effect, and a list of affected apps with source and
 //! date.
 //!
-//! Apps change without notice. Each entry names its source and the month of that source, so that old entries can be
-//! found and checked again. The table contains only known problems.
+//! Apps change without notice. Each entry names its source and the month of that source, if it is known, so that old
+//! entries can be found and checked again. The table contains only known problems.
 //!
 //! One known problem is missing on purpose: Apple Passwords and a browser extension read left-over bits in the last
 //! character of a secret as part of the secret. `KeyUri` never writes such bits.
@@ -19,7 +19,7 @@ pub(super) struct Rule {
     pub(super) reason: &'static str,
 }
 
-/// The evidence for a problem: a repository or the author of tests on devices, and the year and month.
+/// The evidence for a problem: a repository or a public report, and its year and month, or `undated`.
 #[derive(Clone, Copy)]
 pub(super) struct Source {
     pub(super) name: &'static str,
