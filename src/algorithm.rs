@@ -1,7 +1,7 @@
 //! The three hash functions of RFC 6238, and HMAC (RFC 2104) with precomputed key states.
 //!
 //! [`Hmac`] stores two states of the hash instead of the key: the inner and the outer state, each after the block that
-//! contains the key. HMAC of an 8-byte counter then takes two calls of the compression function: one from the inner
+//! contains the key. HMAC of an 8-byte counter then takes two calls to the compression function: one from the inner
 //! state over the counter, and one from the outer state over the result. A general MAC object, which buffers and pads
 //! messages of any length, takes 1.5 times as long. This module therefore builds the two blocks itself. For them, it
 //! uses only the compression functions of `sha1` and `sha2`.
@@ -141,8 +141,8 @@ impl Hmac {
     }
 }
 
-/// Returns whether two secrets produce the same codes with at least one of the hash functions. Different secrets can do
-/// so, because HMAC pads a short key with zeros and hashes a long one (RFC 2104, section 2).
+/// Returns whether two secrets produce the same codes with at least one of the hash functions. Two different secrets
+/// can produce the same codes, because HMAC pads a short key with zeros and hashes a long one (RFC 2104, section 2).
 #[cfg(feature = "guard")]
 pub(crate) fn same_hmac_key(a: Key<'_>, b: Key<'_>) -> bool {
     fn same<H: Hash>(a: Key<'_>, b: Key<'_>) -> bool {
@@ -169,8 +169,8 @@ impl<T: Copy> Batch<T> {
         Self { kernel: Kernel::detect(), keys: Keys::ZEROS, waiting: [None; LANES], length: 0 }
     }
 
-    /// Adds a counter, which may be computed by a later call. Calls `visit` with the label and truncated value of each
-    /// counter that this call computes, in the order in which they were added.
+    /// Adds a counter. Its value may be computed by a later call. Calls `visit` with the label and truncated value of
+    /// each counter that this call computes, in the order in which they were added.
     pub(crate) fn push(&mut self, hmac: &Hmac, counter: u64, label: T, mut visit: impl FnMut(T, u32)) {
         match (&hmac.0, self.waiting.get_mut(self.length)) {
             (States::Sha1(states), Some(slot)) if self.kernel.is_some() => {
@@ -242,8 +242,8 @@ impl<H: Hash> Prekeyed<H> {
     }
 
     /// Returns the `N` truncated values. For each of the two compressions, all `N` blocks are written before the first
-    /// one is compressed. A wide load of bytes that were just stored word by word waits until the stores are complete.
-    /// In this order, the waits overlap.
+    /// one is compressed. A wide load of bytes that were just stored word by word stalls until the stores are complete.
+    /// In this order, the stalls overlap.
     #[inline]
     fn truncated<const N: usize>(&self, counters: [u64; N]) -> [u32; N] {
         let mut blocks = [H::COUNTER_BLOCK; N];

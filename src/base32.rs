@@ -1,8 +1,8 @@
 //! Base32 (RFC 4648, section 6) without lookup tables and without branches on secret data.
 //!
 //! The time depends on the length of the text, on the positions of its separators, and on whether it is valid, but not
-//! on the encoded bytes. A decoder with a lookup table reads from addresses that depend on the secret, and the cache
-//! shows which addresses were read.
+//! on the encoded bytes. A decoder with a lookup table reads from addresses that depend on the secret, and a cache side
+//! channel can reveal which addresses were read.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -51,7 +51,7 @@ pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Secret`] if a character is not base32, if padding is not at the end, or if base32 never produces this
+/// [`ErrorKind::Secret`] if a character is not base32, if padding is not at the end, or if base32 text cannot have this
 /// number of characters. In the first two cases the error has a position. A 0 is not read as an O, because apps
 /// disagree on its meaning.
 pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {

@@ -1,7 +1,7 @@
 //! [`Code`]: the digits that an authenticator shows and a person types.
 //!
 //! Typed text is parsed into a [`Code`] once, and only the `Code` is passed on. Some libraries ignored spaces when they
-//! compared a code, but not when they counted attempts. Their limits have been bypassed by adding a space.
+//! compared a code, but not when they counted attempts. Their limits on attempts have been bypassed by adding a space.
 
 use core::fmt;
 use core::str::FromStr;
@@ -176,7 +176,7 @@ impl Digits {
         self as u8
     }
 
-    /// Returns a truncated HMAC value, which is below 2^31, modulo 10^digits.
+    /// Returns `truncated` modulo 10^digits. `truncated` is a truncated HMAC value, which is below 2^31.
     pub(crate) fn reduce(self, truncated: u32) -> u32 {
         const MODULI: [Divisor; 3] = [Divisor::new(1_000_000), Divisor::new(10_000_000), Divisor::new(100_000_000)];
         let [six, seven, eight] = MODULI;
@@ -189,8 +189,8 @@ impl Digits {
     }
 }
 
-/// Why typed text is not a code. The error means a typing mistake, not a guess, and reveals nothing about the correct
-/// code.
+/// Why typed text is not a code. The error indicates a typing mistake, not a guess, and reveals nothing about the
+/// correct code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CodeError {

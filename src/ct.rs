@@ -4,8 +4,8 @@
 //! equal, or on where they differ.
 //!
 //! This is the only module that hides values from the optimizer, with `black_box`. A condition is hidden *before* it
-//! becomes a mask. Otherwise LLVM may recognize the condition in the mask and generate a branch, as it does on targets
-//! without a conditional move.
+//! becomes a mask. Without this, LLVM may recognize the condition in the mask and generate a branch, as it does on
+//! targets without a conditional move.
 
 use core::hint::black_box;
 
@@ -19,7 +19,7 @@ use core::hint::black_box;
 /// assert!(!keyfob::ct::eq(&tag, &[7; 31]));
 /// ```
 #[must_use]
-#[inline(always)] // where the length is a constant, no branch and no call remain, at any optimization level
+#[inline(always)] // if a length is constant, no branch or call remains at any optimization level
 pub fn eq(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && black_box(difference(a, b)) == 0
 }
@@ -27,7 +27,8 @@ pub fn eq(a: &[u8], b: &[u8]) -> bool {
 /// Returns zero if and only if the slices are equal. Both must have the same length.
 #[inline(always)]
 fn difference(a: &[u8], b: &[u8]) -> u64 {
-    // Use as few jumps as possible: for a short slice such as a tag, the jumps on its length take as long as comparing.
+    // Use as few branches as possible: for a short slice such as a tag, branching on the length takes as long as the
+    // comparison.
     match a.len() {
         17.. => match a.len() {
             17..=32 => ends::<16>(a, b),
@@ -66,7 +67,7 @@ fn long(a: &[u8], b: &[u8]) -> u64 {
     let (b_blocks, b_rest) = b.as_chunks::<512>();
     let mut sum = ends::<64>(a, b);
     for (x, y) in a_blocks.iter().zip(b_blocks) {
-        // Hide the sum in each iteration: otherwise the optimizer may end the loop at the first difference.
+        // Hide the sum in each iteration. Without this, the optimizer may end the loop at the first difference.
         sum = black_box(sum | lanes(x, y));
     }
     sum | lanes(a_rest, b_rest)
@@ -183,16 +184,16 @@ pub(crate) fn select(mask: u64, a: u64, b: u64) -> u64 {
     b ^ (mask & (a ^ b))
 }
 
-/// Clears the top bit of an ASCII character. The bit is already zero, but it is computed from the secret, and the check
-/// that a string is UTF-8 branches on it. After this call, the bit no longer depends on the secret.
+/// Clears the top bit of an ASCII character. The bit is already zero, but it was computed from the secret, and UTF-8
+/// validation branches on it. After this call, the bit no longer depends on the secret.
 #[cfg(feature = "alloc")]
 #[inline]
 pub(crate) fn ascii(byte: u8) -> u8 {
     byte & black_box(0x7f)
 }
 
-/// Returns `false` if the mask is zero, and otherwise `true`. The caller may branch on the result. This makes it
-/// public, so each caller explains why it may be public.
+/// Returns `true` if the mask is not zero. The caller may branch on the result. A branch makes the result public, so
+/// each caller explains why it may be public.
 ///
 /// This is the only function in which a branch may depend on a secret, and the optimizer cannot remove that branch. A
 /// tool that tracks secret bits through the machine code can therefore be told to ignore this function.

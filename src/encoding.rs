@@ -1,4 +1,4 @@
-//! Decodes files in UTF-8 or in UTF-16, as Windows programs save them, and defines the limits on their size.
+//! Decodes files in UTF-8, or in UTF-16 as saved by Windows programs. Also defines the limits on their size.
 
 use alloc::string::String;
 
@@ -9,8 +9,8 @@ use crate::error::{Error, ErrorKind};
 /// Returns the text of a file, without its byte order mark. UTF-16 is converted into `buffer`, which is wiped on drop
 /// because the text contains secrets.
 ///
-/// UTF-16 without a mark is recognized by its first two characters, which are ASCII in every supported format. Returns
-/// `None` if the bytes are not valid UTF-8 or UTF-16.
+/// UTF-16 without a byte order mark is recognized by its first two characters, which are ASCII in every supported
+/// format. Returns `None` if the bytes are not valid UTF-8 or UTF-16.
 pub(crate) fn text<'a>(bytes: &'a [u8], buffer: &'a mut Zeroizing<String>) -> Option<&'a str> {
     let (from_bytes, bytes): (fn([u8; 2]) -> u16, _) = match bytes {
         // Refuse UTF-32, whose byte order mark begins like the mark of UTF-16.
@@ -36,7 +36,7 @@ fn is_ascii_text(byte: u8) -> bool {
     byte.is_ascii_graphic() || byte.is_ascii_whitespace()
 }
 
-/// The maximum size of a file. The largest backups are those of Aegis, which contain the icons of all accounts, but
+/// The maximum size of a file. Aegis backups are the largest, because they contain the icons of all accounts, but even
 /// they are smaller than this.
 pub(crate) const MAX_BYTES: usize = 16 << 20;
 /// The maximum number of accounts or tokens in a file.

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// Why a value was refused. The message names the parameter, its range and, if there is one, the position.
+/// Why a value was refused. The message names the parameter and its range, and gives the position if there is one.
 ///
 /// ```
 /// use keyfob::{ErrorKind, Secret};
@@ -20,7 +20,8 @@ pub struct Error {
     position: Option<usize>,
 }
 
-/// A number or a fixed word. An error must not contain any part of the refused input, and this type cannot hold one.
+/// A number or a fixed word. An error must not contain any part of the refused input, and a `Value` cannot hold such a
+/// part.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Value {
     Number(u64),
@@ -116,17 +117,17 @@ pub enum ErrorKind {
     Import,
     /// The keys that encrypt secrets in the database.
     Keyring,
-    /// The look-ahead of HOTP.
+    /// The HOTP look-ahead.
     LookAhead,
-    /// A transfer of Google Authenticator, or one of its QR codes.
+    /// A Google Authenticator transfer, or one of its QR codes.
     Migration,
     /// The name of an authenticator.
     Name,
-    /// The period of TOTP.
+    /// The TOTP period.
     Period,
-    /// A limit in the policy of the guard.
+    /// A limit in the guard's policy.
     Policy,
-    /// A key file of hardware tokens, or a token in it.
+    /// A key file for hardware tokens, or a token in it.
     Pskc,
     /// A QR code: the text is too long, the module size is out of range, or the image is not a PNG, has too many pixels
     /// or contains no QR code.
@@ -135,6 +136,6 @@ pub enum ErrorKind {
     Secret,
     /// An `otpauth` URI, or a part of one: issuer, account, parameter or name of an algorithm.
     Uri,
-    /// The window of TOTP.
+    /// The TOTP window.
     Window,
 }

@@ -1,4 +1,4 @@
-//! HOTP: codes that depend on a counter (RFC 4226).
+//! HOTP: counter-based codes (RFC 4226).
 
 use core::fmt;
 use core::ops::RangeInclusive;
@@ -12,7 +12,7 @@ use crate::key::Key;
 /// Generates and verifies HOTP codes (RFC 4226).
 ///
 /// An `Hotp` holds the HMAC states derived from the secret, not the secret itself, and wipes them on drop. Generating a
-/// code takes two calls of the hash's compression function and allocates no memory.
+/// code takes two calls to the hash's compression function and allocates no memory.
 ///
 /// ```
 /// use keyfob::{Code, Hotp, LookAhead, Secret};
@@ -47,7 +47,7 @@ impl Hotp {
         Self::with_algorithm(key, Algorithm::Sha1)
     }
 
-    /// Like [`new`](Self::new), with another hash function. RFC 4226 defines only SHA-1; some tokens use SHA-256 or
+    /// Like [`new`](Self::new), with a different hash function. RFC 4226 defines only SHA-1; some tokens use SHA-256 or
     /// SHA-512, as RFC 6238 does.
     #[must_use]
     pub fn with_algorithm<'k>(key: impl Into<Key<'k>>, algorithm: Algorithm) -> Self {
@@ -79,18 +79,19 @@ impl Hotp {
         Code::new(self.hmac.truncated(counter), self.digits)
     }
 
-    /// Returns the counter in `from ..= from + look_ahead` that has this code, or `None` if no counter has it.
+    /// Returns the counter in `from ..= from + look_ahead` whose code matches, or `None` if there is no match.
     ///
     /// `from` is the next expected counter; earlier counters are never tried. All codes in the range are computed and
-    /// compared, even after a match. If two counters have the same code, the later one is returned. Otherwise the code
-    /// that was just used would still be valid at the later counter. Store the *next* counter, `matched + 1`, and pass
-    /// it as `from` the next time.
+    /// compared, even after a match. If two counters have the same code, the later one is returned. If the earlier one
+    /// were returned, the code that was just used would still be valid at the later counter. Store the *next* counter,
+    /// `matched + 1`, and pass it as `from` the next time.
     #[must_use]
     pub fn verify(&self, code: &Code, from: u64, look_ahead: LookAhead) -> Option<u64> {
         self.newest([code], look_ahead.counters(from))
     }
 
-    /// Finds the counter of a token that is far ahead, using two consecutive codes (RFC 4226, section 7.4).
+    /// Finds the counter of a token that is far ahead of the server, using two consecutive codes (RFC 4226, section
+    /// 7.4).
     ///
     /// Searches the counters `from ..= from + within`. Returns the counter of the *second* code, or `None` if there is
     /// no match. Store the counter after it, as with [`verify`](Self::verify). Two random six-digit codes match with a
@@ -119,7 +120,7 @@ impl Hotp {
         self.scan(codes, *counters.start(), *counters.end()).counter()
     }
 
-    /// Like [`newest`](Self::newest), but keeps secret whether there was a match.
+    /// Like [`newest`](Self::newest), but does not reveal whether there was a match.
     pub(crate) fn scan<const N: usize>(&self, codes: [&Code; N], first: u64, last: u64) -> Newest {
         let Some(mut codes) = Consecutive::new(codes, self.digits) else { return Newest::default() };
         Newest::of(&self.hmac, first, last, |truncated| codes.matches(truncated))
@@ -137,8 +138,8 @@ impl fmt::Debug for Hotp {
 
 /// How many counters after the expected one are accepted (RFC 4226, section 7.2): 0 to 10, by default 5.
 ///
-/// Each additional counter is one more code that a guess can match. A look-ahead of 5 allows for five codes that were
-/// not used, for example if the button was pressed by accident. Use [`Hotp::resync`] for a token that is further ahead.
+/// Each additional counter is one more code that a guess can match. A look-ahead of 5 allows for five unused codes, for
+/// example because the button was pressed by accident. Use [`Hotp::resync`] for a token that is further ahead.
 ///
 /// ```
 /// use keyfob::{Hotp, LookAhead, Secret};
@@ -192,7 +193,7 @@ pub(crate) struct Consecutive<'a, const N: usize> {
 }
 
 impl<'a, const N: usize> Consecutive<'a, N> {
-    /// Returns `None` unless all codes have this number of digits. The number of digits is public.
+    /// Returns `None` if a code has a different number of digits. The number of digits is public.
     pub(crate) fn new(codes: [&'a Code; N], digits: Digits) -> Option<Self> {
         codes.iter().all(|code| code.digits() == digits).then_some(Self { codes, digits, shown: [0; N] })
     }
@@ -218,8 +219,8 @@ pub(crate) struct Newest {
 }
 
 impl Newest {
-    /// Searches `first..=last`. `mask` gets the 31-bit truncated value of each counter and returns all ones for a
-    /// match. Every counter is computed, so the time does not depend on where the match is.
+    /// Searches `first..=last`. `mask` takes the 31-bit truncated value of each counter and returns all ones for a
+    /// match. Every value is computed, so the time does not depend on where the match is.
     pub(crate) fn of(hmac: &Hmac, first: u64, last: u64, mut mask: impl FnMut(u32) -> u64) -> Self {
         let mut newest = Self::default();
         hmac.for_each_truncated(first, last, |counter, truncated| newest.record(counter, mask(truncated)));
@@ -242,8 +243,8 @@ impl Newest {
         (!ct::mask_same(self.matches, 0), self.counter)
     }
 
-    /// Returns the last counter that matched, or `None`, and makes it public. The caller needs both: it reports whether
-    /// there was a match, and it stores the counter.
+    /// Returns the last counter that matched, or `None`, and makes it public. The result may be public, because the
+    /// caller reports whether there was a match and stores the counter.
     pub(crate) fn counter(&self) -> Option<u64> {
         ct::declassify(self.matches).then_some(self.counter)
     }

@@ -1,12 +1,12 @@
 //! Imports accounts from the backups of other authenticator apps.
 //!
 //! The module reads the unencrypted exports of 2FAS, Aegis, andOTP, Bitwarden (JSON and CSV), Ente Auth, FreeOTP+,
-//! Proton Authenticator and Stratum, lists of `otpauth` URIs, and the transfers of Google Authenticator. Encrypted
-//! exports of these apps are recognized and refused. The module also reads unencrypted key files of hardware tokens
-//! (PSKC). For encrypted key files, use [`pskc::parse`], which takes the password or key.
+//! Proton Authenticator and Stratum, lists of `otpauth` URIs, and Google Authenticator transfers. Encrypted exports of
+//! these apps are recognized and refused. The module also reads unencrypted key files for hardware tokens (PSKC). For
+//! encrypted key files, use [`pskc::parse`], which takes the password or key.
 //!
-//! A file must be in UTF-8, or in UTF-16 as saved by Windows programs, and may have at most 16 MiB and 65536 accounts.
-//! Time and memory are linear in the length of the file.
+//! A file must be in UTF-8, or in UTF-16 as saved by Windows programs. It may be at most 16 MiB long and have at most
+//! 65536 accounts. Time and memory are linear in the length of the file.
 
 mod apps;
 mod csv;
@@ -37,7 +37,7 @@ use crate::uri::KeyUri;
 /// not reported.
 ///
 /// The URIs of a Google Authenticator transfer, one per line, may be in any order and may be repeated. Their accounts
-/// come after the accounts of all other lines. If codes of the transfer are missing, each gap is one error, at the
+/// come after the accounts of all other lines. If QR codes of the transfer are missing, each gap is one error, at the
 /// position of the missing accounts.
 ///
 /// ```
@@ -68,7 +68,7 @@ use crate::uri::KeyUri;
 /// * [`ErrorKind::Encrypted`] for an encrypted backup. The message names the app and says how to export without
 ///   encryption, or says that a key file needs its password or key. The same error is returned for a file that is not
 ///   text, because some encrypted backups cannot be distinguished from other binary files.
-/// * [`ErrorKind::Pskc`] for a damaged key file of hardware tokens.
+/// * [`ErrorKind::Pskc`] for a damaged key file for hardware tokens.
 /// * [`ErrorKind::Import`] for a file that is not a known backup, is damaged, is larger than the limits above, or
 ///   contains no account.
 ///
@@ -149,7 +149,7 @@ impl fmt::Debug for Import {
     }
 }
 
-/// The apps and file formats that can be imported. More will be added.
+/// The apps and file formats that can be imported. More may be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum App {
@@ -167,7 +167,7 @@ pub enum App {
     GoogleAuthenticator,
     /// A JSON export of Proton Authenticator.
     Proton,
-    /// A key file of hardware tokens (RFC 6030), of any manufacturer.
+    /// A key file for hardware tokens (RFC 6030), from any manufacturer.
     Pskc,
     /// A JSON backup of Stratum, formerly Authenticator Pro.
     Stratum,
@@ -280,14 +280,16 @@ fn lines(text: &str) -> Result<Import, Error> {
 /// The transfers in a list of URIs.
 #[derive(Default)]
 struct Transfers {
-    /// The transfers by batch identifier and size. Some programs write neither; then every code is a separate transfer.
+    /// The transfers by batch identifier and size. Some programs write neither; then every QR code is a separate
+    /// transfer.
     by_batch: BTreeMap<(i32, u32), Vec<Transfer>>,
-    /// The number of codes and accounts in all transfers.
+    /// The number of QR codes and accounts in all transfers.
     size: usize,
 }
 
 impl Transfers {
-    /// Adds a code to the transfer it belongs to. A code that contradicts the transfer starts a new transfer.
+    /// Adds a QR code to the transfer that it belongs to. A QR code that contradicts the transfer starts a new
+    /// transfer.
     fn add(&mut self, code: TransferCode) -> Result<(), Error> {
         self.size += 1 + code.entries().len();
         let batch = self.by_batch.entry((code.batch_id(), code.batch_size())).or_default();

@@ -1,4 +1,4 @@
-//! [`Key`]: the borrowed bytes of a secret, with a checked length. [`Strength`]: how hard a secret is to guess.
+//! [`Key`]: the borrowed bytes of a secret, with a validated length. [`Strength`]: how hard a secret is to guess.
 
 use crate::error::{Error, ErrorKind};
 
@@ -48,7 +48,7 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// Creates a key without the check of [`new`](Self::new). The length must already have been checked.
+    /// Like [`new`](Self::new), but does not check the length. The caller must already have checked it.
     #[cfg(feature = "alloc")]
     pub(crate) const fn checked(bytes: &'a [u8]) -> Self {
         Self(bytes)
@@ -65,7 +65,7 @@ impl core::fmt::Debug for Key<'_> {
     }
 }
 
-/// How hard a random secret is to guess, by its length.
+/// How hard a random secret is to guess, based on its length.
 ///
 /// Old systems issued 80-bit secrets, and a library that refuses such secrets locks users out. keyfob accepts 80-bit
 /// secrets and reports them as weak, but never generates one.

@@ -1,14 +1,14 @@
 #![doc = include_str!("../docs/crate.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
-// The only exception is in algorithm/lanes.rs, which calls a function that is compiled for instructions detected at run
-// time.
+// The only exception is in algorithm/lanes.rs, which calls a function compiled for CPU features that are detected at
+// run time.
 #![deny(unsafe_code)]
 #![warn(unreachable_pub, clippy::alloc_instead_of_core, clippy::std_instead_of_alloc, clippy::std_instead_of_core)]
 // No public function panics on any input.
 #![warn(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 #![warn(clippy::cast_lossless, clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
-// The time that a processor needs for a division depends on the operands, so it can reveal secret operands.
+// The time that a division takes depends on its operands, so it can leak secret operands.
 #![warn(clippy::integer_division_remainder_used)]
 
 #[cfg(feature = "alloc")]
@@ -59,7 +59,7 @@ pub mod guard;
 #[cfg(feature = "guard")]
 pub mod store;
 
-// The chapters of the guide contain no items. They link to items of all features.
+// The guide's chapters contain no items. They link to items from every feature.
 #[cfg(any(doc, doctest))]
 #[cfg_attr(not(all(feature = "import", feature = "sqlite", feature = "qr")), allow(rustdoc::broken_intra_doc_links))]
 pub mod guide;

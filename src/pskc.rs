@@ -1,13 +1,14 @@
-//! Reads key files of hardware tokens in the PSKC format (RFC 6030). They may be unencrypted, or encrypted with a
+//! Reads key files for hardware tokens in the PSKC format (RFC 6030). They may be unencrypted, or encrypted with a
 //! password or a pre-shared key.
 //!
 //! keyfob reads HOTP and TOTP tokens. An encrypted file must use AES-CBC and a MAC (HMAC with SHA-1, SHA-256 or
 //! SHA-512); if the file is encrypted with a password, the key must be derived with PBKDF2. An encrypted value without
-//! a MAC is refused, as section 6.1.1 requires: CBC alone does not prevent anybody from changing the secret in transit.
+//! a MAC is refused, as section 6.1.1 requires: CBC alone does not protect the secret against tampering in transit.
 //!
 //! Signatures, policies and validity periods are ignored. A key is refused if it describes its codes in a way that RFC
 //! 6030 does not define or that only a draft defines, because keyfob would have to guess how to compute them. A file
-//! must be in UTF-8 or UTF-16 and may have at most 16 MiB, 65536 tokens and 2,000,000 iterations of PBKDF2.
+//! must be in UTF-8 or UTF-16. It may be at most 16 MiB long, and may have at most 65536 tokens and 2,000,000 PBKDF2
+//! iterations.
 
 mod cipher;
 mod xml;
@@ -29,10 +30,11 @@ use cipher::{Keys, WRONG_KEY};
 /// Parses a key file.
 ///
 /// Each token becomes a [`KeyUri`]. Its issuer is the issuer of the key. Its account is the serial number of the
-/// device, or the identifier of the key if there is none. Programs that export a user's account write `issuer:account`
-/// into the friendly name; then the account is the part after the issuer. If a token cannot be imported, for example
-/// because it is a PIN, or because its secret is missing or occurs twice, its entry is an error. An HOTP token without
-/// a counter starts at 0; if that is wrong, [`Hotp::resync`](crate::Hotp::resync) finds the counter from two codes.
+/// device, or the identifier of the key if there is no serial number. Programs that export a user's account write
+/// `issuer:account` into the friendly name; then the account is the part after the issuer. If a token cannot be
+/// imported, for example because it is a PIN, or because its secret is missing or occurs twice, its entry is an error.
+/// An HOTP token without a counter starts at 0; if that is wrong, [`Hotp::resync`](crate::Hotp::resync) finds the
+/// counter from two codes.
 ///
 /// ```
 /// use keyfob::pskc::{self, Unlock};
@@ -61,9 +63,9 @@ use cipher::{Keys, WRONG_KEY};
 ///
 /// # Errors
 ///
-/// * [`ErrorKind::Encrypted`] if the file needs a password and `unlock` contains none, or needs a key and `unlock`
-///   contains none. The same error is returned if `unlock` decrypts none of the encrypted tokens. If it decrypts only
-///   some of them, the entries of the others are errors.
+/// * [`ErrorKind::Encrypted`] if the file needs a password or a key that `unlock` does not contain. The same error is
+///   returned if `unlock` decrypts none of the encrypted tokens. If it decrypts only some of them, the entries of the
+///   others are errors.
 /// * [`ErrorKind::Pskc`] if the file is not a key file, contains no key, is damaged or follows a draft of RFC 6030. The
 ///   same error is returned if the decryption key is derived in a way that keyfob does not support, or with more than
 ///   2,000,000 iterations.
@@ -82,7 +84,7 @@ pub fn parse(bytes: &[u8], unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, Erro
     read(text, unlock)
 }
 
-/// Reads the file twice. The first pass counts the tokens and finds out how they are encrypted. The second pass
+/// Reads the file twice. The first pass counts the tokens and determines how they are encrypted. The second pass
 /// converts each token when its element ends. This avoids copying the data of the device and of the file for every
 /// token.
 pub(crate) fn read(text: &str, unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, Error>>, Error> {

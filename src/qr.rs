@@ -1,5 +1,5 @@
-//! Draws URIs as QR codes, and reads QR codes from screenshots. Both run locally, because an online service would learn
-//! the secret.
+//! Generates QR codes from URIs, and reads QR codes from screenshots. Both run locally, because an online service would
+//! learn the secret.
 
 #[cfg(feature = "qr-read")]
 mod charset;
@@ -83,8 +83,8 @@ impl Qr {
             return Err(too_long());
         }
         // The whole string is a single byte segment. Splitting it into alphanumeric and numeric segments makes some
-        // codes one version smaller. But the way in which the `qrcode` crate splits makes other codes larger than the
-        // standard's capacity table allows.
+        // codes one version smaller. However, the segments that the `qrcode` crate chooses make other codes larger than
+        // the standard's capacity table allows.
         let with_version = |version| -> QrResult<QrCode> {
             let mut bits = Bits::new(Version::Normal(version));
             bits.push_byte_data(text.as_bytes())?;
@@ -100,8 +100,8 @@ impl Qr {
     /// Returns the code as text for a terminal: `println!("{}", qr.terminal())`.
     ///
     /// The text sets its own colors, black on white from the fixed part of the 256-color palette. A terminal theme may
-    /// change the other colors so that the code is inverted, and several readers fail on an inverted code. Each line of
-    /// text holds two rows of modules.
+    /// change the other colors so that the code is inverted, and several readers cannot read an inverted code. Each
+    /// line of text holds two rows of modules.
     #[must_use]
     pub const fn terminal(&self) -> Terminal<'_> {
         Terminal::new(self)
@@ -113,13 +113,13 @@ impl Qr {
         Svg::new(self)
     }
 
-    /// The number of modules per side, including the quiet zone of four modules at each end.
+    /// The number of modules per side, including the quiet zone of four modules on each side.
     #[must_use]
     pub const fn side(&self) -> usize {
         self.width + 2 * QUIET_ZONE
     }
 
-    /// Returns whether a module is dark, for code of your own that draws the QR code. Rows are counted from the top and
+    /// Returns whether a module is dark. Use this to render the QR code yourself. Rows are counted from the top and
     /// columns from the left, both from 0 and including the quiet zone. Everything outside the code is light.
     ///
     /// ```

@@ -1,17 +1,17 @@
-//! Searches a wide range for the counter, the step or the authenticator that produced the given codes.
+//! Searches many counters, steps or authenticators for the one that produced the given codes.
 //!
-//! Use a search to resynchronize a token that is far out of sync, or to find out which of many tokens somebody holds.
-//! To verify a login, use [`Hotp::verify`] or [`Totp::verify`] instead: the probability that a search accepts a random
+//! Use a search to resynchronize a token that is far out of sync, or to identify which of many tokens a person has. To
+//! verify a login, use [`Hotp::verify`] or [`Totp::verify`] instead: the probability that a search accepts a random
 //! code grows with the number of codes that it computes. Ask for two consecutive codes: a search over `n` counters then
 //! accepts two random six-digit codes with a probability of `n` in 10^12.
 //!
 //! With the feature `std` and a processor with AVX2 or AVX-512, a search computes sixteen SHA-1 codes at once. The
-//! results are the same on other processors. Every counter is computed and compared, so the time depends on the number
-//! of counters and not on which of them matches.
+//! results are the same on other processors. The code of every counter is computed and compared, so the time depends on
+//! the number of counters and not on which of them matches.
 //!
 //! A search calls `progress` with the number of codes computed so far, every few thousand codes and at the end. It
 //! stops if `progress` returns `Break`, but ignores the result of the last call. [`authenticators`] also calls
-//! `progress` after a few thousand candidates without counters, so it may report the same number twice.
+//! `progress` after a few thousand candidates that have no counters to search, so it may report the same number twice.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -102,8 +102,8 @@ pub fn steps<const N: usize>(
 /// Searches many authenticators for the one that showed consecutive `codes`.
 ///
 /// [`Matches::last`] is the index of the authenticator in `candidates`, counted from 0. Use two codes: with 100,000
-/// authenticators and a window of three steps, about one search in four for a single six-digit code also matches a
-/// wrong authenticator.
+/// authenticators and a window of three steps, a search for a single six-digit code also matches a wrong authenticator
+/// about one time in four.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -140,8 +140,8 @@ pub fn authenticators<'a, const N: usize>(
             newest.record(label.index, codes.matches(truncated));
         }
     };
-    // The number of candidates and codes since the last report. A report is made only before another candidate or code,
-    // so a search that is complete cannot be stopped.
+    // The number of candidates and codes since the last report. `due` reports only before another candidate or code, so
+    // it cannot stop a search that is complete.
     let mut since = 0u64;
     let mut reported = None;
     let mut due = |since: &mut u64, computed| {
@@ -225,7 +225,7 @@ impl Matches {
         self.0.counter()
     }
 
-    /// The number of matches. If there is more than one match, codes are equal by chance: ask for one more code.
+    /// The number of matches. If there is more than one match, some of them are coincidences: ask for one more code.
     #[must_use]
     pub const fn count(&self) -> u64 {
         self.0.matches()
@@ -238,7 +238,7 @@ impl fmt::Debug for Matches {
     }
 }
 
-/// The caller stopped the search before its end. Matches found so far are discarded.
+/// The caller stopped the search before it was complete. Matches found so far are discarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped;
 
@@ -258,5 +258,6 @@ struct Label<'a> {
     first: bool,
 }
 
-/// The number of codes and candidates between two calls of `progress`. They take a fraction of a millisecond.
+/// The number of codes and candidates between two calls to `progress`. Processing them takes a fraction of a
+/// millisecond.
 const CHUNK: u64 = 4096;

@@ -46,7 +46,7 @@ impl Secret {
     ///
     /// # Panics
     ///
-    /// If the operating system cannot provide random bytes. Supported systems can always provide them after boot. To
+    /// Panics if the system's random number generator fails. On supported systems, it does not fail after boot. To
     /// handle this case as an error, use [`generate_with`](Self::generate_with) with `rand::rngs::SysRng`.
     #[cfg(feature = "std")]
     #[must_use]
@@ -59,7 +59,7 @@ impl Secret {
     ///
     /// # Panics
     ///
-    /// Under the same condition as [`generate`](Self::generate).
+    /// Panics under the same condition as [`generate`](Self::generate).
     #[cfg(feature = "std")]
     #[must_use]
     #[allow(clippy::expect_used, reason = "an application must not continue without randomness")]
@@ -72,14 +72,14 @@ impl Secret {
     ///
     /// # Errors
     ///
-    /// The error of the generator. A generator that implements `CryptoRng` cannot fail.
+    /// Returns the generator's error. A generator that implements `CryptoRng` cannot fail.
     pub fn generate_with<R: TryCryptoRng>(algorithm: Algorithm, rng: &mut R) -> Result<Self, R::Error> {
         let mut secret = Self(Zeroizing::new(vec![0; algorithm.secret_bytes()].into_boxed_slice()));
         rng.try_fill_bytes(&mut secret.0)?;
         Ok(secret)
     }
 
-    /// Creates a secret from a copy of `bytes`, of which there must be 10 to 1024. You must wipe `bytes` yourself.
+    /// Creates a secret from a copy of `bytes`, which must be 10 to 1024 bytes long. You must wipe `bytes` yourself.
     ///
     /// # Errors
     ///

@@ -1,7 +1,8 @@
-//! Serializes settings to files and databases, and deserializes them through the constructors that check them.
+//! Serializes settings for files and databases. Deserialization calls the constructors, which validate the values.
 //!
-//! [`Secret`](crate::Secret) does not implement `Serialize`: otherwise a struct that contains a secret could leak it
-//! into logs, caches or dumps. To write a secret on purpose, annotate its field with `secret` or `uri`.
+//! [`Secret`](crate::Secret) does not implement `Serialize`, because a struct that contains a secret could then leak it
+//! into logs, caches or dumps. To serialize a secret on purpose, name the module `secret` or `uri` in the field's
+//! `serde(with)` attribute.
 
 use alloc::string::String;
 
@@ -56,8 +57,8 @@ impl<'de> Deserialize<'de> for Window {
     }
 }
 
-/// Deserializes a string. If the value is not a string, the format's error message could quote it, and it can be a
-/// secret that consists only of digits. That message is therefore replaced with `expected`.
+/// Deserializes a string. If a secret consists only of digits, the format may read it as a number. The format's error
+/// message could then quote the secret, so the message is replaced with `expected`.
 fn text<'de, D: Deserializer<'de>>(deserializer: D, expected: &str) -> Result<Zeroizing<String>, D::Error> {
     String::deserialize(deserializer).map(Zeroizing::new).map_err(|_| D::Error::custom(expected))
 }

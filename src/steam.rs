@@ -12,12 +12,12 @@ use crate::key::Key;
 use crate::totp::{Step, Totp, Window};
 use crate::typed::symbols;
 
-/// Generates and verifies the codes of a Steam Guard authenticator.
+/// Generates and verifies Steam Guard codes.
 ///
 /// A code is HMAC-SHA-1 of a 30-second step, truncated as in RFC 4226. It is written in base 26, as five symbols of
 /// `23456789BCDFGHJKMNPQRTVWXY`, least significant first. Windows work as for [`Totp`], and the caller has the same
-/// duties: store the matched step before you act on the result, accept only greater steps from then on, and limit the
-/// number of guesses.
+/// responsibilities: store the matched step before you act on the result, accept only greater steps from then on, and
+/// limit the number of guesses.
 ///
 /// ```
 /// use keyfob::{Secret, Steam, SteamCode, Window};
@@ -48,7 +48,7 @@ impl Steam {
         self.totp.step(at)
     }
 
-    /// The number of seconds after `at` until the code changes: 1 to 30.
+    /// The number of seconds from `at` until the code changes: 1 to 30.
     #[must_use]
     pub const fn remaining(&self, at: u64) -> u32 {
         self.totp.remaining(at)
@@ -60,7 +60,7 @@ impl Steam {
         SteamCode { value: CODES.divide(self.totp.hmac().truncated(self.step(at).get())).1 }
     }
 
-    /// Returns the step within the window around `at` that has this code, or `None`, as [`Totp::verify`] does.
+    /// Returns the step in the window around `at` whose code matches, or `None`, as [`Totp::verify`] does.
     #[must_use]
     pub fn verify(&self, code: &SteamCode, at: u64, window: Window) -> Option<Step> {
         let steps = self.totp.steps(at, window)?;
@@ -77,7 +77,8 @@ impl fmt::Debug for Steam {
 
 /// A Steam Guard code of five symbols, stored as the base-26 number that they represent.
 ///
-/// Like [`Code`](crate::Code), it does not implement `PartialEq`, `Debug` does not print it, and it is wiped on drop.
+/// Like [`Code`](crate::Code), it does not implement `PartialEq`, its `Debug` does not print the code, and it is wiped
+/// on drop.
 #[derive(Clone)]
 pub struct SteamCode {
     value: u32,

@@ -1,6 +1,6 @@
-//! Storage for the records of the guard.
+//! Storage for the guard's records.
 //!
-//! The essential operation of a store is compare-and-swap: it replaces a record only if nobody else has changed the
+//! The essential operation of a store is compare-and-swap: it replaces a record only if nothing else has changed the
 //! record since it was loaded. All guarantees of the guard depend on this operation. [`conformance`] tests any store,
 //! including your own.
 
@@ -69,29 +69,29 @@ pub trait Store: Send + Sync {
 
     /// Loads the record of an account and its version, or `None` if the account has no record.
     ///
-    /// Read from the primary database, not from a replica that may lag. A change that is based on a stale record fails
-    /// at the swap, but an answer that changes nothing has no such check. A status, the check of a proof, or the answer
-    /// that an account has no second factor can be out of date. A stale read can therefore let somebody in without a
+    /// Read from the primary database, not from a replica that may lag. If a change is based on a stale record, the
+    /// swap reports a conflict. A read-only call has no such check: a status, the check of a proof, or the answer that
+    /// an account has no second factor can be out of date. A stale read can therefore let a user log in without a
     /// second factor.
     ///
     /// # Errors
     ///
-    /// If the store could not read the record.
+    /// Returns an error if the store could not read the record.
     fn load(&self, user: &str) -> impl Future<Output = Result<Option<(Version, Vec<u8>)>, Self::Error>> + Send;
 
     /// Replaces the record with `record`, or removes it if `record` is `None`, in one atomic step.
     ///
     /// The record changes only if the version of the stored record is `expected`, or if there is no record and
-    /// `expected` is `None`. Otherwise, this returns [`Swap::Conflict`]. Each change gives the record a version that
-    /// this account has never had, not even before its record was removed.
+    /// `expected` is `None`. In all other cases, this returns [`Swap::Conflict`]. Each change gives the record a
+    /// version that this account has never had, not even before its record was removed.
     ///
     /// When this returns [`Swap::Swapped`], the change is committed: it survives a crash and a power failure, and is
     /// not part of a transaction that the caller can roll back.
     ///
     /// # Errors
     ///
-    /// If the store failed, even if it is unknown whether the record was changed. A timeout is an error, never a
-    /// [`Swap::Conflict`].
+    /// Returns an error if the store failed, even if it is unknown whether the record was changed. A timeout is an
+    /// error, never a [`Swap::Conflict`].
     fn swap(
         &self,
         user: &str,
@@ -122,7 +122,7 @@ impl Version {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Swap {
-    /// The record had another version than expected, and was not changed.
+    /// The record did not have the expected version, and was not changed.
     Conflict,
     /// The record was changed, and the change is committed.
     Swapped,

@@ -1,4 +1,4 @@
-//! TOTP: codes that depend on the time (RFC 6238).
+//! TOTP: time-based codes (RFC 6238).
 
 use core::fmt;
 use core::ops::RangeInclusive;
@@ -49,7 +49,7 @@ impl Totp {
         Self::with_algorithm(key, Algorithm::Sha1)
     }
 
-    /// Like [`new`](Self::new), with another hash function.
+    /// Like [`new`](Self::new), with a different hash function.
     #[must_use]
     pub fn with_algorithm<'k>(key: impl Into<Key<'k>>, algorithm: Algorithm) -> Self {
         Self { hotp: Hotp::with_algorithm(key, algorithm), period: Period::default(), t0: 0 }
@@ -106,8 +106,8 @@ impl Totp {
         Step(self.period.steps(at.saturating_sub(self.t0)))
     }
 
-    /// The number of seconds after `at` until the code changes, from 1 to the length of the period. Before T0, this is
-    /// the whole period.
+    /// The number of seconds from `at` until the code changes: at least 1, and at most the period. Before T0, it is the
+    /// whole period.
     #[must_use]
     #[allow(clippy::integer_division_remainder_used, reason = "times and periods are public")]
     #[allow(clippy::cast_possible_truncation, reason = "a remainder is smaller than the divisor")]
@@ -121,7 +121,7 @@ impl Totp {
         self.hotp.code(self.step(at).0)
     }
 
-    /// Returns the step within the window around `at` that has this code, or `None` if no step has it.
+    /// Returns the step in the window around `at` whose code matches, or `None` if there is no match.
     ///
     /// All codes in the window are computed and compared, even after a match. If two steps in the window have the same
     /// code, the later step is returned, so that storing it invalidates the code for the whole window. If `at` is
@@ -218,7 +218,7 @@ impl fmt::Debug for Totp {
 
 /// A time step: the number of whole periods since T0, called T in RFC 6238, section 4.2.
 ///
-/// Store the step of the last accepted code. The step is not secret: it reveals when somebody logged in, but nothing
+/// Store the step of the last accepted code. The step is not secret: it reveals when the user logged in, but nothing
 /// about the secret.
 ///
 /// ```

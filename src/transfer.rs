@@ -1,5 +1,5 @@
-//! Reads and writes the transfers of Google Authenticator ("Transfer accounts"): QR codes with `otpauth-migration`
-//! URIs, each containing several accounts.
+//! Reads and writes Google Authenticator transfers ("Transfer accounts"): QR codes with `otpauth-migration` URIs, each
+//! containing several accounts.
 
 mod code;
 
@@ -48,7 +48,7 @@ impl Transfer {
         Self { codes: BTreeMap::new() }
     }
 
-    /// Exports accounts as strings for QR codes. [`Qr::new`](crate::Qr::new) draws them.
+    /// Exports accounts as strings for QR codes. [`Qr::new`](crate::Qr::new) encodes them.
     ///
     /// Each code contains at most five accounts. It contains fewer if their names or secrets are long, because cameras
     /// have difficulty with QR codes above version 25. A QR code is larger than that only if a single account needs it.
@@ -89,10 +89,10 @@ impl Transfer {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Migration`](crate::ErrorKind::Migration) if the code belongs to another transfer or contradicts the
-    /// codes added before: it has another number of codes, or other accounts at the same index. The same error is
-    /// returned if its index is not below the number of codes, or if the transfer has more than 1000 codes. The codes
-    /// added before are kept.
+    /// [`ErrorKind::Migration`](crate::ErrorKind::Migration) if the code belongs to a different transfer or contradicts
+    /// the codes added before: it has a different number of codes, or different accounts at the same index. The same
+    /// error is returned if its index is not below the number of codes, or if the transfer has more than 1000 codes.
+    /// The codes added before are kept.
     pub fn add(&mut self, code: TransferCode) -> Result<(), Error> {
         self.check(&code)?;
         self.codes.insert(code.batch_index(), code);
@@ -134,7 +134,7 @@ impl Transfer {
     ///
     /// # Errors
     ///
-    /// If a code is missing, the transfer itself is returned, and you can add the code.
+    /// If a code is missing, the transfer itself is returned, so that you can add the code.
     pub fn finish(self) -> Result<Vec<Result<KeyUri, Error>>, Self> {
         if !self.is_complete() {
             return Err(self);

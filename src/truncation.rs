@@ -17,6 +17,7 @@ pub(crate) fn truncate([a, b, c, d, e]: [u32; 5], last: u32) -> u32 {
     let (a, b) = (choose(four, b, a), choose(four, c, b));
 
     let joined = (u64::from(a) << 32) | u64::from(b);
-    // The shift count is masked within the same expression. Otherwise LLVM emits a branch on it for 32-bit targets.
+    // The shift count is masked within the same expression. Without this, LLVM emits a branch on the count for 32-bit
+    // targets.
     ((joined << ((last & 3) * 8)) >> 32) as u32 & 0x7fff_ffff
 }

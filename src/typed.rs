@@ -4,8 +4,8 @@
 use crate::ct;
 
 /// Iterates over the symbols of a typed code as ASCII. Separators are dropped, and digits of all scripts and full-width
-/// letters are converted. `alphabet` returns a mask of all ones for a symbol. Text above `max_bytes` is not read: the
-/// only item is [`Unreadable::TooLong`].
+/// letters are converted. `alphabet` returns a mask of all ones for a symbol. Text longer than `max_bytes` is not read:
+/// the iterator yields only [`Unreadable::TooLong`].
 ///
 /// Scripts may be mixed, because each digit is identified on its own.
 pub(crate) fn symbols(
@@ -39,8 +39,8 @@ pub(crate) enum Unreadable {
 
 /// Splits typed or pasted text into symbols and other characters.
 ///
-/// Bytes for which `alphabet` returns a mask of all ones may belong to a secret, but their positions are public. Of any
-/// other character, only the first byte is public, because it may be a digit of another script.
+/// Bytes for which `alphabet` returns a mask of all ones may belong to a secret, but their positions are public. Any
+/// other character may be a digit of another script, so only its first byte is public.
 pub(crate) fn pieces(text: &str, alphabet: impl Fn(u8) -> u64) -> impl Iterator<Item = Piece> {
     let mut position = 0;
     core::iter::from_fn(move || {
@@ -74,7 +74,7 @@ pub(crate) fn is_separator(character: char) -> bool {
 }
 
 /// Invisible characters: the soft hyphen, zero-width characters, and directional marks, embeddings, overrides and
-/// isolates. Apps and clipboards put these around digits so that right-to-left text keeps them in order.
+/// isolates. Apps and clipboards put these around digits so that the digits stay in order in right-to-left text.
 const fn is_mark(character: char) -> bool {
     matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'
         | '\u{2066}'..='\u{2069}' | '\u{feff}')

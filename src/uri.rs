@@ -1,4 +1,4 @@
-//! [`KeyUri`]: the `otpauth` URI that gives an account to an authenticator app.
+//! [`KeyUri`]: the `otpauth` URI that adds an account to an authenticator app.
 //!
 //! No RFC defines this URI. The grammar is Google's Key URI Format, which every app reads:
 //!
@@ -72,7 +72,7 @@ use crate::totp::{Period, Totp};
 ///
 /// [`to_uri`](Self::to_uri), [`manual_entry`](Self::manual_entry) and the QR code contain the secret. Show them once,
 /// only to the account's owner, over TLS, with `Cache-Control: no-store`. Never log them, and never send them to a
-/// service that draws QR codes.
+/// third-party QR code generator.
 #[derive(Clone)]
 pub struct KeyUri {
     factor: Factor,
@@ -101,7 +101,7 @@ impl KeyUri {
     /// Creates a TOTP account with SHA-1, six digits and a period of 30 seconds, which every app supports.
     ///
     /// `issuer` is the name of your service, which the app shows. If it is empty, the app shows only the account, or
-    /// guesses an issuer. `account` tells apart several accounts that one user has with your service; it is often the
+    /// guesses an issuer. `account` distinguishes several accounts that one user has with your service. It is often the
     /// email address.
     ///
     /// # Errors
@@ -341,8 +341,8 @@ impl KeyUri {
         self.others.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Creates a [`Totp`] that verifies the codes of this account and has the same settings. Returns `None` if the
-    /// account is not TOTP.
+    /// Creates a [`Totp`] with the settings of this account, to verify its codes. Returns `None` if the account is not
+    /// TOTP.
     ///
     /// ```
     /// use keyfob::{Digits, KeyUri, Secret};
@@ -358,8 +358,8 @@ impl KeyUri {
         self.period().map(|period| totp.with_period(period))
     }
 
-    /// Creates an [`Hotp`] that verifies the codes of this account and has the same settings. Returns `None` if the
-    /// account is not HOTP.
+    /// Creates an [`Hotp`] with the settings of this account, to verify its codes. Returns `None` if the account is not
+    /// HOTP.
     #[must_use]
     pub fn to_hotp(&self) -> Option<Hotp> {
         let hotp = Hotp::with_algorithm(&self.secret, self.algorithm).with_digits(self.digits);
@@ -404,7 +404,7 @@ impl KeyUri {
     }
 }
 
-/// Trims and checks a name that the caller of the crate chose. Colons are refused, because apps cut names there.
+/// Trims and checks a name that the application passed in. Colons are refused, because apps cut names there.
 fn check_name<'a>(part: &'static str, name: &'a str) -> Result<&'a str, Error> {
     if name.contains(':') {
         return Err(COLON.word(part));
@@ -435,8 +435,8 @@ impl FromStr for KeyUri {
     }
 }
 
-/// Compares what the URIs mean. Whether default values are written makes no difference. The secrets are compared in
-/// constant time.
+/// Compares the contents of the URIs. It makes no difference whether default values are written. The secrets are
+/// compared in constant time.
 impl PartialEq for KeyUri {
     fn eq(&self, other: &Self) -> bool {
         self.factor == other.factor

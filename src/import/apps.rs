@@ -1,5 +1,5 @@
-//! Reads the JSON formats of the apps. Some versions of an app leave out fields. A missing optional field gets the
-//! default value that all apps use, such as six digits.
+//! Reads the apps' JSON formats. Some versions of an app leave out fields. A missing optional field gets the default
+//! value that all apps use, such as six digits.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -14,7 +14,7 @@ use crate::uri::{Account, COUNTER, KIND_UNKNOWN, KeyUri, entry_uri};
 
 type Entry = Result<KeyUri, Error>;
 
-/// Parses a backup that is a JSON object, which is every JSON format except andOTP's. The app is recognized by fields
+/// Parses a backup that is a JSON object. All JSON formats except andOTP's are objects. The app is recognized by fields
 /// that no other app writes.
 pub(super) fn object(text: &str) -> Result<Import, Error> {
     let [
@@ -169,7 +169,7 @@ fn and_otp(entry: &str) -> Entry {
     with_base32(&account, secret)
 }
 
-/// Parses an entry of Bitwarden. Returns `None` for a card, a note, and a login without a second factor.
+/// Parses a Bitwarden entry. Returns `None` for a card, a note, or a login without a second factor.
 fn bitwarden(entry: &str) -> Result<Option<KeyUri>, Error> {
     let [name, login] = fields(entry, ["name", "login"])?;
     let Some(login) = login else { return Ok(None) };
@@ -270,7 +270,7 @@ fn fields<'a, const N: usize>(object: &'a str, names: [&str; N]) -> Result<[Opti
     json::fields(object, names).ok_or(ENTRY)
 }
 
-/// Reads a string. An absent field is an empty string.
+/// Reads a string. An absent field counts as an empty string.
 fn text(name: &'static str, value: Option<&str>) -> Result<Zeroizing<String>, Error> {
     match value {
         Some(value) => json::text(value).ok_or(field(name)),

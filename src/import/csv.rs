@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 ///
 /// A quote opens a quoted field only at the start of a field; elsewhere it is an ordinary character. If a quote is not
 /// closed, the record is skipped up to the end of its line, and the following lines are read as records. Every quote in
-/// those lines is doubled; otherwise one of them would have closed the first quote. Therefore a file has at most one
-/// quote that is not closed, and no line is read more than twice.
+/// those lines is doubled, because a quote that is not doubled would have closed the first quote. Therefore a file has
+/// at most one quote that is not closed, and no line is read more than twice.
 pub(super) fn record<'a>(rest: &mut &'a str, limit: usize, fields: &mut Vec<&'a str>) -> Option<()> {
     let text = *rest;
     let (mut start, mut quoted, mut closed) = (0, false, None);

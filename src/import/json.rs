@@ -33,8 +33,8 @@ pub(super) fn elements(array: &str) -> Result<Vec<&str>, error::Error> {
     found.map_err(|_| if too_many { TOO_LARGE } else { MALFORMED })
 }
 
-/// Unescapes a string, which includes its quotes. Returns `None` if the value is not a string or a `\u` escape is
-/// invalid.
+/// Unescapes a string. `value` includes the quotes around it. Returns `None` if the value is not a string or a `\u`
+/// escape is invalid.
 pub(super) fn text(value: &str) -> Option<Zeroizing<String>> {
     let mut rest = value.strip_prefix('"')?.strip_suffix('"')?;
     // No escape is shorter than its character, so the buffer does not grow.

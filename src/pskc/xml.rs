@@ -1,12 +1,12 @@
 //! Reads the XML of a key file. Elements are identified by their paths.
 //!
-//! PSKC has no document type, so a document type declaration is refused. Therefore only the five predefined entities
-//! are possible. Namespaces are ignored: element names are unambiguous without them, and writers disagree on the
-//! namespace of some elements.
+//! PSKC defines no document type, so a file with a document type declaration is refused. The only possible references
+//! are therefore the five predefined entities and character references. Namespaces are ignored: element names are
+//! unambiguous without them, and writers disagree on the namespace of some elements.
 //!
 //! The elements that define how codes are computed must be where RFC 6030 puts them. A key is marked as unclear if one
 //! of these elements is elsewhere, or if its parameters or data contain an element that does not belong there. keyfob
-//! does not know what the author of such a key meant.
+//! cannot know how the codes of such a key are computed.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -233,7 +233,7 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
         }
     }
 
-    /// Handles an element whose text is too long. In a token, the token is marked as damaged. In the data of a device,
+    /// Handles an element whose text is too long. Inside a token, the token is marked as damaged. Inside `DeviceInfo`,
     /// the serial number is marked as damaged. Elsewhere, the file is refused.
     fn damaged(&mut self, path: &[&str]) -> Result<(), Error> {
         match (path, &mut self.token) {
@@ -253,7 +253,8 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
 }
 
 /// Returns the name of an element that RFC 6030 does not allow because it is misplaced, contains an unknown element, or
-/// has an unknown attribute. Returns `Ok(None)` if there is no such element. `path` is relative to the key.
+/// has an unknown attribute. Returns `Ok(None)` if there is no such element. Inside a key, `path` is relative to the
+/// key.
 fn unclear(path: &[&'static str], tag: &BytesStart<'_>) -> Result<Option<&'static str>, Error> {
     let attributes: &[&str] = match path {
         _ if path.iter().any(|name| EXTENSIONS.contains(name)) => return Ok(None),
@@ -292,7 +293,8 @@ fn value<'t>(token: &'t mut Token, name: &str) -> Option<&'t mut Value> {
     }
 }
 
-/// Stores a value and returns whether the slot was empty. If a key has two secrets, it is unclear which to use.
+/// Stores a value and returns whether the slot was empty. Callers refuse a repeated value, because it is unclear which
+/// one to use.
 fn put<T>(slot: &mut Option<T>, value: T) -> bool {
     slot.replace(value).is_none()
 }
@@ -322,8 +324,7 @@ fn known(name: &str) -> &'static str {
     NAMES.into_iter().find(|known| known.eq_ignore_ascii_case(name)).unwrap_or_default()
 }
 
-/// Elements that contain extensions by other parties. An extension may contain elements named `Key`, which are not
-/// tokens.
+/// Elements that contain third-party extensions. An extension may contain elements named `Key`, which are not tokens.
 const EXTENSIONS: [&str; 2] = ["Extension", "Extensions"];
 
 const NAMES: [&str; 37] = [

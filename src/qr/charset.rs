@@ -4,7 +4,7 @@
 use alloc::string::String;
 
 /// Decodes `bytes` and appends the characters to `text`. `eci` is the number of the encoding that the code declares, if
-/// any. Returns `None` if the encoding is not supported or does not define a byte.
+/// any. Returns `None` if the encoding is not supported, or if `bytes` contains a byte that is invalid in the encoding.
 pub(super) fn decode(bytes: &[u8], eci: Option<u32>, text: &mut String) -> Option<()> {
     match eci {
         None => match str::from_utf8(bytes) {
@@ -29,8 +29,8 @@ pub(super) fn decode(bytes: &[u8], eci: Option<u32>, text: &mut String) -> Optio
             }
             return rest.is_empty().then_some(());
         }
-        // The lower half of all these encodings is ASCII. For some, only that half is supported, because a URI needs
-        // only ASCII.
+        // The lower half of all these encodings is ASCII. For some of them, only that half is supported, because a URI
+        // needs only ASCII.
         Some(eci @ (0..=13 | 15..=18 | 20..=24 | 27..=32 | 170)) => {
             let upper = upper_half(eci);
             let first = 256 - upper.chars().count();
@@ -50,9 +50,10 @@ pub(super) fn decode(bytes: &[u8], eci: Option<u32>, text: &mut String) -> Optio
 
 /// Whether bytes with no declared encoding are plausible ISO 8859-1, the standard's default.
 ///
-/// Most programs write UTF-8 instead, some follow the standard, and a few use the local encoding of their region. A
-/// local encoding gives a wrong string if it is read as ISO 8859-1. The wrong string has control characters, or it has
-/// a run of accented letters that no name has. Names have at most two such letters in a row, both lowercase.
+/// Most programs write UTF-8 instead, some follow the standard, and a few use the local encoding of their region. Text
+/// in a local encoding becomes a wrong string if it is read as ISO 8859-1. The wrong string contains control
+/// characters, or a run of accented letters that does not occur in names. Names have at most two such letters in a row,
+/// both lowercase.
 fn is_latin(bytes: &[u8]) -> bool {
     let is_small = |byte: &u8| *byte >= 0xdf && *byte != 0xf7;
     bytes.iter().all(|byte| byte.is_ascii() || *byte >= 0xa0)

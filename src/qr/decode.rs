@@ -45,9 +45,9 @@ pub(super) fn data(side: usize, dark: impl Fn(usize, usize) -> bool) -> Option<D
     Some(Data { bytes, version })
 }
 
-/// Returns the error correction level and the mask, or `None` if they cannot be read. A code stores both in a word of
-/// 15 bits, which it contains twice. Any two valid words differ in at least seven bits. So a valid word that differs
-/// from a stored word in at most three bits is the right word.
+/// Returns the error correction level and the mask, or `None` if they cannot be read. A code stores both in a 15-bit
+/// word, and contains two copies of the word. Any two valid words differ in at least seven bits. So a valid word that
+/// differs from a stored word in at most three bits is the correct word.
 fn format(side: usize, dark: impl Fn(usize, usize) -> bool) -> Option<(usize, usize)> {
     let in_corner = |bit| match bit {
         0..6 => dark(bit, 8),

@@ -2,11 +2,11 @@
 //!
 //! A photograph can show a code from any angle. Finding such a code takes time that grows with the cube of the number
 //! of patterns that look like a corner of a code. An attacker can fill a picture with such patterns. Codes on a screen
-//! are square. So this module searches rows for the three corner patterns ("finders"), and derives a grid without
-//! perspective from three finders of similar size and shade. The number of finders is limited, and so is the number of
-//! grids that are decoded.
+//! are square, not distorted. So this module searches rows for the three corner patterns ("finders"), and derives a
+//! grid without perspective from three finders of similar size and shade. The number of finders is limited, and so is
+//! the number of grids that are decoded.
 //!
-//! There is no fixed threshold between dark and light: a page can have a code in black on charcoal beside bright text.
+//! There is no fixed threshold between dark and light: a page can contain a black-on-charcoal code next to bright text.
 //! A finder is recognized by the ratio of its dark and light runs. The threshold of a finder lies halfway between its
 //! two shades, and a code uses the thresholds of its finders.
 
@@ -45,7 +45,7 @@ impl Picture<'_> {
         row(0) * (16 - (y & 15)) + row(1) * (y & 15)
     }
 
-    /// Returns whether a sample is below a threshold. `threshold` is twice that threshold, so that the threshold can
+    /// Returns whether a sample is below a threshold. `threshold` is twice the actual threshold, which can therefore
     /// lie between two adjacent values. Everything outside the picture is light.
     fn is_dark(&self, x: i64, y: i64, threshold: i64) -> bool {
         self.sample(x, y).is_some_and(|sample| 2 * sample < threshold)
@@ -208,7 +208,7 @@ impl Finder {
         if wrong > 4 || dark >= light {
             return None;
         }
-        // The darkness of a pixel at the edge of a dark module gives the part of the pixel that the module covers.
+        // The darkness of a pixel at the edge of a dark module shows how much of the pixel the module covers.
         let part = |x: i64, y: i64| {
             let dark_part = light - picture.sample(x, y).unwrap_or(255);
             (16 * dark_part / (light - dark)).clamp(0, 16)
@@ -239,7 +239,7 @@ pub(super) fn finders(samples: &[u8], width: usize, rows: impl Fn(usize) -> bool
     let lines = samples.chunks(width.max(1)).enumerate().step_by(2).filter(|(y, _)| rows(*y));
     for (y, row) in lines {
         let y = i64::try_from(y).unwrap_or(0);
-        // A row that equals the last row that was searched contains nothing new.
+        // A row that is identical to the last row searched contains nothing new.
         if row == above {
             continue;
         }
@@ -276,10 +276,10 @@ fn measure(picture: &Picture<'_>, x: i64, y: i64, size: i64, threshold: i64) -> 
     Some(Finder { x: 8 * (2 * x + left + right), y: 8 * (2 * y + top + bottom), width, height, threshold, contrast: 0 })
 }
 
-/// The maximum number of finders that are dark on light, and of those that are light on dark. It is enough for 32 codes
-/// with three finders each, and for as many false finders in the rest of a page.
+/// The maximum number of finders that are dark on light, and of those that are light on dark. This is enough for 32
+/// codes with three finders each, and for as many false finders in the rest of a page.
 const MAX_FINDERS: usize = 192;
 
-/// The maximum number of grids that are decoded per corner finder. The first grid is right, unless the picture was made
-/// to keep the decoder busy.
+/// The maximum number of grids that are decoded per corner finder. The first grid is the right one, unless the picture
+/// was crafted to keep the decoder busy.
 const MAX_TRIES: usize = 4;

@@ -1,4 +1,4 @@
-//! Draws a QR code as a PNG.
+//! Renders a QR code as a PNG.
 
 use alloc::string::String;
 use alloc::vec;
@@ -12,10 +12,11 @@ use super::Qr;
 use crate::error::{Error, ErrorKind};
 
 impl Qr {
-    /// Draws the code as a PNG with one bit per pixel. A module is `module_size` pixels wide and high, from 1 to 40.
+    /// Renders the code as a PNG with one bit per pixel. `module_size` is the width and height of a module in pixels,
+    /// and must be 1 to 40.
     ///
     /// Use it in emails and on pages that cannot contain markup. Serve it with `Cache-Control: no-store`, from a URL
-    /// that says nothing about the account.
+    /// that reveals nothing about the account.
     ///
     /// ```
     /// use keyfob::{KeyUri, Secret};

@@ -23,15 +23,15 @@ impl Qr {
     ///
     /// All color types and bit depths are supported. A picture with transparent pixels is read twice: with white and
     /// with black behind them. Codes may have any two colors that people can tell apart, different codes may have
-    /// different colors, and shades may change across the picture. A code may be upright, on its side or mirrored. It
-    /// needs a border. Its modules must be exactly one pixel wide or at least two pixels wide, as they are on a screen.
-    /// A code that was photographed at an angle is not found. At most 32 codes are returned.
+    /// different colors, and shades may change across the picture. A code may be upright, on its side or mirrored. Each
+    /// code needs a border (quiet zone). Its modules must be exactly one pixel wide or at least two pixels wide, as
+    /// they are on a screen. A code that was photographed at an angle is not found. At most 32 codes are returned.
     ///
     /// Each string is converted from the encoding that the code declares: UTF-8, UTF-16, UTF-32, or an encoding for
     /// European languages such as ISO 8859-1. In other encodings only ASCII is supported. A code that declares no
     /// encoding is read as UTF-8. If it is not valid UTF-8, it is read as ISO 8859-1, provided that the result is
     /// plausible. A code is left out if its encoding is not supported, if it contains Kanji, or if it holds only a part
-    /// of a string. If no other code can be read, an error is returned instead.
+    /// of a string. If no code at all can be read, an error is returned.
     ///
     /// ```
     /// # #[cfg(feature = "png")] {
@@ -49,8 +49,9 @@ impl Qr {
     /// # Errors
     ///
     /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) if the file is not a PNG or is damaged, or if it has more than
-    /// 16 777 216 pixels. The number of pixels is checked before decompression. The same kind of error is returned if
-    /// no code was found, or if no code has a string that can be decoded. The error message says which.
+    /// 16,777,216 pixels. The number of pixels is checked before decompression. The same kind of error is returned if
+    /// no code was found, or if no code has a string that can be decoded. The error message says which of these is the
+    /// case.
     ///
     /// # Security
     ///
@@ -94,9 +95,9 @@ struct Pixels {
 }
 
 impl Pixels {
-    /// Calls `look` once for each way to distinguish colors that this picture needs: by brightness, with white and with
-    /// black behind transparent pixels, by red, and by blue. `look` takes one sample per pixel, and a function that
-    /// returns whether a row needs to be searched.
+    /// Calls `look` once for each way to distinguish colors that this picture needs: by brightness (with white behind
+    /// transparent pixels, and then with black if there are any), by red, and by blue. `look` takes one sample per
+    /// pixel, and a function that returns whether a row needs to be searched.
     fn planes(&self, mut look: impl FnMut(&[u8], &dyn Fn(usize) -> bool)) {
         let (bytes, width) = (&self.bytes, self.width);
         match self.color {
@@ -201,8 +202,7 @@ fn decompress(file: &[u8]) -> Result<Pixels, Error> {
     Ok(Pixels { bytes, width, color })
 }
 
-/// The maximum number of strings in the result. A screen does not display more codes than this at once for people to
-/// scan.
+/// The maximum number of strings in the result. In practice, no screen shows people more codes than this at once.
 const MAX_CODES: usize = 32;
 
 /// The maximum number of pixels of a picture. The largest common screen, 5120 x 2880, has 14.7 million pixels.

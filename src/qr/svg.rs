@@ -1,4 +1,4 @@
-//! Draws a QR code as SVG.
+//! Renders a QR code as SVG.
 
 use core::fmt;
 

@@ -1,4 +1,4 @@
-//! Draws a QR code in a terminal.
+//! Renders a QR code for a terminal.
 
 use core::fmt;
 
@@ -24,11 +24,11 @@ enum Ink {
 }
 
 impl Terminal<'_> {
-    /// Draws without colors, for a terminal with light text on a dark background. Block characters show the light
-    /// modules, and spaces show the dark modules.
+    /// Renders the code without colors, for a terminal with light text on a dark background. Block characters show the
+    /// light modules, and spaces show the dark modules.
     ///
-    /// Use it if `NO_COLOR` is set or the output is not a terminal. On a light background, this drawing is inverted, so
-    /// use [`plain_on_light`](Self::plain_on_light) there.
+    /// Use it if `NO_COLOR` is set or the output is not a terminal. On a light background, the code would be inverted,
+    /// so use [`plain_on_light`](Self::plain_on_light) there.
     ///
     /// ```
     /// use keyfob::{KeyUri, Secret};
@@ -47,8 +47,8 @@ impl Terminal<'_> {
         self
     }
 
-    /// Draws without colors, for a terminal with dark text on a light background. Block characters show the dark
-    /// modules, and spaces show the light modules.
+    /// Renders the code without colors, for a terminal with dark text on a light background. Block characters show the
+    /// dark modules, and spaces show the light modules.
     ///
     /// ```
     /// use keyfob::Qr;

@@ -14,8 +14,8 @@ use super::decode::Data;
 /// be determined, and `None` if the code is not valid.
 pub(super) fn text(data: &Data) -> Option<Result<Zeroizing<String>, &'static str>> {
     let mut bits = Bits { bytes: &data.bytes, place: 0 };
-    // A digit takes the fewest bits, and even a digit takes more than three. A byte becomes at most three bytes of
-    // UTF-8. So neither buffer grows.
+    // Of all characters, a digit takes the fewest bits, and even a digit takes more than three bits. A byte becomes at
+    // most three bytes of UTF-8. So neither buffer grows.
     let most = 3 * data.bytes.len();
     let mut bytes = Zeroizing::new(Vec::with_capacity(most));
     let mut text = Zeroizing::new(String::with_capacity(3 * most));
@@ -25,7 +25,7 @@ pub(super) fn text(data: &Data) -> Option<Result<Zeroizing<String>, &'static str
         10..27 => medium,
         _ => large,
     };
-    // Mode 0 ends the data. If the data fills the code, there may be no room for it.
+    // Mode 0 ends the data. If the data fills the code, there may be no room for mode 0.
     while let Some(mode) = bits.take(4).filter(|mode| *mode != 0) {
         match mode {
             1 => {

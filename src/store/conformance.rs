@@ -12,8 +12,8 @@
 //! Call [`check`] in a test of your store. It blocks its thread until all tests have finished. It starts several
 //! threads, which call `block_on` at the same time. `block_on` must run the future to completion.
 //!
-//! A store that needs an async runtime gets it from `block_on`. With tokio, take the handle of the runtime before the
-//! call, because the threads of the test are not threads of the runtime:
+//! A store that needs an async runtime gets it from `block_on`. With tokio, get the runtime's handle before the call,
+//! because the test threads are not threads of the runtime:
 //!
 //! ```
 //! use keyfob::store::{MemoryStore, conformance};
@@ -27,20 +27,20 @@
 //! }
 //! ```
 //!
-//! A runtime with one thread (`flavor = "current_thread"`) drives no timers and no network while `check` blocks that
-//! thread. There, run `check` inside `tokio::task::spawn_blocking`.
+//! A runtime with one thread (`flavor = "current_thread"`) cannot drive timers or network I/O while `check` blocks that
+//! thread. With such a runtime, run `check` inside `tokio::task::spawn_blocking`.
 //!
 //! If several processes of your application share the database, use [`check_all`] with one client for each process.
 //!
 //! # What a pass means
 //!
-//! The tests of names, bytes and versions are deterministic and always find a fault. Each test for races makes
-//! at least 800 changes. It finds a store that first reads and then writes, provided that another thread can run
-//! between the two steps. For this reason, run the tests on at least two processors, and use the store in the same way
-//! as your application does.
+//! The tests of names, bytes and versions are deterministic: they always detect a store that gets these wrong. Each
+//! test for races makes at least 800 changes. It detects a store that first reads and then writes, provided that
+//! another thread can run between the two steps. For this reason, run the tests on at least two processors, and use the
+//! store in the same way as your application does.
 //!
-//! These tests cannot find a change that is acknowledged and then lost in a power failure or a failover, a change that
-//! is rolled back with a transaction of the caller, or an unknown outcome that is reported as a conflict.
+//! These tests cannot detect a change that is acknowledged and then lost in a power failure or a failover, a change
+//! that is rolled back with a transaction of the caller, or an unknown outcome that is reported as a conflict.
 
 mod race;
 
@@ -108,7 +108,7 @@ pub fn check_all<S: Store>(clients: &[&S], block_on: impl Fn(Test<'_>) + Sync) -
 }
 
 /// Runs a test with `block_on`, and returns its result. A panic is caught and returned as a violation that says whether
-/// the store or `block_on` panicked. No other thread then waits for the thread that panicked.
+/// the store or `block_on` panicked. Catching it keeps the other threads from waiting for the thread that panicked.
 fn run<T: Send>(block_on: &impl Fn(Test<'_>), test: impl Future<Output = T> + Send) -> Result<T, Violation> {
     let outcome = Mutex::new(None);
     let future: Test<'_> = Box::pin(async {

@@ -1,4 +1,4 @@
-//! A store in memory.
+//! An in-memory store.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;

@@ -21,8 +21,8 @@ use crate::store::{Store, Swap, Version};
 /// This store needs the `tokio` runtime, a C compiler, and Rust 1.94, which `sqlx` 0.9 requires. The pool type of
 /// `sqlx` 0.9 is part of the public interface.
 ///
-/// After you restore a backup, codes that were used since the backup would be accepted again. This loop goes through
-/// all accounts and invalidates those codes:
+/// After you restore a backup, codes that were used after the backup was made would be accepted again. This loop goes
+/// through all accounts and invalidates those codes:
 ///
 /// ```
 /// use keyfob::guard::GuardErrorKind;
@@ -62,7 +62,7 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens a database file, and creates it if it does not exist. The example of [`SqliteStore`] calls it.
+    /// Opens a database file, and creates it if it does not exist. See [`SqliteStore`] for an example.
     ///
     /// # Errors
     ///
@@ -73,7 +73,7 @@ impl SqliteStore {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            // On macOS a plain fsync can leave the data in the cache of the disk.
+            // On macOS a plain fsync can leave the data in the disk's cache.
             .pragma("fullfsync", "on")
             .busy_timeout(BUSY_TIMEOUT);
         let started = Instant::now();
@@ -93,8 +93,8 @@ impl SqliteStore {
     /// Configure the pool with `journal_mode` WAL and `synchronous` `FULL` or `EXTRA`, as in the example. This method
     /// checks one connection, and the store sets `synchronous` to `FULL` on each connection before it uses it.
     ///
-    /// If a connection was returned to the pool inside an open transaction, the store returns an error. Such a
-    /// connection would read the database as it was when the transaction began.
+    /// If a connection was returned to the pool with an open transaction, the store returns an error. Such a connection
+    /// would read the database as it was when the transaction began.
     ///
     /// ```no_run
     /// use keyfob::store::SqliteStore;

@@ -110,7 +110,7 @@ impl TransferCode {
         &self.entries
     }
 
-    /// Converts the code into its accounts, in the order of the payload.
+    /// Converts the QR code into its accounts, in the order of the payload.
     #[must_use]
     pub fn into_entries(self) -> Vec<Result<KeyUri, Error>> {
         self.entries
@@ -256,8 +256,8 @@ fn account(secret: &[u8], name: &[u8], issuer: &[u8], numbers: [u64; 4]) -> Resu
     Ok(KeyUri::with(factor, issuer, account.to_owned(), secret).with_algorithm(algorithm).with_digits(digits))
 }
 
-/// Returns the URI of a code that contains `accounts`. The transfer has `size` codes and the batch identifier `id`;
-/// `index` is the index of this code.
+/// Returns the URI of a QR code that contains `accounts`. The transfer has `size` QR codes and the batch identifier
+/// `id`; `index` is the index of this QR code.
 pub(super) fn write(accounts: &[KeyUri], size: u64, index: u64, id: i32) -> Result<Zeroizing<String>, Error> {
     let longest: usize = accounts.iter().map(|uri| message_bytes(uri) + 12).sum();
     let mut payload = Zeroizing::new(Vec::with_capacity(longest + 64));
@@ -304,7 +304,7 @@ fn write_account(uri: &KeyUri) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut message = Zeroizing::new(Vec::with_capacity(message_bytes(uri)));
     put_bytes(&mut message, 1, uri.secret().expose_bytes());
     // Apps show the issuer separately, so the name usually has no prefix. A name that itself begins with the issuer and
-    // a colon needs a prefix; otherwise readers would cut the name.
+    // a colon needs a prefix: without one, readers would cut off the beginning of the name.
     let begins = without_prefix(uri.account(), issuer).is_some();
     let prefix = if begins { &[issuer, ":"][..] } else { &[] };
     put_bytes(&mut message, 2, [prefix.concat().as_str(), uri.account()].concat().as_bytes());

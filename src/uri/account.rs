@@ -1,4 +1,4 @@
-//! Converts an account from a file of another program to a [`KeyUri`].
+//! Converts an account from another program's file to a [`KeyUri`].
 
 #[cfg(feature = "import")]
 use alloc::string::String;
@@ -24,8 +24,8 @@ pub(crate) struct Account<'a> {
     /// The original issuer. Some apps let people rename an account and store both names.
     pub(crate) other_issuer: &'a str,
     pub(crate) name: &'a str,
-    /// Whether `name` contains only the account. If false, `name` may be a URI label: if there is no issuer, it is
-    /// split at the colon.
+    /// Whether `name` contains only the account. If false, `name` may be a URI label, which is split at the colon if
+    /// there is no issuer.
     pub(crate) whole_name: bool,
     pub(crate) algorithm: Option<&'a str>,
     pub(crate) digits: Option<u64>,
@@ -34,8 +34,8 @@ pub(crate) struct Account<'a> {
 }
 
 impl Account<'_> {
-    /// Builds the URI. `secret` is called last: if the kind of the account is not supported, its secret may have
-    /// another format, and the error should name the kind.
+    /// Builds the URI. `secret` is called last: if the kind of the account is not supported, its secret may have a
+    /// different format, and the error should name the kind.
     pub(crate) fn with(&self, secret: impl FnOnce() -> Result<Secret, Error>) -> Result<KeyUri, Error> {
         let is = |kind: &str| self.kind.eq_ignore_ascii_case(kind);
         let factor = match self.kind {
@@ -70,8 +70,8 @@ impl Account<'_> {
     }
 }
 
-/// Parses the URI in an entry that also has an issuer and a name. The names of the entry are used if the URI has none,
-/// as in a `steam://` link.
+/// Parses the URI of an entry that also has its own issuer and name. Falls back to those if the URI lacks an issuer or
+/// an account, as a `steam://` link does.
 #[cfg(feature = "import")]
 pub(crate) fn entry_uri(link: &str, issuer: &str, name: &str) -> Result<KeyUri, Error> {
     let parsed = KeyUri::parse_lenient(link);
@@ -107,8 +107,8 @@ fn with_account(link: &str, account: &str) -> Zeroizing<String> {
     let (path, query) = link.split_once('?').unwrap_or((link, ""));
     let start = path.find("://").map_or(0, |at| at + 3);
     let slash = if path.get(start..).is_some_and(|path| path.contains('/')) { "" } else { "/" };
-    // If the label has no prefix, start it with a colon: otherwise a colon in the account would be read as the end of a
-    // prefix.
+    // If the label has no prefix, start it with a colon. Without this, a colon in the account would be read as the end
+    // of a prefix.
     let colon = if path.ends_with('/') || !slash.is_empty() { ":" } else { "" };
     let mut text = Zeroizing::new(String::with_capacity(link.len() + 3 * account.len() + 3));
     text.extend([path, slash, colon]);

@@ -1,7 +1,7 @@
-//! Repairs or refuses URIs that were escaped once more than needed. Some were copied from the source of a web page,
-//! where `&` is written as `&amp;`. Others were percent-encoded as a whole.
+//! Repairs or refuses URIs that were escaped one time too many. Some were copied from the source of a web page, where
+//! `&` is written as `&amp;`. Others were percent-encoded as a whole.
 //!
-//! A reader that splits such a URI at `&` finds parameters such as `amp;digits`, which it does not know. It then
+//! A parser that splits such a URI at `&` finds unknown parameters such as `amp;digits` and ignores them. It then
 //! computes codes with the default settings. `unescaped` repairs unambiguous HTML escapes; `is_reserved` and
 //! `check_hidden` detect other damaged parameters, and the URI is refused.
 
@@ -17,8 +17,8 @@ use crate::error::{Error, ErrorKind};
 /// An escaped `&` separates parameters, except in two places where it is part of a name and becomes `%26`: in the
 /// label, and in the value of the issuer, if no parameter follows the `&` (`AT&amp;T`).
 pub(super) fn unescaped(uri: &str) -> Option<Zeroizing<String>> {
-    // A reference is never shorter than its character, so the buffer never grows. Growing would leave a copy of the
-    // secret.
+    // A reference is never shorter than the character that it stands for, so the buffer never grows. Growing would
+    // leave a copy of the secret in freed memory.
     let mut text = Zeroizing::new(String::with_capacity(uri.len()));
     let mut ampersands = Vec::new();
     let mut is_escaped = false;
@@ -41,7 +41,7 @@ pub(super) fn unescaped(uri: &str) -> Option<Zeroizing<String>> {
     is_escaped.then(|| separated(&text, &ampersands))
 }
 
-/// Replaces each ampersand that is part of a name by `%26`. `ampersands` contains the positions to check.
+/// Replaces each ampersand that is part of a name with `%26`. `ampersands` contains the positions to check.
 fn separated(text: &str, ampersands: &[usize]) -> Zeroizing<String> {
     let mut separated = Zeroizing::new(String::with_capacity(text.len() + 2 * ampersands.len()));
     let query = text.find('?').unwrap_or(text.len());
@@ -117,7 +117,8 @@ pub(super) fn check_hidden(part: &'static str, text: &str, separators: &[char]) 
     let is_hidden = text.match_indices('=').any(|(equals, _)| {
         let before = text.get(..equals).unwrap_or_default().trim_end();
         let rest = before.trim_end_matches(|c: char| c.is_ascii_alphanumeric());
-        // Check the separator first: if there is none, the text before the `=` may be the secret.
+        // Check the separator first. Without a separator, the text before the `=` may be the secret, and `is_reserved`
+        // would leave a copy of it in freed memory.
         rest.trim_end().ends_with(separators) && before.strip_prefix(rest).is_some_and(is_reserved)
     });
     if is_hidden { Err(PARAMETER_INSIDE.word(part)) } else { Ok(()) }
@@ -133,8 +134,8 @@ pub(super) const SEPARATORS: [char; 4] = ['&', ';', '?', '#'];
 /// The parameters that keyfob interprets.
 const KNOWN: [&str; 7] = ["secret", "issuer", "algorithm", "digits", "period", "counter", "encoder"];
 
-/// Named references that programs write for characters of a URI. The reference `period` is left out, because `period`
-/// is also a parameter.
+/// The named HTML references that programs write for characters of a URI. The reference `period` is left out, because
+/// `period` is also a parameter.
 const NAMED: [(&str, char); 17] = [
     ("amp", '&'),
     ("apos", '\''),

@@ -1,7 +1,7 @@
 //! Finds the apps that would show a wrong code for a URI, refuse it, or show a wrong name, and explains why.
 //!
-//! The evidence in the table comes from the source code of the apps and from public reports, and has a date if one is
-//! known. An app that is missing from the table may have problems too. `docs/apps.md` shows the table.
+//! The evidence in the table comes from the apps' source code and from public reports, and has a date if one is known.
+//! An app that is missing from the table may have problems too. `docs/apps.md` shows the table.
 
 mod table;
 
@@ -15,8 +15,8 @@ use crate::totp::Period;
 
 impl KeyUri {
     /// Lists what known apps do wrong with this URI, worst first. The list is empty for TOTP with default settings, a
-    /// secret of at least 128 bits, and a short issuer and account without special characters, unless the issuer is
-    /// `Steam`, ignoring case.
+    /// secret of at least 128 bits, and a short issuer and account without special characters, provided that the issuer
+    /// is not `Steam` (ignoring case).
     ///
     /// Each finding has a source, and a date if one is known. The page `docs/apps.md` shows all known problems.
     ///
@@ -104,7 +104,7 @@ pub enum Effect {
     WrongCode,
     /// The app refuses the account, or asks the user before adding it.
     Refused,
-    /// The app shows the account under a wrong name.
+    /// The app shows the account under the wrong name.
     Mislabeled,
 }
 

@@ -1,4 +1,4 @@
-//! Separates issuer and account in the names that files of other programs contain.
+//! Splits the names in other programs' files into issuer and account.
 
 use alloc::borrow::Cow;
 #[cfg(feature = "pskc")]
@@ -43,12 +43,12 @@ fn decoded(name: &str) -> Option<String> {
     is_encoded.then(|| String::from_utf8(percent_decode_str(name).collect()).ok())?
 }
 
-/// Returns the issuer and the account of an entry. `other` is another name of the issuer, which may also be the prefix
-/// of the account.
+/// Returns the issuer and the account of an entry. `other` is an alternative name for the issuer. Either one may be the
+/// prefix of the account.
 ///
 /// In some apps, people can leave the issuer or the account empty. If there is no account, the issuer is also used as
-/// the account. If there is no issuer and `is_label` says that the name may be the label of a URI, the name is split
-/// like a label. With `is_label`, an issuer without an account is split in the same way.
+/// the account. If `is_label` is true, the name may be the label of a URI. It is then split like a label if there is no
+/// issuer, and an issuer without an account is split in the same way.
 #[cfg(feature = "pskc")]
 pub(crate) fn names(issuer: &str, other: &str, name: &str, is_label: bool) -> Result<(Option<String>, String), Error> {
     let (issuer, name) = (trim_name("issuer", issuer.trim())?, name.trim());
@@ -75,7 +75,8 @@ pub(crate) fn names(issuer: &str, other: &str, name: &str, is_label: bool) -> Re
     Ok(((!issuer.is_empty()).then(|| issuer.to_owned()), account.to_owned()))
 }
 
-/// Splits at the first colon, unless a part is empty or the colon belongs to a web address.
+/// Splits at the first colon. Returns `None` if there is no colon, if a part is empty, or if the colon belongs to a web
+/// address.
 #[cfg(feature = "pskc")]
 fn split(label: &str) -> Option<(&str, &str)> {
     let (issuer, account) = label.split_once(':')?;

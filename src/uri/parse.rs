@@ -21,8 +21,8 @@ impl KeyUri {
     /// Parses a URI strictly. Everything that [`parse_lenient`](Self::parse_lenient) would warn about is an error.
     ///
     /// `parse(&x.to_uri())` returns a value equal to `x` for every `x` that the constructors create. `parse_lenient`
-    /// and the readers of files and transfers may also return names with a colon and accounts without a name. Only
-    /// `parse_lenient` can parse the URIs of those accounts again, with a warning.
+    /// and the functions that import files and transfers may also return names with a colon and accounts without a
+    /// name. Only `parse_lenient` can parse the URIs of those accounts again, with a warning.
     ///
     /// ```
     /// use keyfob::{ErrorKind, KeyUri};
@@ -64,7 +64,7 @@ impl KeyUri {
     /// Parses a URI leniently, because existing programs deviate from the grammar. Returns the account and a warning
     /// for each kind of deviation that it tolerated.
     ///
-    /// It does not guess. A character of the secret that is not base32, an unsupported algorithm, and two different
+    /// It does not guess: a character of the secret that is not base32, an unsupported algorithm, and two different
     /// values for one parameter are errors, as in [`parse`](Self::parse).
     ///
     /// ```
@@ -110,8 +110,8 @@ pub enum Warning {
     Colon,
     /// The secret is in lowercase or contains spaces, hyphens or padding.
     SecretSpelling,
-    /// The last character of the secret has bits that belong to no byte. [`to_uri`](KeyUri::to_uri) writes the secret
-    /// without these bits.
+    /// The last character of the secret has left-over bits that belong to no byte and are not zero.
+    /// [`to_uri`](KeyUri::to_uri) writes these bits as zero.
     LeftOverBits,
     /// The algorithm is in lowercase or contains a hyphen or `HMAC`. Some apps read it as SHA-1 and show wrong codes.
     AlgorithmSpelling,
@@ -173,8 +173,8 @@ struct Parameters {
     others: Vec<(String, Zeroizing<String>)>,
 }
 
-/// Whether the parameters exceed the limits. The limits keep the parsing time linear, and ensure that the reader
-/// accepts every URI that the writer produces.
+/// Whether the parameters exceed the limits. The limits keep parsing time linear, and ensure that the reader accepts
+/// every URI that the writer produces.
 pub(super) fn is_too_much(others: &[(String, Zeroizing<String>)]) -> bool {
     let parts = others.iter().flat_map(|(name, value)| [name, &**value]);
     let bytes: usize = parts.map(|part| encoded(part).map(str::len).sum::<usize>() + 1).sum();
@@ -236,7 +236,7 @@ impl Reader {
         uri.label_issuer = label_issuer.filter(|prefix| Some(prefix) != uri.issuer.as_ref());
         if factor == Factor::Steam {
             let algorithm = parameters.algorithm.is_some_and(|name| self.algorithm(&name) != Ok(Algorithm::Sha1));
-            // Some programs write 5, the number of symbols. Programs that only support codes of digits write 6.
+            // Some programs write 5, the number of symbols. Programs that only support numeric codes write 6.
             let digits = parameters.digits.is_some_and(|digits| !["5", "6"].contains(&digits.as_str()));
             self.foreign(algorithm || digits);
         } else {
@@ -278,7 +278,7 @@ impl Reader {
                 _ => text(raw)?,
             };
             if raw.contains('=') {
-                // Allow `?` and `#` in parameters that only an app interprets, such as the address of an image.
+                // Allow `?` and `#` in parameters that only an app interprets, such as the URL of an image.
                 let own = if known == "issuer" || known == "encoder" { &SEPARATORS } else { &SEPARATORS[..2] };
                 check_hidden("value of a parameter", &value, own)?;
             }
@@ -330,7 +330,7 @@ impl Reader {
         }
     }
 
-    /// Replaces `+` by `%20`: programs that use form encoding instead of URI encoding write `+` for a space.
+    /// Replaces `+` with `%20`: programs that use form encoding instead of URI encoding write `+` for a space.
     fn plus(&mut self, raw: &str) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::with_capacity(raw.len().saturating_mul(3)));
         for (index, part) in raw.split('+').enumerate() {
@@ -400,7 +400,7 @@ impl Reader {
         if typed.chars().filter(|c| !c.is_ascii_uppercase() && !c.is_ascii_digit()).count() > pluses {
             self.warn(Warning::SecretSpelling);
         }
-        // The last symbols differ only if the typed symbol has left-over bits.
+        // The last symbols differ only if the typed symbol has left-over bits that are not zero.
         let last = typed.chars().rev().find(char::is_ascii_alphanumeric);
         if last.map(|last| last.to_ascii_uppercase()) != canonical.chars().next_back() {
             self.warn(Warning::LeftOverBits);
@@ -468,7 +468,7 @@ fn bytes(raw: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     Ok(bytes)
 }
 
-/// Schemes of other programs that keyfob recognizes but does not read. The error message names the scheme.
+/// Schemes of other programs that keyfob recognizes but does not support. The error message names the scheme.
 const NOT_SUPPORTED: [&str; 3] = ["motp", "otpauth-migration", "phonefactor"];
 
 /// The maximum length of a URI. No QR code can hold that much text.

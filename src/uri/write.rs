@@ -19,8 +19,9 @@ impl KeyUri {
         let prefix = self.label_issuer.as_ref().map_or(issuer, String::len);
         let others: usize = self.others.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
         let secret = self.secret.expose_base32();
-        // Reserve the whole length: a buffer that grows leaves copies of the secret. A percent-encoded byte takes three
-        // characters. Everything except the names, the other parameters and the secret takes at most 87 characters.
+        // Reserve the whole length: a buffer that grows leaves copies of the secret in freed memory. A percent-encoded
+        // byte takes three characters. Everything except the names, the other parameters and the secret takes at most
+        // 87 characters.
         let names = 3 * (issuer + prefix + self.account.len());
         let mut uri = Zeroizing::new(String::with_capacity(names + others + secret.len() + 128));
         // Writing to a `String` does not fail.

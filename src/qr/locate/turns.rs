@@ -119,7 +119,7 @@ pub(super) fn cross(is_dark: impl Fn(i64) -> bool, limit: i64) -> Option<(i64, i
 }
 
 /// Returns whether the runs dark, light, dark, light, dark have the ratio 1 : 1 : 3 : 1 : 1. The middle run may be off
-/// by a whole module, and the others by 60 % of a module. The total must be at least 7 pixels.
+/// by a whole module, and the others by 60% of a module. The total must be at least 7 pixels.
 fn is_finder(runs: &[i64; 5]) -> bool {
     let total: i64 = runs.iter().sum();
     total >= 7
@@ -129,7 +129,7 @@ fn is_finder(runs: &[i64; 5]) -> bool {
         })
 }
 
-/// Inverts a sample if `inverted` is true. With this, light-on-dark codes can be read in the same way as dark-on-light
+/// Inverts a sample if `inverted` is true. This lets light-on-dark codes be read in the same way as dark-on-light
 /// codes.
 pub(super) fn shade(sample: u8, inverted: bool) -> u8 {
     if inverted { !sample } else { sample }
@@ -169,8 +169,7 @@ fn thin(turns: &mut Vec<u32>, least: u8) {
 struct Turn {
     place: usize,
     value: u8,
-    /// Whether the turn before this turn was not directly before it on the previous, finer scale. On the first scale,
-    /// it is always true.
+    /// True if this turn had a different predecessor on the previous, finer scale. Always true on the first scale.
     is_new: bool,
     /// The index among the turns that are being thinned.
     index: usize,

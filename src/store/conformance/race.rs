@@ -176,7 +176,7 @@ impl SpinBarrier {
         let mut spins = 0u32;
         while self.arrived.load(Ordering::SeqCst) < self.threads {
             if self.abandoned.load(Ordering::SeqCst) {
-                // The last thread may have arrived and ended since the loop looked at the count.
+                // The last thread may have arrived and ended since the loop checked the count.
                 return self.arrived.load(Ordering::SeqCst) >= self.threads;
             }
             spins = spins.saturating_add(1);
@@ -186,7 +186,8 @@ impl SpinBarrier {
     }
 }
 
-/// Marks the barrier as abandoned when a thread ends, even by a panic. Without it the other threads would wait forever.
+/// Marks the barrier as abandoned when a thread ends, even by a panic. Without this, the other threads would wait
+/// forever.
 struct AbandonOnDrop<'a>(&'a SpinBarrier);
 
 impl Drop for AbandonOnDrop<'_> {
