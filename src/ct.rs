@@ -163,13 +163,20 @@ fn mask_top(word: u64) -> u64 {
     black_box(word >> 63).wrapping_neg()
 }
 
-/// Returns the quotient and the remainder of a division by ten, without a division instruction. Multiplying by this
+/// Returns the quotient and the remainder of a division by 10^8, without a division instruction. Multiplying by this
 /// reciprocal gives the exact quotient for all 64-bit numbers.
 #[cfg(feature = "guard")]
 #[allow(clippy::cast_possible_truncation, reason = "the quotient is smaller than n")]
-pub(crate) fn divide_by_ten(n: u64) -> (u64, u64) {
-    let quotient = ((u128::from(n) * 0xcccc_cccc_cccc_cccd) >> 67) as u64;
-    (quotient, n.wrapping_sub(quotient.wrapping_mul(10)))
+pub(crate) fn divide_by_hundred_million(n: u64) -> (u64, u64) {
+    let quotient = ((u128::from(n) * 0xabcc_7711_8461_cefd) >> 90) as u64;
+    (quotient, n.wrapping_sub(quotient.wrapping_mul(100_000_000)))
+}
+
+/// Hides bits that were computed from secrets, so that the optimizer does not turn them back into branches.
+#[cfg(feature = "guard")]
+#[inline]
+pub(crate) fn hidden<const N: usize>(bits: [u8; N]) -> [u8; N] {
+    black_box(bits)
 }
 
 /// All ones for 1, all zeros for 0.

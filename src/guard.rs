@@ -104,8 +104,8 @@
 //! database. Follow three rules:
 //!
 //! * **Never use a version twice for a user, not even after the row was removed.** Take the version from a sequence, or
-//!   keep the row and continue counting. Otherwise a user who enrolls again could get a version from before the
-//!   removal, and a decision based on the removed record could still be stored.
+//!   keep the row and continue counting. If a version were used twice, a user who enrolls again could get a version
+//!   from before the removal, and a decision based on the removed record could still be stored.
 //! * **If you loaded no row, use an insert that changes nothing if a row exists by then.** An upsert would overwrite
 //!   what another request has stored in the meantime.
 //! * **Commit the change before you use the verdict, whatever the verdict is.** A refusal can change the record too,
@@ -117,14 +117,15 @@ mod context;
 mod decide;
 mod error;
 mod flows;
+mod generation;
 mod id;
 mod keyring;
 mod policy;
-mod proof;
 mod randomness;
 mod record;
 mod report;
 mod setup;
+mod token;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -134,21 +135,26 @@ use core::time::Duration;
 
 pub use answer::enrollment::{Confirmation, Confirmed, Diagnosis, Enrollment};
 pub use answer::event::{Event, EventKind, Flow};
-pub use answer::status::{AuthenticatorStatus, Status};
+pub use answer::login::{Answer, Expectation, Login, SignIn, SignInMethod};
+pub use answer::status::{AuthenticatorStatus, DeviceStatus, Status};
 pub use answer::transition::{Change, Committed, Transition};
 pub use answer::verdict::{Accepted, Method, Refusal, Resynchronization, Verdict};
 pub use context::Context;
 pub use error::{GuardError, GuardErrorKind};
-pub use id::{AuthenticatorId, KeyId};
+pub use generation::Generation;
+pub use id::{AuthenticatorId, DeviceId, KeyId};
 pub use keyring::Keyring;
 pub use policy::{Policy, Waits};
-pub use proof::{Proof, Purpose};
 pub use randomness::Randomness;
 pub use record::SecondFactor;
 pub use record::recovery::RecoveryCodes;
 pub use setup::Setup;
+pub use token::device::DeviceToken;
+pub use token::login::{Challenge, EnrollmentTicket};
+pub use token::proof::{Proof, Purpose};
 
 use crate::guard::report::{Clock, Listener, Report, tell};
+use crate::guard::token::login::LoginToken;
 use crate::store::{Store, Swap};
 
 /// Manages the second factor of an application's users. It holds the store, the keys and the limits.
@@ -158,7 +164,8 @@ use crate::store::{Store, Swap};
 ///
 /// ```
 /// use std::time::Duration;
-/// use keyfob::guard::{AuthenticatorId, Enrollment, GuardError, Proof, Purpose, Setup};
+/// use keyfob::guard::{AuthenticatorId, Enrollment, Generation, GuardError, Proof};
+/// use keyfob::guard::{Purpose, Setup};
 /// use keyfob::store::{MemoryStore, Store};
 /// use keyfob::{Guard, Keyring, Policy, Verdict};
 ///
@@ -200,13 +207,14 @@ use crate::store::{Store, Swap};
 ///     guard.enroll_another(user, &setup, proof).await
 /// }
 ///
-/// /// Takes a proof for `Purpose::REVOKE`. Take `id` from the status.
+/// /// Takes a proof for `Purpose::REVOKE`. Take `id` from the status. Store the returned
+/// /// generation with the session.
 /// async fn remove(
 ///     guard: &Guard<impl Store>,
 ///     user: &str,
 ///     id: &str,
 ///     proof: &Proof,
-/// ) -> Result<(), GuardError> {
+/// ) -> Result<Generation, GuardError> {
 ///     guard.revoke(user, &AuthenticatorId::new(id)?, proof).await
 /// }
 ///
@@ -215,7 +223,7 @@ use crate::store::{Store, Swap};
 ///     guard: &Guard<impl Store>,
 ///     user: &str,
 ///     proof: &Proof,
-/// ) -> Result<(), GuardError> {
+/// ) -> Result<Generation, GuardError> {
 ///     guard.disable(user, proof).await
 /// }
 /// # use keyfob::guard::Confirmation;
@@ -246,20 +254,21 @@ use crate::store::{Store, Swap};
 ///
 /// # Errors
 ///
-/// An error never lets anybody in. Every method can return the following errors. The documentation of a method lists
-/// only the additional ones:
+/// The guard fails closed: a request that ends in an error never completes a login. Every method can return the
+/// following errors. The documentation of a method lists only the additional ones:
 ///
 /// * [`GuardErrorKind::User`] if the name of the user is empty, longer than 255 bytes, or has control characters.
 /// * [`GuardErrorKind::Clock`] if the clock cannot be read or is set before 1970.
-/// * [`GuardErrorKind::Store`] if the store failed. Whether a change took effect is then unknown.
+/// * [`GuardErrorKind::Store`] if the store failed. It is then unknown whether a change took effect.
 /// * [`GuardErrorKind::Contended`] if other requests changed the record first, eight times in a row.
-/// * [`GuardErrorKind::RecordInvalid`] if the stored record cannot be understood.
+/// * [`GuardErrorKind::RecordInvalid`] if the stored record is not valid.
 /// * [`GuardErrorKind::RecordNewer`] if a newer version of keyfob wrote the record.
-/// * [`GuardErrorKind::Randomness`] if the source of randomness failed. Methods that neither generate nor seal a secret
-///   use randomness only if another request changed the record first, and only if a function to
+/// * [`GuardErrorKind::Randomness`] if the source of randomness failed. A method that generates no secret or token and
+///   seals no secret uses randomness only if another request changed the record first and a function to
 ///   [sleep](Self::with_sleep) is set.
 ///
-/// Every error is also sent as an [`EventKind::Failed`] event, except the errors of [`status`](Self::status).
+/// Every error is also sent as an [`EventKind::Failed`] event, except the errors of [`status`](Self::status) and
+/// [`is_current`](Self::is_current).
 pub struct Guard<S> {
     store: S,
     keyring: Keyring,
@@ -274,7 +283,8 @@ pub struct Guard<S> {
 type Sleep = dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
 
 impl<S: Store> Guard<S> {
-    /// Makes a guard with the default policy, the system's clock and randomness, and no listener for events.
+    /// Makes a guard with the default policy, the system's clock and random number generator, and no listener for
+    /// events.
     ///
     /// `issuer` is the name of your service, as authenticator apps will show it. [`enroll`](Self::enroll) fails if a
     /// URI cannot contain this name.
@@ -306,7 +316,7 @@ impl<S: Store> Guard<S> {
         self
     }
 
-    /// Replaces the operating system's randomness. [`Randomness`] has an example.
+    /// Replaces the operating system's random number generator. [`Randomness`] has an example.
     #[must_use]
     pub fn with_randomness(mut self, randomness: Randomness) -> Self {
         self.randomness = randomness;
@@ -365,6 +375,12 @@ impl<S: Store> Guard<S> {
         outcome
     }
 
+    /// Refuses a token that keyfob did not make, before the record is loaded and without an event. Anybody can send
+    /// such a token, for any user, without knowing a password.
+    fn check_origin(&self, token: &LoginToken) -> Result<(), GuardError> {
+        if token.is_genuine(&self.keyring) { Ok(()) } else { Err(GuardErrorKind::LoginRejected.into()) }
+    }
+
     async fn rounds<T>(
         &self,
         report: &mut Report<'_>,
@@ -372,8 +388,8 @@ impl<S: Store> Guard<S> {
     ) -> Result<T, GuardError> {
         let user = report.user();
         let now = (self.clock)().ok_or(GuardErrorKind::Clock)?;
-        // All rounds use the time of the first round. Otherwise a code that belongs to a later time could be accepted
-        // because the swaps before it failed.
+        // All rounds use the time of the first round. If each round read the clock, failed swaps could delay the
+        // decision until a code for a later time is accepted.
         let context = Context::new(user, now, &self.policy, &self.keyring)?;
         let failed = |error: S::Error| GuardError::with_source(GuardErrorKind::Store, error);
         for round in 0..ATTEMPTS {
@@ -384,8 +400,7 @@ impl<S: Store> Guard<S> {
             let (version, record) = loaded.unzip();
             let factor = SecondFactor::read(record.as_deref())?;
             let transition = decide(&factor, &context)?;
-            let exhausts = report.flow().is_some_and(|flow| factor.exhausted_by(flow, &context));
-            report.begins(!matches!(transition.change(), Change::None), exhausts);
+            report.begins(!matches!(transition.change(), Change::None), transition.exhausts());
             let swap = match transition.change() {
                 Change::None => Swap::Swapped,
                 change => self.store.swap(user, version, change.record()).await.map_err(failed)?,
@@ -423,5 +438,6 @@ impl<S: fmt::Debug> fmt::Debug for Guard<S> {
 }
 
 /// How many times a request tries to swap the record before it fails. An attacker cannot keep making the owner's swaps
-/// fail: after the first few wrong codes the account is throttled, and refusals during that time write nothing.
+/// fail: after the first few wrong codes the account is throttled, and a refusal during that time normally writes
+/// nothing.
 const ATTEMPTS: u32 = 8;

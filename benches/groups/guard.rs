@@ -1,4 +1,5 @@
-//! A verification by the guard: the decision alone, and with a store, compared with bare statements on that store.
+//! A verification and a login by the guard: the decision alone, and with a store, compared with bare statements on that
+//! store.
 
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -8,7 +9,10 @@ use std::time::Duration;
 
 use criterion::Criterion;
 use futures_util::future::join_all;
-use keyfob::guard::{Change, Committed, Context, SecondFactor, Setup};
+use keyfob::guard::{
+    Answer, Challenge, Change, Committed, Context, DeviceToken, Expectation, Login, Randomness, SecondFactor, Setup,
+    SignIn, SignInMethod,
+};
 use keyfob::store::{MemoryStore, SqliteStore, Store, Swap, Version};
 use keyfob::{Guard, Key, KeyUri, Keyring, Policy, Secret, Totp, Verdict};
 use keyfob_benches::harness::{criterion, time};
@@ -20,11 +24,15 @@ use tokio::runtime::Runtime;
 const ACCOUNT: &str = "user-17";
 /// How many accounts are verified at once.
 const AT_ONCE: u64 = 32;
+/// How many completed logins a record remembers.
+const REMEMBERED: u64 = 16;
+const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut criterion = criterion();
     decision(&mut criterion, &runtime);
+    login(&mut criterion, &runtime);
     sqlite(&mut criterion, &runtime);
     criterion.final_summary();
 }
@@ -64,8 +72,9 @@ impl<S: Store> Bench<S> {
         let keyring = Keyring::parse(&entry).expect("valid");
         let clock = Arc::new(AtomicU64::new(AT));
         let time = clock.clone();
-        let guard =
-            Guard::new(store, keyring.clone(), "Example Inc").with_clock(move || Some(time.load(Ordering::Relaxed)));
+        let guard = Guard::new(store, keyring.clone(), "Example Inc")
+            .with_policy(policy())
+            .with_clock(move || Some(time.load(Ordering::Relaxed)));
         Self { guard, keyring, clock, phone: Totp::new(Key::new(SECRET).expect("valid")) }
     }
 
@@ -78,6 +87,23 @@ impl<S: Store> Bench<S> {
 
     fn code(&self) -> String {
         self.phone.code_at(self.clock.load(Ordering::Relaxed)).to_string()
+    }
+
+    /// Begins a login for which a code is due.
+    async fn challenge(&self, device: Option<&DeviceToken>) -> Challenge {
+        match self.guard.begin_login(ACCOUNT, Expectation::Enrolled, device).await.expect("decided") {
+            Login::Challenge(challenge) => challenge,
+            login => panic!("no code is due: {login:?}"),
+        }
+    }
+
+    /// Thirty seconds later, completes a login with the code of that time.
+    async fn sign_in(&self, device: Option<&DeviceToken>) -> SignIn {
+        self.clock.fetch_add(30, Ordering::Relaxed);
+        match self.guard.answer(&self.challenge(device).await, &self.code()).await.expect("decided") {
+            Answer::Accepted(sign_in) => sign_in,
+            Answer::Refused(refusal) => panic!("{refusal:?}"),
+        }
     }
 
     /// Thirty seconds later, with the code of that time.
@@ -95,6 +121,11 @@ impl<S: Store> Bench<S> {
     }
 }
 
+/// The default policy, but with trusted devices.
+fn policy() -> Policy {
+    Policy::default().with_trusted_devices(MONTH).expect("valid")
+}
+
 fn accounts() -> impl Iterator<Item = String> {
     (0..AT_ONCE).map(|number| format!("user-{number}"))
 }
@@ -106,7 +137,7 @@ fn decision(criterion: &mut Criterion, runtime: &Runtime) {
 
     // From the bytes of a record to the verdict, always from the same record, so the budget never runs out.
     let (_, record) = runtime.block_on(bench.guard.store().load(ACCOUNT)).expect("infallible").expect("enrolled");
-    let policy = Policy::default();
+    let policy = policy();
     let decide = |typed: &str| {
         let context = Context::new(ACCOUNT, black_box(AT + 30), &policy, &bench.keyring).expect("valid");
         let factor = SecondFactor::read(Some(black_box(&record))).expect("valid");
@@ -126,6 +157,62 @@ fn decision(criterion: &mut Criterion, runtime: &Runtime) {
     assert!(accept());
     assert_eq!(trips(), 2, "round trips to the store");
     time(&mut group, "keyfob, right code, store in memory", accept, |accepted| accepted, true);
+    group.finish();
+}
+
+/// From the bytes of a record to the answer, without a store. The account has a known device, a trusted device and as
+/// many completed logins as a record remembers. The oldest of them has expired, so that another login can be completed.
+fn login(criterion: &mut Criterion, runtime: &Runtime) {
+    let mut group = criterion.benchmark_group("guard, login");
+    let bench = Bench::new(MemoryStore::new());
+    let (known, trusted, record) = runtime.block_on(async {
+        bench.enroll(ACCOUNT).await;
+        let sign_in = bench.sign_in(None).await;
+        let accepted = sign_in.accepted().expect("with a code");
+        let known = bench.guard.remember_device(accepted, "laptop").await.expect("remembered");
+        let trusted = bench.guard.trust_device(accepted, "desktop", MONTH).await.expect("trusted");
+        for _ in 1..REMEMBERED {
+            let _ = bench.sign_in(Some(&known)).await;
+        }
+        let (_, record) = bench.guard.store().load(ACCOUNT).await.expect("infallible").expect("enrolled");
+        (known, trusted, record)
+    });
+    let text = String::from_utf8(record.clone()).expect("JSON");
+    let logins = text.split_once("\"logins\":\"").expect("completed logins").1.split('"').next().expect("their slots");
+    let slots = logins.as_bytes().chunks(32).filter(|slot| slot.iter().any(|digit| *digit != b'0'));
+    assert_eq!(slots.count() as u64, REMEMBERED, "every slot is in use");
+
+    bench.clock.fetch_add(30, Ordering::Relaxed);
+    let now = bench.clock.load(Ordering::Relaxed);
+    let (policy, random) = (policy(), Randomness::default());
+    let context = || Context::new(ACCOUNT, black_box(now), &policy, &bench.keyring).expect("valid");
+    let read = || SecondFactor::read(Some(black_box(&record))).expect("valid");
+
+    let begin = |device: &DeviceToken| {
+        let begun = read().begin_login(&context(), &random, Expectation::Enrolled, Some(black_box(device)));
+        let transition = begun.expect("decided");
+        assert!(matches!(transition.change(), Change::None));
+        transition.committed(Swap::Swapped).expect("committed").value
+    };
+    let trusts = |login| matches!(login, Login::Complete(sign_in) if sign_in.method() == SignInMethod::TrustedDevice);
+    let asks = |login| matches!(login, Login::Challenge(challenge) if challenge.user() == ACCOUNT);
+    time(&mut group, "keyfob, begin_login, challenge", || begin(&known), asks, true);
+    time(&mut group, "keyfob, begin_login, trusted device", || begin(&trusted), trusts, true);
+
+    let challenge = runtime.block_on(bench.challenge(Some(&known)));
+    let answer = |typed: &str| {
+        let transition = read().answer(&context(), black_box(&challenge), black_box(typed)).expect("decided");
+        assert!(matches!(transition.change(), Change::Write(_)));
+        transition.committed(Swap::Swapped).expect("committed").value
+    };
+    let code = bench.code();
+    // The device that the login came from, or `None` for a refusal.
+    let signed_in = |answer| match answer {
+        Answer::Accepted(sign_in) => sign_in.device().cloned(),
+        Answer::Refused(_) => None,
+    };
+    time(&mut group, "keyfob, answer, right code", || answer(&code), signed_in, Some(known.device().clone()));
+    time(&mut group, "keyfob, answer, wrong code", || answer(MISS), signed_in, None);
     group.finish();
 }
 

@@ -11,7 +11,7 @@ use crate::results::Results;
 use crate::yardstick::Program;
 
 /// Title, name in criterion, what is measured.
-const GROUPS: [(&str, &str, &str); 14] = [
+const GROUPS: [(&str, &str, &str); 15] = [
     (
         "One code, key kept",
         "code, key kept",
@@ -52,6 +52,14 @@ always computes all three. The others stop at a match, so they also compute all 
 counts of wrong codes and writes the next record. No other library does this, so there is no
 comparison. With a store, a verification makes one load and one swap. The benchmark fails if it
 makes more.",
+    ),
+    (
+        "The guard, login",
+        "guard, login",
+        "`begin_login` parses the stored record of an account, recognizes the device by its token, and makes a
+challenge unless the device is trusted. `answer` checks the challenge, and then does the same as the verification
+above. It also stores the completed login. The record has a known and a trusted device, and as many
+completed logins as a record remembers. The known device is used, except where the table says so.",
     ),
     (
         "The guard on SQLite",

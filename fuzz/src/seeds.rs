@@ -83,23 +83,43 @@ pub fn write(home: &Path) {
         ],
     );
 
-    let (record, codes, proof) = genuine();
-    let text = String::from_utf8(record.clone()).unwrap();
+    let genuine = genuine();
+    let text = String::from_utf8(genuine.record.clone()).unwrap();
     let edits = [
         ("\"failures\":", "\"failures\":9"),
         ("SHA1", "SHA256"),
         ("\"v\":1", "\"v\":2"),
         ("\"digits\":6", "\"digits\":8"),
+        ("\"trusted\":true", "\"trusted\":false"),
+        ("\"suspended\":false", "\"suspended\":true"),
+        ("\"epoch\":0", "\"epoch\":1900000000"),
     ];
     let edited = edits.iter().map(|(from, to)| text.replacen(from, to, 1).into_bytes());
-    put("record", [record.clone()].into_iter().chain(edited).collect());
+    // An account whose second factor was removed, and one that has known devices and many wrong codes.
+    let mut removed: Value = serde_json::from_str(&text).unwrap();
+    removed["active"] = serde_json::json!([]);
+    removed["removed"] = 1_899_999_000.into();
+    for name in ["recovery", "devices", "logins"] {
+        removed.as_object_mut().unwrap().remove(name);
+    }
+    let mut guessed: Value = serde_json::from_str(&text).unwrap();
+    for (name, number) in [("failures", 80), ("level", 90 * 86_400), ("known_failures", 20), ("known_level", 86_400)] {
+        guessed["budget"][name] = number.into();
+    }
+    let more = [removed, guessed].map(|record| serde_json::to_vec(&record).unwrap());
+    put("record", [genuine.record.clone()].into_iter().chain(edited).chain(more).collect());
     let ring = format!("2026:{}", *keyfob::base32::encode(&[1; 32]));
     let tokens = [
-        proof.token(),
-        codes[0].clone(),
-        codes[9].to_lowercase(),
+        genuine.proof.token("session"),
+        genuine.codes[0].clone(),
+        genuine.codes[9].to_lowercase(),
         ring.clone(),
         format!("{ring}, {}", ring.replace('6', "7")),
+        genuine.challenge.token(),
+        genuine.ticket.token(),
+        genuine.trusted.token().to_string(),
+        genuine.known.token().to_lowercase(),
+        genuine.generation.clone(),
     ];
     put("token", tokens.map(String::into_bytes).into());
 

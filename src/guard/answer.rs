@@ -2,6 +2,7 @@
 
 pub(crate) mod enrollment;
 pub(crate) mod event;
+pub(crate) mod login;
 pub(crate) mod status;
 pub(crate) mod transition;
 pub(crate) mod verdict;

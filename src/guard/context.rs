@@ -18,17 +18,22 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// Makes the context for an account, at a time in Unix seconds.
     ///
-    /// `user` names the account. Secrets are encrypted for this name, so use an identifier that never changes, such as
-    /// the user's primary key.
+    /// `user` names the account. Sealed secrets are cryptographically bound to this name, so use an identifier that
+    /// never changes, such as the user's primary key.
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::User`] unless the name of the account has 1 to 255 bytes and no control
+    /// [`GuardErrorKind::User`] if the name of the account is empty, longer than 255 bytes, or contains control
     /// characters.
     pub fn new(user: &'a str, now: u64, policy: &'a Policy, keyring: &'a Keyring) -> Result<Self, GuardError> {
-        if !matches!(user.len(), 1..=255) || user.contains(char::is_control) {
+        if !is_user(user) {
             return Err(GuardErrorKind::User.into());
         }
         Ok(Self { user, now, policy, keyring })
     }
+}
+
+/// Returns whether a string can be the name of an account.
+pub(crate) fn is_user(user: &str) -> bool {
+    matches!(user.len(), 1..=255) && !user.contains(char::is_control)
 }

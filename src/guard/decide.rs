@@ -6,8 +6,10 @@
 mod attempt;
 mod change;
 mod confirm;
+mod devices;
 mod diagnosis;
 mod enroll;
+mod login;
 mod operator;
 mod reseal;
 mod resync;

@@ -1,12 +1,13 @@
-//! The errors of the guard. A wrong code is not an error: it is reported as a [`Verdict`](crate::Verdict).
+//! The errors of the guard. A wrong code is not an error: it is reported in the answer, for example as a
+//! [`Verdict`](crate::Verdict).
 
 use alloc::boxed::Box;
 use core::fmt;
 
 use crate::error::Error;
 
-/// The reason why the guard could not answer a request. Nobody was let in, and the record is unchanged unless the
-/// [kind](GuardErrorKind) says otherwise.
+/// The reason why the guard could not answer a request. The request did not complete a login. The record is unchanged
+/// unless the [kind](GuardErrorKind) says otherwise.
 ///
 /// The error message says what to do. It never contains a secret, a code or a URI.
 ///
@@ -15,10 +16,14 @@ use crate::error::Error;
 ///
 /// fn http_status(error: &GuardError) -> u16 {
 ///     match error.kind() {
+///         // Begin the login again.
+///         GuardErrorKind::LoginRejected => 401,
 ///         // Ask the user for a code first.
 ///         GuardErrorKind::ProofRequired | GuardErrorKind::ProofRejected => 403,
+///         GuardErrorKind::Suspended | GuardErrorKind::TrustRefused => 403,
 ///         // The page is out of date.
 ///         GuardErrorKind::NoEnrollment | GuardErrorKind::UnknownAuthenticator => 409,
+///         GuardErrorKind::TooManyDevices | GuardErrorKind::UnknownDevice => 409,
 ///         GuardErrorKind::Contended | GuardErrorKind::Store => 503,
 ///         // Log the message for an operator.
 ///         _ => 500,
@@ -93,25 +98,39 @@ pub enum GuardErrorKind {
     Invalid,
     /// The keyring does not have the key that a secret was sealed under.
     KeyMissing,
+    /// The pending login or the ticket has expired, was completed or became void, or is for another user. This is also
+    /// the error for a token that cannot be parsed, or whose key is no longer in the keyring. Begin the login again,
+    /// with the password.
+    LoginRejected,
     /// The last active authenticator cannot be revoked. Disable the second factor instead.
     LastAuthenticator,
-    /// No enrollment is pending. An earlier one may have expired, or ended after 20 wrong codes.
+    /// No enrollment is pending. An earlier one may have expired, or ended after 20 wrong codes. This is also the error
+    /// if an enrollment that was started with a ticket is confirmed without that ticket, or the other way around.
     NoEnrollment,
     /// The account has no second factor.
     NotEnrolled,
-    /// The proof is for another account or purpose or has expired, or the factors have changed since it was made. This
-    /// is also the error for a token that cannot be parsed, and for a proof whose key is no longer in the keyring.
+    /// The proof is for another account, purpose or session, or has expired, or the
+    /// [generation](crate::guard::Generation) has changed since the verification. This is also the error for a token
+    /// that cannot be parsed, for a proof whose key is no longer in the keyring, and for an accepted code that is too
+    /// old to add a device.
     ProofRejected,
     /// The account has a second factor, so this change needs a proof of a recent verification.
     ProofRequired,
     /// The source of randomness failed.
     Randomness,
+    /// The application expects the user to have a second factor, but there is no record of one. It may have been lost,
+    /// or the store may be out of date. The login fails.
+    RecordMissing,
     /// The stored bytes are not a valid record. If you restore a backup, codes that were used since the backup are
     /// accepted again until you call
     /// [`SecondFactor::operator_invalidate_codes`](crate::guard::SecondFactor::operator_invalidate_codes).
     RecordInvalid,
     /// A newer version of keyfob wrote the record.
     RecordNewer,
+    /// The application expects the user to have a second factor, but the user or an operator has disabled it, or the
+    /// store is out of date. Find out which before you correct the application's own record of the user, and never
+    /// correct it automatically.
+    Removed,
     /// A sealed secret cannot be decrypted. The secret, its settings or the key was changed, or the secret belongs to
     /// another account.
     SealBroken,
@@ -119,10 +138,19 @@ pub enum GuardErrorKind {
     SecretInUse,
     /// The store failed. It is unknown whether a change took effect.
     Store,
+    /// An operator has suspended the account.
+    Suspended,
     /// The account already has eight authenticators, the maximum.
     TooManyAuthenticators,
-    /// The account has no authenticator with this id.
+    /// The account already has sixteen trusted devices, the maximum. A known device takes the place of none of them.
+    TooManyDevices,
+    /// The policy does not allow trusted devices, or not for this long, or the requested lifetime is less than a
+    /// second.
+    TrustRefused,
+    /// The account has no active authenticator with this id.
     UnknownAuthenticator,
+    /// The account has no device with this id, or a string is not a device token.
+    UnknownDevice,
     /// The name of the account is empty, longer than 255 bytes, or contains control characters.
     User,
 }
@@ -136,16 +164,26 @@ impl fmt::Display for GuardErrorKind {
             Self::KeyMissing => {
                 "the keyring does not have the key that this secret was sealed under; add it back as an old key"
             }
+            Self::LoginRejected => "the login has expired, was completed or became void; begin it again",
             Self::LastAuthenticator => "this is the last authenticator; disable the second factor instead",
             Self::NoEnrollment => "no enrollment is pending, or it has expired; start one",
             Self::NotEnrolled => "the account has no second factor; enroll first",
-            Self::ProofRejected => "the proof is for another account or purpose, is too old, or was used; verify again",
+            Self::ProofRejected => {
+                "the proof is for another account, session or purpose, is too old, or is void; verify again"
+            }
             Self::ProofRequired => "the account has a second factor; verify first and pass the proof",
             Self::Randomness => "the source of randomness failed; try again",
+            Self::RecordMissing => {
+                "the user is expected to have a second factor, but has no record of one; restore it from a backup"
+            }
             Self::RecordInvalid => {
                 "the stored record is damaged; restore it from a backup, then call operator_invalidate_codes"
             }
             Self::RecordNewer => "a newer version of keyfob wrote the stored record; update this server",
+            Self::Removed => {
+                "the user is expected to have a second factor, but it was removed or the store is out of date; find out \
+                 which"
+            }
             Self::SealBroken => {
                 "a sealed secret cannot be decrypted; restore the key or the record, one of them was changed"
             }
@@ -153,8 +191,12 @@ impl fmt::Display for GuardErrorKind {
             Self::Store => {
                 "the store failed, and a change may have taken effect; load the account again before you tell the user"
             }
+            Self::Suspended => "the account is suspended; an operator can resume it",
             Self::TooManyAuthenticators => "the account already has eight authenticators, the maximum; revoke one",
+            Self::TooManyDevices => "the account already has sixteen trusted devices, the maximum; forget one",
+            Self::TrustRefused => "the policy does not allow this device to be trusted for this long; ask for a code",
             Self::UnknownAuthenticator => "the account has no authenticator with this id; its status lists the ids",
+            Self::UnknownDevice => "the account has no such device; its status lists the ids",
             Self::User => "the name of an account has 1 to 255 bytes and no control characters; use another",
         })
     }

@@ -1,5 +1,5 @@
-//! The ids of authenticators, of sets of recovery codes and of keys. keyfob generates the ids of authenticators and
-//! sets; the application chooses the ids of keys.
+//! The ids of authenticators, sets of recovery codes, devices and keys. keyfob generates all of them except the ids of
+//! keys, which the application chooses.
 
 use alloc::string::String;
 use core::fmt;
@@ -32,8 +32,7 @@ impl AuthenticatorId {
     ///
     /// [`ErrorKind::Name`](crate::ErrorKind::Name) for any other string.
     pub fn new(id: &str) -> Result<Self, Error> {
-        let valid = matches!(id.len(), 1..=32) && id.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9'));
-        if valid { Ok(Self(id.into())) } else { Err(ID_REFUSED) }
+        if is_id(id) { Ok(Self(id.into())) } else { Err(ID_REFUSED) }
     }
 
     /// The id as a string.
@@ -43,9 +42,7 @@ impl AuthenticatorId {
     }
 
     pub(crate) fn random(random: &Randomness) -> Result<Self, GuardError> {
-        let mut bytes = [0; 16];
-        random.fill(&mut bytes)?;
-        Ok(Self(bytes.into_iter().map(|byte| char::from(b'a' + (byte & 15))).collect()))
+        random_id(random).map(Self)
     }
 }
 
@@ -58,6 +55,52 @@ impl FromStr for AuthenticatorId {
 }
 
 impl fmt::Display for AuthenticatorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// The id of a trusted or known device within its account: 16 random lowercase letters. It is not secret and may appear
+/// in links and forms.
+///
+/// [`Status::devices`](crate::guard::Status::devices) lists the ids, and
+/// [`Guard::forget_device`](crate::Guard::forget_device) takes one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceId(pub(crate) String);
+
+impl DeviceId {
+    /// Parses an id of 1 to 32 lowercase letters and digits, such as an id from a form. `str::parse` does the same.
+    ///
+    /// This does not check whether the account has such a device. [`Guard::forget_device`](crate::Guard::forget_device)
+    /// checks that.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) for any other string.
+    pub fn new(id: &str) -> Result<Self, Error> {
+        if is_id(id) { Ok(Self(id.into())) } else { Err(DEVICE_ID_REFUSED) }
+    }
+
+    /// The id as a string.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn random(random: &Randomness) -> Result<Self, GuardError> {
+        random_id(random).map(Self)
+    }
+}
+
+impl FromStr for DeviceId {
+    type Err = Error;
+
+    fn from_str(id: &str) -> Result<Self, Error> {
+        Self::new(id)
+    }
+}
+
+impl fmt::Display for DeviceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
     }
@@ -87,5 +130,17 @@ impl fmt::Display for KeyId {
     }
 }
 
+fn is_id(id: &str) -> bool {
+    matches!(id.len(), 1..=32) && id.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'))
+}
+
+fn random_id(random: &Randomness) -> Result<String, GuardError> {
+    let mut bytes = [0; 16];
+    random.fill(&mut bytes)?;
+    Ok(bytes.into_iter().map(|byte| char::from(b'a' + (byte & 15))).collect())
+}
+
 const ID_REFUSED: Error =
     Error::new(ErrorKind::Name, "the id of an authenticator has 1 to 32 lowercase letters and digits");
+const DEVICE_ID_REFUSED: Error =
+    Error::new(ErrorKind::Name, "the id of a device has 1 to 32 lowercase letters and digits");

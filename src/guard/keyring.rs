@@ -44,12 +44,13 @@ use crate::totp::Period;
 /// ```
 ///
 /// With several servers, first add the new key at the end of the keyring on every server, and only then move it to the
-/// front. Otherwise one server seals a secret under a key that another server does not have, and the user cannot log in
-/// there.
+/// front. If you put the new key first at once, one server can seal a secret under a key that another server does not
+/// have yet, and the user cannot log in there.
 ///
-/// The secrets of an account are sealed again under the primary key at the next successful login, and by
-/// [`Guard::reseal`](crate::Guard::reseal). [`Status::keys`](crate::guard::Status::keys) lists the keys that an account
-/// needs. Once no account needs an old key, remove it.
+/// The secrets of an account are sealed again under the primary key at the next login with a code, and by
+/// [`Guard::reseal`](crate::Guard::reseal). A login on a trusted device does not do this.
+/// [`Status::keys`](crate::guard::Status::keys) lists the keys that an account needs. Once no account needs an old key,
+/// remove it.
 ///
 /// # Security
 ///
@@ -61,18 +62,18 @@ pub struct Keyring {
     old: Vec<RingKey>,
 }
 
-/// A key of the keyring. Only two keys derived from it are kept: one seals secrets, the other authenticates proofs.
+/// A key of the keyring. Only two keys derived from it are kept: one seals secrets, the other authenticates tokens.
 #[derive(Clone)]
 pub(crate) struct RingKey {
     pub(crate) id: KeyId,
     seal: Zeroizing<[u8; 32]>,
-    proof: Zeroizing<[u8; 32]>,
+    token: Zeroizing<[u8; 32]>,
 }
 
 impl RingKey {
-    /// Computes the MAC of a proof.
-    pub(crate) fn proof_mac(&self, message: &[u8]) -> [u8; 32] {
-        hmac_sha256(&self.proof, &[message])
+    /// Computes the MAC of a token.
+    pub(crate) fn token_mac(&self, message: &[u8]) -> [u8; 32] {
+        hmac_sha256(&self.token, &[message])
     }
 }
 
@@ -111,7 +112,7 @@ impl Keyring {
             let key = base32::decode(key).map_err(|_| unusable("a key is not base32"))?;
             let key = <&[u8; 32]>::try_from(key.as_slice())
                 .map_err(|_| unusable("a key has 32 bytes, which are 52 characters of base32"))?;
-            keys.push(RingKey { id, seal: derive(key, b"keyfob 1 seal"), proof: derive(key, b"keyfob 1 proof") });
+            keys.push(RingKey { id, seal: derive(key, b"keyfob 1 seal"), token: derive(key, b"keyfob 1 token") });
         }
         let mut keys = keys.into_iter();
         let primary = keys.next().ok_or(unusable("there is no key in it"))?;

@@ -13,7 +13,8 @@ use crate::error::{Error, ErrorKind};
 use crate::hotp::LookAhead;
 use crate::totp::Window;
 
-/// The limits on guessing, the window for codes, and the lifetimes of enrollments and proofs.
+/// The limits on guessing, the window for codes, and the lifetimes of enrollments, proofs, pending logins and trusted
+/// devices.
 ///
 /// The default suits most applications. The limits cannot be disabled, and no setting allows more than the 100
 /// consecutive failures of NIST SP 800-63B-4, section 3.2.2. A deserialized policy is checked in the same way.
@@ -43,6 +44,8 @@ struct Settings {
     forgiven_per_day: u8,
     enrollment_lifetime: u32,
     proof_lifetime: u32,
+    login_lifetime: u32,
+    trusted_device_lifetime: Option<u32>,
     resync_within: u16,
 }
 
@@ -92,7 +95,8 @@ impl Policy {
         self.0.try_into()
     }
 
-    /// Sets how many consecutive failures exhaust the guess budget. The default is 100.
+    /// Sets how many consecutive failures exhaust the guess budget. The default is 100. While an account has a
+    /// [known device](crate::Guard::remember_device), a quarter of them is reserved for its known devices.
     ///
     /// An exhausted budget stays exhausted until a recovery code, a new authenticator or an operator refills it.
     ///
@@ -112,8 +116,9 @@ impl Policy {
     /// years.
     ///
     /// This limit does not keep the owner's app working during an attack. An attacker who knows the password and keeps
-    /// trying uses up each forgiven attempt before the owner can. In a simulation of 60 days with one attempt per
-    /// minute, the owner's codes were refused every day. A recovery code always works, and ends the waits.
+    /// trying uses up each forgiven attempt before the owner can use it. In a simulation of 60 days with one attempt
+    /// per minute, the owner's codes were refused every day. A recovery code always works and ends the waits, and a
+    /// [known device](crate::Guard::remember_device) has attempts of its own.
     ///
     /// # Errors
     ///
@@ -124,7 +129,8 @@ impl Policy {
         self.0.try_into()
     }
 
-    /// Sets how long a pending enrollment can be confirmed. The default is 15 minutes.
+    /// Sets how long a pending enrollment can be confirmed, and how long an
+    /// [`EnrollmentTicket`](crate::guard::EnrollmentTicket) is valid. The default is 15 minutes.
     ///
     /// # Errors
     ///
@@ -134,13 +140,45 @@ impl Policy {
         self.0.try_into()
     }
 
-    /// Sets how long a [`Proof`](crate::guard::Proof) is valid. The default is 5 minutes.
+    /// Sets how long a [`Proof`](crate::guard::Proof) is valid, and how long after a code was accepted a device can be
+    /// [trusted](crate::Guard::trust_device) or [remembered](crate::Guard::remember_device). The default is 5 minutes.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `lifetime` is 10 seconds to 1 hour.
     pub fn with_proof_lifetime(mut self, lifetime: Duration) -> Result<Self, Error> {
         self.0.proof_lifetime = seconds(lifetime);
+        self.0.try_into()
+    }
+
+    /// Sets how long a [`Challenge`](crate::guard::Challenge) is valid: the time in which the user has to enter a code
+    /// after the password. The default is 5 minutes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `lifetime` is 30 seconds to 5 minutes.
+    pub fn with_login_lifetime(mut self, lifetime: Duration) -> Result<Self, Error> {
+        self.0.login_lifetime = seconds(lifetime);
+        self.0.try_into()
+    }
+
+    /// Allows [trusted devices](crate::Guard::trust_device), on which users can log in without a code for at most this
+    /// long. 30 days is a common choice. By default, no device can be trusted.
+    ///
+    /// This limit also applies to devices that were trusted earlier under a longer limit. If you remove this setting,
+    /// trusted devices require a code again.
+    ///
+    /// # Security
+    ///
+    /// A stolen password and the stolen cookie of a trusted device together are enough to log in. NIST SP 800-63B-4,
+    /// section 5.1, does not count a remembered browser as authentication at AAL2. If you have to meet AAL2, do not
+    /// allow trusted devices.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `longest` is 1 to 90 days.
+    pub fn with_trusted_devices(mut self, longest: Duration) -> Result<Self, Error> {
+        self.0.trusted_device_lifetime = Some(seconds(longest));
         self.0.try_into()
     }
 
@@ -185,8 +223,9 @@ impl Policy {
     ///
     /// The account is assumed to have one TOTP authenticator with six digits, and a full guess budget at the start. The
     /// bound is the number of guesses that the long-term limit allows, times the number of codes in the window, divided
-    /// by a million. It does not include guesses after an exhausted budget was refilled by a recovery code, a new
-    /// authenticator or an operator.
+    /// by a million. Guesses from known devices are a part of these, so the bound also holds for an attacker who has
+    /// the cookie of a [known device](crate::Guard::remember_device). It does not include guesses after an exhausted
+    /// budget was refilled by a recovery code, a new authenticator or an operator.
     ///
     /// [`Status::guess_probability`](crate::guard::Status::guess_probability) gives the bound for the authenticators
     /// that an account actually has.
@@ -253,6 +292,15 @@ impl Policy {
         self.0.proof_lifetime.into()
     }
 
+    pub(crate) fn login_lifetime(&self) -> u64 {
+        self.0.login_lifetime.into()
+    }
+
+    /// The longest time for which a device can be trusted, or `None` if no device can be.
+    pub(crate) fn trusted_device_lifetime(&self) -> Option<u64> {
+        self.0.trusted_device_lifetime.map(u64::from)
+    }
+
     pub(crate) fn resync_within(&self) -> u64 {
         self.0.resync_within.into()
     }
@@ -271,6 +319,8 @@ impl Default for Settings {
             forgiven_per_day: 4,
             enrollment_lifetime: 900,
             proof_lifetime: 300,
+            login_lifetime: 300,
+            trusted_device_lifetime: None,
             resync_within: 120,
         }
     }
@@ -306,6 +356,12 @@ impl TryFrom<Settings> for Policy {
         if !matches!(settings.proof_lifetime, 10..=3600) {
             return refused("the lifetime of a proof is 10 seconds to 1 hour");
         }
+        if !(30..=MAX_LOGIN_LIFETIME).contains(&settings.login_lifetime) {
+            return refused("the lifetime of a pending login is 30 seconds to 5 minutes");
+        }
+        if settings.trusted_device_lifetime.is_some_and(|lifetime| !(DAY..=90 * DAY).contains(&lifetime)) {
+            return refused("the lifetime of a trusted device is 1 to 90 days");
+        }
         if !matches!(settings.resync_within, 1..=3000) {
             return refused("a resynchronization searches 1 to 3000 steps");
         }
@@ -335,6 +391,9 @@ pub struct Waits {
 fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
+
+/// The longest lifetime of a pending login, in seconds.
+pub(crate) const MAX_LOGIN_LIFETIME: u32 = 300;
 
 /// The number of seconds in a day.
 pub(crate) const DAY: u32 = 86_400;

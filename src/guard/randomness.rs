@@ -10,7 +10,7 @@ use crate::algorithm::Algorithm;
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::secret::Secret;
 
-/// A source of randomness that requests can share. The default is the operating system's generator.
+/// A source of random bytes that requests can share. The default is the operating system's random number generator.
 ///
 /// ```
 /// use keyfob::guard::{GuardErrorKind, Randomness, Setup};
@@ -54,9 +54,9 @@ impl Randomness {
         Ok(Secret::from_bytes(bytes)?)
     }
 
-    /// Returns the first generation of an account. The number is random, because an account that is removed and
-    /// enrolled again must not repeat a generation that it had before. It is below 2^52, so that JSON parsers that
-    /// store numbers as doubles read it exactly.
+    /// Returns the first generation of an account. The number is random, because an account that is erased and enrolled
+    /// again must not repeat a generation that it had before. It is below 2^52, so that JSON parsers that store numbers
+    /// as doubles read it exactly.
     pub(crate) fn generation(&self) -> Result<u64, GuardError> {
         let mut bytes = [0; 8];
         self.fill(&mut bytes)?;

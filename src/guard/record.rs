@@ -4,15 +4,22 @@
 
 pub(crate) mod authenticator;
 pub(crate) mod budget;
+pub(crate) mod devices;
 mod fixed_json;
+pub(crate) mod logins;
 mod read;
 pub(crate) mod recovery;
 mod write;
 
 use alloc::vec::Vec;
 
+use crate::guard::context::Context;
+use crate::guard::error::{GuardError, GuardErrorKind};
+use crate::guard::generation::Generation;
 use crate::guard::record::authenticator::{Authenticator, Pending};
-use crate::guard::record::budget::Budget;
+use crate::guard::record::budget::{Budget, Gate, Share};
+use crate::guard::record::devices::Device;
+use crate::guard::record::logins::CompletedLogins;
 use crate::guard::record::recovery::RecoverySet;
 
 /// The second factor of one account, read from its record and validated. Its methods verify codes and change the
@@ -28,12 +35,22 @@ use crate::guard::record::recovery::RecoverySet;
 /// `docs/record.md` in the package describes all fields.
 #[derive(Clone, Debug, Default)]
 pub struct SecondFactor {
-    /// The generation increases with each change of the factors. It starts at a random number, because an account that
-    /// is removed and enrolled again must not repeat a generation that trusted devices are bound to.
+    /// A number that increases with each change of the factors. It starts at a random number, because an account that
+    /// is erased and enrolled again must not repeat a generation that old sessions, tickets or proofs are bound to. 0
+    /// until an enrollment is started.
     pub(crate) generation: u64,
+    /// The login epoch. It increases when earlier logins become void although the factors stay the same.
+    pub(crate) epoch: u64,
+    /// The time at which the second factor was removed, or 0 if the account has one or never had one. This trace
+    /// distinguishes a removed second factor from a lost record.
+    pub(crate) removed: u64,
+    pub(crate) suspended: bool,
     pub(crate) active: Vec<Authenticator>,
     pub(crate) pending: Option<Pending>,
     pub(crate) recovery: Option<RecoverySet>,
+    pub(crate) devices: Vec<Device>,
+    /// `None` until [`answer`](Self::answer) first compares a code, whether or not the code is accepted.
+    pub(crate) logins: Option<CompletedLogins>,
     pub(crate) budget: Budget,
 }
 
@@ -41,23 +58,61 @@ impl SecondFactor {
     /// The maximum number of active authenticators of an account.
     pub const MAX_AUTHENTICATORS: usize = 8;
 
-    /// Returns a number that changes whenever an authenticator is added or removed, the recovery codes are replaced,
-    /// the second factor is removed, or an operator invalidates its codes.
-    ///
-    /// Store this number with each trusted device or session, and stop trusting a device or session whose number
-    /// differs. Only compare the numbers for equality. 0 means that the account has no record.
+    /// Returns the generation, which changes whenever the factors change or earlier logins become void.
     #[must_use]
-    pub const fn generation(&self) -> u64 {
-        self.generation
+    pub const fn generation(&self) -> Generation {
+        // Until the first enrollment is confirmed, `factors` is 0, as for an account without a record. If starting an
+        // enrollment changed the generation, it would end the session in which it was started.
+        let factors = if self.active.is_empty() && self.removed == 0 { 0 } else { self.generation };
+        Generation { factors, epoch: self.epoch }
     }
 
-    /// Moves to the next generation, because the factors changed.
+    /// Moves to the next generation, because the factors changed. All devices are forgotten.
     pub(crate) fn factors_changed(&mut self) {
         self.generation = generation_after(self.generation);
+        self.devices.clear();
+    }
+
+    /// Makes earlier logins void: sessions, pending logins, proofs and devices.
+    ///
+    /// The new epoch is the current time, or the old epoch plus one if the old epoch is not in the past. So even after
+    /// a record was lost and created again, the account moves to an epoch that it has not had before, unless the clock
+    /// was set back. A clock that is far ahead must not use up all epochs, because nothing could become void after the
+    /// last one.
+    pub(crate) fn void_logins(&mut self, now: u64) {
+        self.epoch = self.epoch.saturating_add(1).max(now.min(MAX_TIME));
+        self.devices.clear();
+    }
+
+    /// # Errors
+    ///
+    /// [`GuardErrorKind::Suspended`] if an operator has suspended the account.
+    pub(crate) fn not_suspended(&self) -> Result<(), GuardError> {
+        if self.suspended { Err(GuardErrorKind::Suspended.into()) } else { Ok(()) }
+    }
+
+    /// Returns whether the account has a known device. Trusted devices are also known.
+    pub(crate) fn has_known_device(&self, now: u64) -> bool {
+        self.devices.iter().any(|device| device.is_current(now))
+    }
+
+    /// Returns the part of the guess budget that a guess is charged to.
+    pub(crate) fn share(&self, context: &Context<'_>, from_known_device: bool) -> Share {
+        let known = self.has_known_device(context.now);
+        let share = Share::of(context.policy, known, from_known_device);
+        // A known device that has used up the reserve guesses at the expense of the rest, like any other device.
+        match self.budget.gate(context.policy, context.now, share) {
+            Gate::Exhausted { .. } => Share::of(context.policy, known, false),
+            Gate::Open | Gate::Throttled { .. } => share,
+        }
     }
 }
 
-/// Returns the generation after this one. Skips 0, which means that the account has no record.
+/// The latest time that an epoch starts from. Like a generation, an epoch is a number that JSON parsers that store
+/// numbers as doubles read exactly.
+const MAX_TIME: u64 = 1 << 52;
+
+/// Returns the generation after this one. Skips 0, which means that no enrollment was ever started.
 pub(crate) const fn generation_after(generation: u64) -> u64 {
     match generation.wrapping_add(1) {
         0 => 1,

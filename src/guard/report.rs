@@ -40,10 +40,6 @@ impl<'a> Report<'a> {
         self.user
     }
 
-    pub(crate) const fn flow(&self) -> Option<Flow> {
-        self.flow
-    }
-
     /// Records whether a change is about to be sent to the store, and whether a failure would exhaust the budget.
     pub(crate) const fn begins(&mut self, swapping: bool, exhausts: bool) {
         (self.swapping, self.exhausts) = (swapping, exhausts);

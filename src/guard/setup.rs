@@ -115,7 +115,7 @@ impl Setup {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Name`](crate::ErrorKind::Name) for a name with more than 256 bytes or with control characters.
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is longer than 256 bytes or has control characters.
     pub fn with_name(mut self, name: &str) -> Result<Self, Error> {
         if !check_name(name) {
             return Err(NAME_REFUSED);

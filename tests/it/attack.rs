@@ -6,6 +6,8 @@
 //! kind. Only [`drawn`] is a simulation: it draws whether a guess is one of the valid codes. Guesses that the guard did
 //! not answer never count.
 
+mod devices;
+
 use std::ops::ControlFlow;
 use std::time::Duration;
 

@@ -1,11 +1,15 @@
 //! The guard, flow by flow. Every test has a [`World`]: a guard over a store in memory, with a clock that stands still.
 
 mod budget;
+mod bypass;
 mod change;
+mod devices;
 mod dropped;
 mod enrollment;
 mod imported;
+mod length;
 mod limits;
+mod login;
 mod policy;
 mod printed;
 mod proof;
@@ -19,12 +23,12 @@ use std::sync::{Arc, Mutex};
 
 use futures_lite::future::block_on;
 use keyfob::guard::{
-    Accepted, AuthenticatorId, Confirmation, Confirmed, Enrollment, Event, EventKind, GuardError, GuardErrorKind,
-    Proof, Purpose, Randomness, Refusal, Setup, Status,
+    Accepted, Answer, AuthenticatorId, Confirmation, Confirmed, DeviceToken, Enrollment, Event, EventKind, Expectation,
+    GuardError, GuardErrorKind, Login, Proof, Purpose, Randomness, Refusal, Setup, Status,
 };
 use keyfob::store::{MemoryStore, Store, Swap, Version};
 use keyfob::{Guard, Hotp, KeyUri, Keyring, Policy, Verdict};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Random;
 
@@ -138,6 +142,16 @@ impl World {
         })
     }
 
+    /// A login with a code, from its beginning.
+    pub fn log_in(&self, typed: &str, device: Option<&DeviceToken>) -> Answer {
+        let Login::Challenge(challenge) = self.begin(device) else { panic!("no code is due") };
+        block_on(self.guard.answer(&challenge, typed)).unwrap()
+    }
+
+    pub fn begin(&self, device: Option<&DeviceToken>) -> Login {
+        block_on(self.guard.begin_login(AL, Expectation::Enrolled, device)).unwrap()
+    }
+
     pub fn verify(&self, typed: &str) -> Result<Accepted, Refusal> {
         self.try_verify(AL, typed).unwrap()
     }
@@ -189,7 +203,19 @@ impl World {
     }
 }
 
+/// The budget of a record with these fields. All others are 0.
+pub fn budget(fields: Value) -> Value {
+    let mut budget = json!({
+        "failures": 0, "failed_at": 0, "level": 0, "level_at": 0, "until": 0, "reported_at": 0, "succeeded_at": 0,
+        "known_failures": 0, "known_failed_at": 0, "known_level": 0,
+    });
+    let Value::Object(fields) = fields else { panic!() };
+    fields.into_iter().for_each(|(name, value)| budget[name] = value);
+    budget
+}
+
 /// An authenticator, which need not agree with what the server thinks of it.
+#[derive(Clone)]
 pub struct Phone {
     pub id: AuthenticatorId,
     pub uri: KeyUri,

@@ -11,6 +11,7 @@ use keyfob::{Guard, Policy};
 use crate::guarded::{ACCOUNT, Answer, Guarded, Racy, code, report, scaled, wrong};
 
 mod crash;
+mod logins;
 mod processes;
 
 /// Scaled, a hundred thousand guesses at one moment.

@@ -1,5 +1,6 @@
 //! The answers to an enrollment and to the code that confirms it.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 
 use zeroize::Zeroizing;
@@ -8,7 +9,9 @@ use crate::algorithm::Algorithm;
 use crate::code::Digits;
 #[cfg(feature = "qr")]
 use crate::error::Error;
+use crate::guard::answer::login::SignIn;
 use crate::guard::answer::verdict::Refusal;
+use crate::guard::generation::Generation;
 use crate::guard::id::AuthenticatorId;
 use crate::guard::record::recovery::RecoveryCodes;
 use crate::totp::Period;
@@ -19,8 +22,8 @@ use crate::uri::KeyUri;
 ///
 /// # Security
 ///
-/// An enrollment contains the secret in plaintext. Send it over TLS, only to the user who is logged in, on a page that
-/// is not cached.
+/// An enrollment contains the secret in plaintext. Send it over TLS, only to the user who is logged in or has the
+/// [ticket](crate::guard::EnrollmentTicket), on a page that is not cached.
 #[derive(Debug)]
 pub struct Enrollment {
     pub(crate) authenticator: AuthenticatorId,
@@ -68,7 +71,7 @@ impl Enrollment {
 #[derive(Debug)]
 #[must_use]
 pub enum Confirmation {
-    /// The authenticator is active. The code counts as used, so it cannot also be used to log in.
+    /// The authenticator is active. The code counts as used, so it cannot be used again to log in.
     Confirmed(Confirmed),
     /// The code was refused. The authenticator stays pending, but the 20th wrong code ends the enrollment.
     Refused {
@@ -83,10 +86,11 @@ pub enum Confirmation {
 #[derive(Debug)]
 pub struct Confirmed {
     pub(crate) user: String,
-    /// The generation of the record after the confirmation.
-    pub(crate) generation: u64,
+    /// The generation of the account after the confirmation.
+    pub(crate) generation: Generation,
     pub(crate) authenticator: AuthenticatorId,
     pub(crate) recovery_codes: Option<RecoveryCodes>,
+    pub(crate) sign_in: Option<Box<SignIn>>,
 }
 
 impl Confirmed {
@@ -96,7 +100,7 @@ impl Confirmed {
         &self.authenticator
     }
 
-    /// The recovery codes, if this is the first authenticator of the account. Show them now, because they cannot be
+    /// The new recovery codes, if this is the first authenticator of the account. Show them now, because they cannot be
     /// read again.
     ///
     /// Returns `None` if the account already has recovery codes, or if the new codes could not be stored, which is
@@ -105,6 +109,28 @@ impl Confirmed {
     #[must_use]
     pub const fn recovery_codes(&self) -> Option<&RecoveryCodes> {
         self.recovery_codes.as_ref()
+    }
+
+    /// Tells the sign-in how many recovery codes there are.
+    pub(crate) fn count_recovery_codes(&mut self) {
+        let left = self.recovery_codes.as_ref().map_or(0, |codes| codes.iter().len());
+        if let Some(accepted) = self.sign_in.as_mut().and_then(|sign_in| sign_in.accepted.as_mut()) {
+            accepted.recovery_codes_left = u8::try_from(left).unwrap_or(u8::MAX);
+        }
+    }
+
+    /// The generation of the account after the confirmation. Store it with the session of the user who enrolled, so
+    /// that this session stays current. All other sessions of the user end.
+    #[must_use]
+    pub const fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// The sign-in that completes the login, or `None` if the authenticator was not enrolled with an
+    /// [`EnrollmentTicket`](crate::guard::EnrollmentTicket).
+    #[must_use]
+    pub fn into_sign_in(self) -> Option<SignIn> {
+        self.sign_in.map(|sign_in| *sign_in)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Events report what happened to an account. They are meant for the log and for notices to the user.
 //!
-//! An event cannot leak a code or a secret, because none of its fields holds a code or another string that a user
+//! An event cannot leak a code or a secret, because none of its fields holds a code or any other string that a user
 //! typed.
 
 use alloc::string::String;
@@ -8,10 +8,11 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::guard::answer::enrollment::Diagnosis;
+use crate::guard::answer::login::SignInMethod;
 use crate::guard::answer::verdict::{Method, Refusal};
 use crate::guard::context::Context;
 use crate::guard::error::GuardErrorKind;
-use crate::guard::id::AuthenticatorId;
+use crate::guard::id::{AuthenticatorId, DeviceId};
 
 /// Something that happened to an account. An event is sent after the change is stored, or when a request ends without
 /// an answer.
@@ -88,29 +89,48 @@ pub(crate) fn events(context: &Context<'_>, kinds: impl IntoIterator<Item = Even
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Flow {
+    /// A user entered a code in a login, to be checked by [`Guard::answer`](crate::Guard::answer).
+    Answer,
+    /// A user began a login with [`Guard::begin_login`](crate::Guard::begin_login).
+    BeginLogin,
     /// The application asked to check a proof with [`Guard::check`](crate::Guard::check).
     Check,
-    /// A user asked to confirm an enrollment with [`Guard::confirm`](crate::Guard::confirm).
+    /// A user asked to confirm an enrollment with [`Guard::confirm`](crate::Guard::confirm) or
+    /// [`Guard::confirm_with_ticket`](crate::Guard::confirm_with_ticket).
     Confirm,
     /// The owner asked to disable the second factor with [`Guard::disable`](crate::Guard::disable).
     Disable,
-    /// A user asked to start an enrollment with [`Guard::enroll`](crate::Guard::enroll) or
-    /// [`Guard::enroll_another`](crate::Guard::enroll_another).
+    /// A user asked to start an enrollment with [`Guard::enroll`](crate::Guard::enroll),
+    /// [`Guard::enroll_another`](crate::Guard::enroll_another) or
+    /// [`Guard::enroll_with_ticket`](crate::Guard::enroll_with_ticket).
     Enroll,
+    /// The application asked to erase the record with [`Guard::erase`](crate::Guard::erase).
+    Erase,
+    /// A user asked to forget a device with [`Guard::forget_device`](crate::Guard::forget_device).
+    ForgetDevice,
+    /// The application asked to make earlier logins void with
+    /// [`Guard::forget_devices`](crate::Guard::forget_devices).
+    ForgetDevices,
     /// An operator asked to invalidate the codes of an account with
     /// [`Guard::operator_invalidate_codes`](crate::Guard::operator_invalidate_codes) or
     /// [`Guard::operator_invalidate_recent_codes`](crate::Guard::operator_invalidate_recent_codes).
     OperatorInvalidateCodes,
+    /// An operator asked to resume an account with [`Guard::operator_resume`](crate::Guard::operator_resume).
+    OperatorResume,
+    /// An operator asked to suspend an account with [`Guard::operator_suspend`](crate::Guard::operator_suspend).
+    OperatorSuspend,
     /// An operator asked to unlock an account with [`Guard::operator_unlock`](crate::Guard::operator_unlock).
     OperatorUnlock,
     /// An operator asked to remove the second factor with [`Guard::operator_remove`](crate::Guard::operator_remove).
     OperatorRemove,
-    /// [`Guard::confirm`](crate::Guard::confirm) tried to make the first recovery codes, after it had activated the
-    /// authenticator.
+    /// [`Guard::confirm`](crate::Guard::confirm) or [`Guard::confirm_with_ticket`](crate::Guard::confirm_with_ticket)
+    /// tried to make the first recovery codes, after it had activated the authenticator.
     RecoveryCodes,
     /// The owner asked to replace the recovery codes with
     /// [`Guard::regenerate_recovery_codes`](crate::Guard::regenerate_recovery_codes).
     RegenerateRecoveryCodes,
+    /// A user asked to remember a device with [`Guard::remember_device`](crate::Guard::remember_device).
+    RememberDevice,
     /// The owner asked to rename an authenticator with [`Guard::rename`](crate::Guard::rename).
     Rename,
     /// The application asked to seal the secrets under the primary key with [`Guard::reseal`](crate::Guard::reseal).
@@ -119,7 +139,9 @@ pub enum Flow {
     Resync,
     /// The owner asked to remove an authenticator with [`Guard::revoke`](crate::Guard::revoke).
     Revoke,
-    /// A user asked to log in with a code, which is checked by [`Guard::verify`](crate::Guard::verify).
+    /// A user asked to trust a device with [`Guard::trust_device`](crate::Guard::trust_device).
+    TrustDevice,
+    /// A user entered a code, to be checked by [`Guard::verify`](crate::Guard::verify).
     Verify,
 }
 
@@ -152,6 +174,19 @@ pub enum EventKind {
         /// The new authenticator.
         authenticator: AuthenticatorId,
     },
+    /// A device was added to the list of the account. Tell the user.
+    DeviceAdded {
+        /// The new device.
+        device: DeviceId,
+        /// Whether the device is trusted. If not, it is only known.
+        trusted: bool,
+    },
+    /// A device was removed from the list, by the user or to make room for another one. If all devices are forgotten at
+    /// once, for example because the factors changed, this event is not sent.
+    DeviceForgotten {
+        /// The removed device.
+        device: DeviceId,
+    },
     /// The second factor was disabled. Tell the user.
     Disabled,
     /// The caller dropped the request before there was an answer, for example because the client disconnected or a
@@ -164,8 +199,9 @@ pub enum EventKind {
         /// seen.
         may_have_changed: bool,
     },
-    /// A pending enrollment was canceled. Either another enrollment was started, the factors of the account changed, or
-    /// an operator removed the second factor or invalidated its codes.
+    /// A pending enrollment was canceled. Another enrollment was started, the factors changed, the user has a new
+    /// password, the record was erased, or an operator removed the second factor, invalidated its codes or suspended
+    /// the account.
     EnrollmentCanceled {
         /// The authenticator that was pending.
         authenticator: AuthenticatorId,
@@ -182,22 +218,28 @@ pub enum EventKind {
         /// The probable cause, if the code matches a known cause.
         diagnosis: Option<Diagnosis>,
     },
-    /// The guess budget is used up: somebody who knows the password is guessing. Tell the user and an operator.
+    /// The whole record of the account was erased.
+    Erased,
+    /// The guess budget, or the part of it that is open to this login, is used up: somebody who knows the password is
+    /// probably guessing. Tell the user and an operator.
     ///
     /// This event is sent with the failure that used up the budget, with the next refusal, and then with one refusal a
     /// day for as long as the budget is exhausted. It is also sent after [`Dropped`](Self::Dropped) or
     /// [`Failed`](Self::Failed), if the request may have used up the budget.
     Exhausted,
-    /// A request ended in an error. Nobody was let in.
+    /// A request ended in an error. The request did not complete a login.
     Failed {
         /// The request that failed.
         flow: Flow,
         /// The kind of the error. After [`GuardErrorKind::Store`] a change may have taken effect.
         kind: GuardErrorKind,
     },
+    /// Earlier sessions, pending logins, proofs and devices became void, because the user has a new password.
+    LoginsVoided,
     /// An operator invalidated codes that may already have been used, after a backup was restored.
     CodesInvalidated,
-    /// A recovery code or a new authenticator refilled an exhausted guess budget, or an operator ended the waits.
+    /// A recovery code or a new authenticator refilled an exhausted guess budget, or an operator ended the account's
+    /// wait.
     Unlocked,
     /// The first recovery codes were made, right after the first authenticator was confirmed.
     RecoveryCodesIssued,
@@ -210,7 +252,7 @@ pub enum EventKind {
     RecoveryCodesRegenerated,
     /// A code was refused.
     Refused {
-        /// The reason, for the log. Show the user the same message for every reason.
+        /// The reason.
         reason: Refusal,
     },
     /// An authenticator was renamed.
@@ -226,6 +268,8 @@ pub enum EventKind {
         /// The kind of the error.
         kind: GuardErrorKind,
     },
+    /// An operator ended the suspension of the account.
+    Resumed,
     /// An authenticator was resynchronized.
     Resynchronized {
         /// The resynchronized authenticator.
@@ -239,4 +283,12 @@ pub enum EventKind {
         /// The removed authenticator.
         authenticator: AuthenticatorId,
     },
+    /// A login is complete. If it is based on a code, this event comes after [`Accepted`](Self::Accepted), or after
+    /// [`Confirmed`](Self::Confirmed) for a login that ended with an enrollment.
+    SignedIn {
+        /// What the login is based on.
+        method: SignInMethod,
+    },
+    /// An operator suspended the account.
+    Suspended,
 }

@@ -7,9 +7,11 @@ use core::time::Duration;
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
 use crate::guard::answer::verdict::Method;
-use crate::guard::id::{AuthenticatorId, KeyId};
+use crate::guard::generation::Generation;
+use crate::guard::id::{AuthenticatorId, DeviceId, KeyId};
 use crate::guard::record::authenticator::Authenticator;
 use crate::guard::record::budget::Gate;
+use crate::guard::record::devices::Device;
 use crate::totp::Period;
 
 /// The state of an account's second factor.
@@ -22,7 +24,9 @@ pub struct Status {
     pub(crate) authenticators: Vec<AuthenticatorStatus>,
     pub(crate) enrollment_pending: bool,
     pub(crate) recovery_codes_left: u8,
-    pub(crate) generation: u64,
+    pub(crate) generation: Generation,
+    pub(crate) suspended: bool,
+    pub(crate) devices: Vec<DeviceStatus>,
     pub(crate) failures: u64,
     pub(crate) gate: Gate,
     pub(crate) keys: Vec<KeyId>,
@@ -31,7 +35,7 @@ pub struct Status {
 }
 
 impl Status {
-    /// Whether the account has an active second factor. If so, a login requires a code.
+    /// Whether the account has an active second factor. If so, a login requires a code, except on a trusted device.
     #[must_use]
     pub fn is_active(&self) -> bool {
         !self.authenticators.is_empty()
@@ -55,20 +59,32 @@ impl Status {
         self.recovery_codes_left
     }
 
-    /// A number that changes whenever the factors change. See
-    /// [`SecondFactor::generation`](crate::guard::SecondFactor::generation).
+    /// The generation of the account. It changes whenever the factors change or earlier logins become void.
     #[must_use]
-    pub const fn generation(&self) -> u64 {
+    pub const fn generation(&self) -> Generation {
         self.generation
     }
 
-    /// The number of failures since the last success.
+    /// Whether an operator has [suspended](crate::Guard::operator_suspend) the account.
+    #[must_use]
+    pub const fn is_suspended(&self) -> bool {
+        self.suspended
+    }
+
+    /// The trusted and known devices that have not expired, in the order in which they were added.
+    #[must_use]
+    pub fn devices(&self) -> &[DeviceStatus] {
+        &self.devices
+    }
+
+    /// The number of failures since the last success, or since the account's wait was last lifted.
     #[must_use]
     pub const fn consecutive_failures(&self) -> u64 {
         self.failures
     }
 
-    /// The time from which codes are compared again, in Unix seconds.
+    /// The time from which codes are compared again, in Unix seconds. This is the time for logins that do not come from
+    /// a known device.
     ///
     /// `None` if codes are compared now, or if the budget is exhausted and time alone does not refill it.
     #[must_use]
@@ -79,7 +95,8 @@ impl Status {
         }
     }
 
-    /// Whether the guess budget is used up.
+    /// Whether the guess budget is used up for logins that do not come from a known device. The reserve for known
+    /// devices may still have attempts left.
     #[must_use]
     pub const fn is_exhausted(&self) -> bool {
         matches!(self.gate, Gate::Exhausted { .. })
@@ -98,6 +115,55 @@ impl Status {
     #[must_use]
     pub fn guess_probability(&self, within: Duration) -> f64 {
         self.policy.probability(within, self.share)
+    }
+}
+
+/// A trusted or known device, for the list on a security page.
+#[derive(Clone, Debug)]
+pub struct DeviceStatus {
+    id: DeviceId,
+    name: String,
+    trusted: bool,
+    created: u64,
+    ends: u64,
+}
+
+impl DeviceStatus {
+    pub(crate) fn of(device: &Device, trusted: bool) -> Self {
+        Self { id: device.id.clone(), name: device.name.clone(), trusted, created: device.created, ends: device.ends }
+    }
+
+    /// The id of the device within the account, for [`Guard::forget_device`](crate::Guard::forget_device).
+    #[must_use]
+    pub const fn id(&self) -> &DeviceId {
+        &self.id
+    }
+
+    /// The name that was given when the device was added, such as the name of the browser.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether a login on this device needs no code. If not, the device is only known: a login needs a code, and a part
+    /// of the guess budget is reserved for it.
+    #[must_use]
+    pub const fn is_trusted(&self) -> bool {
+        self.trusted
+    }
+
+    /// The time at which the device was added, in Unix seconds.
+    #[must_use]
+    pub const fn created_at(&self) -> u64 {
+        self.created
+    }
+
+    /// The time from which the device is forgotten, in Unix seconds. For a known device, it moves with each login on
+    /// the device with an authenticator's code. The trust in a device can end earlier, if the policy's limit is now
+    /// shorter.
+    #[must_use]
+    pub const fn expires_at(&self) -> u64 {
+        self.ends
     }
 }
 

@@ -37,12 +37,25 @@ use crate::store::Swap;
 #[must_use = "a decision has no effect until its change is stored"]
 pub struct Transition<T> {
     change: Change,
+    /// Whether the change exhausts the guess budget if the code in question is refused.
+    exhausts: bool,
     reveal: Box<dyn FnOnce() -> Committed<T> + Send>,
 }
 
 impl<T> Transition<T> {
     pub(crate) fn new(change: Change, reveal: impl FnOnce() -> Committed<T> + Send + 'static) -> Self {
-        Self { change, reveal: Box::new(reveal) }
+        Self { change, exhausts: false, reveal: Box::new(reveal) }
+    }
+
+    /// Says whether the change exhausts the guess budget if the code in question is refused. This is public before the
+    /// swap.
+    pub(crate) fn exhausting(mut self, exhausts: bool) -> Self {
+        self.exhausts = exhausts;
+        self
+    }
+
+    pub(crate) const fn exhausts(&self) -> bool {
+        self.exhausts
     }
 
     /// Makes a decision that does not change the record.
@@ -58,10 +71,12 @@ impl<T> Transition<T> {
         T: 'static,
     {
         let reveal = self.reveal;
-        Transition::new(self.change, move || {
+        let exhausts = self.exhausts;
+        let mapped = Transition::new(self.change, move || {
             let Committed { value, events } = reveal();
             Committed { value: f(value), events }
-        })
+        });
+        mapped.exhausting(exhausts)
     }
 
     /// Adds events, which may depend on the answer.
@@ -69,12 +84,13 @@ impl<T> Transition<T> {
     where
         T: 'static,
     {
-        let reveal = self.reveal;
-        Self::new(self.change, move || {
+        let Self { change, exhausts, reveal } = self;
+        let transition = Self::new(change, move || {
             let Committed { value, mut events } = reveal();
             events.extend(more(&value));
             Committed { value, events }
-        })
+        });
+        transition.exhausting(exhausts)
     }
 
     /// The change to make to the stored record. Make it in one atomic step, and only if the record is still the one
@@ -155,7 +171,7 @@ impl<T> fmt::Debug for Transition<T> {
 ///
 /// let factor = SecondFactor::read(database.as_deref())?;
 /// store(&mut database, factor.operator_remove(&at(later)?)?)?;
-/// assert!(database.is_none());
+/// assert!(!SecondFactor::read(database.as_deref())?.status(&at(later)?).is_active());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]

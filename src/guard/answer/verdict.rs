@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 
+use crate::guard::generation::Generation;
 use crate::guard::id::AuthenticatorId;
 
 /// The answer to a code that a user typed. The example of [the module](crate::guard) handles both answers.
@@ -22,11 +23,26 @@ pub enum Verdict {
 pub struct Accepted {
     pub(crate) user: String,
     pub(crate) at: u64,
-    pub(crate) generation: u64,
+    pub(crate) generation: Generation,
     pub(crate) method: Method,
     pub(crate) authenticator: Option<(AuthenticatorId, String)>,
     pub(crate) drift: i64,
     pub(crate) recovery_codes_left: u8,
+    pub(crate) history: History,
+}
+
+/// What happened in the account before a login.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct History {
+    pub(crate) failures: u64,
+    /// 0 for never.
+    pub(crate) succeeded_at: u64,
+}
+
+impl History {
+    pub(crate) const fn last_success(self) -> Option<u64> {
+        if self.succeeded_at == 0 { None } else { Some(self.succeeded_at) }
+    }
 }
 
 impl Accepted {
@@ -64,25 +80,43 @@ impl Accepted {
         self.drift
     }
 
-    /// The number of unused recovery codes. Tell the user when few are left.
+    /// The number of unused recovery codes. Tell the user when few are left. After an enrollment with a ticket, this is
+    /// 0, because the recovery codes are made afterwards.
     #[must_use]
     pub const fn recovery_codes_left(&self) -> u8 {
         self.recovery_codes_left
     }
 
-    /// A number that changes whenever the factors change. See
-    /// [`SecondFactor::generation`](crate::guard::SecondFactor::generation).
+    /// The generation of the account after this verification. A recovery code changes the generation, because it makes
+    /// earlier logins void.
     #[must_use]
-    pub const fn generation(&self) -> u64 {
+    pub const fn generation(&self) -> Generation {
         self.generation
+    }
+
+    /// The number of consecutive failures before this code. Tell the user if there were any (OWASP ASVS 5.0, 6.3.5). An
+    /// accepted code resets the count, and so does a new authenticator or an operator's unlock that ends the account's
+    /// wait.
+    #[must_use]
+    pub const fn failures_before(&self) -> u64 {
+        self.history.failures
+    }
+
+    /// The time at which a code was last accepted before this one, in Unix seconds, or `None` if none was. A code that
+    /// confirmed an enrollment counts only if the secret was imported.
+    #[must_use]
+    pub const fn last_success_at(&self) -> Option<u64> {
+        self.history.last_success()
     }
 }
 
-/// Why a code was refused. The reason is for the log: show the user the same message for every reason.
+/// Why a code was refused. You may tell the reason to a user who has typed the correct password.
+/// [The guide](crate::guide::login) has a table. To anybody else, show the same message for every reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The guess budget is used up. No code was compared. A recovery code still works, and refills the budget.
+    /// The guess budget, or the part of it that is open to this login, is used up. No code was compared. A recovery
+    /// code still works, and refills the budget.
     Exhausted {
         /// The time from which one more attempt is allowed, in Unix seconds, or `None` if waiting does not help.
         retry_at: Option<u64>,
@@ -92,9 +126,11 @@ pub enum Refusal {
     Malformed,
     /// The account has no second factor.
     NotEnrolled,
-    /// The code is right but was used before. It counts as a failure, like a wrong code.
+    /// The code is right but was used before. It counts as a failure, like a wrong code, with one exception: the first
+    /// time that the last accepted code is sent again, as after a double click, is not counted.
     Replayed,
-    /// The account is waiting after too many failures. No code was compared.
+    /// The account has to wait after too many failures, or too many logins were completed in a short time
+    /// ([`Guard::answer`](crate::Guard::answer)). No code was compared.
     Throttled {
         /// The time from which codes are compared again, in Unix seconds.
         retry_at: u64,

@@ -9,7 +9,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::ct;
-use crate::guard::answer::event::{Event, EventKind, Flow, events};
+use crate::guard::answer::event::{Event, EventKind, events};
 use crate::guard::answer::transition::{Change, Committed, Transition};
 use crate::guard::answer::verdict::{Method, Refusal};
 use crate::guard::context::Context;
@@ -18,20 +18,20 @@ use crate::guard::id::AuthenticatorId;
 use crate::guard::policy::Policy;
 use crate::guard::record::SecondFactor;
 use crate::guard::record::authenticator::{Authenticator, LEANS, MAX_DRIFT};
-use crate::guard::record::budget::{Budget, Gate};
+use crate::guard::record::budget::{Gate, Outcome, Share};
 
 impl SecondFactor {
-    /// Returns `None` if the budget allows a comparison now. Otherwise returns the refusal, the change to store, and in
+    /// Returns `None` if the budget allows a comparison now. If not, returns the refusal, the change to store, and in
     /// some cases an event to send in addition to the refusal.
-    pub(crate) fn barred(&self, context: &Context<'_>) -> Option<(Refusal, Change, Option<EventKind>)> {
-        let reason = match self.budget.gate(context.policy, context.now) {
+    pub(crate) fn barred(&self, context: &Context<'_>, share: Share) -> Option<(Refusal, Change, Option<EventKind>)> {
+        let reason = match self.budget.gate(context.policy, context.now, share) {
             Gate::Open => return None,
             Gate::Throttled { retry_at } => Refusal::Throttled { retry_at },
             Gate::Exhausted { retry_at } => Refusal::Exhausted { retry_at },
         };
-        // A refusal normally writes nothing. Otherwise an attacker could make the owner's swaps fail by sending many
-        // requests. A refusal writes only if the clock was set back, or if it is time to report the exhausted budget
-        // again.
+        // A refusal normally writes nothing. If every refusal wrote the record, an attacker could make the owner's
+        // swaps fail by sending many requests. A refusal writes only if the clock was set back, or if it is time to
+        // report the exhausted budget again.
         let mut budget = self.budget.brought_back(context.now);
         let mut report = None;
         if matches!(reason, Refusal::Exhausted { .. })
@@ -44,29 +44,22 @@ impl SecondFactor {
         Some((reason, budget.map_or(Change::None, written), report))
     }
 
-    /// Returns whether one more failure in this flow would use up the guess budget now.
-    pub(crate) fn exhausted_by(&self, flow: Flow, context: &Context<'_>) -> bool {
-        let charged = match flow {
-            Flow::Resync | Flow::Verify => !self.active.is_empty(),
-            Flow::Confirm => self.pending.as_ref().is_some_and(|pending| pending.imported),
-            _ => false,
-        };
-        charged && self.budget.ends_with_a_failure(context.policy, context.now)
-    }
-
     /// Compares a code with every active authenticator and charges the budget. Returns the next record and the hidden
     /// verdict.
     ///
     /// `compare` takes an authenticator and its first unused counter, and returns two masks (accepted, replayed) and
-    /// the counter that matched. `update` changes the authenticator if the first mask is set.
+    /// the counter that matched. `update` changes the authenticator if the first mask is set. `complete` takes the next
+    /// record and a mask that is set if the code was accepted, and changes the record only then.
     pub(crate) fn attempt(
         &self,
         context: &Context<'_>,
+        share: Share,
         compare: impl Fn(&Authenticator, u64) -> Result<(u64, u64, u64), GuardError>,
         update: impl Fn(&mut Authenticator, u64, &Context<'_>, u64),
+        complete: impl FnOnce(&mut Self, u64),
     ) -> Result<(Vec<u8>, Hidden), GuardError> {
         let mut next = self.clone();
-        let (mut accepted, mut replayed, mut matched, mut drift) = (0, 0, 0, 0);
+        let (mut accepted, mut replayed, mut repeated, mut matched, mut drift) = (0, 0, 0, 0, 0);
         for (authenticator, index) in next.active.iter_mut().zip(0u64..) {
             let unused = authenticator.next;
             let (fresh, replay, counter) = compare(authenticator, unused)?;
@@ -78,19 +71,29 @@ impl SecondFactor {
             drift = ct::select(first, counter.wrapping_sub(base), drift);
             accepted |= fresh;
             replayed |= replay;
+            // If the last accepted code arrives once more, as after a double click, that is no guess. The first such
+            // repetition is free. If all were free, somebody who has observed one code could keep changing the record
+            // and make the owner's swaps fail.
+            let repeats = replay & ct::mask_same(counter.wrapping_add(1), unused);
+            let free = repeats & !ct::mask_same(authenticator.repeated, unused);
+            authenticator.repeated = ct::select(free, unused, authenticator.repeated);
+            repeated |= free;
             update(authenticator, fresh, context, counter);
             authenticator.next = ct::select(fresh, counter.wrapping_add(1), unused);
             authenticator.used = ct::select(fresh, context.now.max(1), authenticator.used);
         }
-        next.budget.charge(context.policy, context.now, accepted);
+        let uncounted = repeated & !accepted;
+        next.budget.charge(context.policy, context.now, share, Outcome { success: accepted, uncounted });
+        complete(&mut next, accepted);
         let record = next.write();
         let hidden = Hidden {
             accepted,
             replayed,
+            uncounted,
             matched,
             drift: drift.cast_signed(),
-            context: (context.user.into(), context.now, context.policy.clone()),
-            budget: self.budget.clone(),
+            context: (context.user.into(), context.now),
+            exhausts: self.budget.ends_with_a_failure(context.policy, context.now, share),
             authenticators: next.active,
         };
         Ok((record, hidden))
@@ -171,9 +174,11 @@ pub(crate) struct Hidden {
     /// The index of the first authenticator that accepted the code.
     pub(crate) matched: u64,
     pub(crate) drift: i64,
-    pub(crate) context: (String, u64, Policy),
-    /// The budget before the attempt. It does not depend on the verdict, so it is public.
-    pub(crate) budget: Budget,
+    /// A mask that is set if the code is not counted as a failure although it was refused.
+    pub(crate) uncounted: u64,
+    pub(crate) context: (String, u64),
+    /// Whether a failure exhausts the budget. This does not depend on the verdict, so it is public.
+    pub(crate) exhausts: bool,
     pub(crate) authenticators: Vec<Authenticator>,
 }
 
@@ -191,7 +196,7 @@ impl Hidden {
     /// Call this only in the closure that [`Transition::committed`] runs after the swap. The record that accepts or
     /// counts the code is then stored, so the verdict may be public.
     pub(crate) fn reveal(self) -> Result<Revealed, (Refusal, Vec<Event>)> {
-        let (user, now, policy) = self.context;
+        let (user, now) = self.context;
         if ct::declassify(self.accepted) {
             // The stored record also shows which authenticator accepted the code, because its counter has moved.
             let is_match = |(_, index): &(Authenticator, u64)| ct::declassify(ct::mask_same(self.matched, *index));
@@ -202,8 +207,7 @@ impl Hidden {
         }
         let reason = if ct::declassify(self.replayed) { Refusal::Replayed } else { Refusal::WrongCode };
         let mut events = vec![Event::new(&user, now, EventKind::Refused { reason })];
-        // This branch reveals nothing: the budget from before the attempt is public, and the failure is already known.
-        if self.budget.ends_with_a_failure(&policy, now) {
+        if self.exhausts && !ct::declassify(self.uncounted) {
             events.push(Event::new(&user, now, EventKind::Exhausted));
         }
         Err((reason, events))

@@ -6,12 +6,13 @@ use crate::guard::answer::event::{EventKind, events};
 use crate::guard::answer::transition::{Change, Committed, Transition};
 use crate::guard::context::Context;
 use crate::guard::error::{GuardError, GuardErrorKind};
+use crate::guard::generation::Generation;
 use crate::guard::id::AuthenticatorId;
-use crate::guard::proof::{Proof, Purpose};
 use crate::guard::randomness::Randomness;
 use crate::guard::record::SecondFactor;
 use crate::guard::record::authenticator::{NAME_REFUSED, check_name};
 use crate::guard::record::recovery::{RecoveryCodes, RecoverySet};
+use crate::guard::token::proof::{Proof, Purpose};
 
 impl SecondFactor {
     /// Renames an authenticator, with a proof for [`Purpose::RENAME`]. See [`Guard::rename`](crate::Guard::rename).
@@ -19,7 +20,9 @@ impl SecondFactor {
     /// # Errors
     ///
     /// * [`GuardErrorKind::Invalid`] if the name is longer than 256 bytes or has control characters.
-    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this change.
+    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this change. [`check`](Self::check) lists the
+    ///   reasons.
+    /// * [`GuardErrorKind::Suspended`] if the account is suspended.
     /// * [`GuardErrorKind::UnknownAuthenticator`] if no active authenticator has this id.
     pub fn rename(
         &self,
@@ -47,7 +50,9 @@ impl SecondFactor {
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this change.
+    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this change. [`check`](Self::check) lists the
+    ///   reasons.
+    /// * [`GuardErrorKind::Suspended`] if the account is suspended.
     /// * [`GuardErrorKind::UnknownAuthenticator`] if no active authenticator has this id.
     /// * [`GuardErrorKind::LastAuthenticator`] if it is the only active authenticator.
     pub fn revoke(
@@ -55,7 +60,7 @@ impl SecondFactor {
         context: &Context<'_>,
         authenticator: &AuthenticatorId,
         proof: &Proof,
-    ) -> Result<Transition<()>, GuardError> {
+    ) -> Result<Transition<Generation>, GuardError> {
         self.check(context, proof, &Purpose::REVOKE)?;
         let mut next = self.clone();
         next.active.retain(|active| active.id != *authenticator);
@@ -68,7 +73,8 @@ impl SecondFactor {
         let canceled = next.cancel_enrollment(context);
         next.factors_changed();
         let revoked = EventKind::Revoked { authenticator: authenticator.clone() };
-        Ok(next.changed(context, [revoked].into_iter().chain(canceled), ()))
+        let generation = next.generation();
+        Ok(next.changed(context, [revoked].into_iter().chain(canceled), generation))
     }
 
     /// Replaces the recovery codes, with a proof for [`Purpose::REGENERATE`]. See
@@ -77,7 +83,9 @@ impl SecondFactor {
     /// # Errors
     ///
     /// * [`GuardErrorKind::NotEnrolled`] if there is no active authenticator.
-    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this change.
+    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this change. [`check`](Self::check) lists the
+    ///   reasons.
+    /// * [`GuardErrorKind::Suspended`] if the account is suspended.
     /// * [`GuardErrorKind::Randomness`] if the source of randomness failed.
     pub fn regenerate_recovery_codes(
         &self,
@@ -89,27 +97,51 @@ impl SecondFactor {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
         self.check(context, proof, &Purpose::REGENERATE)?;
-        let (codes, set) = RecoverySet::generate(context, random)?;
+        let (mut codes, set) = RecoverySet::generate(context, random)?;
         let mut next = self.clone();
         next.recovery = Some(set);
         let canceled = next.cancel_enrollment(context);
         next.factors_changed();
+        codes.generation = next.generation();
         Ok(next.changed(context, [EventKind::RecoveryCodesRegenerated].into_iter().chain(canceled), codes))
     }
 
-    /// Disables the second factor and removes the record, with a proof for [`Purpose::DISABLE`]. See
-    /// [`Guard::disable`](crate::Guard::disable).
+    /// Disables the second factor, with a proof for [`Purpose::DISABLE`]. The record keeps only a trace of the removal.
+    /// See [`Guard::disable`](crate::Guard::disable).
     ///
     /// # Errors
     ///
     /// * [`GuardErrorKind::NotEnrolled`] if there is no active authenticator.
-    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this change.
-    pub fn disable(&self, context: &Context<'_>, proof: &Proof) -> Result<Transition<()>, GuardError> {
+    /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this change. [`check`](Self::check) lists the
+    ///   reasons.
+    /// * [`GuardErrorKind::Suspended`] if the account is suspended.
+    pub fn disable(&self, context: &Context<'_>, proof: &Proof) -> Result<Transition<Generation>, GuardError> {
         if self.active.is_empty() {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
         self.check(context, proof, &Purpose::DISABLE)?;
-        self.operator_remove(context)
+        Ok(self.removed(context))
+    }
+
+    /// Removes the authenticators, the pending enrollment, the recovery codes, the devices, the completed logins and
+    /// the failure counts. What is left distinguishes a removed second factor from a lost record. It has a new
+    /// generation, so earlier sessions and tokens are void.
+    pub(crate) fn removed(&self, context: &Context<'_>) -> Transition<Generation> {
+        let mut next = Self {
+            generation: self.generation,
+            epoch: self.epoch,
+            // The trace of an earlier removal keeps its time. Removing only a pending enrollment does not count as a
+            // removal.
+            removed: if self.active.is_empty() { self.removed } else { context.now.max(1) },
+            suspended: self.suspended,
+            ..Self::default()
+        };
+        next.factors_changed();
+        next.void_logins(context.now);
+        let generation = next.generation();
+        let canceled = self.clone().cancel_enrollment(context);
+        let disabled = (!self.active.is_empty()).then_some(EventKind::Disabled);
+        next.changed(context, disabled.into_iter().chain(canceled), generation)
     }
 
     /// Removes the enrollment. Returns an event if the enrollment was still pending.

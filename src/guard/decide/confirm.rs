@@ -12,8 +12,10 @@ use crate::guard::answer::verdict::Refusal;
 use crate::guard::context::Context;
 use crate::guard::decide::diagnosis::HiddenDiagnosis;
 use crate::guard::error::{GuardError, GuardErrorKind};
+use crate::guard::generation::Generation;
 use crate::guard::randomness::Randomness;
 use crate::guard::record::authenticator::{Authenticator, Pending};
+use crate::guard::record::budget::Outcome;
 use crate::guard::record::recovery::{RecoveryCodes, RecoverySet};
 use crate::guard::record::{SecondFactor, generation_after};
 
@@ -26,11 +28,26 @@ impl SecondFactor {
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::NoEnrollment`] if no enrollment is pending, if it has expired, or after 20 wrong codes.
+    /// * [`GuardErrorKind::NoEnrollment`] if no enrollment is pending, if it has expired, after 20 wrong codes, or if
+    ///   it was started with a ticket.
     /// * [`GuardErrorKind::KeyMissing`] or [`GuardErrorKind::SealBroken`] if the secret of the new authenticator cannot
     ///   be opened.
+    /// * [`GuardErrorKind::Suspended`] if the account is suspended.
     pub fn confirm(&self, context: &Context<'_>, typed: &str) -> Result<Transition<Confirmation>, GuardError> {
-        let waiting = self.pending.as_ref().filter(|pending| pending.is_waiting(context));
+        self.confirm_enrollment(context, typed, 0)
+    }
+
+    /// Confirms the pending enrollment that was started with the ticket of this id, or without a ticket if `ticket` is
+    /// 0.
+    pub(crate) fn confirm_enrollment(
+        &self,
+        context: &Context<'_>,
+        typed: &str,
+        ticket: u64,
+    ) -> Result<Transition<Confirmation>, GuardError> {
+        self.not_suspended()?;
+        let begun = |pending: &&Pending| pending.ticket == ticket && pending.is_waiting(context);
+        let waiting = self.pending.as_ref().filter(begun);
         let pending = waiting.ok_or(GuardErrorKind::NoEnrollment)?;
         let refused = |reason, change, exhausted: Option<EventKind>| {
             let refused = EventKind::EnrollmentRefused { reason, diagnosis: None };
@@ -38,9 +55,10 @@ impl SecondFactor {
             let value = Confirmation::Refused { refusal: reason, diagnosis: None };
             Transition::new(change, move || Committed { value, events })
         };
+        let share = self.share(context, false);
         let Ok(code) = Code::parse(typed) else { return Ok(refused(Refusal::Malformed, Change::None, None)) };
         if pending.imported
-            && let Some((reason, change, exhausted)) = self.barred(context)
+            && let Some((reason, change, exhausted)) = self.barred(context, share)
         {
             return Ok(refused(reason, change, exhausted));
         }
@@ -58,13 +76,14 @@ impl SecondFactor {
         let mut next = self.clone();
         let mut lifted = false;
         if pending.imported {
-            next.budget.charge(context.policy, context.now, hit);
+            next.budget.charge(context.policy, context.now, share, Outcome { success: hit, uncounted: 0 });
         } else if !self.active.is_empty() {
-            // A new authenticator ends the waits. This is the re-binding of NIST SP 800-63B-4, section 3.2.2. The
-            // enrollment required a proof, so somebody who is guessing cannot get here. The first authenticator of a
-            // user requires no proof, so it does not end the waits.
-            lifted = next.budget.lift(context.policy, context.now, hit);
+            // A new authenticator ends the account's wait. This is the re-binding of NIST SP 800-63B-4, section 3.2.2.
+            // The enrollment required a proof, so an attacker who only guesses cannot get here. The first authenticator
+            // of a user requires no proof, so it does not end the wait.
+            lifted = next.budget.lift(context.policy, context.now, self.has_known_device(context.now), hit);
         }
+        next.budget.succeeded_at = ct::select(hit, context.now.max(1), next.budget.succeeded_at);
         next.pending = Some(Pending {
             tries: ct::select(hit, pending.tries, pending.tries.saturating_add(1)),
             confirmed: hit & 1,
@@ -78,10 +97,10 @@ impl SecondFactor {
         let record = next.write();
 
         let (id, replaced) = (authenticator.id.clone(), pending.replaces.clone());
-        let exhausts = pending.imported && self.budget.ends_with_a_failure(context.policy, context.now);
-        let generation = generation_after(self.generation);
+        let exhausts = pending.imported && self.budget.ends_with_a_failure(context.policy, context.now, share);
+        let generation = Generation { factors: generation_after(self.generation), epoch: self.epoch };
         let (user, now) = (String::from(context.user), context.now);
-        Ok(Transition::new(Change::Write(record), move || {
+        let transition = Transition::new(Change::Write(record), move || {
             let event = |kind| Event::new(&user, now, kind);
             // The record that accepts or counts the code is stored now, so the answer may be public.
             if ct::declassify(hit) {
@@ -89,14 +108,15 @@ impl SecondFactor {
                 events.extend(replaced.map(|authenticator| event(EventKind::Revoked { authenticator })));
                 events.extend(lifted.then(|| event(EventKind::Unlocked)));
                 let user = user.clone();
-                let confirmed = Confirmed { user, generation, authenticator: id, recovery_codes: None };
+                let confirmed = Confirmed { user, generation, authenticator: id, recovery_codes: None, sign_in: None };
                 return Committed { value: Confirmation::Confirmed(confirmed), events };
             }
             let (reason, diagnosis) = (Refusal::WrongCode, diagnosis.reveal());
             let mut events = vec![event(EventKind::EnrollmentRefused { reason, diagnosis })];
             events.extend(exhausts.then(|| event(EventKind::Exhausted)));
             Committed { value: Confirmation::Refused { refusal: reason, diagnosis }, events }
-        }))
+        });
+        Ok(transition.exhausting(exhausts))
     }
 
     /// Makes the first recovery codes of a user. Call this right after [`confirm`](Self::confirm). Returns `None` if
@@ -107,8 +127,9 @@ impl SecondFactor {
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::ProofRejected`] if the confirmation belongs to another user, or if the factors have changed
-    ///   since then.
+    /// * [`GuardErrorKind::ProofRejected`] if the confirmation belongs to another user, or if the generation has
+    ///   changed since then.
+    /// * [`GuardErrorKind::Suspended`] if the account is suspended.
     /// * [`GuardErrorKind::Randomness`] if the source of randomness failed.
     pub fn first_recovery_codes(
         &self,
@@ -116,13 +137,15 @@ impl SecondFactor {
         random: &Randomness,
         confirmed: &Confirmed,
     ) -> Result<Transition<Option<RecoveryCodes>>, GuardError> {
-        if confirmed.user != context.user || confirmed.generation != self.generation {
+        self.not_suspended()?;
+        if confirmed.user != context.user || confirmed.generation != self.generation() {
             return Err(GuardErrorKind::ProofRejected.into());
         }
         if self.recovery.is_some() {
             return Ok(Transition::of(None, vec![]));
         }
-        let (codes, set) = RecoverySet::generate(context, random)?;
+        let (mut codes, set) = RecoverySet::generate(context, random)?;
+        codes.generation = self.generation();
         let next = Self { recovery: Some(set), ..self.clone() };
         Ok(next.changed(context, [EventKind::RecoveryCodesIssued], Some(codes)))
     }

@@ -8,11 +8,11 @@ use crate::guard::context::Context;
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::id::AuthenticatorId;
 use crate::guard::keyring::Owner;
-use crate::guard::proof::{Proof, Purpose};
 use crate::guard::randomness::Randomness;
 use crate::guard::record::SecondFactor;
 use crate::guard::record::authenticator::{Authenticator, Pending};
 use crate::guard::setup::Setup;
+use crate::guard::token::proof::{Proof, Purpose};
 use crate::key::Key;
 use crate::secret::Secret;
 use crate::uri::KeyUri;
@@ -22,7 +22,7 @@ impl SecondFactor {
     /// [`Guard::enroll_another`](crate::Guard::enroll_another).
     ///
     /// `issuer` is the name of your service, as authenticator apps will show it. If the user has an active
-    /// authenticator, a proof for [`Purpose::ADD`] is required. Otherwise the proof is not checked.
+    /// authenticator, a proof for [`Purpose::ADD`] is required. If not, the proof is not checked.
     ///
     /// # Errors
     ///
@@ -34,6 +34,7 @@ impl SecondFactor {
     /// * [`GuardErrorKind::SecretInUse`] if an active authenticator already uses the imported secret.
     /// * [`GuardErrorKind::Invalid`] if a URI cannot contain the issuer or the label.
     /// * [`GuardErrorKind::Randomness`] if the source of randomness failed.
+    /// * [`GuardErrorKind::Suspended`] if the account is suspended.
     pub fn enroll(
         &self,
         context: &Context<'_>,
@@ -42,6 +43,20 @@ impl SecondFactor {
         setup: &Setup,
         proof: Option<&Proof>,
     ) -> Result<Transition<Enrollment>, GuardError> {
+        self.begin_enrollment(context, random, issuer, setup, (proof, 0))
+    }
+
+    /// Starts an enrollment with a proof, with the ticket that has this id, or with neither. `ticket` is 0 if there is
+    /// no ticket.
+    pub(crate) fn begin_enrollment(
+        &self,
+        context: &Context<'_>,
+        random: &Randomness,
+        issuer: &str,
+        setup: &Setup,
+        (proof, ticket): (Option<&Proof>, u64),
+    ) -> Result<Transition<Enrollment>, GuardError> {
+        self.not_suspended()?;
         if !self.active.is_empty() {
             self.check(context, proof.ok_or(GuardErrorKind::ProofRequired)?, &Purpose::ADD)?;
         }
@@ -76,6 +91,7 @@ impl SecondFactor {
             created: context.now,
             next: setup.counter,
             disclosed: 0,
+            repeated: 0,
             drift: 0,
             lean: 0,
             anchor: 0,
@@ -91,6 +107,7 @@ impl SecondFactor {
             authenticator,
             since: context.now,
             imported: setup.secret.is_some(),
+            ticket,
             tries: 0,
             confirmed: 0,
             replaces: setup.replaces.clone(),

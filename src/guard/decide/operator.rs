@@ -1,5 +1,7 @@
 //! Changes that an operator makes. They require no proof.
 
+use alloc::vec;
+
 use crate::guard::answer::event::{EventKind, events};
 use crate::guard::answer::transition::{Change, Committed, Transition};
 use crate::guard::context::Context;
@@ -8,8 +10,8 @@ use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::record::SecondFactor;
 
 impl SecondFactor {
-    /// Removes the second factor without a proof. Before you call this, verify by other means who is asking. See
-    /// [`Guard::operator_remove`](crate::Guard::operator_remove).
+    /// Removes the second factor without a proof. The record keeps only a trace of the removal. Before you call this,
+    /// verify by other means who is asking. See [`Guard::operator_remove`](crate::Guard::operator_remove).
     ///
     /// # Errors
     ///
@@ -18,13 +20,41 @@ impl SecondFactor {
         if self.active.is_empty() && self.pending.is_none() {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
-        let canceled = self.clone().cancel_enrollment(context);
-        let disabled = (!self.active.is_empty()).then_some(EventKind::Disabled);
-        let events = events(context, disabled.into_iter().chain(canceled));
-        Ok(Transition::new(Change::Remove, move || Committed { value: (), events }))
+        Ok(self.removed(context).map(|_| ()))
     }
 
-    /// Ends the waits of the account, and refills the guess budget if it is exhausted.
+    /// Suspends the account. Until it is resumed, nobody can log in or change the factors. All earlier tokens and
+    /// sessions become void. See [`Guard::operator_suspend`](crate::Guard::operator_suspend).
+    pub fn operator_suspend(&self, context: &Context<'_>) -> Transition<()> {
+        if self.suspended {
+            return Transition::of((), vec![]);
+        }
+        let mut next = Self { suspended: true, ..self.clone() };
+        let canceled = next.cancel_enrollment(context);
+        next.void_logins(context.now);
+        next.changed(context, [EventKind::Suspended].into_iter().chain(canceled), ())
+    }
+
+    /// Ends the suspension of the account. Earlier tokens and sessions stay void. See
+    /// [`Guard::operator_resume`](crate::Guard::operator_resume).
+    pub fn operator_resume(&self, context: &Context<'_>) -> Transition<()> {
+        if !self.suspended {
+            return Transition::of((), vec![]);
+        }
+        let mut next = Self { suspended: false, ..self.clone() };
+        next.void_logins(context.now);
+        next.changed(context, [EventKind::Resumed], ())
+    }
+
+    /// Erases the whole record, including the trace of a removed second factor. [`Guard::erase`](crate::Guard::erase)
+    /// explains when an application needs this.
+    pub fn erase(&self, context: &Context<'_>) -> Transition<()> {
+        let canceled = self.clone().cancel_enrollment(context);
+        let events = events(context, [EventKind::Erased].into_iter().chain(canceled));
+        Transition::new(Change::Remove, move || Committed { value: (), events })
+    }
+
+    /// Ends the account's wait, and refills the guess budget if it is exhausted.
     /// [`Guard::operator_unlock`](crate::Guard::operator_unlock) has an example.
     ///
     /// # Errors
@@ -35,13 +65,13 @@ impl SecondFactor {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
         let mut next = self.clone();
-        next.budget.lift(context.policy, context.now, u64::MAX);
+        next.budget.lift(context.policy, context.now, self.has_known_device(context.now), u64::MAX);
         Ok(next.changed(context, [EventKind::Unlocked], ()))
     }
 
-    /// Refuses every code that may already have been used. Call this after a backup was restored. See
-    /// [`Guard::operator_invalidate_codes`](crate::Guard::operator_invalidate_codes), which says for how long users
-    /// cannot log in.
+    /// Refuses every code that may already have been used, except recovery codes. Call this after a backup was
+    /// restored. See [`Guard::operator_invalidate_codes`](crate::Guard::operator_invalidate_codes), which says for how
+    /// long users cannot log in.
     ///
     /// # Errors
     ///
@@ -61,10 +91,13 @@ impl SecondFactor {
         self.invalidated(context, false)
     }
 
-    /// Marks the TOTP codes up to the end of the current window as used, and cancels the enrollment. If `strict` is
-    /// set, also covers a resynchronization after the backup, and refuses HOTP codes permanently.
+    /// Marks the TOTP codes up to the end of the current window as used, cancels the enrollment, and makes earlier
+    /// logins void. If `strict` is set, also covers a resynchronization after the backup, and refuses HOTP codes
+    /// permanently.
     fn invalidated(&self, context: &Context<'_>, strict: bool) -> Result<Transition<()>, GuardError> {
-        if self.active.is_empty() && self.pending.is_none() {
+        // An account without a second factor can have sessions that became void after the backup.
+        let blank = self.generation().is_blank() && !self.suspended;
+        if self.active.is_empty() && self.pending.is_none() && blank {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
         let mut next = self.clone();
@@ -88,10 +121,11 @@ impl SecondFactor {
             }
             authenticator.next = authenticator.next.max(end.saturating_add(1));
         }
-        // The generation must grow by more than the changes after the backup can have added. Otherwise later changes
-        // would reach a generation that the account already had after the backup, and proofs and trusted devices from
+        // The generation must grow by more than the changes after the backup can have added. If it grew by less, later
+        // changes could reach a generation that the account already had after the backup, and sessions and proofs from
         // that time would be valid again.
         next.generation = next.generation.wrapping_add(context.now).wrapping_add(1).max(1);
+        next.void_logins(context.now);
         Ok(next.changed(context, [EventKind::CodesInvalidated].into_iter().chain(canceled), ()))
     }
 }

@@ -20,9 +20,10 @@ impl SecondFactor {
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::KeyMissing`](crate::guard::GuardErrorKind::KeyMissing) or
-    /// [`GuardErrorKind::SealBroken`](crate::guard::GuardErrorKind::SealBroken) if the secret of any active
-    /// authenticator cannot be opened.
+    /// * [`GuardErrorKind::KeyMissing`](crate::guard::GuardErrorKind::KeyMissing) or
+    ///   [`GuardErrorKind::SealBroken`](crate::guard::GuardErrorKind::SealBroken) if the secret of any active
+    ///   authenticator cannot be opened.
+    /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
     pub fn resync(
         &self,
         context: &Context<'_>,
@@ -32,17 +33,20 @@ impl SecondFactor {
         let refused = |reason, change, exhausted| {
             self.refusal(context, reason, change, exhausted).map(Resynchronization::Refused)
         };
+        self.not_suspended()?;
+        let share = self.share(context, false);
         if self.active.is_empty() {
             return Ok(refused(Refusal::NotEnrolled, Change::None, None));
         }
         let (Ok(first), Ok(second)) = (Code::parse(first), Code::parse(second)) else {
             return Ok(refused(Refusal::Malformed, Change::None, None));
         };
-        if let Some((reason, change, exhausted)) = self.barred(context) {
+        if let Some((reason, change, exhausted)) = self.barred(context, share) {
             return Ok(refused(reason, change, exhausted));
         }
         let (next, hidden) = self.attempt(
             context,
+            share,
             |authenticator, unused| {
                 let hotp = authenticator.hotp(context.user, context.keyring)?;
                 let within = context.policy.resync_within();
@@ -67,10 +71,12 @@ impl SecondFactor {
                     authenticator.anchor = ct::select(fresh, drift, authenticator.anchor.cast_unsigned()).cast_signed();
                 }
             },
+            |_, _| {},
         )?;
         let user = String::from(context.user);
         let now = context.now;
-        Ok(Transition::new(Change::Write(next), move || match hidden.reveal() {
+        let exhausts = hidden.exhausts;
+        let transition = Transition::new(Change::Write(next), move || match hidden.reveal() {
             Ok(Revealed { id, drift, .. }) => {
                 let kind = EventKind::Resynchronized { authenticator: id.clone(), drift };
                 Committed {
@@ -79,6 +85,7 @@ impl SecondFactor {
                 }
             }
             Err((refused, events)) => Committed { value: Resynchronization::Refused(refused), events },
-        }))
+        });
+        Ok(transition.exhausting(exhausts))
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::guard::answer::status::{AuthenticatorStatus, Status};
+use crate::guard::answer::status::{AuthenticatorStatus, DeviceStatus, Status};
 use crate::guard::context::Context;
 use crate::guard::id::KeyId;
 use crate::guard::record::SecondFactor;
@@ -30,13 +30,16 @@ impl SecondFactor {
         let mut keys: Vec<KeyId> = sealed.map(|sealed| sealed.key.clone()).collect();
         keys.sort();
         keys.dedup();
+        let devices = self.devices.iter().filter(|device| context.now < device.ends);
         Status {
             authenticators: self.active.iter().map(AuthenticatorStatus::of).collect(),
             enrollment_pending: pending.is_some(),
             recovery_codes_left: self.recovery.as_ref().map_or(0, RecoverySet::left),
-            generation: self.generation,
+            generation: self.generation(),
+            suspended: self.suspended,
+            devices: devices.map(|device| DeviceStatus::of(device, device.is_trusted(context))).collect(),
             failures: self.budget.failures,
-            gate: self.budget.gate(context.policy, context.now),
+            gate: self.budget.gate(context.policy, context.now, self.share(context, false)),
             keys,
             // A guess is compared with the active authenticators or with the enrollment, never with both.
             share: self.active.iter().map(share).sum::<f64>().max(imported.map_or(0.0, share)),

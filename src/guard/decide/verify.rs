@@ -12,13 +12,16 @@ use crate::code::Code;
 use crate::ct;
 use crate::guard::answer::event::{Event, EventKind, events};
 use crate::guard::answer::transition::{Change, Committed, Transition};
-use crate::guard::answer::verdict::{Accepted, Method, Refusal, Verdict};
+use crate::guard::answer::verdict::{Accepted, History, Method, Refusal, Verdict};
 use crate::guard::context::Context;
 use crate::guard::decide::attempt::Revealed;
 use crate::guard::error::GuardError;
 use crate::guard::record::SecondFactor;
 use crate::guard::record::authenticator::Authenticator;
+use crate::guard::record::budget::Share;
+use crate::guard::record::devices::recognized;
 use crate::guard::record::recovery::RecoveryCode;
+use crate::guard::token::device::DeviceToken;
 
 impl SecondFactor {
     /// Checks what the user typed at a login: a code of any active authenticator, or a recovery code. See
@@ -33,7 +36,37 @@ impl SecondFactor {
     /// [`GuardErrorKind::KeyMissing`](crate::guard::GuardErrorKind::KeyMissing) or
     /// [`GuardErrorKind::SealBroken`](crate::guard::GuardErrorKind::SealBroken) if the secret of any active
     /// authenticator cannot be opened. For a recovery code, only the key of the recovery codes has to be opened.
+    /// [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
     pub fn verify(&self, context: &Context<'_>, typed: &str) -> Result<Transition<Verdict>, GuardError> {
+        self.verify_on_device(context, typed, None)
+    }
+
+    /// Checks what the user typed, on a device that may be known. See
+    /// [`Guard::verify_on_device`](crate::Guard::verify_on_device).
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`verify`](Self::verify).
+    pub fn verify_on_device(
+        &self,
+        context: &Context<'_>,
+        typed: &str,
+        device: Option<&DeviceToken>,
+    ) -> Result<Transition<Verdict>, GuardError> {
+        let known = device.and_then(|token| recognized(&self.devices, token, context));
+        self.verify_in(context, typed, self.share(context, known.is_some()), |_, _| {})
+    }
+
+    /// Checks a code, and charges a failure to this share of the guess budget. `complete` takes the next record and a
+    /// mask that is set if the code was accepted, and changes the record only then.
+    pub(crate) fn verify_in(
+        &self,
+        context: &Context<'_>,
+        typed: &str,
+        share: Share,
+        complete: impl FnOnce(&mut Self, u64),
+    ) -> Result<Transition<Verdict>, GuardError> {
+        self.not_suspended()?;
         if self.active.is_empty() {
             return Ok(self.refused(context, Refusal::NotEnrolled, Change::None));
         }
@@ -41,22 +74,29 @@ impl SecondFactor {
         // of the digits must stay secret.
         if let Some(code) = RecoveryCode::parse(typed) {
             return match code.is_valid() {
-                true => self.verify_recovery_code(context, &code),
+                true => self.verify_recovery_code(context, &code, complete),
                 false => Ok(self.refused(context, Refusal::Malformed, Change::None)),
             };
         }
         match Code::parse(typed) {
-            Ok(code) => self.verify_code(context, &code),
+            Ok(code) => self.verify_code(context, &code, share, complete),
             Err(_) => Ok(self.refused(context, Refusal::Malformed, Change::None)),
         }
     }
 
-    fn verify_code(&self, context: &Context<'_>, code: &Code) -> Result<Transition<Verdict>, GuardError> {
-        if let Some((reason, change, exhausted)) = self.barred(context) {
+    fn verify_code(
+        &self,
+        context: &Context<'_>,
+        code: &Code,
+        share: Share,
+        complete: impl FnOnce(&mut Self, u64),
+    ) -> Result<Transition<Verdict>, GuardError> {
+        if let Some((reason, change, exhausted)) = self.barred(context, share) {
             return Ok(self.refusal(context, reason, change, exhausted).map(Verdict::Refused));
         }
         let (next, hidden) = self.attempt(
             context,
+            share,
             |authenticator, unused| {
                 let (from, to) = authenticator.window(context.policy, context.now);
                 let hotp = authenticator.hotp(context.user, context.keyring)?;
@@ -65,27 +105,30 @@ impl SecondFactor {
                 Ok((hit & !replayed, hit & replayed, counter))
             },
             |authenticator, fresh, context, counter| authenticator.learn(fresh, context.now, counter),
+            complete,
         )?;
 
         let user = String::from(context.user);
-        let (now, generation) = (context.now, self.generation);
+        let (now, generation, history) = (context.now, self.generation(), self.history());
         let recovery_codes_left = self.recovery.as_ref().map_or(0, |recovery| recovery.left());
         let behind = |authenticator: &Authenticator| authenticator.clock_behind(context.policy, now);
         let clocks_behind: Vec<_> = self.active.iter().filter_map(behind).collect();
-        Ok(Transition::new(Change::Write(next), move || match hidden.reveal() {
+        let exhausts = hidden.exhausts;
+        let transition = Transition::new(Change::Write(next), move || match hidden.reveal() {
             Ok(Revealed { id, method, name, drift }) => {
                 let kind = EventKind::Accepted { method, authenticator: Some(id.clone()), drift };
                 let events = vec![Event::new(&user, now, kind)];
                 let authenticator = Some((id, name));
                 let accepted =
-                    Accepted { user, at: now, generation, method, authenticator, drift, recovery_codes_left };
+                    Accepted { user, at: now, generation, method, authenticator, drift, recovery_codes_left, history };
                 Committed { value: Verdict::Accepted(accepted), events }
             }
             Err((refused, mut events)) => {
                 events.extend(clocks_behind.into_iter().map(|kind| Event::new(&user, now, kind)));
                 Committed { value: Verdict::Refused(refused), events }
             }
-        }))
+        });
+        Ok(transition.exhausting(exhausts))
     }
 
     /// Compares the code with the hashes of all recovery codes. A 115-bit code cannot be guessed, so a miss is not
@@ -94,6 +137,7 @@ impl SecondFactor {
         &self,
         context: &Context<'_>,
         code: &RecoveryCode,
+        complete: impl FnOnce(&mut Self, u64),
     ) -> Result<Transition<Verdict>, GuardError> {
         let Some(set) = &self.recovery else { return Ok(self.refused(context, Refusal::WrongCode, Change::None)) };
         let key = set.open(context)?;
@@ -110,24 +154,37 @@ impl SecondFactor {
         }
         // 0 means that the code is unused.
         *used = context.now.max(1);
-        let lifted = next.budget.lift(context.policy, context.now, u64::MAX);
+        let lifted = next.budget.lift(context.policy, context.now, self.has_known_device(context.now), u64::MAX);
+        next.budget.succeeded_at = context.now.max(1);
+        // An owner who uses a recovery code may be recovering from an attack, so earlier logins end.
+        next.void_logins(context.now);
+        let canceled = next.cancel_enrollment(context);
+        complete(&mut next, u64::MAX);
         let left = next.recovery.as_ref().map_or(0, |recovery| recovery.left());
         let accepted = Accepted {
             user: context.user.into(),
             at: context.now,
-            generation: self.generation,
+            generation: next.generation(),
             method: Method::RecoveryCode,
             authenticator: None,
             drift: 0,
             recovery_codes_left: left,
+            history: self.history(),
         };
         let accept = EventKind::Accepted { method: Method::RecoveryCode, authenticator: None, drift: 0 };
-        let kinds = [accept, EventKind::Recovered { left }].into_iter().chain(lifted.then_some(EventKind::Unlocked));
+        let kinds = [accept, EventKind::Recovered { left }]
+            .into_iter()
+            .chain(lifted.then_some(EventKind::Unlocked))
+            .chain(canceled);
         let events = events(context, kinds);
         Ok(Transition::new(Change::Write(next.write()), move || Committed {
             value: Verdict::Accepted(accepted),
             events,
         }))
+    }
+
+    pub(crate) const fn history(&self) -> History {
+        History { failures: self.budget.failures, succeeded_at: self.budget.succeeded_at }
     }
 
     fn refused(&self, context: &Context<'_>, reason: Refusal, change: Change) -> Transition<Verdict> {

@@ -29,6 +29,9 @@ pub(crate) struct Authenticator {
     /// A diagnosis during enrollment can reveal that the typed code belongs to a future step. That code then counts as
     /// used. This field holds that step plus one, or 0 if there is no such step.
     pub(crate) disclosed: u64,
+    /// The value of `next` at which its last code was entered again. That first repetition was not counted as a
+    /// failure; the next ones are.
+    pub(crate) repeated: u64,
     /// How many steps the authenticator's clock is ahead of the server's clock.
     pub(crate) drift: i64,
     /// How many consecutive accepted codes were off in the same direction: positive if ahead, negative if behind.
@@ -73,6 +76,9 @@ pub(crate) struct Pending {
     /// Whether the secret was imported. An imported secret was not shown during this enrollment, so the user may not
     /// know it. Wrong codes for it are therefore guesses and count as failures.
     pub(crate) imported: bool,
+    /// The id of the login whose [ticket](crate::guard::EnrollmentTicket) began this enrollment, or 0 if none did. Only
+    /// that ticket can confirm it.
+    pub(crate) ticket: u64,
     /// The number of wrong codes so far.
     pub(crate) tries: u64,
     /// 1 once a code has confirmed the enrollment, otherwise 0. This value reveals the verdict before the swap. It is
@@ -94,7 +100,8 @@ impl Pending {
     }
 }
 
-/// Returns whether a string can be the name of an authenticator: at most [`MAX_NAME`] bytes and no control characters.
+/// Returns whether a string can be the name of an authenticator or a device: at most [`MAX_NAME`] bytes and no control
+/// characters.
 pub(crate) fn check_name(name: &str) -> bool {
     name.len() <= MAX_NAME && !name.contains(char::is_control)
 }

@@ -5,6 +5,10 @@
 //! A success does not reset the long-term count; only time reduces it. Without this count, an attacker whose victim
 //! logs in every day could make about 30 guesses a day forever, and would succeed within a year with a probability of a
 //! few percent. A rate limit alone would not help, because it only determines how long guessing takes.
+//!
+//! While an account has a known device, a quarter of each limit is reserved for guesses from its known devices. Guesses
+//! from elsewhere cannot use up this reserve, so they cannot lock the owner out on a known device. The reserve is part
+//! of the limits, so an attacker never gets more guesses than without it.
 
 use crate::ct;
 use crate::guard::policy::{self, Policy};
@@ -13,11 +17,11 @@ use crate::guard::policy::{self, Policy};
 /// they are secret until the swap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Budget {
-    /// The consecutive count.
+    /// The consecutive count: all failures since the last success, or since the wait was last lifted.
     pub(crate) failures: u64,
-    /// The time of the last failure.
+    /// The time of the last failure that did not come from a known device.
     pub(crate) failed_at: u64,
-    /// The long-term count at the time `level_at`. Each failure adds [`FAILURE`] units.
+    /// The long-term count of all failures at the time `level_at`. Each failure adds [`FAILURE`] units.
     pub(crate) level: u64,
     pub(crate) level_at: u64,
     /// The latest time at which any server counted an attempt, by its own clock.
@@ -25,6 +29,40 @@ pub(crate) struct Budget {
     /// The time at which a refusal last reported that the budget is exhausted, or 0 if none did since the budget was
     /// last refilled.
     pub(crate) reported_at: u64,
+    /// The time of the last success, or 0 if there was none.
+    pub(crate) succeeded_at: u64,
+    /// How many of `failures` came from known devices.
+    pub(crate) known_failures: u64,
+    /// The time of the last failure that came from a known device.
+    pub(crate) known_failed_at: u64,
+    /// The long-term count of failures that came from known devices, at the time `level_at`. They also count in
+    /// `level`.
+    pub(crate) known_level: u64,
+}
+
+/// The part of the budget that a guess is charged to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// The whole budget, because the account has no known device.
+    Whole,
+    /// The part that is not reserved. The account has a known device, but the guess does not come from one.
+    Unreserved,
+    /// The reserve for known devices, because the guess comes from one.
+    Reserved,
+}
+
+impl Share {
+    /// Returns the share that a guess is charged to. `known` is whether the account has a known device, and
+    /// `from_known` is whether the guess comes from one.
+    pub(crate) fn of(policy: &Policy, known: bool, from_known: bool) -> Self {
+        // A quarter of a limit below four is less than one failure. All guesses then share the whole budget.
+        let divisible = reserve(policy.consecutive_failures()) > 0 && reserve(policy.long_term_failures()) > 0;
+        match (known && divisible, from_known) {
+            (false, _) => Self::Whole,
+            (true, false) => Self::Unreserved,
+            (true, true) => Self::Reserved,
+        }
+    }
 }
 
 /// Whether a code may be compared now.
@@ -41,28 +79,70 @@ pub(crate) enum Gate {
 }
 
 impl Budget {
-    /// Returns whether a code may be compared now.
-    pub(crate) fn gate(&self, policy: &Policy, now: u64) -> Gate {
-        if self.failures >= policy.consecutive_failures() {
+    /// Returns whether a code may be compared now if its failure is charged to this share.
+    pub(crate) fn gate(&self, policy: &Policy, now: u64, share: Share) -> Gate {
+        let limit = policy.consecutive_failures();
+        let others = self.failures.saturating_sub(self.known_failures);
+        let used_up = match share {
+            Share::Whole => false,
+            Share::Unreserved => others >= limit - reserve(limit),
+            Share::Reserved => self.known_failures >= reserve(limit),
+        };
+        if used_up || self.failures >= limit {
             return Gate::Exhausted { retry_at: None };
         }
-        let retry_at = match wait(policy, self.failures) {
-            0 => now,
-            wait => plausible(self.failed_at, now, SKEW).saturating_add(wait),
+        // Each time is corrected on its own, as `brought_back` stores it.
+        let [failed_at, known_failed_at] =
+            [self.failed_at, self.known_failed_at].map(|failed_at| plausible(failed_at, now, SKEW));
+        let (failures, failed_at) = match share {
+            Share::Whole => (self.failures, failed_at.max(known_failed_at)),
+            Share::Unreserved => (others, failed_at),
+            Share::Reserved => (self.known_failures, known_failed_at),
         };
-        let excess = (self.level_now(policy, now) + FAILURE).saturating_sub(policy.long_term_failures() * FAILURE);
-        if excess > 0 {
-            let drained = self.drains_from(now).max(now).saturating_add(excess.div_ceil(policy.forgiven_per_day()));
+        let retry_at = match wait(policy, failures) {
+            0 => now,
+            wait => failed_at.saturating_add(wait),
+        };
+        if let Some(seconds) = self.excess(policy, now, share) {
+            let drained = self.drains_from(now).max(now).saturating_add(seconds);
             return Gate::Exhausted { retry_at: Some(drained.max(retry_at)) };
         }
         if retry_at > now { Gate::Throttled { retry_at } } else { Gate::Open }
     }
 
-    /// Returns the corrected budget if the clock was set back. The caller must store it. Otherwise each request would
-    /// start the wait again at the current time, and the wait would never end.
+    /// Returns how many seconds it takes until the long-term count has room for one more failure of this share, or
+    /// `None` if it has room now.
+    fn excess(&self, policy: &Policy, now: u64, share: Share) -> Option<u64> {
+        let (level, known) = (self.level_now(policy, now) + FAILURE, self.known_level_now(policy, now));
+        let limit = policy.long_term_failures() * FAILURE;
+        let reserve = reserve(policy.long_term_failures()) * FAILURE;
+        let total = level.saturating_sub(limit).div_ceil(policy.forgiven_per_day());
+        let own = match share {
+            Share::Whole => 0,
+            Share::Unreserved => {
+                let excess = level.saturating_sub(limit - reserve + known.min(reserve));
+                // The total count drops at the full rate. If known devices have failures, their count drops at a
+                // quarter of that rate, and the room for this share shrinks with it. The excess then shrinks at three
+                // quarters of the rate.
+                let quarters = if known > 0 { 3 } else { 4 };
+                excess.saturating_mul(4).div_ceil(quarters * policy.forgiven_per_day())
+            }
+            Share::Reserved => {
+                let excess = (known + FAILURE).saturating_sub(reserve);
+                excess.saturating_mul(4).div_ceil(policy.forgiven_per_day())
+            }
+        };
+        Some(total.max(own)).filter(|seconds| *seconds > 0)
+    }
+
+    /// Returns the corrected budget if the clock was set back. The caller must store it. If it is not stored, each
+    /// request restarts the wait at the current time, and the wait never ends.
     pub(crate) fn brought_back(&self, now: u64) -> Option<Self> {
-        let (failed_at, level_at) = (plausible(self.failed_at, now, SKEW), plausible(self.level_at, now, DAY));
-        ((failed_at, level_at) != (self.failed_at, self.level_at)).then_some(Self { failed_at, level_at, ..*self })
+        let mut next = self.clone();
+        next.failed_at = plausible(self.failed_at, now, SKEW);
+        next.known_failed_at = plausible(self.known_failed_at, now, SKEW);
+        next.level_at = plausible(self.level_at, now, DAY);
+        (next != *self).then_some(next)
     }
 
     /// Returns the budget to store if this refusal has to report that the budget is exhausted, or `None` if no report
@@ -75,54 +155,77 @@ impl Budget {
         due.then_some(Self { reported_at: now.max(1), ..*self })
     }
 
-    /// Returns whether one more failure, counted now, would exhaust the budget.
-    pub(crate) fn ends_with_a_failure(&self, policy: &Policy, now: u64) -> bool {
+    /// Returns whether one more failure of this share, counted now, would exhaust it.
+    pub(crate) fn ends_with_a_failure(&self, policy: &Policy, now: u64, share: Share) -> bool {
         let mut budget = self.clone();
-        budget.charge(policy, now, 0);
-        matches!(budget.gate(policy, now), Gate::Exhausted { .. })
+        budget.charge(policy, now, share, Outcome::FAILURE);
+        matches!(budget.gate(policy, now, share), Gate::Exhausted { .. })
     }
 
-    /// Ends the waits, and refills the budget if it is exhausted. Returns whether it was exhausted.
+    /// Ends the waits, and refills the budget if any share of it is exhausted. Returns whether one was exhausted.
     ///
     /// The caller has verified something that an attacker who guesses does not have: a recovery code, a new
-    /// authenticator or an operator's request. If the budget is not exhausted, the long-term count is kept. Otherwise
-    /// each lift would give an attacker 100 more guesses.
+    /// authenticator or an operator's request. If the budget is not exhausted, the long-term count is kept. If each
+    /// lift reset it, each lift would give an attacker 100 more guesses.
     ///
-    /// `granted` is a mask. Unless it is set, nothing changes.
-    pub(crate) fn lift(&mut self, policy: &Policy, now: u64, granted: u64) -> bool {
-        let exhausted = matches!(self.gate(policy, now), Gate::Exhausted { .. });
+    /// `granted` is a mask. Nothing changes if it is not set.
+    pub(crate) fn lift(&mut self, policy: &Policy, now: u64, known: bool, granted: u64) -> bool {
+        let shares = [Share::of(policy, known, false), Share::of(policy, known, true)];
+        let exhausted = shares.iter().any(|share| matches!(self.gate(policy, now, *share), Gate::Exhausted { .. }));
         self.failures = ct::select(granted, 0, self.failures);
+        self.known_failures = ct::select(granted, 0, self.known_failures);
         self.reported_at = ct::select(granted, 0, self.reported_at);
         if exhausted {
             self.level = ct::select(granted, 0, self.level);
+            self.known_level = ct::select(granted, 0, self.known_level);
         }
         exhausted
     }
 
-    /// Counts one comparison: as a success if the mask `success` is set, otherwise as a failure.
-    pub(crate) fn charge(&mut self, policy: &Policy, now: u64, success: u64) {
-        let level = self.level_now(policy, now);
-        let failed_at = plausible(self.failed_at, now, SKEW);
-        self.failures = ct::select(success, 0, self.failures.saturating_add(1));
-        // `failed_at` never moves back. If a server with a slow clock could move it back, the wait would be over at
+    /// Records the outcome of one comparison. A failure is charged to this share, and a success ends the waits of all
+    /// shares.
+    pub(crate) fn charge(&mut self, policy: &Policy, now: u64, share: Share, outcome: Outcome) {
+        let (level, known_level) = (self.level_now(policy, now), self.known_level_now(policy, now));
+        let Outcome { success, uncounted } = outcome;
+        let failure = !success & !uncounted;
+        let known = share == Share::Reserved;
+        let [known_failure, other_failure] = [failure & mask(known), failure & mask(!known)];
+        self.failures = ct::select(success, 0, self.failures.saturating_add(failure & 1));
+        self.known_failures = ct::select(success, 0, self.known_failures.saturating_add(known_failure & 1));
+        // These times never move back. If a server with a slow clock could move them back, the wait would be over at
         // once for a server with a correct clock.
-        self.failed_at = ct::select(success, failed_at, failed_at.max(now));
-        self.level = ct::select(success, level, level + FAILURE);
+        let (failed_at, known_failed_at) =
+            (plausible(self.failed_at, now, SKEW), plausible(self.known_failed_at, now, SKEW));
+        self.failed_at = ct::select(other_failure, failed_at.max(now), failed_at);
+        self.known_failed_at = ct::select(known_failure, known_failed_at.max(now), known_failed_at);
+        self.level = level + (failure & FAILURE);
+        self.known_level = known_level + (known_failure & FAILURE);
         self.level_at = plausible(self.level_at, now, DAY).max(now);
         self.until = self.until.max(now);
+        self.succeeded_at = ct::select(success, now.max(1), self.succeeded_at);
     }
 
     /// Returns the long-term count now, without the failures that were forgiven.
     fn level_now(&self, policy: &Policy, now: u64) -> u64 {
-        let elapsed = now.saturating_sub(self.drains_from(now));
-        self.level.min(MAX_LEVEL).saturating_sub(elapsed.saturating_mul(policy.forgiven_per_day()))
+        self.level.min(MAX_LEVEL).saturating_sub(self.elapsed(now).saturating_mul(policy.forgiven_per_day()))
+    }
+
+    /// Returns the long-term count of known devices now. It decreases at a quarter of the full rate.
+    fn known_level_now(&self, policy: &Policy, now: u64) -> u64 {
+        let forgiven = self.elapsed(now).saturating_mul(policy.forgiven_per_day()) >> QUARTER;
+        self.known_level.min(MAX_LEVEL).saturating_sub(forgiven)
+    }
+
+    /// Returns the time for which failures are forgiven when the count is brought up to date now.
+    fn elapsed(&self, now: u64) -> u64 {
+        now.saturating_sub(self.drains_from(now))
     }
 
     /// Returns the time since which the long-term count decreases.
     ///
-    /// The count has already been decreased for the time before `until`, and must not be decreased for it again.
-    /// Otherwise, each failure that a server with a slow clock counts would make a server with a correct clock decrease
-    /// the count for the difference of their clocks once more.
+    /// The count has already been decreased for the time before `until`, and must not be decreased for it again. If it
+    /// were, each failure that a server with a slow clock counts would make a server with a correct clock decrease the
+    /// count once more for the difference between their clocks.
     ///
     /// If `until` is in the future, the clock of some server is or was ahead, and the count decreases from `level_at`.
     /// A server that is slightly behind must not move `level_at` back, because the time in between would then count
@@ -130,6 +233,29 @@ impl Budget {
     fn drains_from(&self, now: u64) -> u64 {
         if now >= self.until { self.until } else { plausible(self.level_at, now, DAY) }
     }
+}
+
+/// The outcome of a comparison, as masks. Neither mask is set for a failure.
+#[derive(Clone, Copy)]
+pub(crate) struct Outcome {
+    /// Set if the code was accepted.
+    pub(crate) success: u64,
+    /// Set if the code was not accepted, but must not count as a failure.
+    pub(crate) uncounted: u64,
+}
+
+impl Outcome {
+    pub(crate) const FAILURE: Self = Self { success: 0, uncounted: 0 };
+}
+
+/// Returns the part of a limit that is reserved for known devices.
+const fn reserve(limit: u64) -> u64 {
+    limit >> QUARTER
+}
+
+/// Returns a mask for a condition that is public.
+const fn mask(condition: bool) -> u64 {
+    if condition { u64::MAX } else { 0 }
 }
 
 /// Returns the wait after this many consecutive failures, in seconds.
@@ -153,6 +279,9 @@ const SKEW: u64 = 3600;
 /// The tolerance for the long-term count, in seconds. It may be longer than [`SKEW`]: if no failure is forgiven for a
 /// day, the owner loses a few attempts but is not locked out for good.
 const DAY: u64 = policy::DAY as u64;
+
+/// Shifts a number to a quarter, which is the part of the budget that is reserved for known devices.
+const QUARTER: u32 = 2;
 
 /// The number of units that a failure adds to the long-term count. If one failure is forgiven per day, the count drops
 /// by one unit per second.

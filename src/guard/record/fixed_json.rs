@@ -39,21 +39,34 @@ impl Json {
     /// Appends a number in 21 characters, which is enough for the largest number and a sign. The number is padded with
     /// spaces on the left, which JSON permits. `negative` is a mask.
     pub(crate) fn fixed(&mut self, number: u64, negative: u64) {
-        let mut text = [b' '; 21];
-        let mut rest = number;
-        // `written` is a mask that is set once all digits are written, and `signed` once the sign is written. Zero has
-        // one digit.
-        let mut written = 0;
-        let mut signed = 0;
-        for character in text.iter_mut().rev() {
-            let (quotient, digit) = ct::divide_by_ten(rest);
-            let sign = ct::select(negative & !signed, b'-'.into(), b' '.into());
-            *character = ct::select(written, sign, u64::from(b'0') | digit).to_le_bytes()[0];
-            signed |= written;
-            written |= ct::mask_same(quotient, 0);
-            rest = quotient;
+        // A byte of these words is a digit, and the first byte is the most significant one. So the eight characters of
+        // a word are computed at once, with additions, shifts and masks. There is no condition that the compiler could
+        // turn into a branch.
+        let (rest, low) = ct::divide_by_hundred_million(number);
+        let (high, middle) = ct::divide_by_hundred_million(rest);
+        let digits = [high, middle, low].map(eight_digits);
+        // The top bit of a byte is set if the digit is not 0 or follows one that is not 0. The last digit is always
+        // written.
+        let [first, second, third] = digits.map(|word| word.wrapping_add(each(0x7f)) & each(0x80));
+        let first = spread(first);
+        let second = spread(second | (first << 56));
+        let third = spread(third | (second << 56) | 0x80);
+        // The same for the position of the sign, which is to the left of the first digit.
+        let signs = [
+            ((first << 8) | (second >> 56)) & !first & negative,
+            ((second << 8) | (third >> 56)) & !second & negative,
+            (third << 8) & !third & negative,
+        ];
+        let mut text = [0; 24];
+        let words = digits.into_iter().zip([first, second, third]).zip(signs);
+        for (characters, ((digits, written), sign)) in text.as_chunks_mut().0.iter_mut().zip(words) {
+            // 0x20 is a space, 0x30 is the digit 0, and 0x2d is the sign.
+            let sign = (sign >> 4) | (sign >> 5) | (sign >> 7);
+            *characters = (each(0x20) | (written >> 3) | digits | sign).to_be_bytes();
         }
-        self.0.extend_from_slice(&text);
+        // The largest number has twenty digits.
+        let [_, _, _, text @ ..] = &text;
+        self.0.extend_from_slice(text);
     }
 
     /// Appends a sealed secret as an object.
@@ -66,12 +79,43 @@ impl Json {
     }
 }
 
-/// Encodes a hash in hexadecimal. Ten hashes make up half of a record, so this has to be fast: it uses two loops that
-/// the compiler vectorizes.
+/// Returns the eight decimal digits of a number below 10^8, one per byte, the first digit in the most significant byte.
+///
+/// In each step, the numbers in all lanes are divided by the same power of ten. The multiplications by a reciprocal are
+/// exact for numbers of this size.
+const fn eight_digits(number: u64) -> u64 {
+    let high = (number * 109_951_163) >> 40;
+    let fours = (high << 32) | (number - high * 10_000);
+    let high = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = (high << 16) | (fours - high * 100);
+    let high = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    (high << 8) | (twos - high * 10)
+}
+
+/// Returns a word of which each byte is this one.
+const fn each(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// Sets the top bit of each byte for which it is set in this byte or in a more significant one. No other bit may be
+/// set.
+const fn spread(word: u64) -> u64 {
+    let word = word | (word >> 8);
+    let word = word | (word >> 16);
+    word | (word >> 32)
+}
+
+/// Encodes bytes in hexadecimal, without branches: the ids of completed logins depend on the verdict. Hashes make up
+/// half of a record, so this has to be fast: it uses loops that the compiler vectorizes.
 pub(crate) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
     let mut text = [0; 64];
     for ([high, low], byte) in text.as_chunks_mut().0.iter_mut().zip(bytes) {
         (*high, *low) = (byte >> 4, byte & 15);
     }
-    text.map(|nibble| nibble + if nibble < 10 { b'0' } else { b'a' - 10 })
+    // 1 for a nibble that becomes a letter, and 0 for one that becomes a digit.
+    let letters = ct::hidden(text.map(|nibble| (nibble + 6) >> 4));
+    for (character, letter) in text.iter_mut().zip(letters) {
+        *character += b'0' + letter * (b'a' - 10 - b'0');
+    }
+    text
 }

@@ -9,11 +9,13 @@ use serde::Deserialize;
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
 use crate::guard::error::{GuardError, GuardErrorKind};
-use crate::guard::id::AuthenticatorId;
+use crate::guard::id::{AuthenticatorId, DeviceId};
 use crate::guard::keyring::Sealed;
 use crate::guard::record::SecondFactor;
 use crate::guard::record::authenticator::{Authenticator, LEANS, MAX_DRIFT, Pending, check_name};
 use crate::guard::record::budget::{Budget, MAX_FAILURES, MAX_LEVEL};
+use crate::guard::record::devices::{Device, MAX_DEVICES};
+use crate::guard::record::logins::{CompletedLogins, SLOTS, Slot};
 use crate::guard::record::recovery::{RecoveryCodes, RecoverySet};
 use crate::totp::Period;
 
@@ -47,12 +49,18 @@ impl SecondFactor {
 struct Stored<'a> {
     v: u64,
     generation: u64,
+    epoch: u64,
+    removed: u64,
+    suspended: bool,
     #[serde(borrow)]
     active: Vec<StoredAuthenticator<'a>>,
     #[serde(borrow)]
     pending: Option<StoredPending<'a>>,
     #[serde(borrow)]
     recovery: Option<StoredRecovery<'a>>,
+    #[serde(borrow, default)]
+    devices: Vec<StoredDevice<'a>>,
+    logins: Option<&'a str>,
     budget: StoredBudget,
 }
 
@@ -73,6 +81,7 @@ struct StoredAuthenticator<'a> {
     created: u64,
     next: u64,
     disclosed: u64,
+    repeated: u64,
     drift: i64,
     lean: i64,
     anchor: i64,
@@ -95,6 +104,8 @@ struct StoredPending<'a> {
     authenticator: StoredAuthenticator<'a>,
     since: u64,
     imported: bool,
+    #[serde(default)]
+    ticket: u64,
     tries: u64,
     confirmed: u64,
     replaces: Option<&'a str>,
@@ -118,6 +129,17 @@ struct StoredCode<'a>(&'a str, u64);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct StoredDevice<'a> {
+    id: &'a str,
+    name: String,
+    hash: &'a str,
+    trusted: bool,
+    created: u64,
+    ends: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct StoredBudget {
     failures: u64,
     failed_at: u64,
@@ -125,6 +147,10 @@ struct StoredBudget {
     level_at: u64,
     until: u64,
     reported_at: u64,
+    succeeded_at: u64,
+    known_failures: u64,
+    known_failed_at: u64,
+    known_level: u64,
 }
 
 impl Stored<'_> {
@@ -132,11 +158,18 @@ impl Stored<'_> {
         let active = self.active.into_iter().map(StoredAuthenticator::validated).collect::<Option<Vec<_>>>()?;
         let distinct =
             active.iter().zip(1..).all(|(first, after)| active.iter().skip(after).all(|other| other.id != first.id));
-        let StoredBudget { failures, failed_at, level, level_at, until, reported_at } = self.budget;
-        if active.len() > SecondFactor::MAX_AUTHENTICATORS || !distinct || failures > MAX_FAILURES || level > MAX_LEVEL
-        {
+        // An account with an authenticator has no trace of a removal.
+        if active.len() > SecondFactor::MAX_AUTHENTICATORS || !distinct || (self.removed != 0 && !active.is_empty()) {
             return None;
         }
+        let devices = self.devices.into_iter().map(StoredDevice::validated).collect::<Option<Vec<_>>>()?;
+        if devices.len() > MAX_DEVICES {
+            return None;
+        }
+        let logins = match self.logins {
+            Some(text) => Some(unhex_logins(text)?),
+            None => None,
+        };
         let pending = match self.pending {
             Some(pending) => Some(pending.validated().filter(|pending| {
                 // The record must still be valid after this enrollment is confirmed.
@@ -150,8 +183,11 @@ impl Stored<'_> {
             Some(recovery) => Some(recovery.validated()?),
             None => None,
         };
-        let budget = Budget { failures, failed_at, level, level_at, until, reported_at };
-        Some(SecondFactor { generation: self.generation, active, pending, recovery, budget }.activated())
+        let Self { generation, epoch, removed, suspended, .. } = self;
+        let budget = self.budget.validated()?;
+        let stored =
+            SecondFactor { generation, epoch, removed, suspended, active, pending, recovery, devices, logins, budget };
+        Some(stored.activated())
     }
 }
 
@@ -164,6 +200,7 @@ impl SecondFactor {
         if let Some(pending) = self.pending.take_if(|pending| pending.confirmed == 1) {
             self.active.retain(|authenticator| Some(&authenticator.id) != pending.replaces.as_ref());
             self.active.push(pending.authenticator);
+            self.removed = 0;
             self.factors_changed();
         }
         self
@@ -189,6 +226,7 @@ impl StoredAuthenticator<'_> {
             created: self.created,
             next: self.next,
             disclosed: self.disclosed,
+            repeated: self.repeated,
             drift: self.drift,
             lean: self.lean,
             anchor: self.anchor,
@@ -204,9 +242,9 @@ impl StoredPending<'_> {
             Some(id) => Some(AuthenticatorId::new(id).ok()?),
             None => None,
         };
-        let Self { since, imported, tries, confirmed, .. } = self;
+        let Self { since, imported, ticket, tries, confirmed, .. } = self;
         let authenticator = self.authenticator.validated()?;
-        (confirmed <= 1).then_some(Pending { authenticator, since, imported, tries, confirmed, replaces })
+        (confirmed <= 1).then_some(Pending { authenticator, since, imported, ticket, tries, confirmed, replaces })
     }
 }
 
@@ -215,7 +253,7 @@ impl StoredRecovery<'_> {
         let codes = self
             .codes
             .into_iter()
-            .map(|StoredCode(hash, used)| Some((unhex(hash)?, used)))
+            .map(|StoredCode(hash, used)| Some((unhex(hash.as_bytes())?, used)))
             .collect::<Option<Vec<_>>>()?;
         let set = RecoverySet {
             id: AuthenticatorId::new(self.id).ok()?,
@@ -227,10 +265,62 @@ impl StoredRecovery<'_> {
     }
 }
 
+impl StoredDevice<'_> {
+    fn validated(self) -> Option<Device> {
+        let Self { trusted, created, ends, .. } = self;
+        let name = Some(self.name).filter(|name| check_name(name))?;
+        Some(Device {
+            id: DeviceId::new(self.id).ok()?,
+            name,
+            hash: unhex(self.hash.as_bytes())?,
+            trusted,
+            created,
+            ends,
+        })
+    }
+}
+
+impl StoredBudget {
+    fn validated(self) -> Option<Budget> {
+        let Self { failures, failed_at, level, level_at, until, reported_at, .. } = self;
+        let Self { succeeded_at, known_failures, known_failed_at, known_level, .. } = self;
+        let valid = failures <= MAX_FAILURES && level <= MAX_LEVEL;
+        (valid && known_failures <= MAX_FAILURES && known_level <= MAX_LEVEL).then_some(Budget {
+            failures,
+            failed_at,
+            level,
+            level_at,
+            until,
+            reported_at,
+            succeeded_at,
+            known_failures,
+            known_failed_at,
+            known_level,
+        })
+    }
+}
+
+/// Decodes the slots of the completed logins, each of which is 32 hexadecimal digits.
+fn unhex_logins(text: &str) -> Option<CompletedLogins> {
+    let mut logins = CompletedLogins::EMPTY;
+    let (pairs, rest) = text.as_bytes().as_chunks::<64>();
+    if 2 * pairs.len() != SLOTS || !rest.is_empty() {
+        return None;
+    }
+    for (slots, pair) in logins.0.as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
+        let bytes = unhex(pair)?;
+        let mut numbers = bytes.as_chunks().0.iter().map(|number| u64::from_be_bytes(*number));
+        for slot in slots {
+            *slot = Slot { id: numbers.next()?, expires: numbers.next()? };
+        }
+    }
+    Some(logins)
+}
+
 /// Decodes a hash that `hex` in `fixed_json.rs` encoded. Returns `None` if the text is not 64 lowercase hexadecimal
 /// digits.
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let text: &[u8; 64] = text.as_bytes().try_into().ok()?;
+fn unhex(text: &[u8]) -> Option<[u8; 32]> {
+    let text: &[u8; 64] = text.try_into().ok()?;
     let valid = text.iter().fold(true, |all, digit| all & matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
     let nibbles = text.map(|digit| (digit & 15) + 9 * (digit >> 6));
     let mut bytes = [0; 32];
@@ -241,6 +331,6 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
 }
 
 const VERSION: u64 = 1;
-/// The maximum length of a record in bytes. A record with eight authenticators and the longest secrets and names takes
-/// a quarter of this.
+/// The maximum length of a record in bytes. A record with the maximum number of authenticators and devices, and with
+/// the longest secrets and names, takes about half of this.
 const MAX_RECORD: usize = 1 << 16;

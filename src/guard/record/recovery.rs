@@ -1,4 +1,4 @@
-//! Recovery codes, which let the owner in when the authenticator is lost or the guess budget is exhausted.
+//! Recovery codes, with which the owner can log in when the authenticator is lost or the guess budget is exhausted.
 //!
 //! A code has 24 symbols of Crockford's base32: 23 random symbols, which are 115 bits, and a check symbol. The check
 //! symbol distinguishes a typing mistake from a wrong code before any hash is computed. A 115-bit code cannot be
@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use crate::ct;
 use crate::guard::context::Context;
 use crate::guard::error::{GuardError, GuardErrorKind};
+use crate::guard::generation::Generation;
 use crate::guard::id::AuthenticatorId;
 use crate::guard::keyring::{Owner, Sealed, hmac_sha256};
 use crate::guard::randomness::Randomness;
@@ -26,7 +27,10 @@ use crate::typed::symbols;
 /// [`Guard::confirm`](crate::Guard::confirm) returns the codes when it confirms the first authenticator, and
 /// [`Guard::regenerate_recovery_codes`](crate::Guard::regenerate_recovery_codes) replaces them. The codes are wiped on
 /// drop.
-pub struct RecoveryCodes(Vec<Zeroizing<String>>);
+pub struct RecoveryCodes {
+    codes: Vec<Zeroizing<String>>,
+    pub(crate) generation: Generation,
+}
 
 impl RecoveryCodes {
     /// The number of codes in a set.
@@ -35,12 +39,19 @@ impl RecoveryCodes {
     /// Iterates over the codes. Each code has six groups of four symbols with hyphens between them.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.0.iter().map(|code| code.as_str())
+        self.codes.iter().map(|code| code.as_str())
+    }
+
+    /// The generation of the account after these codes were made. Store it with the session of the user, so that the
+    /// session stays current.
+    #[must_use]
+    pub const fn generation(&self) -> Generation {
+        self.generation
     }
 
     /// Makes new codes, and their hashes under this key.
     pub(crate) fn generate(key: &[u8; 32], random: &Randomness) -> Result<(Self, Vec<[u8; 32]>), GuardError> {
-        let mut codes = Self(Vec::with_capacity(Self::COUNT));
+        let mut codes = Self { codes: Vec::with_capacity(Self::COUNT), generation: Generation::default() };
         let mut hashes = Vec::with_capacity(Self::COUNT);
         for _ in 0..Self::COUNT {
             let mut code = RecoveryCode(Zeroizing::new([0; SYMBOLS]));
@@ -51,7 +62,7 @@ impl RecoveryCodes {
                 *last = check;
             }
             hashes.push(code.hash(key));
-            codes.0.push(code.text());
+            codes.codes.push(code.text());
         }
         Ok((codes, hashes))
     }
@@ -59,7 +70,7 @@ impl RecoveryCodes {
 
 impl fmt::Debug for RecoveryCodes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RecoveryCodes").field("codes", &self.0.len()).finish_non_exhaustive()
+        f.debug_struct("RecoveryCodes").field("codes", &self.codes.len()).finish_non_exhaustive()
     }
 }
 
@@ -114,6 +125,10 @@ impl RecoveryCode {
     /// Digits of other scripts are also accepted. The length of such a string can reveal which symbols are digits, but
     /// more than 90 of the 115 bits remain unknown.
     pub(crate) fn parse(text: &str) -> Option<Self> {
+        // Most logins use the code of an authenticator, which is too short.
+        if text.len() < SYMBOLS {
+            return None;
+        }
         let mut code = Self(Zeroizing::new([0; SYMBOLS]));
         let mut rest = code.0.iter_mut();
         for symbol in symbols(text, MAX_BYTES, |byte| value(byte).1) {

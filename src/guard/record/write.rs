@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use crate::guard::record::SecondFactor;
 use crate::guard::record::authenticator::Authenticator;
 use crate::guard::record::budget::Budget;
+use crate::guard::record::devices::Device;
 use crate::guard::record::fixed_json::{Json, hex};
 use crate::guard::record::recovery::RecoverySet;
 
@@ -14,9 +15,14 @@ impl SecondFactor {
     /// Every number that depends on the verdict is written in a fixed width and without branches, because neither time
     /// nor length may reveal the verdict before the swap.
     pub(crate) fn write(&self) -> Vec<u8> {
-        let mut json = Json(Vec::with_capacity(2048 + 512 * self.active.len()));
+        let mut json = Json(Vec::with_capacity(2048 + 512 * self.active.len() + 256 * self.devices.len()));
         json.raw("{\"v\":1,\"generation\":");
         json.plain(self.generation);
+        json.raw(",\"epoch\":");
+        json.plain(self.epoch);
+        json.raw(",\"removed\":");
+        json.plain(self.removed);
+        json.raw(if self.suspended { ",\"suspended\":true" } else { ",\"suspended\":false" });
         json.raw(",\"active\":[");
         for (index, authenticator) in self.active.iter().enumerate() {
             json.raw(if index > 0 { "," } else { "" });
@@ -30,6 +36,10 @@ impl SecondFactor {
             json.plain(pending.since);
             json.raw(",\"imported\":");
             json.raw(if pending.imported { "true" } else { "false" });
+            if pending.ticket != 0 {
+                json.raw(",\"ticket\":");
+                json.plain(pending.ticket);
+            }
             json.raw(",\"tries\":");
             json.fixed(pending.tries, 0);
             json.raw(",\"confirmed\":");
@@ -43,7 +53,31 @@ impl SecondFactor {
         if let Some(recovery) = &self.recovery {
             recovery.write(&mut json);
         }
-        let Budget { failures, failed_at, level, level_at, until, reported_at } = self.budget;
+        if !self.devices.is_empty() {
+            json.raw(",\"devices\":[");
+            for (index, device) in self.devices.iter().enumerate() {
+                json.raw(if index > 0 { "," } else { "" });
+                device.write(&mut json);
+            }
+            json.raw("]");
+        }
+        if let Some(logins) = &self.logins {
+            json.raw(",\"logins\":\"");
+            for pair in logins.0.as_chunks::<2>().0 {
+                let mut bytes = [0; 32];
+                let numbers = pair.iter().flat_map(|slot| [slot.id, slot.expires]);
+                bytes
+                    .as_chunks_mut()
+                    .0
+                    .iter_mut()
+                    .zip(numbers)
+                    .for_each(|(bytes, number)| *bytes = number.to_be_bytes());
+                json.0.extend_from_slice(&hex(&bytes));
+            }
+            json.raw("\"");
+        }
+        let Budget { failures, failed_at, level, level_at, until, reported_at, .. } = self.budget;
+        let Budget { succeeded_at, known_failures, known_failed_at, known_level, .. } = self.budget;
         for (name, number) in [
             (",\"budget\":{\"failures\":", failures),
             (",\"failed_at\":", failed_at),
@@ -51,6 +85,10 @@ impl SecondFactor {
             (",\"level_at\":", level_at),
             (",\"until\":", until),
             (",\"reported_at\":", reported_at),
+            (",\"succeeded_at\":", succeeded_at),
+            (",\"known_failures\":", known_failures),
+            (",\"known_failed_at\":", known_failed_at),
+            (",\"known_level\":", known_level),
         ] {
             json.raw(name);
             json.fixed(number, 0);
@@ -80,6 +118,8 @@ impl Authenticator {
         json.fixed(self.next, 0);
         json.raw(",\"disclosed\":");
         json.fixed(self.disclosed, 0);
+        json.raw(",\"repeated\":");
+        json.fixed(self.repeated, 0);
         json.raw(",\"drift\":");
         json.signed(self.drift);
         json.raw(",\"lean\":");
@@ -90,6 +130,23 @@ impl Authenticator {
         json.fixed(self.used, 0);
         json.raw(",\"secret\":");
         json.sealed(&self.secret);
+        json.raw("}");
+    }
+}
+
+impl Device {
+    fn write(&self, json: &mut Json) {
+        json.raw("{\"id\":");
+        json.text(&self.id.0);
+        json.raw(",\"name\":");
+        json.text(&self.name);
+        json.raw(",\"hash\":\"");
+        json.0.extend_from_slice(&hex(&self.hash));
+        json.raw(if self.trusted { "\",\"trusted\":true" } else { "\",\"trusted\":false" });
+        json.raw(",\"created\":");
+        json.plain(self.created);
+        json.raw(",\"ends\":");
+        json.fixed(self.ends, 0);
         json.raw("}");
     }
 }

@@ -1,6 +1,8 @@
 //! The functions under test, and the controls. A control leaks a secret on purpose, and every method must report it.
 
+mod account;
 mod guard;
+mod login;
 
 use std::hint::black_box;
 use std::ops::ControlFlow;
@@ -271,6 +273,7 @@ pub fn all() -> Vec<Case> {
     );
 
     guard::cases(&mut case);
+    login::cases(&mut case);
     controls(&mut case);
     cases
 }

@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use keyfob::guard::{Confirmation, Refusal, Setup, Waits};
+use keyfob::guard::{
+    Answer, Challenge, Confirmation, Expectation, GuardErrorKind, Login, Purpose, Refusal, Setup, Waits,
+};
 use keyfob::store::{MemoryStore, Store, Swap, Version};
 use keyfob::{Guard, KeyUri, Keyring, Policy, Secret, Totp, Verdict};
 use shuttle::future::block_on;
@@ -23,7 +25,13 @@ fn main() -> ExitCode {
     // Shuttle reports a failure as a panic, and the controls are expected to fail.
     std::panic::set_hook(Box::new(|_| {}));
     let mut as_expected = true;
-    let claims = [("one code", one_code as fn(bool)), ("guesses", guesses), ("enrolled anew", enrolled_anew)];
+    let claims = [
+        ("one code", one_code as fn(bool)),
+        ("guesses", guesses),
+        ("enrolled anew", enrolled_anew),
+        ("one challenge", one_challenge),
+        ("two devices", two_devices),
+    ];
     for (name, claim) in claims {
         for (store, racy) in [("swaps", false), ("checks, then writes", true)] {
             for (order, schedules) in [("random", RANDOM), ("PCT", PCT)] {
@@ -84,6 +92,45 @@ fn enrolled_anew(racy: bool) {
     assert_eq!(refused, Refusal::WrongCode);
 }
 
+/// Two threads answer the same challenge, with two codes that are both right and unused. Exactly one of them signs in.
+fn one_challenge(racy: bool) {
+    let (record, [challenge, _]) = &*TWO_LOGINS;
+    let guard = guard_of(racy, Policy::default(), record);
+    let answers = [NOW, NOW + 30].map(|time| {
+        let guard = guard.clone();
+        thread::spawn(move || match block_on(guard.answer(challenge, &code_at(1, time))) {
+            Ok(Answer::Accepted(sign_in)) => Some(sign_in),
+            Ok(Answer::Refused(refusal)) => panic!("{refusal:?}"),
+            Err(error) => {
+                assert_eq!(error.kind(), GuardErrorKind::LoginRejected);
+                None
+            }
+        })
+    });
+    assert_eq!(answers.into_iter().filter_map(|answer| answer.join().unwrap()).count(), 1);
+}
+
+/// Two logins on two devices, each with the code of another authenticator. Both sign in, and afterwards both challenges
+/// are completed and both codes are used.
+fn two_devices(racy: bool) {
+    let (record, challenges) = &*TWO_LOGINS;
+    let guard = guard_of(racy, Policy::default(), record);
+    let answers = [(&challenges[0], 1), (&challenges[1], 3)].map(|(challenge, seed)| {
+        let guard = guard.clone();
+        thread::spawn(move || match block_on(guard.answer(challenge, &code(seed))).unwrap() {
+            Answer::Accepted(sign_in) => sign_in.device().unwrap().clone(),
+            Answer::Refused(refusal) => panic!("{refusal:?}"),
+        })
+    });
+    let [laptop, tablet] = answers.map(|answer| answer.join().unwrap());
+    assert_ne!(laptop, tablet);
+    for (challenge, seed) in challenges.iter().zip([1, 3]) {
+        assert_eq!(block_on(guard.answer(challenge, "000000")).unwrap_err().kind(), GuardErrorKind::LoginRejected);
+        let Verdict::Refused(refused) = block_on(guard.verify(ACCOUNT, &code(seed))).unwrap() else { panic!() };
+        assert_eq!(refused, Refusal::Replayed);
+    }
+}
+
 /// Verifies three codes in parallel. Returns the refusal of each code, or `None` if it was accepted.
 fn at_once(guard: &Arc<Guard<Scheduled>>, typed: [String; 3]) -> Vec<Option<Refusal>> {
     let attempts = typed.map(|typed| {
@@ -106,20 +153,58 @@ fn guard(racy: bool, policy: Policy) -> Arc<Guard<Scheduled>> {
             guard.store().load(ACCOUNT).await.unwrap().unwrap().1
         })
     });
+    guard_of(racy, policy, &RECORD)
+}
+
+fn guard_of(racy: bool, policy: Policy, record: &[u8]) -> Arc<Guard<Scheduled>> {
     let store = Scheduled { racy, gate: Mutex::new(()), inner: MemoryStore::new() };
-    assert_eq!(futures_lite::future::block_on(store.inner.swap(ACCOUNT, None, Some(&RECORD))).unwrap(), Swap::Swapped);
+    assert_eq!(futures_lite::future::block_on(store.inner.swap(ACCOUNT, None, Some(record))).unwrap(), Swap::Swapped);
     Arc::new(Guard::new(store, keyring(), "Example Inc").with_policy(policy).with_clock(|| Some(NOW)))
 }
 
+/// An account with two authenticators and two known devices, on each of which a login has begun. The current codes of
+/// the authenticators have not been used.
+static TWO_LOGINS: LazyLock<(Vec<u8>, [Challenge; 2])> = LazyLock::new(|| {
+    futures_lite::future::block_on(async {
+        let guard = Guard::new(MemoryStore::new(), keyring(), "Example Inc").with_clock(|| Some(NOW - 120));
+        let accept = async |seed| match guard.verify(ACCOUNT, &code_at(seed, NOW - 90)).await.unwrap() {
+            Verdict::Accepted(accepted) => accepted,
+            Verdict::Refused(refused) => panic!("{refused:?}"),
+        };
+        enroll(&guard, 1, NOW - 120).await;
+        let proof = guard.prove(&accept(1).await, &Purpose::ADD);
+        guard.enroll_another(ACCOUNT, &Setup::import(&uri(3)).unwrap(), &proof).await.unwrap();
+        let confirmation = guard.confirm(ACCOUNT, &code_at(3, NOW - 120)).await.unwrap();
+        assert!(matches!(confirmation, Confirmation::Confirmed(_)));
+        let accepted = accept(3).await;
+        let begin = async |name| {
+            let device = guard.remember_device(&accepted, name).await.unwrap();
+            match guard.begin_login(ACCOUNT, Expectation::Enrolled, Some(&device)).await.unwrap() {
+                Login::Challenge(challenge) => challenge,
+                login => panic!("{login:?}"),
+            }
+        };
+        let challenges = [begin("laptop").await, begin("tablet").await];
+        (guard.store().load(ACCOUNT).await.unwrap().unwrap().1, challenges)
+    })
+});
+
 async fn enroll(guard: &Guard<impl Store>, seed: u8, now: u64) {
-    let uri = KeyUri::totp("Example Inc", "alice", &Secret::from_bytes(&[seed; 20]).unwrap()).unwrap();
-    let _ = guard.enroll(ACCOUNT, &Setup::import(&uri).unwrap()).await.unwrap();
-    let typed = uri.to_totp().unwrap().code_at(now).to_string();
+    let _ = guard.enroll(ACCOUNT, &Setup::import(&uri(seed)).unwrap()).await.unwrap();
+    let typed = code_at(seed, now);
     assert!(matches!(guard.confirm(ACCOUNT, &typed).await.unwrap(), Confirmation::Confirmed(_)));
 }
 
+fn uri(seed: u8) -> KeyUri {
+    KeyUri::totp("Example Inc", "alice", &Secret::from_bytes(&[seed; 20]).unwrap()).unwrap()
+}
+
 fn code(seed: u8) -> String {
-    Totp::new(&Secret::from_bytes(&[seed; 20]).unwrap()).code_at(NOW).to_string()
+    code_at(seed, NOW)
+}
+
+fn code_at(seed: u8, time: u64) -> String {
+    Totp::new(&Secret::from_bytes(&[seed; 20]).unwrap()).code_at(time).to_string()
 }
 
 fn keyring() -> Keyring {

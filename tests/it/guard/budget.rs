@@ -4,7 +4,7 @@ use keyfob::guard::{EventKind, GuardErrorKind, Refusal, Resynchronization, Setup
 use proptest::prelude::{Just, prop_oneof, proptest};
 use serde_json::json;
 
-use super::{AL, DAY, T, World, YEAR, keyring, kind};
+use super::{AL, DAY, T, World, YEAR, budget, keyring, kind};
 
 #[test]
 fn five_are_free_then_waits_double_to_an_hour() {
@@ -45,16 +45,34 @@ fn a_success_ends_the_waits() {
     }
 }
 
+/// A double click, or a client that retries, must not delay its owner. Were more repetitions free, somebody who has
+/// observed one code could keep changing the record.
 #[test]
-fn replays_are_charged() {
-    let (world, mut phone, _) = World::enrolled();
-    let typed = phone.code(world.now());
-    assert!(world.verify(&typed).is_ok());
-    for failures in 1..=5 {
-        assert_eq!(world.verify(&typed).unwrap_err(), Refusal::Replayed);
-        assert_eq!(world.status().consecutive_failures(), failures);
+fn the_first_repetition_of_a_code_is_free_and_the_next_are_charged() {
+    for setup in [Setup::totp("al@example.com"), Setup::hotp("al@example.com")] {
+        let (world, mut phone, _) = World::enrolled_with(Policy::default(), &setup);
+        let mut typed = String::new();
+        for (before, code) in [(0, 1), (5, 2)] {
+            if before > 0 {
+                world.at(world.status().retry_at());
+            }
+            typed = phone.code(world.now());
+            assert!(world.verify(&typed).is_ok());
+            assert_eq!(world.verify(&typed).unwrap_err(), Refusal::Replayed);
+            assert_eq!(world.status().consecutive_failures(), 0, "code {code}: the first repetition is charged");
+            let stored = world.stored(AL);
+            for failures in 1..=5 {
+                assert_eq!(world.verify(&typed).unwrap_err(), Refusal::Replayed);
+                assert_eq!(world.status().consecutive_failures(), failures, "code {code}: a repetition is free");
+            }
+            assert_ne!(world.stored(AL), stored);
+            assert!(matches!(world.verify(&typed), Err(Refusal::Throttled { .. })));
+        }
+        // An older code is no repetition of the last one, even if it is still in the window.
+        world.at(world.status().retry_at());
+        assert!(world.verify(&phone.code(world.now())).is_ok());
+        assert_eq!(world.verify(&typed).is_err(), world.status().consecutive_failures() == 1);
     }
-    assert!(matches!(world.verify(&typed), Err(Refusal::Throttled { .. })));
 }
 
 #[test]
@@ -304,10 +322,10 @@ fn an_attempt_that_is_barred_compares_nothing_and_writes_nothing() {
         let (world, mut phone, _) = World::enrolled();
         let now = world.now();
         world.edit(|record| {
-            record["budget"] = json!({
+            record["budget"] = budget(json!({
                 "failures": failures, "failed_at": now, "level": level, "level_at": now, "until": now,
                 "reported_at": now,
-            });
+            }));
             // Whoever opens the secret, which comes before all comparing, finds it broken.
             record["active"][0]["digits"] = 7.into();
         });
@@ -357,7 +375,7 @@ fn waits_are_bounded_and_end_whatever_was_counted_when() {
         let world = world.again(policy, &keyring(&["2026"]));
         let mut record = original.clone();
         record["budget"] =
-            json!({ "failures": failures, "failed_at": failed_at, "level": level, "level_at": level_at, "until": until, "reported_at": 0 });
+            budget(json!({ "failures": failures, "failed_at": failed_at, "level": level, "level_at": level_at, "until": until }));
         world.put(AL, &serde_json::to_vec(&record).unwrap());
         world.at(now);
         let longest = match world.verify(&phone.wrong(now)).unwrap_err() {

@@ -1,5 +1,7 @@
 use futures_lite::future::block_on;
-use keyfob::guard::{AuthenticatorId, EventKind, GuardErrorKind, Method, Purpose, Refusal, SecondFactor, Setup};
+use keyfob::guard::{
+    AuthenticatorId, EventKind, Generation, GuardErrorKind, Method, Purpose, Refusal, SecondFactor, Setup,
+};
 use keyfob::{Algorithm, Digits, Policy};
 
 use super::{AL, DAY, Phone, T, World, kind};
@@ -20,7 +22,12 @@ fn nobody() -> AuthenticatorId {
 fn the_status_says_what_the_account_has() {
     let world = World::new();
     let status = world.status();
-    assert!(!status.is_active() && !status.is_exhausted() && status.generation() == 0 && status.keys().is_empty());
+    assert!(
+        !status.is_active()
+            && !status.is_exhausted()
+            && status.generation() == Generation::default()
+            && status.keys().is_empty()
+    );
     assert_eq!((status.recovery_codes_left(), status.retry_at(), status.consecutive_failures()), (0, None, 0));
 
     let setup = Setup::totp("al@example.com")
@@ -138,9 +145,11 @@ fn who_switches_it_off_has_none() {
     let (world, mut app, _) = two();
     let proof = world.prove(&mut app, &Purpose::DISABLE);
     world.heard();
-    block_on(world.guard.disable(AL, &proof)).unwrap();
+    let before = world.status().generation();
+    let after = block_on(world.guard.disable(AL, &proof)).unwrap();
     assert_eq!(world.heard(), [EventKind::Disabled]);
-    assert!(world.bytes(AL).is_none(), "something was kept");
+    assert!(world.bytes(AL).unwrap().len() < 500 && world.record()["removed"] == world.now(), "a trace is kept");
+    assert!(after != before && after == world.status().generation());
     assert_eq!(world.verify(&app.code(world.now())).unwrap_err(), Refusal::NotEnrolled);
     // A new beginning is another one: a trusted device of the old one is none of the new.
     let enrollment = world.enroll(AL, &Setup::totp("al@example.com"), None).unwrap();
@@ -176,9 +185,12 @@ fn without_a_second_factor_there_is_nothing_to_change() {
     assert_eq!(world.stored("bo"), before);
     world.heard();
     block_on(guard.operator_remove("bo")).unwrap();
-    assert!(world.bytes("bo").is_none());
     // Nothing was switched off.
     assert!(matches!(&*world.heard(), [EventKind::EnrollmentCanceled { .. }]));
+    assert_eq!(kind(block_on(guard.operator_remove("bo"))), NotEnrolled);
+    world.heard();
+    block_on(guard.erase("bo")).unwrap();
+    assert!(world.bytes("bo").is_none() && world.heard() == [EventKind::Erased]);
 }
 
 #[test]
@@ -192,7 +204,7 @@ fn an_operator_removes_and_lifts_without_a_proof() {
     assert_eq!(world.status().consecutive_failures(), 0);
     assert_eq!(world.status().generation(), generation, "no factor changed");
     block_on(world.guard.operator_remove(AL)).unwrap();
-    assert!(world.heard() == [EventKind::Disabled] && world.bytes(AL).is_none());
+    assert!(world.heard() == [EventKind::Disabled] && !world.status().is_active());
 }
 
 #[test]
@@ -408,11 +420,12 @@ fn the_generation_never_returns_to_that_of_no_record() {
     let (world, mut app, token) = two();
     // The token was the last change. It is active, but is stored as confirmed, and activating it counts as one change.
     world.edit(|record| record["generation"] = (u64::MAX - 1).into());
+    let last: Generation = format!("{}.0", u64::MAX).parse().unwrap();
     let generation = SecondFactor::read(world.bytes(AL).as_deref()).unwrap().generation();
-    assert_eq!((generation, world.status().generation()), (u64::MAX, u64::MAX));
+    assert_eq!((generation, world.status().generation()), (last, last));
     let accepted = world.verify(&app.code(world.now())).unwrap();
-    assert_eq!(accepted.generation(), u64::MAX, "a login changes no factor");
+    assert_eq!(accepted.generation(), last, "a login changes no factor");
     let proof = world.prove(&mut app, &Purpose::REVOKE);
-    block_on(world.guard.revoke(AL, &token.id, &proof)).unwrap();
-    assert_eq!(world.status().generation(), 1, "0 means that there is no record");
+    let revoked = block_on(world.guard.revoke(AL, &token.id, &proof)).unwrap();
+    assert_eq!((revoked, revoked.to_string().as_str()), (world.status().generation(), "1.0"), "0 means no factors");
 }

@@ -347,9 +347,9 @@ fn every_attempt_is_an_event() {
         (Flow::Enroll, rejected, block_on(guard.enroll_another(AL, &setup, &proof)).map(drop)),
         (Flow::Enroll, GuardErrorKind::ProofRequired, block_on(guard.enroll(AL, &setup)).map(drop)),
         (Flow::Rename, rejected, block_on(guard.rename(AL, &phone.id, "x", &proof))),
-        (Flow::Revoke, rejected, block_on(guard.revoke(AL, &phone.id, &proof))),
+        (Flow::Revoke, rejected, block_on(guard.revoke(AL, &phone.id, &proof)).map(drop)),
         (Flow::RegenerateRecoveryCodes, rejected, block_on(guard.regenerate_recovery_codes(AL, &proof)).map(drop)),
-        (Flow::Disable, rejected, block_on(guard.disable(AL, &proof))),
+        (Flow::Disable, rejected, block_on(guard.disable(AL, &proof)).map(drop)),
     ] {
         assert_eq!(kind(answer), expected);
         assert_eq!(world.events.lock().unwrap().remove(0).kind(), &EventKind::Failed { flow, kind: expected });

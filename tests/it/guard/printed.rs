@@ -105,7 +105,7 @@ fn nothing_printed_holds_a_secret_a_code_or_a_key() {
     codes.push(phone.code(world.now()));
     let Verdict::Accepted(accepted) = block_on(world.guard.verify(AL, &codes[4])).unwrap() else { panic!() };
     let proof = world.guard.prove(&accepted, &Purpose::REGENERATE);
-    let token = proof.token();
+    let token = proof.token("session");
     hidden.0.push(token.rsplit('~').next().unwrap()[..20].to_owned());
     show(&(&proof, &accepted, world.status(), Purpose::ADD, &phone.id, Method::Totp, randomness(1)));
     show(&Proof::from_token(&format!("{token}A")));

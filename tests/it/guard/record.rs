@@ -1,14 +1,17 @@
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures_lite::future::block_on;
-use keyfob::guard::{Change, Context, GuardErrorKind, Purpose, Refusal, SecondFactor, Setup, Transition};
+use keyfob::guard::{
+    Answer, Change, Context, Expectation, GuardErrorKind, Login, Purpose, Refusal, SecondFactor, Setup, Transition,
+};
 use keyfob::store::Swap;
 use keyfob::{KeyUri, Policy, Secret, Verdict};
 use proptest::prelude::{any, proptest};
 use proptest::{option, sample};
 use serde_json::{Value, json};
 
-use super::{AL, Phone, T, World, keyring, kind};
+use super::{AL, DAY, Phone, T, World, budget, keyring, kind};
 use crate::data;
 
 fn read(record: &[u8]) -> Result<SecondFactor, GuardErrorKind> {
@@ -40,13 +43,18 @@ fn written<T>(transition: &Transition<T>) -> Option<Vec<u8>> {
 
 /// An account with everything that a record can hold.
 fn full() -> (World, Phone, Phone, Vec<String>) {
-    let (world, mut app, codes) = World::enrolled();
+    let policy = Policy::default().with_trusted_devices(Duration::from_secs(30 * DAY)).unwrap();
+    let (world, mut app, codes) = World::enrolled_with(policy, &Setup::totp("al@example.com"));
     let proof = world.prove(&mut app, &Purpose::ADD);
     let (token, _) = world.add(AL, &Setup::hotp("al@example.com").with_name("a \"b\" \u{e9}").unwrap(), Some(&proof));
+    assert!(world.verify(&codes[0]).is_ok());
     let proof = world.prove(&mut app, &Purpose::ADD);
     world.enroll(AL, &Setup::totp("al@example.com").replacing(token.id.clone()), Some(&proof)).unwrap();
     world.pass(60);
-    assert!(world.verify(&codes[0]).is_ok());
+    let Answer::Accepted(sign_in) = world.log_in(&app.code(world.now()), None) else { panic!() };
+    let accepted = sign_in.accepted().unwrap();
+    block_on(world.guard.trust_device(accepted, "Firefox", Duration::from_secs(DAY))).unwrap();
+    block_on(world.guard.remember_device(accepted, "a \"b\"")).unwrap();
     world.fail(&app, 1);
     (world, app, token, codes)
 }
@@ -61,8 +69,8 @@ fn what_was_read_is_what_is_written() {
     let again = |record: &[u8]| written(&read(record).unwrap().operator_unlock(&context).unwrap()).unwrap();
     let big = || sample::select(vec![0, 1, 9, 10, 99, 100, T, (1 << 53) - 1, 1 << 53, 1 << 63, u64::MAX - 1, u64::MAX]);
     let number = move || proptest::prop_oneof![big(), any::<u64>()];
-    let numbers = proptest::collection::vec(number(), 15);
-    let rest = (-3000..=3000i64, -2..=2i64, 0..=8_553_600u64, any::<bool>(), 0..=10usize);
+    let numbers = proptest::collection::vec(number(), 20);
+    let rest = (-3000..=3000i64, -2..=2i64, 0..=6_300_000u64, any::<bool>(), 0..=10usize);
     let name = option::of("[^\\p{Cc}]{0,60}");
     proptest!(|(n in numbers, (drift, lean, level, imported, codes) in rest, name in name)| {
         let mut record = original.clone();
@@ -77,9 +85,12 @@ fn what_was_read_is_what_is_written() {
         if let Some(name) = name {
             record["active"][1]["name"] = name.into();
         }
-        record["budget"] = json!({
-            "failures": 0, "failed_at": n[7], "level": level, "level_at": n[8], "until": n[12], "reported_at": 0,
-        });
+        record["budget"] = budget(json!({
+            "failed_at": n[7], "level": level, "level_at": n[8], "until": n[12], "succeeded_at": n[15],
+            "known_failed_at": n[16], "known_level": level / 8,
+        }));
+        record["epoch"] = n[17].into();
+        (record["devices"][0]["created"], record["devices"][1]["ends"]) = (n[18].into(), n[19].into());
         (record["pending"]["since"], record["pending"]["tries"]) = (n[9].into(), n[14].into());
         record["pending"]["imported"] = imported.into();
         (record["recovery"]["created"], record["recovery"]["codes"][1][1]) = (n[10].into(), n[11].into());
@@ -95,6 +106,14 @@ fn what_was_read_is_what_is_written() {
 fn the_page_on_the_record_names_every_field() {
     let (world, ..) = full();
     let mut written = BTreeSet::new();
+    leaves("", &world.record(), &mut written);
+    // The fields of an account whose second factor was removed, and that is enrolling again.
+    block_on(world.guard.operator_remove(AL)).unwrap();
+    let login = block_on(world.guard.begin_login(AL, Expectation::RequiredFrom(0), None)).unwrap();
+    let Login::MustEnroll(ticket) = login else { panic!() };
+    block_on(world.guard.enroll_with_ticket(&ticket, &Setup::totp("al@example.com"))).unwrap();
+    leaves("", &world.record(), &mut written);
+    block_on(world.guard.operator_suspend(AL)).unwrap();
     leaves("", &world.record(), &mut written);
     let page = include_str!("../../../docs/record.md");
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
@@ -132,7 +151,7 @@ fn the_size_of_a_record_does_not_tell_the_verdict() {
             phone.counter = next;
             let mut record = world.record();
             record["active"][0]["next"] = next.into();
-            record["budget"] = json!({ "failures": failures, "failed_at": 0, "level": level, "level_at": now, "until": now, "reported_at": 0 });
+            record["budget"] = budget(json!({ "failures": failures, "level": level, "level_at": now, "until": now }));
             let record = bytes(&record);
             let typed = [phone.hotp.code(next).to_string(), phone.wrong(now), phone.hotp.code(next - 1).to_string()];
             let (records, verdicts): (Vec<_>, Vec<_>) = typed.iter().map(|typed| decide(&record, now, typed)).unzip();
@@ -240,6 +259,11 @@ fn a_record_is_at_most_64_kib() {
         let proof = world.prove(&mut first, &Purpose::ADD);
         world.add(AL, &setup(byte), Some(&proof));
     }
+    let Answer::Accepted(sign_in) = world.log_in(&first.code(world.now()), None) else { panic!() };
+    for _ in 0..16 {
+        let name = "\"".repeat(256);
+        block_on(world.guard.remember_device(sign_in.accepted().unwrap(), &name)).unwrap();
+    }
     assert!(world.bytes(AL).unwrap().len() < 1 << 15);
 }
 
@@ -260,7 +284,7 @@ fn what_no_version_wrote_is_not_read() {
     let (world, ..) = full();
     let record = world.record();
     type Edit = fn(&mut Value);
-    let edits: [Edit; 37] = [
+    let edits: [Edit; 50] = [
         |r| r["v"] = 0.into(),
         |r| r["v"] = (-1).into(),
         |r| r["v"] = "1".into(),
@@ -298,6 +322,19 @@ fn what_no_version_wrote_is_not_read() {
         |r| r["recovery"]["codes"][0].as_array_mut().unwrap().truncate(1),
         |r| r["budget"]["failures"] = 101.into(),
         |r| r["budget"]["level"] = 8_640_001.into(),
+        |r| r["budget"]["known_level"] = 8_640_001.into(),
+        |r| r["budget"]["known_failures"] = 101.into(),
+        |r| r["epoch"] = (-1).into(),
+        |r| r["removed"] = 1.into(), // although an authenticator is active
+        |r| r["suspended"] = 0.into(),
+        |r| r["devices"] = vec![r["devices"][0].clone(); 17].into(),
+        |r| r["devices"][0]["id"] = "A".into(),
+        |r| r["devices"][0]["name"] = "\n".into(),
+        |r| r["devices"][0]["hash"] = "a".repeat(63).into(),
+        |r| r["devices"][0]["trusted"] = 1.into(),
+        |r| r["logins"] = "0".repeat(511).into(),
+        |r| r["logins"] = "0".repeat(576).into(),
+        |r| r["logins"] = "g".repeat(512).into(),
     ];
     for (row, edit) in edits.into_iter().enumerate() {
         let mut other = record.clone();
@@ -305,13 +342,15 @@ fn what_no_version_wrote_is_not_read() {
         assert_eq!(read(&bytes(&other)).err(), Some(GuardErrorKind::RecordInvalid), "row {row}");
     }
     // A field too many, and a field too few, everywhere. What an account need not have may be missing.
-    let objects = ["", "/active/0", "/active/0/secret", "/pending", "/recovery", "/budget"];
+    let objects = ["", "/active/0", "/active/0/secret", "/pending", "/recovery", "/budget", "/devices/0"];
     for place in objects {
         let mut more = record.clone();
         more.pointer_mut(place).unwrap()["more"] = 1.into();
         assert_eq!(read(&bytes(&more)).err(), Some(GuardErrorKind::RecordInvalid), "{place}");
         for field in record.pointer(place).unwrap().as_object().unwrap().keys() {
-            let optional = matches!((place, field.as_str()), ("", "pending" | "recovery") | ("/pending", "replaces"));
+            let optional =
+                [("", "pending"), ("", "recovery"), ("", "devices"), ("", "logins"), ("/pending", "replaces")]
+                    .contains(&(place, field.as_str()));
             let mut less = record.clone();
             less.pointer_mut(place).unwrap().as_object_mut().unwrap().remove(field);
             // Without a period it is a counter: that the seal notices.
@@ -350,13 +389,16 @@ fn what_is_changed_by_hand_does_what_the_page_says() {
     world.edit(|record| record["recovery"]["codes"][2][1] = 1.into());
     assert_eq!(world.verify(&codes[2]).unwrap_err(), Refusal::Replayed);
     assert_eq!(world.status().recovery_codes_left(), 9);
-    // The three numbers of the budget are what an operator ends.
+    // These numbers of the budget are what an operator resets.
     world.edit(|record| {
         record["budget"]["failures"] = 100.into();
-        record["budget"]["level"] = (100 * super::DAY).into();
+        record["budget"]["known_failures"] = 25.into();
+        record["budget"]["level"] = (100 * DAY).into();
+        record["budget"]["known_level"] = (25 * DAY).into();
     });
     assert!(world.status().is_exhausted());
-    world.edit(|record| ["failures", "level", "reported_at"].iter().for_each(|name| record["budget"][name] = 0.into()));
+    let numbers = ["failures", "known_failures", "level", "known_level", "reported_at"];
+    world.edit(|record| numbers.iter().for_each(|name| record["budget"][name] = 0.into()));
     assert!(!world.status().is_exhausted());
     world.pass(30);
     assert!(world.verify(&phone.code(world.now())).is_ok());

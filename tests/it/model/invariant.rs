@@ -30,7 +30,7 @@ macro_rules! invariants {
 invariants! {
     AcceptedOnce: "No step of a TOTP authenticator and no counter of an HOTP authenticator is accepted twice.",
     Increasing: "The accepted steps and counters of an authenticator only increase.",
-    WithinBudget: "The failures that were answered never exceed the consecutive or the long-term budget.",
+    WithinBudget: "The failures that were answered never exceed the budget, nor the share that is charged.",
     NotComparedWhileThrottled: "No code is compared before the wait after the last failure is over.",
     AnswerIsStored: "Whatever an answer says is in the stored record.",
     WritesOnce: "An error writes nothing, and an answer writes the record once (a first confirmation twice).",
@@ -38,6 +38,11 @@ invariants! {
     SealedInPlace: "A sealed secret opens only in the record, and with the settings, that it was sealed for.",
     WaitsAreBounded: "No wait is longer than the policy allows.",
     StaysRefused: "An exhausted budget stays exhausted, and a revoked authenticator stays revoked.",
+    CompletedOnce: "A challenge completes at most one login, and so does a ticket.",
+    StaysVoid: "Nothing from before a change of the factors or of the epoch is honored after it.",
+    ExpectedIsThere: "A login that expects a second factor is never complete for an account that has none.",
+    TrustEnds: "A trusted device replaces the code only in the lifetime that it was trusted for.",
+    SuspendedAcceptsNothing: "A suspended account accepts nothing.",
     FailureIsReported: "Every request that ends without an answer is reported as an event.",
     OracleAgrees: "The answer and the stored record are those of the oracle.",
 }

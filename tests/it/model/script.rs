@@ -1,20 +1,27 @@
 //! Random lives of three accounts, with users, guessers, operators and failing servers.
 
-// `fuzz` includes this file by its path, so the path of the submodule has to be explicit.
+// `fuzz` includes this file by its path, so the paths of the submodules have to be explicit.
+#[path = "script/codes.rs"]
+mod codes;
 #[path = "script/database.rs"]
 mod database;
+#[path = "script/held.rs"]
+mod held;
+#[path = "script/login.rs"]
+mod login;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use keyfob::guard::{GuardErrorKind, Proof, Purpose, Waits};
+use held::Held;
+use keyfob::guard::{GuardErrorKind, Purpose, Waits};
 use keyfob::{LookAhead, Policy, Window};
 
 use super::call::{Heard, Shared, guard, run};
-use super::checker::{Call, Checker, Moment, Stored};
+use super::checker::{Call, Checker, Moment, Stored, With};
 use super::invariant::Violation;
-use super::oracle::{Answer, Bound, DAY, Gate, Limits, Op, Typed};
+use super::oracle::{Answer, DAY, Gate, Limits, Op, Typed};
 use super::store::{Broken, Fault, Faulty, lock};
 use crate::random::{Choices, Random};
 
@@ -29,7 +36,7 @@ pub struct Run {
     check: Checker,
     /// How many seconds the clock of a second server lags.
     lag: u64,
-    proofs: VecDeque<(Proof, Bound)>,
+    held: Held,
     /// The time that the clock returns to, and after how many steps.
     detour: Option<(u64, u64)>,
     trace: VecDeque<String>,
@@ -64,6 +71,7 @@ impl Run {
                 behind: 1,
                 ahead: 1,
                 look_ahead: 5,
+                trust: 30 * DAY,
             },
             1 => Limits {
                 free: 2,
@@ -76,6 +84,7 @@ impl Run {
                 behind: 0,
                 ahead: 0,
                 look_ahead: 0,
+                trust: 0,
             },
             _ => Limits {
                 free: 3,
@@ -88,6 +97,7 @@ impl Run {
                 behind: 3,
                 ahead: 2,
                 look_ahead: 10,
+                trust: DAY,
             },
         };
         let (first, longest) = match broken {
@@ -103,6 +113,10 @@ impl Run {
             .and_then(|policy| policy.with_consecutive_failures(limits.consecutive as u8))
             .and_then(|policy| policy.with_long_term(limits.long_term as u8, limits.per_day as u8))
             .and_then(|policy| policy.with_resync_within(limits.within as u16))
+            .and_then(|policy| match limits.trust {
+                0 => Ok(policy),
+                longest => policy.with_trusted_devices(Duration::from_secs(longest)),
+            })
             .unwrap();
         let clock = Arc::new(Mutex::new(Some(1_900_000_000)));
         let randomness = Arc::new(Mutex::new(Random(seed)));
@@ -111,8 +125,8 @@ impl Run {
         let guard = guard(&store, &clock, &randomness, &heard, &policy, 0);
         let check = Checker::new(limits, broken.is_none(), &["al", "bo", "cy"]);
         let lag = [0, 1, 60, 1800, 3600][random.below(5) as usize];
-        let (proofs, trace) = (VecDeque::new(), VecDeque::new());
-        Self { random, clock, store, guard, heard, policy, randomness, check, lag, proofs, detour: None, trace }
+        let (held, trace) = (Held::default(), VecDeque::new());
+        Self { random, clock, store, guard, heard, policy, randomness, check, lag, held, detour: None, trace }
     }
 
     pub fn counts(&self) -> &BTreeMap<String, u64> {
@@ -207,7 +221,7 @@ impl Run {
                 let (name, seen) = (self.check.accounts[at].name.clone(), meanwhile.clone());
                 Fault::Meanwhile(Box::new(move || {
                     let before = std::mem::take(&mut *lock(&store.applied));
-                    let answer = run(&guard, &name, &ids, &other, None);
+                    let answer = run(&guard, &name, &ids, &other);
                     let applied = std::mem::replace(&mut *lock(&store.applied), before);
                     *lock(&seen) = Some((answer, applied));
                 }))
@@ -228,8 +242,7 @@ impl Run {
         *lock(&self.store.applied) = 0;
         lock(&self.heard).clear();
         let name = self.check.accounts[at].name.clone();
-        let proof = self.token(&call.op);
-        let mut seen = run(&self.guard, &name, &self.check.ids, &call, proof.as_ref());
+        let mut seen = run(&self.guard, &name, &self.check.ids, &call);
         *lock(&self.clock) = right;
         *lock(&self.store.fault) = Fault::None;
         let bytes = self.store.bytes(&name);
@@ -239,22 +252,17 @@ impl Run {
             self.check.check(at, &other, moment, &mut seen, &Stored { applied, faulted: None, record: None })?;
         }
         let applied = *lock(&self.store.applied);
-        self.note(format!("{now:?} {name} {call:?}: {:?}, {applied} written", seen.outcome));
+        let (op, typed, source) = (&call.op, &call.typed, call.source);
+        self.note(format!("{now:?} {name} {op:?} {typed:?} {source:?}: {:?}, {applied} written", seen.outcome));
         if seen.dropped {
             *self.check.counts.entry("Dropped".into()).or_default() += 1;
         }
         self.check.heard(&call, &seen, &lock(&self.heard))?;
-        let generation = self.check.accounts[at].state.as_ref().map(|state| state.generation);
         let stored = Stored { applied, faulted, record: Some(bytes.as_deref()) };
         self.check.check(at, &call, moment, &mut seen, &stored)?;
-        if let (Some(accepted), Some(generation)) = (&seen.accepted, generation) {
-            let purposes = [Purpose::ADD, Purpose::DISABLE, Purpose::REGENERATE, Purpose::RENAME, Purpose::REVOKE];
-            for purpose in purposes {
-                let proof = self.guard.prove(accepted, &purpose);
-                let made = now.unwrap_or(0);
-                self.proofs.push_front((proof, Bound { account: at, purpose, generation, made }));
-            }
-            self.proofs.truncate(30);
+        self.keep(at, &call, seen.outcome.is_ok().then_some(&mut seen), now.unwrap_or(0))?;
+        if matches!(call.op, Op::Erase) && applied > 0 {
+            self.held.revive(at, &self.check);
         }
         if !matches!(seen.outcome, Err(_) | Ok(Answer::Refused(_))) && call.source.is_some() {
             self.check.accounts[at].last = Some(call);
@@ -269,31 +277,17 @@ impl Run {
         }
     }
 
-    fn token(&self, op: &Op) -> Option<Proof> {
-        let (Op::Enroll { proof, .. }
-        | Op::Disable(proof)
-        | Op::Regenerate(proof)
-        | Op::Rename(_, proof)
-        | Op::Revoke(_, proof)) = op
-        else {
-            return None;
-        };
-        let bound = proof.as_ref()?;
-        let same = |other: &Bound| {
-            (other.account, &other.purpose, other.generation, other.made)
-                == (bound.account, &bound.purpose, bound.generation, bound.made)
-        };
-        self.proofs.iter().find(|(_, other)| same(other)).map(|(proof, _)| proof.clone())
-    }
-
     fn choose(&mut self, at: usize) -> Result<Call, Violation> {
         let state = self.check.accounts[at].state.as_ref();
         let active = state.is_some_and(|state| !state.active.is_empty());
         let waiting = state.is_some_and(|state| state.pending.is_some());
-        let kind = self.random.below(96);
+        if state.is_some_and(|state| state.suspended) && self.random.below(3) == 0 {
+            return Ok(simple(Op::Resume));
+        }
+        let kind = self.random.below(140);
         let kind = match kind {
-            0..=59 if !active && waiting => 90,
-            0..=59 if !active => 80,
+            0..=59 | 100..=118 if !active && waiting => 90,
+            0..=59 | 100..=118 if !active => 80,
             kind => kind,
         };
         Ok(match kind {
@@ -306,157 +300,67 @@ impl Run {
             }
             58..=59 => {
                 let text = ["", "12345", "123456789", "12345x", "ABCD-EFGH", "\u{0}"][self.random.below(6) as usize];
-                Call { op: Op::Verify(Typed::Malformed), typed: [text.into(), String::new()], source: None }
+                Call { typed: [text.into(), String::new()], ..simple(Op::Verify(Typed::Malformed)) }
             }
             60..=64 => self.recovery(at),
             65..=69 => self.resync(at),
-            70 => simple(Op::Rename(self.phone(at), self.proof(at, &Purpose::RENAME)?)),
+            70 => {
+                let phone = self.phone(at);
+                self.proved(at, &Purpose::RENAME, |proof| Op::Rename(phone, proof))?
+            }
             71..=72 => simple(Op::Reseal),
             73 => simple(Op::Lift),
             74 => simple(Op::Fence(self.random.below(2) == 0)),
             75 => simple(if self.random.below(3) == 0 { Op::Remove } else { Op::Status }),
             76..=77 => simple(Op::Status),
             78..=84 => {
-                let proof = self.proof(at, &Purpose::ADD)?;
                 let replaces = (self.random.below(4) == 0).then(|| self.phone(at));
                 let (hotp, odd) = (self.random.below(3) == 0, self.random.below(3) == 0);
-                simple(Op::Enroll { replaces, hotp, odd, proof })
+                let by_ticket = if active { self.random.below(8) == 0 } else { self.random.below(2) == 0 };
+                match by_ticket {
+                    true => {
+                        let enroll = |ticket| Op::Enroll { replaces: None, hotp, odd, proof: None, ticket };
+                        self.with_ticket(at, enroll)?
+                    }
+                    false => {
+                        self.proved(at, &Purpose::ADD, |proof| Op::Enroll { replaces, hotp, odd, proof, ticket: None })?
+                    }
+                }
             }
             85..=92 => self.confirm(at),
-            93 => simple(Op::Revoke(self.phone(at), self.proof(at, &Purpose::REVOKE)?)),
-            94 => simple(Op::Regenerate(self.proof(at, &Purpose::REGENERATE)?)),
-            _ => {
-                let proof = self.proof(at, &Purpose::DISABLE)?;
-                simple(if self.random.below(3) == 0 { Op::Disable(proof) } else { Op::Status })
+            93 => {
+                let phone = self.phone(at);
+                self.proved(at, &Purpose::REVOKE, |proof| Op::Revoke(phone, proof))?
             }
+            94 => self.proved(at, &Purpose::REGENERATE, Op::Regenerate)?,
+            95 => match self.random.below(3) {
+                0 => self.proved(at, &Purpose::DISABLE, Op::Disable)?,
+                _ => simple(Op::Status),
+            },
+            _ => self.login(at, kind - 96)?,
         })
-    }
-
-    /// A proof, usually a valid one from a login at this time.
-    fn proof(&mut self, at: usize, purpose: &Purpose) -> Result<Option<Bound>, Violation> {
-        match self.random.below(8) {
-            0 => return Ok(None),
-            1 => {
-                let index = self.random.below(24) as usize;
-                return Ok(self.proofs.get(index).map(|(_, bound)| bound.clone()));
-            }
-            _ => {}
-        }
-        let login = if self.random.below(5) == 0 { self.recovery(at) } else { self.right(at) };
-        self.perform(at, login, false)?;
-        let good = self.proofs.iter().find(|(_, bound)| bound.account == at && bound.purpose == *purpose);
-        Ok(good.map(|(_, bound)| bound.clone()))
-    }
-
-    /// An authenticator of this account, sometimes of another one.
-    fn phone(&mut self, at: usize) -> usize {
-        let active = self.check.accounts[at].state.as_ref().map_or(&[][..], |state| &state.active);
-        match active.len() as u64 {
-            0 => self.random.below(self.check.phones.len() as u64 + 1) as usize,
-            count if self.random.below(10) > 0 => active[self.random.below(count) as usize].phone,
-            _ => self.random.below(self.check.phones.len() as u64 + 1) as usize,
-        }
-    }
-
-    fn right(&mut self, at: usize) -> Call {
-        self.near(at, 0)
-    }
-
-    fn near(&mut self, at: usize, off: i64) -> Call {
-        let now = self.now();
-        let index = self.phone(at);
-        let skipped = if self.random.below(4) == 0 { self.random.below(5) } else { 0 };
-        let slip = self.random.below(12);
-        let Some(phone) = self.check.phones.get_mut(index) else { return code("000000".into(), None) };
-        // The phone's clock drifts, or is corrected.
-        match slip {
-            0 => phone.ahead = -1,
-            1 => phone.ahead = 1,
-            2 => phone.ahead = 0,
-            _ => {}
-        }
-        let counter = match phone.period {
-            Some(period) => (now / period).saturating_add_signed(phone.ahead + off),
-            None => {
-                phone.counter += u64::from(off == 0) + skipped;
-                (phone.counter - u64::from(phone.counter > 0)).saturating_add_signed(off)
-            }
-        };
-        let text = phone.code_at(counter).unwrap_or_else(|| "000000".into());
-        code(text, Some((index, counter)))
-    }
-
-    fn recovery(&mut self, at: usize) -> Call {
-        // Codes of other accounts have a correct check symbol as well.
-        let owner = if self.random.below(6) == 0 { self.random.below(3) as usize } else { at };
-        let sets = self.check.accounts[owner].state.iter().flat_map(|state| &state.recovery);
-        let codes: Vec<_> = sets.flat_map(|(codes, _)| codes.iter().filter_map(|(code, _)| code.clone())).collect();
-        if codes.is_empty() {
-            return code("111111".into(), None);
-        }
-        let mut text = codes[self.random.below(codes.len() as u64) as usize].clone();
-        let mut typed = Typed::Recovery(text.clone());
-        match self.random.below(8) {
-            0 => {
-                let last = if text.ends_with('0') { "1" } else { "0" };
-                text.replace_range(text.len() - 1.., last);
-                typed = Typed::Malformed;
-            }
-            1 => text = text.to_lowercase().replace('-', " "),
-            _ => {}
-        }
-        Call { op: Op::Verify(typed), typed: [text, String::new()], source: None }
-    }
-
-    fn resync(&mut self, at: usize) -> Call {
-        let now = self.now();
-        let index = self.phone(at);
-        let far = self.random.below(self.check.limits.within * 2 + 6) as i64 - self.check.limits.within as i64 - 3;
-        let broken = self.random.below(6);
-        let Some(phone) = self.check.phones.get_mut(index) else { return simple(Op::Status) };
-        let counter = match phone.period {
-            Some(period) => {
-                phone.ahead = far;
-                (now / period).saturating_add_signed(far)
-            }
-            None => {
-                phone.counter += far.unsigned_abs();
-                phone.counter
-            }
-        };
-        let show = |counter| phone.code_at(counter).unwrap_or_else(|| "000000".into());
-        let first = show(counter.saturating_sub(u64::from(broken != 0)));
-        let second = show(counter);
-        let op = Op::Resync(Typed::Code(first.clone()), Typed::Code(second.clone()));
-        Call { op, typed: [first, second], source: Some((index, counter)) }
-    }
-
-    fn confirm(&mut self, at: usize) -> Call {
-        let pending = self.check.accounts[at].state.as_ref().and_then(|state| state.pending.as_ref());
-        let phone = pending.map(|pending| pending.authenticator.phone).filter(|_| self.random.below(8) > 0);
-        let now = self.now();
-        let code = match phone.map(|phone| (phone, &self.check.phones[phone])) {
-            Some((index, phone)) => {
-                let counter = phone.period.map_or(phone.counter, |period| now / period);
-                code(phone.code_at(counter).unwrap_or_else(|| "000000".into()), Some((index, counter)))
-            }
-            None => code(format!("{:06}", self.random.below(1_000_000)), None),
-        };
-        let Op::Verify(typed) = code.op else { return simple(Op::Status) };
-        Call { op: Op::Confirm(typed), ..code }
     }
 
     /// The call of another request at the same time, often the same call.
     fn other(&mut self, at: usize, call: &Call) -> Call {
-        match (&call.op, self.random.below(10)) {
-            (Op::Verify(_) | Op::Resync(..) | Op::Confirm(_), 0..=4) => match call.op {
-                Op::Confirm(_) => code("000000".into(), None),
+        match (&call.op, self.random.below(11)) {
+            (Op::Answer(..) | Op::Verify(_) | Op::Resync(..) | Op::Confirm(..), 0..=4) => match call.op {
+                Op::Confirm(..) => code("000000".into(), None),
+                Op::Answer(..) if self.random.below(2) == 0 => {
+                    let other = self.right(at);
+                    answering(other, call)
+                }
                 _ => call.clone(),
             },
             (_, 0..=5) => self.right(at),
             (_, 6) => code(format!("{:06}", self.random.below(1_000_000)), None),
             (_, 7) => simple(if self.random.below(3) == 0 { Op::Remove } else { Op::Lift }),
             (_, 8) => simple(Op::Fence(false)),
+            (_, 9) => simple(match self.random.below(4) {
+                0 => Op::ForgetDevices,
+                1 => Op::Suspend,
+                _ => Op::Resume,
+            }),
             _ => simple(Op::Rename(self.phone(at), None)),
         }
     }
@@ -466,9 +370,19 @@ impl Run {
 const ATTEMPTS: u8 = 8;
 
 fn simple(op: Op) -> Call {
-    Call { op, typed: Default::default(), source: None }
+    Call { op, typed: Default::default(), source: None, with: With::default() }
 }
 
 fn code(text: String, source: Option<(usize, u64)>) -> Call {
-    Call { op: Op::Verify(Typed::Code(text.clone())), typed: [text, String::new()], source }
+    Call { typed: [text.clone(), String::new()], source, ..simple(Op::Verify(Typed::Code(text))) }
+}
+
+/// Answers the challenge of a call with the code of another call.
+fn answering(code: Call, call: &Call) -> Call {
+    match (code.op, &call.op) {
+        (Op::Verify(typed) | Op::Answer(typed, _), Op::Answer(_, token)) => {
+            Call { op: Op::Answer(typed, token.clone()), with: call.with.clone(), ..code }
+        }
+        _ => call.clone(),
+    }
 }

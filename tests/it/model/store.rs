@@ -30,8 +30,18 @@ pub enum Fault {
 pub enum Broken {
     /// The store ignores the version.
     Blind,
+    /// The application does not say that it expects a second factor.
+    Careless,
+    /// Trusted devices last as long as the policy allows.
+    ExtendsTrust,
+    /// The epoch is lost.
+    ForgetsEpoch,
     /// The consecutive count is lost.
     ForgetsFailures,
+    /// The completed logins are lost.
+    ForgetsLogins,
+    /// The suspension is lost.
+    ForgetsSuspension,
     /// The long-term count is lost.
     ForgetsTotal,
     /// Used recovery codes become unused.
@@ -157,6 +167,15 @@ impl Faulty {
         match self.broken {
             Some(Broken::ForgetsFailures) => edit(|value| value["budget"]["failures"] = json!(0)),
             Some(Broken::ForgetsTotal) => edit(|value| value["budget"]["level"] = json!(0)),
+            Some(Broken::ForgetsEpoch) => edit(|value| value["epoch"] = json!(0)),
+            Some(Broken::ForgetsLogins) => edit(|value| drop(value.as_object_mut().unwrap().remove("logins"))),
+            Some(Broken::ForgetsSuspension) => edit(|value| value["suspended"] = json!(false)),
+            Some(Broken::ExtendsTrust) => edit(|value| {
+                let devices = value.get_mut("devices").and_then(Value::as_array_mut);
+                for device in devices.into_iter().flatten() {
+                    device["ends"] = json!(u64::MAX);
+                }
+            }),
             Some(Broken::ForgetsUse) => edit(|value| {
                 let codes = value.pointer_mut("/recovery/codes").and_then(Value::as_array_mut);
                 for code in codes.into_iter().flatten() {

@@ -218,15 +218,23 @@ async fn serve(store: impl Store) {
         let contended = |answer: &Result<_, GuardError>| {
             answer.as_ref().is_err_and(|error| error.kind() == GuardErrorKind::Contended)
         };
-        let mut answer = guarded.verify(typed).await;
+        // A code alone, or a challenge and a code.
+        let attempt = || async {
+            match typed.split_once(' ') {
+                Some((challenge, typed)) => super::logins::answer(&guarded.guard, challenge, typed).await,
+                None => guarded.verify(typed).await,
+            }
+        };
+        let mut answer = attempt().await;
         while contended(&answer) {
-            answer = guarded.verify(typed).await;
+            answer = attempt().await;
         }
         let answer = match answer {
             Ok(Answer::Accepted) => "accepted".to_owned(),
             Ok(Answer::Refused(Refusal::Replayed)) => "replayed".to_owned(),
             Ok(Answer::Refused(Refusal::WrongCode)) => "wrong".to_owned(),
             Ok(Answer::Refused(Refusal::Throttled { .. })) => "throttled".to_owned(),
+            Err(error) if error.kind() == GuardErrorKind::LoginRejected => "rejected".to_owned(),
             other => format!("{other:?}"),
         };
         println!("{MARK}{answer}");

@@ -28,7 +28,7 @@ fn main() {
 fn poison() {
     assert!(valgrind::watching(), "run this under memcheck");
     for case in cases::all() {
-        for seed in 1..=3 {
+        for seed in 1..=4 {
             let mut run = case.prepare(seed);
             let before = valgrind::errors();
             run();

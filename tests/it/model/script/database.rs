@@ -22,9 +22,11 @@ impl Run {
         if serde_json::from_str::<Value>(&text).unwrap()["pending"]["confirmed"] == 1 {
             return Ok(());
         }
+        let suspended = |at: usize| self.check.accounts[at].state.as_ref().is_some_and(|state| state.suspended);
         let active = account.state.as_ref().is_some_and(|state| !state.active.is_empty());
         let other = (at + 1) % 3;
-        let open = |at| self.check.gate(at, now.unwrap()) == Gate::Open;
+        // Otherwise no secret is opened.
+        let open = |at| self.check.gate(at, now.unwrap()) == Gate::Open && !suspended(at);
         let mine = open(at);
         // A login does not open the pending enrollment.
         let (all, rest) = text.split_at(text.find("\"pending\"").unwrap_or(text.len()));
@@ -60,7 +62,7 @@ impl Run {
         let call = self.right(owner);
         self.store.put(&name, Some(damaged.as_bytes()));
         *lock(&self.store.applied) = 0;
-        let seen = run(&self.guard, &name, &self.check.ids, &call, None);
+        let seen = run(&self.guard, &name, &self.check.ids, &call);
         let applied = *lock(&self.store.applied);
         self.store.put(&name, Some(&bytes));
         *self.check.counts.entry(format!("{kind:?}")).or_default() += 1;
@@ -78,12 +80,17 @@ impl Run {
         }
         // Proofs from the undone period could have the same generation as later ones.
         account.state = state;
+        let before = account.voids;
         let name = account.name.clone();
         self.store.put(&name, bytes.as_deref());
         self.note(format!("{name} restored"));
         let strict = self.random.below(2) == 0;
         self.perform(at, simple(Op::Fence(strict)), false)?;
         self.check.restored(at);
+        // Without a second factor, nothing was invalidated.
+        if self.check.accounts[at].voids == before {
+            self.held.revive(at, &self.check);
+        }
         Ok(())
     }
 }

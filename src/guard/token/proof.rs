@@ -7,36 +7,41 @@ use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
 
-use crate::base32;
+use sha2::{Digest, Sha256};
+
 use crate::ct;
 use crate::error::{Error, ErrorKind};
 use crate::guard::answer::verdict::Accepted;
 use crate::guard::context::Context;
 use crate::guard::error::{GuardError, GuardErrorKind};
+use crate::guard::generation::Generation;
 use crate::guard::id::KeyId;
-use crate::guard::keyring::{RingKey, message};
+use crate::guard::keyring::{RingKey, hmac_sha256};
 use crate::guard::record::SecondFactor;
+use crate::guard::token;
 
 /// Proves that the second factor was verified a short time ago, for one purpose.
 ///
-/// A proof is valid for one account, one purpose and the current factors of the account. By default it expires after 5
-/// minutes. A change of the factors makes it void, so most proofs can be used for one change. A proof for
+/// A proof is valid for one account, one purpose and the current [`Generation`] of the account. By default it expires
+/// after 5 minutes. A change of the factors makes it void, so most proofs can be used for only one change. A proof for
 /// [`Purpose::ADD`] can start several enrollments, until one of them is confirmed. Proofs for [`Purpose::RENAME`] and
 /// for purposes of your application can be used any number of times, because these actions do not change the factors.
 ///
-/// [`token`](Self::token) returns the proof as a string, for the session or a form field. Anybody who has both the
-/// token and the user's session can use the proof, so keep the token in the session and not in a link.
+/// [`token`](Self::token) returns the proof as a string. The token is bound to a session, which you name by an
+/// identifier of your choice. It is rejected in any other session, so a stolen token cannot be used without the session
+/// that it belongs to. When the token comes back, name the session again with [`in_session`](Self::in_session).
 ///
 /// An application that does not use a [`Guard`](crate::Guard) makes a proof with [`Accepted::prove`] and passes it to
 /// the methods of [`SecondFactor`]:
 ///
 /// ```
-/// use keyfob::guard::{Accepted, Change, Context, GuardError};
+/// use keyfob::guard::{Accepted, Change, Context, Generation, GuardError};
 /// use keyfob::guard::{Proof, Purpose, SecondFactor, Transition};
 ///
-/// /// After the verification: returns the token to keep in the session.
-/// fn may_disable(context: &Context<'_>, accepted: &Accepted) -> String {
-///     accepted.prove(context, &Purpose::DISABLE).token()
+/// /// After the verification: returns the token for a form field. `session` identifies the
+/// /// session: its id, or a random value that is kept in it.
+/// fn may_disable(context: &Context<'_>, accepted: &Accepted, session: &str) -> String {
+///     accepted.prove(context, &Purpose::DISABLE).token(session)
 /// }
 ///
 /// /// When the user disables the second factor: returns the change to store.
@@ -44,8 +49,9 @@ use crate::guard::record::SecondFactor;
 ///     context: &Context<'_>,
 ///     factor: &SecondFactor,
 ///     token: &str,
-/// ) -> Result<Transition<()>, GuardError> {
-///     factor.disable(context, &Proof::from_token(token)?)
+///     session: &str,
+/// ) -> Result<Transition<Generation>, GuardError> {
+///     factor.disable(context, &Proof::from_token(token)?.in_session(session))
 /// }
 ///
 /// /// A purpose of your application that needs a recent verification.
@@ -53,9 +59,10 @@ use crate::guard::record::SecondFactor;
 ///     context: &Context<'_>,
 ///     factor: &SecondFactor,
 ///     token: &str,
+///     session: &str,
 /// ) -> Result<(), GuardError> {
 ///     let purpose = Purpose::application("transfer").expect("lowercase letters");
-///     factor.check(context, &Proof::from_token(token)?, &purpose)
+///     factor.check(context, &Proof::from_token(token)?.in_session(session), &purpose)
 /// }
 /// # use keyfob::guard::{Confirmation, Randomness, Setup};
 /// # use keyfob::{Keyring, Policy, Verdict, store::Swap};
@@ -78,28 +85,32 @@ use crate::guard::record::SecondFactor;
 /// # context = Context::new("user-17", 1_900_000_030, &policy, &keyring)?;
 /// # let verified = read(&record)?.verify(&context, &phone.code_at(1_900_000_030).to_string())?;
 /// # let Verdict::Accepted(accepted) = swapped(&mut record, verified) else { panic!() };
-/// # let token = accepted.prove(&context, &Purpose::application("transfer").unwrap()).token();
-/// # transfer(&context, &read(&record)?, &token)?;
-/// # assert!(disable(&context, &read(&record)?, &token).is_err());
-/// # let token = may_disable(&context, &accepted);
-/// # let disabled = disable(&context, &read(&record)?, &token)?;
+/// # let token = accepted.prove(&context, &Purpose::application("transfer").unwrap()).token("8812");
+/// # transfer(&context, &read(&record)?, &token, "8812")?;
+/// # assert!(transfer(&context, &read(&record)?, &token, "8813").is_err());
+/// # assert!(disable(&context, &read(&record)?, &token, "8812").is_err());
+/// # let token = may_disable(&context, &accepted, "8812");
+/// # let disabled = disable(&context, &read(&record)?, &token, "8812")?;
 /// # swapped(&mut record, disabled);
-/// # assert!(record.is_none());
+/// # assert!(!read(&record)?.status(&context).is_active());
 /// # Ok::<(), GuardError>(())
 /// ```
 #[derive(Clone)]
 pub struct Proof {
     purpose: String,
-    generation: u64,
+    generation: Generation,
     made: u64,
     expires: u64,
     key: KeyId,
     mac: [u8; 32],
+    /// The hash of the session that the MAC is bound to. `None` for a proof that was made by `prove` and is not bound
+    /// to a session. Zero for a parsed proof until [`in_session`](Self::in_session) names the session.
+    session: Option<[u8; 32]>,
 }
 
 impl Accepted {
     /// Makes a proof of this verification for one purpose. Its lifetime, which
-    /// [`Policy::with_proof_lifetime`](crate::Policy::with_proof_lifetime) sets, is counted from the verification.
+    /// [`Policy::with_proof_lifetime`](crate::Policy::with_proof_lifetime) sets, starts at the verification.
     ///
     /// Only the policy and the primary key of `context` are used. The account and the time are those of the
     /// verification.
@@ -113,6 +124,7 @@ impl Accepted {
             expires: self.at.saturating_add(context.policy.proof_lifetime()),
             key: key.id.clone(),
             mac: [0; 32],
+            session: None,
         };
         proof.mac = proof.expected(&self.user, key);
         proof
@@ -126,19 +138,22 @@ impl SecondFactor {
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::ProofRejected`] if the proof is not valid.
+    /// * [`GuardErrorKind::ProofRejected`] if the proof is for another user, purpose or session, if it has expired, if
+    ///   the [`Generation`] has changed since the verification, or if the proof's key is not in the keyring.
+    /// * [`GuardErrorKind::Suspended`] if the account is suspended.
     pub fn check(&self, context: &Context<'_>, proof: &Proof, purpose: &Purpose) -> Result<(), GuardError> {
-        // If the time of the proof is in the future, the clock was set back after the proof was made. Such a proof is
-        // refused. The lifetime is the shorter of two: the one in the policy that made the proof, and the one in the
-        // policy that checks it.
-        let age = context.now.checked_sub(proof.made);
-        let timely = age.is_some_and(|age| age < context.policy.proof_lifetime()) && context.now < proof.expires;
+        self.not_suspended()?;
+        let timely = token::is_timely(proof.made, proof.expires, context.policy.proof_lifetime(), context.now);
         // A missing key is reported as a rejected proof, not as `KeyMissing`: anybody can make up a token with any key
-        // id, and that must not alarm an operator.
+        // id, which must not alert an operator.
         let key = context.keyring.key(&proof.key).ok_or(GuardErrorKind::ProofRejected)?;
-        let genuine = ct::mask(ct::eq(&proof.expected(context.user, key), &proof.mac).into());
+        let mut expected = proof.expected(context.user, key);
+        if let Some(session) = &proof.session {
+            expected = bound(&expected, session);
+        }
+        let genuine = ct::mask(ct::eq(&expected, &proof.mac).into());
         // The result may be public: the caller is told whether the MAC is valid.
-        if ct::declassify(genuine) && timely && proof.generation == self.generation && proof.purpose == purpose.0 {
+        if ct::declassify(genuine) && timely && proof.generation == self.generation() && proof.purpose == purpose.0 {
             Ok(())
         } else {
             Err(GuardErrorKind::ProofRejected.into())
@@ -147,15 +162,21 @@ impl SecondFactor {
 }
 
 impl Proof {
-    /// Returns the proof as a string, which [`from_token`](Self::from_token) reads.
+    /// Returns the proof as a string that is bound to a session. [`from_token`](Self::from_token) reads it.
+    ///
+    /// `session` identifies the user's session: for example the id of the session, or a random value that is kept in
+    /// it. It does not appear in the token.
     #[must_use]
-    pub fn token(&self) -> String {
-        let mac = base32::encode(&self.mac);
-        let Self { purpose, generation, made, expires, key, .. } = self;
-        format!("{purpose}~{generation}~{made}~{expires}~{key}~{}", *mac)
+    pub fn token(&self, session: &str) -> String {
+        let (hash, Self { purpose, generation, made, expires, key, mac, .. }) = (session_hash(session), self);
+        // A proof from a token is already bound, and stays bound to the same session.
+        let mac = if self.session.is_some() { *mac } else { bound(mac, &hash) };
+        token::write(&[purpose, generation, made, expires], key, &mac)
     }
 
     /// Parses a token without checking the proof. The method that the proof is passed to checks it.
+    ///
+    /// Name the session with [`in_session`](Self::in_session). Without a session, the proof is rejected.
     ///
     /// # Errors
     ///
@@ -164,23 +185,45 @@ impl Proof {
         Self::read(token).ok_or(GuardErrorKind::ProofRejected.into())
     }
 
-    fn read(token: &str) -> Option<Self> {
-        let mut parts = token.split('~');
+    /// Names the session in which the token of this proof arrived. The proof is valid only if
+    /// [`token`](Self::token) was called with the same string.
+    #[must_use]
+    pub fn in_session(mut self, session: &str) -> Self {
+        // A proof that was just made by `prove` is not bound to a session, and needs none.
+        self.session = self.session.map(|_| session_hash(session));
+        self
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let ([purpose, generation, made, expires], key, mac) = token::read::<4>(text)?;
         let proof = Self {
-            purpose: parts.next().filter(|purpose| Purpose::is_valid(purpose))?.into(),
-            generation: parts.next()?.parse().ok()?,
-            made: parts.next()?.parse().ok()?,
-            expires: parts.next()?.parse().ok()?,
-            key: KeyId::new(parts.next()?)?,
-            mac: base32::decode(parts.next()?).ok()?.as_slice().try_into().ok()?,
+            purpose: Some(purpose).filter(|purpose| Purpose::is_valid(purpose))?.into(),
+            generation: generation.parse().ok()?,
+            made: made.parse().ok()?,
+            expires: expires.parse().ok()?,
+            key,
+            mac,
+            session: Some([0; 32]),
         };
-        // Only the canonical form is accepted. Leading zeros, for example, are refused.
-        (proof.token() == token).then_some(proof)
+        (proof.token("") == text).then_some(proof)
     }
 
     fn expected(&self, user: &str, key: &RingKey) -> [u8; 32] {
-        key.proof_mac(&message(&[user, &self.purpose], &[self.generation, self.made, self.expires]))
+        let Generation { factors, epoch } = self.generation;
+        token::mac(key, "keyfob 1 proof", &[user, &self.purpose], &[factors, epoch, self.made, self.expires])
     }
+}
+
+/// Binds the MAC of a proof to a session. A token shows only the result, from which nobody can compute the MAC for
+/// another session.
+fn bound(mac: &[u8; 32], session: &[u8; 32]) -> [u8; 32] {
+    hmac_sha256(mac, &[session])
+}
+
+/// Hashes the identifier of a session, so that all identifiers have the same length. A parsed proof has the hash zero
+/// until its session is named. No known string has this hash.
+fn session_hash(session: &str) -> [u8; 32] {
+    Sha256::digest(session.as_bytes()).into()
 }
 
 impl FromStr for Proof {
@@ -198,21 +241,6 @@ impl fmt::Debug for Proof {
             .field("made", &self.made)
             .field("expires", &self.expires)
             .finish_non_exhaustive()
-    }
-}
-
-/// Serializes the token.
-impl serde::Serialize for Proof {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.token())
-    }
-}
-
-/// Reads the token, as [`Proof::from_token`] does.
-impl<'de> serde::Deserialize<'de> for Proof {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let token = Cow::<'de, str>::deserialize(deserializer)?;
-        Self::from_token(&token).map_err(serde::de::Error::custom)
     }
 }
 
@@ -237,7 +265,8 @@ impl Purpose {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Name`](crate::ErrorKind::Name) unless the name has 1 to 32 lowercase letters, digits and hyphens.
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is empty, longer than 32 bytes, or has characters other
+    /// than lowercase letters, digits and hyphens.
     pub fn application(name: &str) -> Result<Self, Error> {
         let purpose = format!("app-{name}");
         let valid = !name.is_empty() && Self::is_valid(&purpose);

@@ -1,0 +1,211 @@
+//! Proofs, and the changes that an owner makes with them.
+
+use alloc::vec::Vec;
+
+use crate::guard::Guard;
+use crate::guard::answer::event::Flow;
+use crate::guard::answer::status::Status;
+use crate::guard::answer::transition::Transition;
+use crate::guard::answer::verdict::Accepted;
+use crate::guard::context::Context;
+use crate::guard::error::GuardError;
+use crate::guard::generation::Generation;
+use crate::guard::id::AuthenticatorId;
+use crate::guard::record::recovery::RecoveryCodes;
+use crate::guard::token::proof::{Proof, Purpose};
+use crate::store::Store;
+
+// The links in the documentation need these names.
+#[cfg(doc)]
+use crate::guard::EventKind;
+
+impl<S: Store> Guard<S> {
+    /// Returns the state of the user's second factor, for the security page and for an operator. No secret is
+    /// decrypted.
+    ///
+    /// For a user without a second factor, [`Status::is_active`] is `false`. The examples of [`Guard`] and of
+    /// [`operator_unlock`](Self::operator_unlock) use the status.
+    ///
+    /// # Errors
+    ///
+    /// The errors of every method, listed at [`Guard`](Guard#errors). These errors are not sent as events.
+    pub async fn status(&self, user: &str) -> Result<Status, GuardError> {
+        self.transact(None, user, |factor, context| Ok(Transition::of(factor.status(context), Vec::new()))).await
+    }
+
+    /// Makes a proof that this verification has just succeeded. The proof is valid for one purpose.
+    ///
+    /// By default, the proof is valid for 5 minutes after the verification
+    /// ([`Policy::with_proof_lifetime`](crate::Policy::with_proof_lifetime)). [`Proof::token`] turns it into a string
+    /// that is bound to a session. The proof is bound to the user, the purpose and the [`Generation`]. So it becomes
+    /// void when the factors change, for example when an authenticator is added or removed, and when earlier logins
+    /// become void, for example after a password change. The example of [`Guard`] makes a proof.
+    #[must_use]
+    pub fn prove(&self, accepted: &Accepted, purpose: &Purpose) -> Proof {
+        let (user, now) = (accepted.user(), accepted.at);
+        accepted.prove(&Context { user, now, policy: &self.policy, keyring: &self.keyring }, purpose)
+    }
+
+    /// Checks a proof for an action of your application, such as a payment. The check does not use up the proof.
+    ///
+    /// Make the purpose with [`Purpose::application`]. The proof stays valid until it expires or the [`Generation`]
+    /// changes. The methods that take a proof to change the factors check it themselves.
+    ///
+    /// ```
+    /// use keyfob::Guard;
+    /// use keyfob::guard::{GuardError, Proof, Purpose};
+    /// use keyfob::store::Store;
+    ///
+    /// /// `token` was made by `guard.prove` and `Proof::token`, for the same session.
+    /// async fn pay(
+    ///     guard: &Guard<impl Store>,
+    ///     user: &str,
+    ///     session: &str,
+    ///     token: &str,
+    /// ) -> Result<(), GuardError> {
+    ///     let proof = Proof::from_token(token)?.in_session(session);
+    ///     guard.check(user, &proof, &Purpose::application("payment")?).await?;
+    ///     println!("{user} pays");
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// * [`GuardErrorKind::ProofRejected`](crate::guard::GuardErrorKind::ProofRejected) if the proof is for another
+    ///   user, purpose or session, if it has expired, if the [`Generation`] has changed since the verification, or if
+    ///   the proof's key is no longer in the keyring.
+    /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
+    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    pub async fn check(&self, user: &str, proof: &Proof, purpose: &Purpose) -> Result<(), GuardError> {
+        self.transact(Flow::Check, user, |factor, context| {
+            factor.check(context, proof, purpose)?;
+            Ok(Transition::of((), Vec::new()))
+        })
+        .await
+    }
+
+    /// Renames an authenticator. Takes a proof for [`Purpose::RENAME`].
+    ///
+    /// A proof is required because owners choose by name which authenticator to revoke. Without a proof, somebody who
+    /// has taken over a session could swap two names. The proof can be used for further renames until it expires.
+    ///
+    /// Event: [`EventKind::Renamed`], unless the authenticator already has this name.
+    ///
+    /// # Errors
+    ///
+    /// * [`GuardErrorKind::Invalid`](crate::guard::GuardErrorKind::Invalid) if the name is longer than 256 bytes or has
+    ///   control characters.
+    /// * [`GuardErrorKind::ProofRejected`](crate::guard::GuardErrorKind::ProofRejected) if the proof is not valid for
+    ///   this change, for one of the reasons that [`check`](Self::check) lists.
+    /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
+    /// * [`GuardErrorKind::UnknownAuthenticator`](crate::guard::GuardErrorKind::UnknownAuthenticator) if the user has
+    ///   no active authenticator with this id.
+    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    pub async fn rename(
+        &self,
+        user: &str,
+        authenticator: &AuthenticatorId,
+        name: &str,
+        proof: &Proof,
+    ) -> Result<(), GuardError> {
+        self.transact(Flow::Rename, user, |factor, context| factor.rename(context, authenticator, name, proof)).await
+    }
+
+    /// Removes an authenticator permanently. Takes a proof for [`Purpose::REVOKE`]. The example of [`Guard`] does this.
+    ///
+    /// A pending enrollment is also canceled, because an attacker may have started it and could confirm it later. All
+    /// devices are forgotten. The recovery codes stay valid. The [`Generation`] changes, so all other sessions and all
+    /// earlier proofs become void. Store the returned generation with the session of this user, so that it stays
+    /// current.
+    ///
+    /// Events: [`EventKind::Revoked`], and [`EventKind::EnrollmentCanceled`] if an enrollment was pending.
+    ///
+    /// # Errors
+    ///
+    /// * [`GuardErrorKind::ProofRejected`](crate::guard::GuardErrorKind::ProofRejected) if the proof is not valid for
+    ///   this change, for one of the reasons that [`check`](Self::check) lists.
+    /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
+    /// * [`GuardErrorKind::UnknownAuthenticator`](crate::guard::GuardErrorKind::UnknownAuthenticator) if the user has
+    ///   no active authenticator with this id.
+    /// * [`GuardErrorKind::LastAuthenticator`](crate::guard::GuardErrorKind::LastAuthenticator) if it is the only
+    ///   active authenticator. Use [`disable`](Self::disable) instead.
+    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    pub async fn revoke(
+        &self,
+        user: &str,
+        authenticator: &AuthenticatorId,
+        proof: &Proof,
+    ) -> Result<Generation, GuardError> {
+        self.transact(Flow::Revoke, user, |factor, context| factor.revoke(context, authenticator, proof)).await
+    }
+
+    /// Makes ten new recovery codes and returns them. The old codes stop working. Takes a proof for
+    /// [`Purpose::REGENERATE`].
+    ///
+    /// Show the codes to the user, because they cannot be read again. As with [`revoke`](Self::revoke), a pending
+    /// enrollment is canceled, all devices are forgotten, and the [`Generation`] changes.
+    /// [`RecoveryCodes::generation`](crate::guard::RecoveryCodes::generation) returns the new generation.
+    ///
+    /// Events: [`EventKind::RecoveryCodesRegenerated`], and [`EventKind::EnrollmentCanceled`] if an enrollment was
+    /// pending.
+    ///
+    /// # Errors
+    ///
+    /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has no active
+    ///   authenticator.
+    /// * [`GuardErrorKind::ProofRejected`](crate::guard::GuardErrorKind::ProofRejected) if the proof is not valid for
+    ///   this change, for one of the reasons that [`check`](Self::check) lists.
+    /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
+    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    pub async fn regenerate_recovery_codes(&self, user: &str, proof: &Proof) -> Result<RecoveryCodes, GuardError> {
+        self.transact(Flow::RegenerateRecoveryCodes, user, |factor, context| {
+            factor.regenerate_recovery_codes(context, &self.randomness, proof)
+        })
+        .await
+    }
+
+    /// Disables the second factor: removes the authenticators, the recovery codes, the devices, the failure counts and
+    /// a pending enrollment. Takes a proof for [`Purpose::DISABLE`].
+    ///
+    /// Only a small trace of the record is kept. It has a new [`Generation`], so earlier cookies, proofs and sessions
+    /// stay void even if the user enrolls again. Store the returned generation with the session of this user, so that
+    /// it stays current. The trace also tells [`begin_login`](Self::begin_login) that the second factor was removed and
+    /// that its record was not lost. [`erase`](Self::erase) removes the trace.
+    ///
+    /// Events: [`EventKind::Disabled`], and [`EventKind::EnrollmentCanceled`] if an enrollment was pending.
+    ///
+    /// # Errors
+    ///
+    /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has no active
+    ///   authenticator.
+    /// * [`GuardErrorKind::ProofRejected`](crate::guard::GuardErrorKind::ProofRejected) if the proof is not valid for
+    ///   this change, for one of the reasons that [`check`](Self::check) lists.
+    /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
+    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    pub async fn disable(&self, user: &str, proof: &Proof) -> Result<Generation, GuardError> {
+        self.transact(Flow::Disable, user, |factor, context| factor.disable(context, proof)).await
+    }
+
+    /// Erases the whole record of a user, including the trace of a removed second factor. Call this when the user's
+    /// account is deleted.
+    ///
+    /// # Security
+    ///
+    /// After this, keyfob knows nothing about the user. Sessions, proofs and device cookies from when the user had a
+    /// second factor stay void even if the name is used again, because the devices are gone and the first enrollment
+    /// starts with a random [`Generation`]. But a session of a user who never had a second factor can have the default
+    /// generation. [`is_current`](Self::is_current) cannot tell it from a session of a new user with this name, so end
+    /// the sessions of a deleted account yourself. A suspension also ends, and the failure counts are gone. To disable
+    /// the second factor of an account that continues to exist, use [`disable`](Self::disable) or
+    /// [`operator_remove`](Self::operator_remove).
+    ///
+    /// Events: [`EventKind::Erased`], and [`EventKind::EnrollmentCanceled`] if an enrollment was pending.
+    ///
+    /// # Errors
+    ///
+    /// The errors of every method, listed at [`Guard`](Guard#errors).
+    pub async fn erase(&self, user: &str) -> Result<(), GuardError> {
+        self.transact(Flow::Erase, user, |factor, context| Ok(factor.erase(context))).await
+    }
+}

@@ -1,0 +1,180 @@
+//! The flows for operators.
+
+use crate::guard::Guard;
+use crate::guard::answer::event::Flow;
+use crate::guard::context::Context;
+use crate::guard::error::GuardError;
+use crate::guard::record::SecondFactor;
+use crate::store::Store;
+
+// The links in the documentation need these names.
+#[cfg(doc)]
+use crate::guard::{EventKind, Generation, Status};
+
+impl<S: Store> Guard<S> {
+    /// Lets an operator disable the second factor without a proof. Like [`disable`](Self::disable), this keeps only
+    /// a trace of the record. [`operator_unlock`](Self::operator_unlock) has an example.
+    ///
+    /// Events: [`EventKind::Disabled`] if an authenticator was active, and [`EventKind::EnrollmentCanceled`] if an
+    /// enrollment was pending.
+    ///
+    /// # Security
+    ///
+    /// Before you call this, verify by other means who is asking, because social engineering targets this step. Require
+    /// the approval of a second person, and notify the user.
+    ///
+    /// # Errors
+    ///
+    /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has neither an
+    ///   authenticator nor an enrollment.
+    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    pub async fn operator_remove(&self, user: &str) -> Result<(), GuardError> {
+        self.transact(Flow::OperatorRemove, user, SecondFactor::operator_remove).await
+    }
+
+    /// Lets an operator end an account's wait and refill its guess budget if the budget is exhausted. Use this only
+    /// once the attack has stopped.
+    ///
+    /// If the budget is not exhausted, the long-term count does not change. If every call reset it, every call would
+    /// allow a hundred more guesses.
+    ///
+    /// ```
+    /// use keyfob::Guard;
+    /// use keyfob::guard::GuardError;
+    /// use keyfob::store::Store;
+    ///
+    /// /// The owner cannot log in. Two people have verified who is asking, and that the guessing
+    /// /// has stopped.
+    /// async fn help(
+    ///     guard: &Guard<impl Store>,
+    ///     user: &str,
+    ///     has_recovery_codes: bool,
+    /// ) -> Result<(), GuardError> {
+    ///     let status = guard.status(user).await?;
+    ///     if has_recovery_codes && status.recovery_codes_left() > 0 {
+    ///         println!("Use a recovery code. It works even now.");
+    ///     } else if status.is_exhausted() || status.retry_at().is_some() {
+    ///         guard.operator_unlock(user).await?; // the app works again
+    ///     } else {
+    ///         guard.operator_remove(user).await?; // the app is lost as well
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// Event: [`EventKind::Unlocked`].
+    ///
+    /// # Errors
+    ///
+    /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has no active
+    ///   authenticator.
+    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    pub async fn operator_unlock(&self, user: &str) -> Result<(), GuardError> {
+        self.transact(Flow::OperatorUnlock, user, SecondFactor::operator_unlock).await
+    }
+
+    /// Lets an operator suspend an account, for example while a theft is investigated. Nobody can log in, whether with
+    /// a code, a recovery code or a trusted device. All sessions end, because [`is_current`](Self::is_current) returns
+    /// `false`. Pending logins, proofs and devices become void permanently. A pending enrollment is canceled.
+    ///
+    /// Until the account is [resumed](Self::operator_resume), every method that begins a login, checks a code, takes a
+    /// proof or a ticket, starts an enrollment or adds a device fails with
+    /// [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended). The factors are kept. An account without
+    /// a second factor can also be suspended.
+    ///
+    /// Events: [`EventKind::Suspended`], and [`EventKind::EnrollmentCanceled`] if an enrollment was pending. If the
+    /// account was already suspended, no event is sent.
+    ///
+    /// # Errors
+    ///
+    /// The errors of every method, listed at [`Guard`](Guard#errors).
+    pub async fn operator_suspend(&self, user: &str) -> Result<(), GuardError> {
+        let decide = |factor: &SecondFactor, context: &Context<'_>| Ok(factor.operator_suspend(context));
+        self.transact(Flow::OperatorSuspend, user, decide).await
+    }
+
+    /// Lets an operator end the [suspension](Self::operator_suspend) of an account. The user can log in again with the
+    /// same factors. Sessions, pending logins, proofs and devices from before the suspension stay void.
+    ///
+    /// Event: [`EventKind::Resumed`], if the account was suspended.
+    ///
+    /// # Errors
+    ///
+    /// The errors of every method, listed at [`Guard`](Guard#errors).
+    pub async fn operator_resume(&self, user: &str) -> Result<(), GuardError> {
+        let decide = |factor: &SecondFactor, context: &Context<'_>| Ok(factor.operator_resume(context));
+        self.transact(Flow::OperatorResume, user, decide).await
+    }
+
+    /// Refuses every code that may already have been used, except recovery codes. An operator needs this after
+    /// restoring the store from a backup, because the restored records do not show which codes were used after the
+    /// backup.
+    ///
+    /// A pending enrollment is canceled, and all devices are forgotten. The [`Generation`] changes to one that the
+    /// account has never had, so earlier sessions, pending logins and proofs become void. `SqliteStore` has an example
+    /// that processes all accounts.
+    ///
+    /// This method is strict, which has a cost for the users:
+    ///
+    /// * **TOTP codes are refused for 81 minutes** by default. After the backup, an authenticator may have been
+    ///   [resynchronized](Self::resync) by up to 120 steps
+    ///   ([`Policy::with_resync_within`](crate::Policy::with_resync_within)), and the guard may then have learned forty
+    ///   more steps of drift. All codes that such an authenticator may have used are refused. During this time, a
+    ///   refused code sends [`EventKind::ClockBehind`].
+    /// * **HOTP codes are refused permanently**, because nothing shows which counters were used after the backup. Have
+    ///   the owner replace the authenticator.
+    ///
+    /// Recovery codes still work, including codes that were used after the backup. Authenticators that were revoked
+    /// after the backup are active again. Ask the users to replace their recovery codes and to check their list of
+    /// authenticators. [`operator_invalidate_recent_codes`](Self::operator_invalidate_recent_codes) covers less, but
+    /// does not lock users out for long.
+    ///
+    /// Events: [`EventKind::CodesInvalidated`], and [`EventKind::EnrollmentCanceled`] if an enrollment was pending.
+    ///
+    /// # Errors
+    ///
+    /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has neither an
+    ///   authenticator nor an enrollment.
+    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    pub async fn operator_invalidate_codes(&self, user: &str) -> Result<(), GuardError> {
+        self.transact(Flow::OperatorInvalidateCodes, user, SecondFactor::operator_invalidate_codes).await
+    }
+
+    /// Like [`operator_invalidate_codes`](Self::operator_invalidate_codes), but refuses TOTP codes only up to the end
+    /// of the current window. Users whose clocks are right can log in again within two minutes.
+    ///
+    /// This method leaves two gaps:
+    ///
+    /// * If an authenticator was [resynchronized](Self::resync) after the backup because its clock is ahead, its used
+    ///   codes are accepted again when the server's clock reaches their time.
+    /// * HOTP codes that were used after the backup are accepted again.
+    ///
+    /// Everything else is the same, including the events.
+    ///
+    /// # Errors
+    ///
+    /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has neither an
+    ///   authenticator nor an enrollment.
+    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    pub async fn operator_invalidate_recent_codes(&self, user: &str) -> Result<(), GuardError> {
+        self.transact(Flow::OperatorInvalidateCodes, user, SecondFactor::operator_invalidate_recent_codes).await
+    }
+
+    /// Seals all secrets of the user under the primary key. Returns whether any secret was sealed under an old key.
+    ///
+    /// An account moves to the primary key when its user logs in with a code. Use this method to move the other
+    /// accounts before you remove an old key from the keyring. [`Status::keys`] lists the keys that a user still needs.
+    /// `SqliteStore` has an example that processes all accounts. An enrollment under an old key that can no longer be
+    /// confirmed is removed instead of being sealed again.
+    ///
+    /// Event: [`EventKind::Resealed`], if any secret was sealed under an old key.
+    ///
+    /// # Errors
+    ///
+    /// * [`GuardErrorKind::KeyMissing`](crate::guard::GuardErrorKind::KeyMissing) or
+    ///   [`GuardErrorKind::SealBroken`](crate::guard::GuardErrorKind::SealBroken) if a secret cannot be opened.
+    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    pub async fn reseal(&self, user: &str) -> Result<bool, GuardError> {
+        self.transact(Flow::Reseal, user, |factor, context| factor.reseal(context, &self.randomness)).await
+    }
+}
