@@ -133,6 +133,7 @@ use core::fmt;
 use core::pin::Pin;
 use core::time::Duration;
 
+pub use answer::adoption::{Adoptee, Adoption};
 pub use answer::enrollment::{Confirmation, Confirmed, Diagnosis, Enrollment};
 pub use answer::event::{Event, EventKind, Flow};
 pub use answer::login::{Answer, Expectation, Login, SignIn, SignInMethod};
@@ -142,7 +143,7 @@ pub use answer::verdict::{Accepted, Method, Refusal, Resynchronization, Verdict}
 pub use context::Context;
 pub use error::{GuardError, GuardErrorKind};
 pub use generation::Generation;
-pub use id::{AuthenticatorId, DeviceId, KeyId};
+pub use id::{AuthenticatorId, DeviceId, KeyId, OperatorId};
 pub use keyring::Keyring;
 pub use policy::{Policy, Waits};
 pub use randomness::Randomness;
@@ -369,7 +370,19 @@ impl<S: Store> Guard<S> {
         user: &str,
         decide: impl FnMut(&SecondFactor, &Context<'_>) -> Result<Transition<T>, GuardError>,
     ) -> Result<T, GuardError> {
+        self.transact_by(None, flow, user, decide).await
+    }
+
+    /// Like `transact`, for an operator, whom the events name.
+    async fn transact_by<T>(
+        &self,
+        operator: Option<&OperatorId>,
+        flow: impl Into<Option<Flow>>,
+        user: &str,
+        decide: impl FnMut(&SecondFactor, &Context<'_>) -> Result<Transition<T>, GuardError>,
+    ) -> Result<T, GuardError> {
         let mut report = Report::new(&*self.clock, &*self.events, user, flow.into());
+        report.by(operator);
         let outcome = self.rounds(&mut report, decide).await;
         report.ended(outcome.as_ref().err().map(GuardError::kind));
         outcome

@@ -36,6 +36,9 @@ pub mod database {}
 #[doc = include_str!("../docs/guide/import.md")]
 pub mod import {}
 
+#[doc = include_str!("../docs/guide/adoption.md")]
+pub mod adoption {}
+
 #[doc = include_str!("../docs/guide/codes.md")]
 pub mod codes {}
 

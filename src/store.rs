@@ -10,6 +10,7 @@ mod memory;
 mod sqlite;
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 pub use memory::MemoryStore;
@@ -100,6 +101,31 @@ pub trait Store: Send + Sync {
     ) -> impl Future<Output = Result<Swap, Self::Error>> + Send;
 }
 
+/// A store that lists its accounts and adds many at once. All stores of keyfob implement it.
+///
+/// [`Guard::adopt_batch`](crate::Guard::adopt_batch) needs it, and so does a program that goes through all accounts.
+pub trait Accounts: Store {
+    /// Lists at most `limit` accounts that have a record, in order, starting after the account `after`.
+    ///
+    /// Start with an empty string, and continue with the last account of the previous page. After the last page, the list
+    /// is empty.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not read the accounts.
+    fn accounts(&self, after: &str, limit: u32) -> impl Future<Output = Result<Vec<String>, Self::Error>> + Send;
+
+    /// Adds the records of these accounts, each only if the account has none. Returns, for each account in the same
+    /// order, whether its record was added. If an account occurs twice, only the first record is added.
+    ///
+    /// When this returns, the records are committed, as after a [`swap`](Store::swap).
+    ///
+    /// # Errors
+    ///
+    /// If the store failed. Some of the records may have been added.
+    fn insert(&self, records: &[(&str, &[u8])]) -> impl Future<Output = Result<Vec<bool>, Self::Error>> + Send;
+}
+
 /// The version of a record: a number that the store chooses and that changes with each change of the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Version(u64);
@@ -130,6 +156,16 @@ pub enum Swap {
 
 /// The boxed error of a store.
 pub type StoreError = Box<dyn core::error::Error + Send + Sync>;
+
+impl<S: Accounts> Accounts for alloc::sync::Arc<S> {
+    fn accounts(&self, after: &str, limit: u32) -> impl Future<Output = Result<Vec<String>, Self::Error>> + Send {
+        (**self).accounts(after, limit)
+    }
+
+    fn insert(&self, records: &[(&str, &[u8])]) -> impl Future<Output = Result<Vec<bool>, Self::Error>> + Send {
+        (**self).insert(records)
+    }
+}
 
 impl<S: Store> Store for alloc::sync::Arc<S> {
     type Error = S::Error;

@@ -1,5 +1,7 @@
 //! The limits that keyfob sets itself, and whether they are met.
 
+use keyfob_benches::ADOPTED;
+
 use crate::results::Results;
 
 pub struct Bar {
@@ -74,6 +76,13 @@ pub fn bars(results: &Results) -> Vec<Bar> {
             met: time.map(|time| time <= 10e3),
         });
     }
+    let adoption = keyfob("adoption").map(|time| ADOPTED as f64 / (time / 1e9));
+    bars.push(Bar {
+        what: "users taken over, on SQLite",
+        bar: ">= 5000 a second".into(),
+        measured: adoption.map_or("-".into(), |users| format!("{users:.0} a second")),
+        met: adoption.map(|users| users >= 5000.0),
+    });
     for (what, group, base_name) in [
         ("one URI, written", "URI, write", "`to_url` of totp-rs"),
         ("one URI, read", "URI, read", "`from_url` of totp-rs"),

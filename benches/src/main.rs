@@ -21,7 +21,7 @@ use results::Results;
 const ROUNDS: usize = 3;
 
 /// The order keeps groups that are compared with each other close together.
-const RUNS: [&[&str]; 8] = [
+const RUNS: [&[&str]; 9] = [
     &["--bench", "code"],
     &["--no-default-features", "--bench", "apart"],
     &["--bench", "verify"],
@@ -30,6 +30,7 @@ const RUNS: [&[&str]; 8] = [
     &["--bench", "text"],
     &["--bench", "import"],
     &["--bench", "guard"],
+    &["--bench", "adoption"],
 ];
 
 fn main() -> ExitCode {

@@ -60,3 +60,8 @@ macro_rules! target {
         }
     };
 }
+
+/// Who acts as an operator.
+pub fn operator() -> keyfob::guard::OperatorId {
+    keyfob::guard::OperatorId::new("operator").unwrap()
+}

@@ -1,5 +1,6 @@
 //! The types of the guard's answers. [`transition`] ensures that no answer can be read before its change is stored.
 
+pub(crate) mod adoption;
 pub(crate) mod enrollment;
 pub(crate) mod event;
 pub(crate) mod login;

@@ -3,6 +3,7 @@
 //! No file does I/O or reads a clock. Each flow is documented at the corresponding method of [`Guard`](crate::Guard).
 //! In these files, "the swap" is the compare-and-swap that stores the new record.
 
+mod adopt;
 mod attempt;
 mod change;
 mod confirm;

@@ -1,5 +1,5 @@
-//! The ids of authenticators, sets of recovery codes, devices and keys. keyfob generates all of them except the ids of
-//! keys, which the application chooses.
+//! The ids of authenticators, sets of recovery codes, devices, keys and operators. The application chooses the ids of
+//! keys and operators; keyfob generates all others.
 
 use alloc::string::String;
 use core::fmt;
@@ -130,6 +130,51 @@ impl fmt::Display for KeyId {
     }
 }
 
+/// The person or the program that acts as an operator. Every `operator_*` method takes it, and its events say who it was.
+///
+/// ```
+/// use keyfob::guard::OperatorId;
+///
+/// let operator = OperatorId::new("support:jane@example.com")?;
+/// assert_eq!(operator.as_str(), "support:jane@example.com");
+/// # Ok::<(), keyfob::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OperatorId(String);
+
+impl OperatorId {
+    /// Makes the id from a name, such as the login name of an employee or the name of a job.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is empty, longer than 255 bytes, or has control
+    /// characters.
+    pub fn new(name: &str) -> Result<Self, Error> {
+        let valid = matches!(name.len(), 1..=255) && !name.contains(char::is_control);
+        if valid { Ok(Self(name.into())) } else { Err(OPERATOR_REFUSED) }
+    }
+
+    /// The id as a string.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for OperatorId {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        Self::new(name)
+    }
+}
+
+impl fmt::Display for OperatorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
 fn is_id(id: &str) -> bool {
     matches!(id.len(), 1..=32) && id.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'))
 }
@@ -142,5 +187,7 @@ fn random_id(random: &Randomness) -> Result<String, GuardError> {
 
 const ID_REFUSED: Error =
     Error::new(ErrorKind::Name, "the id of an authenticator has 1 to 32 lowercase letters and digits");
+const OPERATOR_REFUSED: Error =
+    Error::new(ErrorKind::Name, "the name of an operator has 1 to 255 bytes and no control characters");
 const DEVICE_ID_REFUSED: Error =
     Error::new(ErrorKind::Name, "the id of a device has 1 to 32 lowercase letters and digits");

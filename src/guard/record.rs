@@ -44,6 +44,9 @@ pub struct SecondFactor {
     /// The time at which the second factor was removed, or 0 if the account has one or never had one. This trace
     /// distinguishes a removed second factor from a lost record.
     pub(crate) removed: u64,
+    /// The time at which an operator revoked the last authenticator, or 0 if there is one. The account then still needs a
+    /// code to log in, and only a recovery code can be accepted.
+    pub(crate) revoked: u64,
     pub(crate) suspended: bool,
     pub(crate) active: Vec<Authenticator>,
     pub(crate) pending: Option<Pending>,
@@ -63,8 +66,13 @@ impl SecondFactor {
     pub const fn generation(&self) -> Generation {
         // Until the first enrollment is confirmed, `factors` is 0, as for an account without a record. If starting an
         // enrollment changed the generation, it would end the session in which it was started.
-        let factors = if self.active.is_empty() && self.removed == 0 { 0 } else { self.generation };
+        let factors = if !self.is_enrolled() && self.removed == 0 { 0 } else { self.generation };
         Generation { factors, epoch: self.epoch }
+    }
+
+    /// Returns whether the account has a second factor, so that a login needs a code.
+    pub(crate) const fn is_enrolled(&self) -> bool {
+        !self.active.is_empty() || self.revoked != 0
     }
 
     /// Moves to the next generation, because the factors changed. All devices are forgotten.

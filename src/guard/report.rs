@@ -2,6 +2,7 @@
 
 use crate::guard::answer::event::{Event, EventKind, Flow};
 use crate::guard::error::GuardErrorKind;
+use crate::guard::id::OperatorId;
 
 /// The function that receives events.
 pub(crate) type Listener = dyn Fn(&Event) + Send + Sync;
@@ -23,6 +24,7 @@ pub(crate) struct Report<'a> {
     clock: &'a Clock,
     listener: &'a Listener,
     user: &'a str,
+    operator: Option<&'a OperatorId>,
     /// `None` if the request is not reported, or has been reported already.
     flow: Option<Flow>,
     /// Whether a change was sent to the store, and its outcome is not known yet.
@@ -33,7 +35,12 @@ pub(crate) struct Report<'a> {
 
 impl<'a> Report<'a> {
     pub(crate) const fn new(clock: &'a Clock, listener: &'a Listener, user: &'a str, flow: Option<Flow>) -> Self {
-        Self { clock, listener, user, flow, swapping: false, exhausts: false }
+        Self { clock, listener, user, operator: None, flow, swapping: false, exhausts: false }
+    }
+
+    /// Names the operator in the events.
+    pub(crate) const fn by(&mut self, operator: Option<&'a OperatorId>) {
+        self.operator = operator;
     }
 
     pub(crate) const fn user(&self) -> &'a str {
@@ -59,7 +66,12 @@ impl<'a> Report<'a> {
         let at = (self.clock)().unwrap_or(0);
         let exhausted = (self.swapping && self.exhausts).then_some(EventKind::Exhausted);
         for kind in [kind].into_iter().chain(exhausted) {
-            tell(self.listener, &Event::new(self.user, at, kind));
+            let event = Event::new(self.user, at, kind);
+            let event = match self.operator {
+                Some(operator) => event.by(operator),
+                None => event,
+            };
+            tell(self.listener, &event);
         }
     }
 }

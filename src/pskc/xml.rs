@@ -267,21 +267,38 @@ fn unclear(path: &[&'static str], tag: &BytesStart<'_>) -> Result<Option<&'stati
         | [.., name @ ("Counter" | "ResponseFormat" | "Secret" | "Suite" | "TimeInterval")] => return Ok(Some(name)),
         _ => return Ok(None),
     };
+    let is_lowercase = is_lowercase(tag);
     for attribute in tag.attributes().with_checks(false) {
         let attribute = attribute.map_err(|_| MALFORMED)?;
         let name: &str = attribute.key.as_ref();
+        let is_known = |known: &&str| *known == name || is_lowercase && known.to_ascii_lowercase() == name;
         // Attributes of other namespaces and namespace declarations are allowed.
-        if !name.contains(':') && name != "xmlns" && !attributes.contains(&name) {
+        if !name.contains(':') && name != "xmlns" && !attributes.iter().any(is_known) {
             return Ok(path.last().copied());
         }
     }
     Ok(None)
 }
 
+/// Reads an attribute. If the name of the element is in lowercase, so may be the name of the attribute.
 fn attribute(tag: &BytesStart<'_>, name: &str) -> Result<Option<String>, Error> {
-    let found = tag.try_get_attribute(name).map_err(|_| MALFORMED)?;
+    let get = |name: &str| tag.try_get_attribute(name).map_err(|_| MALFORMED);
+    let lowercase = name.to_ascii_lowercase();
+    let found = match (get(name)?, is_lowercase(tag) && lowercase != name) {
+        (Some(_), true) if get(&lowercase)?.is_some() => return Err(MALFORMED),
+        (None, true) => get(&lowercase)?,
+        (found, _) => found,
+    };
     let value = found.map(|found| found.normalized_value(XmlVersion::Implicit1_0).map(String::from));
     value.transpose().map_err(|_| MALFORMED)
+}
+
+/// Returns whether the name of the element is in lowercase. privacyIDEA writes all names in lowercase, also those of
+/// attributes.
+fn is_lowercase(tag: &BytesStart<'_>) -> bool {
+    let name = tag.local_name();
+    let name: &str = name.as_ref();
+    !name.contains(|c: char| c.is_ascii_uppercase())
 }
 
 fn value<'t>(token: &'t mut Token, name: &str) -> Option<&'t mut Value> {

@@ -31,6 +31,7 @@
 //! thread. With such a runtime, run `check` inside `tokio::task::spawn_blocking`.
 //!
 //! If several processes of your application share the database, use [`check_all`] with one client for each process.
+//! If the store also implements [`Accounts`], call [`check_accounts`] as well.
 //!
 //! # What a pass means
 //!
@@ -42,10 +43,12 @@
 //! These tests cannot detect a change that is acknowledged and then lost in a power failure or a failover, a change
 //! that is rolled back with a transaction of the caller, or an unknown outcome that is reported as a conflict.
 
+mod accounts;
 mod race;
 
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
@@ -56,7 +59,7 @@ use std::panic::catch_unwind;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::store::{Store, StoreError, Swap, Version};
+use crate::store::{Accounts, Store, StoreError, Swap, Version};
 
 /// A test, as a future that `block_on` has to run to completion.
 pub type Test<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
@@ -94,14 +97,43 @@ pub fn check<S: Store>(store: &S, block_on: impl Fn(Test<'_>) + Sync) -> Result<
 /// [`Violation`], which names the first promise that the store broke or the mistake that `block_on` made.
 pub fn check_all<S: Store>(clients: &[&S], block_on: impl Fn(Test<'_>) + Sync) -> Result<(), Violation> {
     let [first, ..] = clients else { return Ok(()) };
-    let all = || {
+    apart(|| {
         run(&block_on, sequence(*first))??;
         race::for_one_version(clients, &block_on)?;
         race::for_one_number(clients, &block_on)
-    };
-    // The caller's thread may belong to a runtime, and a runtime does not let its threads block on a future. The tests
-    // therefore run on a separate thread.
-    thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, all) {
+    })
+}
+
+/// Tests whether a store lists its accounts and adds many at once as [`Accounts`] promises. Call [`check`] as well, which
+/// tests everything else.
+///
+/// The store must hold no account whose name begins with `keyfob-conformance`. It may hold others, which are listed
+/// several times. If all tests pass, they leave no record behind. A store that makes 100 changes per second needs about
+/// ten seconds.
+///
+/// ```
+/// use keyfob::store::{MemoryStore, conformance};
+///
+/// let store = MemoryStore::new();
+/// conformance::check_accounts(&store, |test| futures_lite::future::block_on(test))?;
+/// # Ok::<(), conformance::Violation>(())
+/// ```
+///
+/// # Errors
+///
+/// [`Violation`], which names the first promise that the store broke or the mistake that `block_on` made.
+pub fn check_accounts<S: Accounts>(store: &S, block_on: impl Fn(Test<'_>) + Sync) -> Result<(), Violation> {
+    apart(|| {
+        run(&block_on, accounts::insertion(store))??;
+        run(&block_on, accounts::pages(store))??;
+        race::for_insertions(store, &block_on)
+    })
+}
+
+/// Runs the tests on a separate thread. The caller's thread may belong to a runtime, and a runtime does not let its
+/// threads block on a future.
+fn apart(tests: impl FnOnce() -> Result<(), Violation> + Send) -> Result<(), Violation> {
+    thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, tests) {
         Ok(checking) => checking.join().unwrap_or(Err(Violation::Broken(STORE_PANICKED))),
         Err(_) => Err(Violation::Broken(NO_THREAD)),
     })
@@ -184,9 +216,7 @@ async fn sequence<S: Store>(store: &S) -> Result<(), Violation> {
         seen.push(version);
     }
 
-    // Some databases ignore case, trim spaces or normalize accents when they compare keys.
-    let names =
-        ["-a", "-A", "-a ", "- a", "-\u{e4}", "-a\u{308}", "-%", "-_", "-'", "-\\"].map(|end| format!("{user}{end}"));
+    let names = names();
     for name in &names {
         let created = store.swap(name, None, Some(name.as_bytes())).await.map_err(failed)?;
         require(created == Swap::Swapped, "the store treats two different account names as the same")?;
@@ -215,6 +245,12 @@ async fn sequence<S: Store>(store: &S) -> Result<(), Violation> {
         require(removed == Swap::Swapped, "an account could not be removed")?;
     }
     Ok(())
+}
+
+/// Some databases ignore case, trim spaces or normalize accents when they compare keys.
+fn names() -> [String; 10] {
+    ["-a", "-A", "-a ", "- a", "-\u{e4}", "-a\u{308}", "-%", "-_", "-'", "-\\"]
+        .map(|end| format!("keyfob-conformance{end}"))
 }
 
 /// Returns the second record of an account. It contains the account name, to find a store that changes the record of

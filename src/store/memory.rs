@@ -1,12 +1,14 @@
 //! An in-memory store.
 
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::convert::Infallible;
+use core::ops::Bound;
 use std::sync::{Mutex, PoisonError};
 
-use crate::store::{Store, Swap, Version};
+use crate::store::{Accounts, Store, Swap, Version};
 
 /// Keeps records in memory, for tests. Its source is also a short reference for your own store.
 ///
@@ -50,5 +52,28 @@ impl Store for MemoryStore {
             None => records.by_user.remove(user),
         };
         Ok(Swap::Swapped)
+    }
+}
+
+impl Accounts for MemoryStore {
+    async fn accounts(&self, after: &str, limit: u32) -> Result<Vec<String>, Self::Error> {
+        let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let range = records.by_user.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
+        Ok(range.take(limit).map(|(user, _)| user.clone()).collect())
+    }
+
+    async fn insert(&self, new: &[(&str, &[u8])]) -> Result<Vec<bool>, Self::Error> {
+        let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Records { changes, by_user } = &mut *records;
+        let insert = |(user, record): &(&str, &[u8])| match by_user.entry((*user).into()) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(entry) => {
+                *changes += 1;
+                entry.insert((Version::new(*changes), (*record).into()));
+                true
+            }
+        };
+        Ok(new.iter().map(insert).collect())
     }
 }

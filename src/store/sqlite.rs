@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Row, Sqlite, SqlitePool};
+use sqlx::{Connection, Row, Sqlite, SqlitePool};
 
-use crate::store::{Store, Swap, Version};
+use crate::store::{Accounts, Store, Swap, Version};
 
 /// Keeps records in an SQLite database, in the table `keyfob_second_factor`.
 ///
@@ -25,8 +25,8 @@ use crate::store::{Store, Swap, Version};
 /// through all accounts and invalidates those codes:
 ///
 /// ```
-/// use keyfob::guard::GuardErrorKind;
-/// use keyfob::store::SqliteStore;
+/// use keyfob::guard::{GuardErrorKind, OperatorId};
+/// use keyfob::store::{Accounts, SqliteStore};
 /// use keyfob::{Guard, Keyring};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -36,13 +36,14 @@ use crate::store::{Store, Swap, Version};
 /// let store = SqliteStore::open(&database).await?;
 /// let guard = Guard::new(store, Keyring::parse(&keys)?, "Example Inc");
 /// # guard.enroll("user-17", &keyfob::guard::Setup::totp("alice@example.com")).await?;
+/// let operator = OperatorId::new("restore")?;
 /// let mut last = String::new();
 /// loop {
 ///     let accounts = guard.store().accounts(&last, 1000).await?;
 ///     let Some(end) = accounts.last() else { break };
 ///     last.clone_from(end);
 ///     for user in &accounts {
-///         match guard.operator_invalidate_codes(user).await {
+///         match guard.operator_invalidate_codes(user, &operator).await {
 ///             // The record holds nothing to invalidate.
 ///             Err(error) if error.kind() == GuardErrorKind::NotEnrolled => {}
 ///             invalidated => invalidated?,
@@ -133,21 +134,6 @@ impl SqliteStore {
         Ok(Self { pool })
     }
 
-    /// Lists at most `limit` accounts that have a record, in order, starting after the account `after`.
-    ///
-    /// Use this method to go through all accounts after a key rotation or after restoring a backup, as in the example
-    /// of [`SqliteStore`]. Start with an empty string, and continue with the last account of the previous page. After
-    /// the last page, the list is empty.
-    ///
-    /// # Errors
-    ///
-    /// [`sqlx::Error`] if the database fails.
-    pub async fn accounts(&self, after: &str, limit: u32) -> Result<Vec<String>, sqlx::Error> {
-        let mut connection = self.connection().await?;
-        let query = "SELECT account FROM keyfob_second_factor WHERE account > ? ORDER BY account LIMIT ?";
-        sqlx::query_scalar(query).bind(after).bind(limit).fetch_all(&mut *connection).await
-    }
-
     /// Returns a connection whose next statement runs in a separate transaction and is synced to disk.
     ///
     /// SQLite refuses to set `synchronous` inside a transaction, such as a transaction that the application left open.
@@ -205,6 +191,29 @@ impl Store for SqliteStore {
         };
         let result = query.execute(&mut *connection).await?;
         Ok(if result.rows_affected() == 1 { Swap::Swapped } else { Swap::Conflict })
+    }
+}
+
+impl Accounts for SqliteStore {
+    async fn accounts(&self, after: &str, limit: u32) -> Result<Vec<String>, Self::Error> {
+        let mut connection = self.connection().await?;
+        let query = "SELECT account FROM keyfob_second_factor WHERE account > ? ORDER BY account LIMIT ?";
+        sqlx::query_scalar(query).bind(after).bind(limit).fetch_all(&mut *connection).await
+    }
+
+    /// All records are added in one transaction, which is synced to disk once.
+    async fn insert(&self, records: &[(&str, &[u8])]) -> Result<Vec<bool>, Self::Error> {
+        let mut connection = self.connection().await?;
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let query = "INSERT INTO keyfob_second_factor (account, version, record) \
+                     VALUES (?, random() & 0x1fffffffffffffff, ?) ON CONFLICT DO NOTHING";
+        let mut inserted = Vec::with_capacity(records.len());
+        for (user, record) in records {
+            let result = sqlx::query(query).bind(*user).bind(*record).execute(&mut *transaction).await?;
+            inserted.push(result.rows_affected() == 1);
+        }
+        transaction.commit().await?;
+        Ok(inserted)
     }
 }
 

@@ -10,6 +10,7 @@ mod imported;
 mod length;
 mod limits;
 mod login;
+mod operator;
 mod policy;
 mod printed;
 mod proof;

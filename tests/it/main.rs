@@ -1,5 +1,6 @@
 //! One integration binary: a module per concept, vectors as data in `tests/data`.
 
+mod adoption;
 mod algorithm;
 mod allocator;
 mod attack;
@@ -38,6 +39,11 @@ use serde_json::Value;
 
 #[global_allocator]
 static ALLOCATOR: allocator::Watch = allocator::Watch;
+
+/// Who acts as an operator in the tests.
+fn operator() -> keyfob::guard::OperatorId {
+    keyfob::guard::OperatorId::new("operator").unwrap()
+}
 
 /// A file of `tests/data`.
 fn data(name: &str) -> Value {

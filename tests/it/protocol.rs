@@ -272,7 +272,7 @@ async fn becomes(store: &MemoryStore, now: u64, step: Step<'_>) -> Option<Vec<u8
             guarded.guard.revoke(ACCOUNT, &phone, &revoke).await.unwrap();
         }
         Step::EnrolledAnew => {
-            guarded.guard.operator_remove(ACCOUNT).await.unwrap();
+            guarded.guard.operator_remove(ACCOUNT, &crate::operator()).await.unwrap();
             guarded.set(now - 60);
             let _ = guarded.enroll(2).await;
         }

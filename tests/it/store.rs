@@ -307,4 +307,5 @@ impl Store for Broken {
     }
 }
 
+mod accounts;
 mod sqlite;

@@ -12,7 +12,7 @@ use crate::guard::answer::login::SignInMethod;
 use crate::guard::answer::verdict::{Method, Refusal};
 use crate::guard::context::Context;
 use crate::guard::error::GuardErrorKind;
-use crate::guard::id::{AuthenticatorId, DeviceId};
+use crate::guard::id::{AuthenticatorId, DeviceId, OperatorId};
 
 /// Something that happened to an account. An event is sent after the change is stored, or when a request ends without
 /// an answer.
@@ -45,11 +45,17 @@ pub struct Event {
     user: String,
     at: u64,
     kind: EventKind,
+    operator: Option<OperatorId>,
 }
 
 impl Event {
     pub(crate) fn new(user: &str, at: u64, kind: EventKind) -> Self {
-        Self { user: user.into(), at, kind }
+        Self { user: user.into(), at, kind, operator: None }
+    }
+
+    pub(crate) fn by(mut self, operator: &OperatorId) -> Self {
+        self.operator = Some(operator.clone());
+        self
     }
 
     /// The name of the account, as the application passed it to the guard.
@@ -64,6 +70,12 @@ impl Event {
         self.at
     }
 
+    /// The operator who caused this, or `None` if it was the user or the application.
+    #[must_use]
+    pub const fn operator(&self) -> Option<&OperatorId> {
+        self.operator.as_ref()
+    }
+
     /// What happened.
     #[must_use]
     pub const fn kind(&self) -> &EventKind {
@@ -74,7 +86,11 @@ impl Event {
 /// Formats the event as one line for the log.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} user={:?} {:?}", self.at, self.user, self.kind)
+        write!(f, "{} user={:?} ", self.at, self.user)?;
+        if let Some(operator) = &self.operator {
+            write!(f, "operator={:?} ", operator.as_str())?;
+        }
+        write!(f, "{:?}", self.kind)
     }
 }
 
@@ -89,6 +105,8 @@ pub(crate) fn events(context: &Context<'_>, kinds: impl IntoIterator<Item = Even
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Flow {
+    /// An operator asked to take over a user of another system with [`Guard::adopt`](crate::Guard::adopt).
+    Adopt,
     /// A user entered a code in a login, to be checked by [`Guard::answer`](crate::Guard::answer).
     Answer,
     /// A user began a login with [`Guard::begin_login`](crate::Guard::begin_login).
@@ -117,6 +135,8 @@ pub enum Flow {
     OperatorInvalidateCodes,
     /// An operator asked to resume an account with [`Guard::operator_resume`](crate::Guard::operator_resume).
     OperatorResume,
+    /// An operator asked to revoke an authenticator with [`Guard::operator_revoke`](crate::Guard::operator_revoke).
+    OperatorRevoke,
     /// An operator asked to suspend an account with [`Guard::operator_suspend`](crate::Guard::operator_suspend).
     OperatorSuspend,
     /// An operator asked to unlock an account with [`Guard::operator_unlock`](crate::Guard::operator_unlock).
@@ -159,6 +179,11 @@ pub enum EventKind {
         /// How many steps the authenticator is ahead of the server's clock, or behind it if the number is negative. For
         /// HOTP, this is the number of codes that were skipped.
         drift: i64,
+    },
+    /// The authenticator of a user was taken over from another system. It is active.
+    Adopted {
+        /// The id of the authenticator in keyfob.
+        authenticator: AuthenticatorId,
     },
     /// A code was refused, and every code that this authenticator can show now counts as used. The usual cause is that
     /// a server accepted a later code while its clock was ahead. Codes of this authenticator are refused until the

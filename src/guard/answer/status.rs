@@ -24,7 +24,9 @@ pub struct Status {
     pub(crate) authenticators: Vec<AuthenticatorStatus>,
     pub(crate) enrollment_pending: bool,
     pub(crate) recovery_codes_left: u8,
+    pub(crate) has_recovery_codes: bool,
     pub(crate) generation: Generation,
+    pub(crate) enrolled: bool,
     pub(crate) suspended: bool,
     pub(crate) devices: Vec<DeviceStatus>,
     pub(crate) failures: u64,
@@ -35,10 +37,12 @@ pub struct Status {
 }
 
 impl Status {
-    /// Whether the account has an active second factor. If so, a login requires a code, except on a trusted device.
+    /// Whether the account has a second factor. If so, a login requires a code, except on a trusted device.
+    ///
+    /// This is also true if an operator has revoked the last authenticator. Only a recovery code is then accepted.
     #[must_use]
-    pub fn is_active(&self) -> bool {
-        !self.authenticators.is_empty()
+    pub const fn is_active(&self) -> bool {
+        self.enrolled
     }
 
     /// The active authenticators, in the order in which they were confirmed.
@@ -51,6 +55,13 @@ impl Status {
     #[must_use]
     pub const fn enrollment_pending(&self) -> bool {
         self.enrollment_pending
+    }
+
+    /// Whether the user ever got recovery codes for the present factors. If not, for example after an
+    /// [adoption](crate::Guard::adopt), offer to make them.
+    #[must_use]
+    pub const fn has_recovery_codes(&self) -> bool {
+        self.has_recovery_codes
     }
 
     /// The number of unused recovery codes.

@@ -10,6 +10,7 @@ use core::fmt;
 
 use crate::guard::answer::event::Event;
 use crate::guard::error::{GuardError, GuardErrorKind};
+use crate::guard::id::OperatorId;
 use crate::store::Swap;
 
 /// A decision that is not stored yet.
@@ -79,6 +80,18 @@ impl<T> Transition<T> {
         mapped.exhausting(exhausts)
     }
 
+    /// Names the operator in all events.
+    pub(crate) fn by(self, operator: &OperatorId) -> Self
+    where
+        T: 'static,
+    {
+        let (reveal, operator) = (self.reveal, operator.clone());
+        Self::new(self.change, move || {
+            let Committed { value, events } = reveal();
+            Committed { value, events: events.into_iter().map(|event| event.by(&operator)).collect() }
+        })
+    }
+
     /// Adds events, which may depend on the answer.
     pub(crate) fn with_events(self, more: impl FnOnce(&T) -> Vec<Event> + Send + 'static) -> Self
     where
@@ -129,7 +142,7 @@ impl<T> fmt::Debug for Transition<T> {
 /// example, a variable stands in for the database:
 ///
 /// ```
-/// use keyfob::guard::{Change, Confirmation, Context, GuardError, Randomness};
+/// use keyfob::guard::{Change, Confirmation, Context, GuardError, OperatorId, Randomness};
 /// use keyfob::guard::{SecondFactor, Setup, Transition};
 /// use keyfob::store::Swap;
 /// use keyfob::{Keyring, Policy, Verdict};
@@ -170,7 +183,8 @@ impl<T> fmt::Debug for Transition<T> {
 /// assert!(matches!(verdict, Verdict::Accepted(_)));
 ///
 /// let factor = SecondFactor::read(database.as_deref())?;
-/// store(&mut database, factor.operator_remove(&at(later)?)?)?;
+/// let operator = OperatorId::new("jane@example.com")?;
+/// store(&mut database, factor.operator_remove(&at(later)?, &operator)?)?;
 /// assert!(!SecondFactor::read(database.as_deref())?.status(&at(later)?).is_active());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

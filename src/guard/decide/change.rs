@@ -93,7 +93,7 @@ impl SecondFactor {
         random: &Randomness,
         proof: &Proof,
     ) -> Result<Transition<RecoveryCodes>, GuardError> {
-        if self.active.is_empty() {
+        if !self.is_enrolled() {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
         self.check(context, proof, &Purpose::REGENERATE)?;
@@ -116,7 +116,7 @@ impl SecondFactor {
     ///   reasons.
     /// * [`GuardErrorKind::Suspended`] if the account is suspended.
     pub fn disable(&self, context: &Context<'_>, proof: &Proof) -> Result<Transition<Generation>, GuardError> {
-        if self.active.is_empty() {
+        if !self.is_enrolled() {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
         self.check(context, proof, &Purpose::DISABLE)?;
@@ -132,7 +132,7 @@ impl SecondFactor {
             epoch: self.epoch,
             // The trace of an earlier removal keeps its time. Removing only a pending enrollment does not count as a
             // removal.
-            removed: if self.active.is_empty() { self.removed } else { context.now.max(1) },
+            removed: if self.is_enrolled() { context.now.max(1) } else { self.removed },
             suspended: self.suspended,
             ..Self::default()
         };
@@ -140,7 +140,7 @@ impl SecondFactor {
         next.void_logins(context.now);
         let generation = next.generation();
         let canceled = self.clone().cancel_enrollment(context);
-        let disabled = (!self.active.is_empty()).then_some(EventKind::Disabled);
+        let disabled = self.is_enrolled().then_some(EventKind::Disabled);
         next.changed(context, disabled.into_iter().chain(canceled), generation)
     }
 

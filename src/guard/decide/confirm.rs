@@ -77,7 +77,7 @@ impl SecondFactor {
         let mut lifted = false;
         if pending.imported {
             next.budget.charge(context.policy, context.now, share, Outcome { success: hit, uncounted: 0 });
-        } else if !self.active.is_empty() {
+        } else if self.is_enrolled() {
             // A new authenticator ends the account's wait. This is the re-binding of NIST SP 800-63B-4, section 3.2.2.
             // The enrollment required a proof, so an attacker who only guesses cannot get here. The first authenticator
             // of a user requires no proof, so it does not end the wait.

@@ -57,7 +57,7 @@ impl SecondFactor {
         (proof, ticket): (Option<&Proof>, u64),
     ) -> Result<Transition<Enrollment>, GuardError> {
         self.not_suspended()?;
-        if !self.active.is_empty() {
+        if self.is_enrolled() {
             self.check(context, proof.ok_or(GuardErrorKind::ProofRequired)?, &Purpose::ADD)?;
         }
         if setup.replaces.as_ref().is_some_and(|id| self.active.iter().all(|active| active.id != *id)) {

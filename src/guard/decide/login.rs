@@ -42,7 +42,7 @@ impl SecondFactor {
     ) -> Result<Transition<Login>, GuardError> {
         self.not_suspended()?;
         let device = device.and_then(|token| recognized(&self.devices, token, context));
-        let method = if !self.active.is_empty() {
+        let method = if self.is_enrolled() {
             match device {
                 Some(device) if device.is_trusted(context) => SignInMethod::TrustedDevice,
                 _ => {
@@ -210,7 +210,7 @@ impl SecondFactor {
         ticket.0.check_genuine(context, Purpose::Enrollment)?;
         self.not_suspended()?;
         ticket.0.check_current(context, self.generation())?;
-        if self.active.is_empty() { Ok(()) } else { Err(GuardErrorKind::LoginRejected.into()) }
+        if self.is_enrolled() { Err(GuardErrorKind::LoginRejected.into()) } else { Ok(()) }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::guard::answer::transition::{Change, Committed, Transition};
 use crate::guard::context::Context;
 use crate::guard::decide::attempt::MAX_LEARNED_AFTER_RESYNC;
 use crate::guard::error::{GuardError, GuardErrorKind};
+use crate::guard::id::{AuthenticatorId, OperatorId};
 use crate::guard::record::SecondFactor;
 
 impl SecondFactor {
@@ -16,34 +17,60 @@ impl SecondFactor {
     /// # Errors
     ///
     /// [`GuardErrorKind::NotEnrolled`] if there is neither an authenticator nor an enrollment.
-    pub fn operator_remove(&self, context: &Context<'_>) -> Result<Transition<()>, GuardError> {
-        if self.active.is_empty() && self.pending.is_none() {
+    pub fn operator_remove(&self, context: &Context<'_>, operator: &OperatorId) -> Result<Transition<()>, GuardError> {
+        if !self.is_enrolled() && self.pending.is_none() {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
-        Ok(self.removed(context).map(|_| ()))
+        Ok(self.removed(context).map(|_| ()).by(operator))
+    }
+
+    /// Revokes one authenticator without a proof, because its loss was reported. See
+    /// [`Guard::operator_revoke`](crate::Guard::operator_revoke), which says what happens if it is the last one.
+    ///
+    /// # Errors
+    ///
+    /// [`GuardErrorKind::UnknownAuthenticator`] if no active authenticator has this id.
+    pub fn operator_revoke(
+        &self,
+        context: &Context<'_>,
+        authenticator: &AuthenticatorId,
+        operator: &OperatorId,
+    ) -> Result<Transition<()>, GuardError> {
+        let mut next = self.clone();
+        next.active.retain(|active| active.id != *authenticator);
+        if next.active.len() == self.active.len() {
+            return Err(GuardErrorKind::UnknownAuthenticator.into());
+        }
+        if next.active.is_empty() {
+            next.revoked = context.now.max(1);
+        }
+        let canceled = next.cancel_enrollment(context);
+        next.factors_changed();
+        let revoked = EventKind::Revoked { authenticator: authenticator.clone() };
+        Ok(next.changed(context, [revoked].into_iter().chain(canceled), ()).by(operator))
     }
 
     /// Suspends the account. Until it is resumed, nobody can log in or change the factors. All earlier tokens and
     /// sessions become void. See [`Guard::operator_suspend`](crate::Guard::operator_suspend).
-    pub fn operator_suspend(&self, context: &Context<'_>) -> Transition<()> {
+    pub fn operator_suspend(&self, context: &Context<'_>, operator: &OperatorId) -> Transition<()> {
         if self.suspended {
             return Transition::of((), vec![]);
         }
         let mut next = Self { suspended: true, ..self.clone() };
         let canceled = next.cancel_enrollment(context);
         next.void_logins(context.now);
-        next.changed(context, [EventKind::Suspended].into_iter().chain(canceled), ())
+        next.changed(context, [EventKind::Suspended].into_iter().chain(canceled), ()).by(operator)
     }
 
     /// Ends the suspension of the account. Earlier tokens and sessions stay void. See
     /// [`Guard::operator_resume`](crate::Guard::operator_resume).
-    pub fn operator_resume(&self, context: &Context<'_>) -> Transition<()> {
+    pub fn operator_resume(&self, context: &Context<'_>, operator: &OperatorId) -> Transition<()> {
         if !self.suspended {
             return Transition::of((), vec![]);
         }
         let mut next = Self { suspended: false, ..self.clone() };
         next.void_logins(context.now);
-        next.changed(context, [EventKind::Resumed], ())
+        next.changed(context, [EventKind::Resumed], ()).by(operator)
     }
 
     /// Erases the whole record, including the trace of a removed second factor. [`Guard::erase`](crate::Guard::erase)
@@ -60,13 +87,13 @@ impl SecondFactor {
     /// # Errors
     ///
     /// [`GuardErrorKind::NotEnrolled`] if there is no active authenticator.
-    pub fn operator_unlock(&self, context: &Context<'_>) -> Result<Transition<()>, GuardError> {
-        if self.active.is_empty() {
+    pub fn operator_unlock(&self, context: &Context<'_>, operator: &OperatorId) -> Result<Transition<()>, GuardError> {
+        if !self.is_enrolled() {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
         let mut next = self.clone();
         next.budget.lift(context.policy, context.now, self.has_known_device(context.now), u64::MAX);
-        Ok(next.changed(context, [EventKind::Unlocked], ()))
+        Ok(next.changed(context, [EventKind::Unlocked], ()).by(operator))
     }
 
     /// Refuses every code that may already have been used, except recovery codes. Call this after a backup was
@@ -76,8 +103,12 @@ impl SecondFactor {
     /// # Errors
     ///
     /// [`GuardErrorKind::NotEnrolled`] if there is neither an authenticator nor an enrollment.
-    pub fn operator_invalidate_codes(&self, context: &Context<'_>) -> Result<Transition<()>, GuardError> {
-        self.invalidated(context, true)
+    pub fn operator_invalidate_codes(
+        &self,
+        context: &Context<'_>,
+        operator: &OperatorId,
+    ) -> Result<Transition<()>, GuardError> {
+        self.invalidated(context, true).map(|transition| transition.by(operator))
     }
 
     /// Refuses the TOTP codes of the current window and all earlier ones. Call this after a backup was restored. See
@@ -87,8 +118,12 @@ impl SecondFactor {
     /// # Errors
     ///
     /// [`GuardErrorKind::NotEnrolled`] if there is neither an authenticator nor an enrollment.
-    pub fn operator_invalidate_recent_codes(&self, context: &Context<'_>) -> Result<Transition<()>, GuardError> {
-        self.invalidated(context, false)
+    pub fn operator_invalidate_recent_codes(
+        &self,
+        context: &Context<'_>,
+        operator: &OperatorId,
+    ) -> Result<Transition<()>, GuardError> {
+        self.invalidated(context, false).map(|transition| transition.by(operator))
     }
 
     /// Marks the TOTP codes up to the end of the current window as used, cancels the enrollment, and makes earlier
@@ -97,7 +132,7 @@ impl SecondFactor {
     fn invalidated(&self, context: &Context<'_>, strict: bool) -> Result<Transition<()>, GuardError> {
         // An account without a second factor can have sessions that became void after the backup.
         let blank = self.generation().is_blank() && !self.suspended;
-        if self.active.is_empty() && self.pending.is_none() && blank {
+        if !self.is_enrolled() && self.pending.is_none() && blank {
             return Err(GuardErrorKind::NotEnrolled.into());
         }
         let mut next = self.clone();

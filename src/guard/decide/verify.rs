@@ -67,7 +67,7 @@ impl SecondFactor {
         complete: impl FnOnce(&mut Self, u64),
     ) -> Result<Transition<Verdict>, GuardError> {
         self.not_suspended()?;
-        if self.active.is_empty() {
+        if !self.is_enrolled() {
             return Ok(self.refused(context, Refusal::NotEnrolled, Change::None));
         }
         // Try recovery codes first. `Code::parse` branches on which bytes are digits. In a recovery code, the positions

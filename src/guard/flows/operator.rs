@@ -4,6 +4,7 @@ use crate::guard::Guard;
 use crate::guard::answer::event::Flow;
 use crate::guard::context::Context;
 use crate::guard::error::GuardError;
+use crate::guard::id::{AuthenticatorId, OperatorId};
 use crate::guard::record::SecondFactor;
 use crate::store::Store;
 
@@ -28,8 +29,38 @@ impl<S: Store> Guard<S> {
     /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has neither an
     ///   authenticator nor an enrollment.
     /// * The errors of every method, listed at [`Guard`](Guard#errors).
-    pub async fn operator_remove(&self, user: &str) -> Result<(), GuardError> {
-        self.transact(Flow::OperatorRemove, user, SecondFactor::operator_remove).await
+    pub async fn operator_remove(&self, user: &str, operator: &OperatorId) -> Result<(), GuardError> {
+        self.transact_by(Some(operator), Flow::OperatorRemove, user, |factor, context| {
+            factor.operator_remove(context, operator)
+        })
+        .await
+    }
+
+    /// Lets an operator revoke one authenticator, because its loss was reported. It needs no proof.
+    ///
+    /// All sessions and devices of the user end, and a pending enrollment is canceled. If it was the last
+    /// authenticator, the account still needs a code to log in. Only a recovery code is then accepted, and after it the
+    /// user can enroll a new authenticator with a proof ([`enroll_another`](Self::enroll_another)). If the user has no
+    /// recovery code either, [`operator_remove`](Self::operator_remove) is the only way, after you have verified who is
+    /// asking.
+    ///
+    /// Events: [`EventKind::Revoked`], and [`EventKind::EnrollmentCanceled`] if an enrollment was pending.
+    ///
+    /// # Errors
+    ///
+    /// * [`GuardErrorKind::UnknownAuthenticator`](crate::guard::GuardErrorKind::UnknownAuthenticator) if the user has no
+    ///   active authenticator with this id. [`Status::authenticators`](crate::guard::Status::authenticators) lists the
+    ///   ids.
+    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    pub async fn operator_revoke(
+        &self,
+        user: &str,
+        authenticator: &AuthenticatorId,
+        operator: &OperatorId,
+    ) -> Result<(), GuardError> {
+        let decide =
+            |factor: &SecondFactor, context: &Context<'_>| factor.operator_revoke(context, authenticator, operator);
+        self.transact_by(Some(operator), Flow::OperatorRevoke, user, decide).await
     }
 
     /// Lets an operator end an account's wait and refill its guess budget if the budget is exhausted. Use this only
@@ -40,7 +71,7 @@ impl<S: Store> Guard<S> {
     ///
     /// ```
     /// use keyfob::Guard;
-    /// use keyfob::guard::GuardError;
+    /// use keyfob::guard::{GuardError, OperatorId};
     /// use keyfob::store::Store;
     ///
     /// /// The owner cannot log in. Two people have verified who is asking, and that the guessing
@@ -48,15 +79,16 @@ impl<S: Store> Guard<S> {
     /// async fn help(
     ///     guard: &Guard<impl Store>,
     ///     user: &str,
+    ///     operator: &OperatorId,
     ///     has_recovery_codes: bool,
     /// ) -> Result<(), GuardError> {
     ///     let status = guard.status(user).await?;
     ///     if has_recovery_codes && status.recovery_codes_left() > 0 {
     ///         println!("Use a recovery code. It works even now.");
     ///     } else if status.is_exhausted() || status.retry_at().is_some() {
-    ///         guard.operator_unlock(user).await?; // the app works again
+    ///         guard.operator_unlock(user, operator).await?; // the app works again
     ///     } else {
-    ///         guard.operator_remove(user).await?; // the app is lost as well
+    ///         guard.operator_remove(user, operator).await?; // the app is lost as well
     ///     }
     ///     Ok(())
     /// }
@@ -69,8 +101,11 @@ impl<S: Store> Guard<S> {
     /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has no active
     ///   authenticator.
     /// * The errors of every method, listed at [`Guard`](Guard#errors).
-    pub async fn operator_unlock(&self, user: &str) -> Result<(), GuardError> {
-        self.transact(Flow::OperatorUnlock, user, SecondFactor::operator_unlock).await
+    pub async fn operator_unlock(&self, user: &str, operator: &OperatorId) -> Result<(), GuardError> {
+        self.transact_by(Some(operator), Flow::OperatorUnlock, user, |factor, context| {
+            factor.operator_unlock(context, operator)
+        })
+        .await
     }
 
     /// Lets an operator suspend an account, for example while a theft is investigated. Nobody can log in, whether with
@@ -88,9 +123,9 @@ impl<S: Store> Guard<S> {
     /// # Errors
     ///
     /// The errors of every method, listed at [`Guard`](Guard#errors).
-    pub async fn operator_suspend(&self, user: &str) -> Result<(), GuardError> {
-        let decide = |factor: &SecondFactor, context: &Context<'_>| Ok(factor.operator_suspend(context));
-        self.transact(Flow::OperatorSuspend, user, decide).await
+    pub async fn operator_suspend(&self, user: &str, operator: &OperatorId) -> Result<(), GuardError> {
+        let decide = |factor: &SecondFactor, context: &Context<'_>| Ok(factor.operator_suspend(context, operator));
+        self.transact_by(Some(operator), Flow::OperatorSuspend, user, decide).await
     }
 
     /// Lets an operator end the [suspension](Self::operator_suspend) of an account. The user can log in again with the
@@ -101,9 +136,9 @@ impl<S: Store> Guard<S> {
     /// # Errors
     ///
     /// The errors of every method, listed at [`Guard`](Guard#errors).
-    pub async fn operator_resume(&self, user: &str) -> Result<(), GuardError> {
-        let decide = |factor: &SecondFactor, context: &Context<'_>| Ok(factor.operator_resume(context));
-        self.transact(Flow::OperatorResume, user, decide).await
+    pub async fn operator_resume(&self, user: &str, operator: &OperatorId) -> Result<(), GuardError> {
+        let decide = |factor: &SecondFactor, context: &Context<'_>| Ok(factor.operator_resume(context, operator));
+        self.transact_by(Some(operator), Flow::OperatorResume, user, decide).await
     }
 
     /// Refuses every code that may already have been used, except recovery codes. An operator needs this after
@@ -136,8 +171,11 @@ impl<S: Store> Guard<S> {
     /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has neither an
     ///   authenticator nor an enrollment.
     /// * The errors of every method, listed at [`Guard`](Guard#errors).
-    pub async fn operator_invalidate_codes(&self, user: &str) -> Result<(), GuardError> {
-        self.transact(Flow::OperatorInvalidateCodes, user, SecondFactor::operator_invalidate_codes).await
+    pub async fn operator_invalidate_codes(&self, user: &str, operator: &OperatorId) -> Result<(), GuardError> {
+        self.transact_by(Some(operator), Flow::OperatorInvalidateCodes, user, |factor, context| {
+            factor.operator_invalidate_codes(context, operator)
+        })
+        .await
     }
 
     /// Like [`operator_invalidate_codes`](Self::operator_invalidate_codes), but refuses TOTP codes only up to the end
@@ -156,8 +194,11 @@ impl<S: Store> Guard<S> {
     /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has neither an
     ///   authenticator nor an enrollment.
     /// * The errors of every method, listed at [`Guard`](Guard#errors).
-    pub async fn operator_invalidate_recent_codes(&self, user: &str) -> Result<(), GuardError> {
-        self.transact(Flow::OperatorInvalidateCodes, user, SecondFactor::operator_invalidate_recent_codes).await
+    pub async fn operator_invalidate_recent_codes(&self, user: &str, operator: &OperatorId) -> Result<(), GuardError> {
+        self.transact_by(Some(operator), Flow::OperatorInvalidateCodes, user, |factor, context| {
+            factor.operator_invalidate_recent_codes(context, operator)
+        })
+        .await
     }
 
     /// Seals all secrets of the user under the primary key. Returns whether any secret was sealed under an old key.

@@ -51,6 +51,7 @@ struct Stored<'a> {
     generation: u64,
     epoch: u64,
     removed: u64,
+    revoked: u64,
     suspended: bool,
     #[serde(borrow)]
     active: Vec<StoredAuthenticator<'a>>,
@@ -158,8 +159,10 @@ impl Stored<'_> {
         let active = self.active.into_iter().map(StoredAuthenticator::validated).collect::<Option<Vec<_>>>()?;
         let distinct =
             active.iter().zip(1..).all(|(first, after)| active.iter().skip(after).all(|other| other.id != first.id));
-        // An account with an authenticator has no trace of a removal.
-        if active.len() > SecondFactor::MAX_AUTHENTICATORS || !distinct || (self.removed != 0 && !active.is_empty()) {
+        // At most one of these is true: an authenticator is active, the last one was revoked, the second factor was removed.
+        let states = [!active.is_empty(), self.revoked != 0, self.removed != 0];
+        let exclusive = states.into_iter().filter(|state| *state).count() <= 1;
+        if active.len() > SecondFactor::MAX_AUTHENTICATORS || !distinct || !exclusive {
             return None;
         }
         let devices = self.devices.into_iter().map(StoredDevice::validated).collect::<Option<Vec<_>>>()?;
@@ -183,10 +186,21 @@ impl Stored<'_> {
             Some(recovery) => Some(recovery.validated()?),
             None => None,
         };
-        let Self { generation, epoch, removed, suspended, .. } = self;
+        let Self { generation, epoch, removed, revoked, suspended, .. } = self;
         let budget = self.budget.validated()?;
-        let stored =
-            SecondFactor { generation, epoch, removed, suspended, active, pending, recovery, devices, logins, budget };
+        let stored = SecondFactor {
+            generation,
+            epoch,
+            removed,
+            revoked,
+            suspended,
+            active,
+            pending,
+            recovery,
+            devices,
+            logins,
+            budget,
+        };
         Some(stored.activated())
     }
 }
@@ -200,7 +214,7 @@ impl SecondFactor {
         if let Some(pending) = self.pending.take_if(|pending| pending.confirmed == 1) {
             self.active.retain(|authenticator| Some(&authenticator.id) != pending.replaces.as_ref());
             self.active.push(pending.authenticator);
-            self.removed = 0;
+            (self.removed, self.revoked) = (0, 0);
             self.factors_changed();
         }
         self

@@ -22,6 +22,8 @@ impl SecondFactor {
         json.plain(self.epoch);
         json.raw(",\"removed\":");
         json.plain(self.removed);
+        json.raw(",\"revoked\":");
+        json.plain(self.revoked);
         json.raw(if self.suspended { ",\"suspended\":true" } else { ",\"suspended\":false" });
         json.raw(",\"active\":[");
         for (index, authenticator) in self.active.iter().enumerate() {

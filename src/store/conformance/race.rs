@@ -10,8 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use super::{NO_THREAD, Test, Violation, failed, require, run};
-use crate::store::{Store, Swap, Version};
+use super::accounts::ANSWERS;
+use super::{NO_THREAD, Test, Violation, current, failed, require, run};
+use crate::store::{Accounts, Store, Swap, Version};
 
 /// All threads create, replace and remove one record, as fast as they can.
 ///
@@ -111,6 +112,51 @@ pub(super) fn for_one_number<S: Store>(clients: &[&S], block_on: &(impl Fn(Test<
     clear(clients, user, block_on)
 }
 
+/// All threads add the same accounts, a few at a time. Each account gets the record of one thread, and only this thread
+/// is told so.
+pub(super) fn for_insertions<S: Accounts>(store: &S, block_on: &(impl Fn(Test<'_>) + Sync)) -> Result<(), Violation> {
+    let names = |round: usize| -> Vec<String> {
+        (0..BATCH).map(|number| format!("keyfob-conformance-race-{round}-{number}")).collect()
+    };
+    // A thread that falls behind skips to the newest round, where the others are.
+    let newest = AtomicUsize::new(0);
+    let winners: Mutex<Vec<(String, Vec<u8>)>> = Mutex::default();
+    together(&[store], THREADS, |store, thread, barrier| {
+        if !barrier.wait() {
+            return Ok(());
+        }
+        let record = format!("of thread {thread}").into_bytes();
+        run(block_on, async {
+            loop {
+                let round = newest.load(Ordering::SeqCst);
+                if round >= INSERTIONS {
+                    return Ok(());
+                }
+                let names = names(round);
+                let records: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &*record)).collect();
+                let added = store.insert(&records).await.map_err(failed)?;
+                require(added.len() == records.len(), ANSWERS)?;
+                let added = names.into_iter().zip(added).filter(|(_, added)| *added);
+                lock(&winners).extend(added.map(|(name, _)| (name, record.clone())));
+                newest.fetch_max(round + 1, Ordering::SeqCst);
+            }
+        })?
+    })?;
+    let mut winners = winners.into_inner().unwrap_or_else(PoisonError::into_inner);
+    winners.sort_unstable();
+    let distinct = winners.windows(2).all(|pair| !matches!(pair, [(name, _), (next, _)] if name == next));
+    require(distinct, "in a race, a record was added twice")?;
+    require(winners.len() == INSERTIONS * BATCH, "in a race, no thread was told that it added a record")?;
+    run(block_on, async {
+        for (name, record) in &winners {
+            let version = current(store, name, record).await?;
+            let removed = store.swap(name, Some(version), None).await.map_err(failed)?;
+            require(removed == Swap::Swapped, "a record could not be removed after a race")?;
+        }
+        Ok(())
+    })?
+}
+
 fn number(record: &[u8]) -> Result<u64, Violation> {
     let text = String::from_utf8_lossy(record);
     text.parse().map_err(|_| Violation::Broken("a record mixes the bytes of two changes after a race"))
@@ -207,5 +253,8 @@ const CHANGES: u32 = 100;
 /// The minimum duration of a race. A store in memory takes only nanoseconds between its read and its write, so a race
 /// needs many attempts.
 const MIN_DURATION: Duration = Duration::from_millis(300);
+/// The number of rounds in which records are added, and of accounts in each.
+const INSERTIONS: usize = 100;
+const BATCH: usize = 5;
 /// The number of spins before a waiting thread yields: a few microseconds.
 const SPINS: u32 = 2000;

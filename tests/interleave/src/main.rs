@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use keyfob::guard::{
-    Answer, Challenge, Confirmation, Expectation, GuardErrorKind, Login, Purpose, Refusal, Setup, Waits,
+    Answer, Challenge, Confirmation, Expectation, GuardErrorKind, Login, OperatorId, Purpose, Refusal, Setup, Waits,
 };
 use keyfob::store::{MemoryStore, Store, Swap, Version};
 use keyfob::{Guard, KeyUri, Keyring, Policy, Secret, Totp, Verdict};
@@ -85,7 +85,7 @@ fn enrolled_anew(racy: bool) {
     let guard = guard(racy, Policy::default());
     let former = guard.clone();
     let verifies = thread::spawn(move || block_on(former.verify(ACCOUNT, &code(1))).map(drop));
-    block_on(guard.operator_remove(ACCOUNT)).unwrap();
+    block_on(guard.operator_remove(ACCOUNT, &OperatorId::new("operator").unwrap())).unwrap();
     block_on(enroll(&guard, 2, NOW));
     verifies.join().unwrap().unwrap();
     let Verdict::Refused(refused) = block_on(guard.verify(ACCOUNT, &code(1))).unwrap() else { panic!() };

@@ -33,9 +33,9 @@ pub fn run(data: &[u8]) {
     }
 
     // An operator who ends waits writes what was read, in one spelling.
-    if let Some(first) = written(factor.operator_unlock(&context)) {
+    if let Some(first) = written(factor.operator_unlock(&context, &crate::operator())) {
         let again = SecondFactor::read(Some(&first)).unwrap();
-        assert_eq!(written(again.operator_unlock(&context)).unwrap(), first);
+        assert_eq!(written(again.operator_unlock(&context, &crate::operator())).unwrap(), first);
         let wrote: Value = serde_json::from_slice(&first).unwrap();
         let absent = [Value::Null, json!(0), json!(false), json!([])];
         let said = |value: &Value, name: &str| value.get(name).filter(|value| !absent.contains(value)).cloned();
@@ -47,9 +47,9 @@ pub fn run(data: &[u8]) {
             assert_eq!(said(&read, name), said(&wrote, name));
         }
     }
-    let _ = written(factor.operator_invalidate_codes(&context));
-    let _ = written(factor.operator_invalidate_recent_codes(&context));
-    let _ = written(factor.operator_unlock(&context));
+    let _ = written(factor.operator_invalidate_codes(&context, &crate::operator()));
+    let _ = written(factor.operator_invalidate_recent_codes(&context, &crate::operator()));
+    let _ = written(factor.operator_unlock(&context, &crate::operator()));
     let _ = written(factor.reseal(&context, &random));
     let _ = written(factor.enroll(&context, &random, "Example", &Setup::totp("al@example.com"), None));
     for device in status.devices() {
@@ -68,10 +68,10 @@ pub fn run(data: &[u8]) {
 fn void(factor: &SecondFactor, context: &Context<'_>) {
     let suspended = factor.status(context).is_suspended();
     let forgotten = written(Ok(factor.forget_devices(context)));
-    let removed = written(factor.operator_remove(context));
+    let removed = written(factor.operator_remove(context, &crate::operator()));
     let toggled = match suspended {
-        true => written(Ok(factor.operator_resume(context))),
-        false => written(Ok(factor.operator_suspend(context))),
+        true => written(Ok(factor.operator_resume(context, &crate::operator()))),
+        false => written(Ok(factor.operator_suspend(context, &crate::operator()))),
     };
     assert!(toggled.is_some() && forgotten.is_some());
     for record in [forgotten, removed, toggled].into_iter().flatten() {

@@ -96,7 +96,7 @@ fn a_hundred_in_a_row_are_the_end_until_it_is_lifted() {
 
     world.fail(&phone, 100);
     assert!(world.status().is_exhausted());
-    block_on(world.guard.operator_unlock(AL)).unwrap();
+    block_on(world.guard.operator_unlock(AL, &crate::operator())).unwrap();
     assert!(!world.status().is_exhausted());
     assert_eq!(world.record()["budget"]["level"], 0);
     world.pass(30);
@@ -105,7 +105,7 @@ fn a_hundred_in_a_row_are_the_end_until_it_is_lifted() {
     // One that is not exhausted is not refilled.
     world.fail(&phone, 9);
     let level = world.record()["budget"]["level"].clone();
-    block_on(world.guard.operator_unlock(AL)).unwrap();
+    block_on(world.guard.operator_unlock(AL, &crate::operator())).unwrap();
     assert_eq!((world.status().consecutive_failures(), world.record()["budget"]["level"].clone()), (0, level));
 }
 
@@ -337,7 +337,7 @@ fn an_attempt_that_is_barred_compares_nothing_and_writes_nothing() {
             assert!(matches!(answer, Resynchronization::Refused(refused) if refused == reason), "I4");
         }
         assert_eq!(world.stored(AL), before);
-        block_on(world.guard.operator_unlock(AL)).unwrap();
+        block_on(world.guard.operator_unlock(AL, &crate::operator())).unwrap();
         assert_eq!(kind(world.try_verify(AL, &phone.code(now))), GuardErrorKind::SealBroken, "control");
     }
 }

@@ -186,7 +186,7 @@ fn the_server_enforces_the_second_factor() {
     world.fail(&phone, 100);
     assert!(matches!(answer(&world, &pending, "000000"), Err(Ok(Refusal::Exhausted { .. }) | Err(_))));
     assert!(matches!(world.begin(None), Login::Challenge(_)), "an account whose guesses are used up is still asked");
-    block_on(world.guard.operator_unlock(AL)).unwrap();
+    block_on(world.guard.operator_unlock(AL, &crate::operator())).unwrap();
     assert!(answer(&world, &challenge(&world), &phone.code(world.now())).is_ok(), "control");
 }
 

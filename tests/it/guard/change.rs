@@ -167,15 +167,15 @@ fn without_a_second_factor_there_is_nothing_to_change() {
             kind(block_on(guard.rename(account, &phone.id, "x", &proof))),
             kind(block_on(guard.regenerate_recovery_codes(account, &proof))),
             kind(block_on(guard.disable(account, &proof))),
-            kind(block_on(guard.operator_unlock(account))),
+            kind(block_on(guard.operator_unlock(account, &crate::operator()))),
         ]
     };
     use GuardErrorKind::{NoEnrollment, NotEnrolled, ProofRejected};
     let expected = [ProofRejected, NotEnrolled, NotEnrolled, NotEnrolled];
     assert_eq!(kinds("bo"), expected);
     assert_eq!(kind(block_on(guard.confirm("bo", "123456"))), NoEnrollment);
-    assert_eq!(kind(block_on(guard.operator_remove("bo"))), NotEnrolled);
-    assert_eq!(kind(block_on(guard.operator_invalidate_codes("bo"))), NotEnrolled);
+    assert_eq!(kind(block_on(guard.operator_remove("bo", &crate::operator()))), NotEnrolled);
+    assert_eq!(kind(block_on(guard.operator_invalidate_codes("bo", &crate::operator()))), NotEnrolled);
     assert!(!block_on(guard.reseal("bo")).unwrap());
     assert!(world.bytes("bo").is_none());
     // An enrollment that waits is no second factor yet, but can be removed.
@@ -184,10 +184,10 @@ fn without_a_second_factor_there_is_nothing_to_change() {
     assert_eq!(kinds("bo"), expected);
     assert_eq!(world.stored("bo"), before);
     world.heard();
-    block_on(guard.operator_remove("bo")).unwrap();
+    block_on(guard.operator_remove("bo", &crate::operator())).unwrap();
     // Nothing was switched off.
     assert!(matches!(&*world.heard(), [EventKind::EnrollmentCanceled { .. }]));
-    assert_eq!(kind(block_on(guard.operator_remove("bo"))), NotEnrolled);
+    assert_eq!(kind(block_on(guard.operator_remove("bo", &crate::operator()))), NotEnrolled);
     world.heard();
     block_on(guard.erase("bo")).unwrap();
     assert!(world.bytes("bo").is_none() && world.heard() == [EventKind::Erased]);
@@ -199,11 +199,11 @@ fn an_operator_removes_and_lifts_without_a_proof() {
     world.fail(&phone, 20);
     world.heard();
     let generation = world.status().generation();
-    block_on(world.guard.operator_unlock(AL)).unwrap();
+    block_on(world.guard.operator_unlock(AL, &crate::operator())).unwrap();
     assert_eq!(world.heard(), [EventKind::Unlocked]);
     assert_eq!(world.status().consecutive_failures(), 0);
     assert_eq!(world.status().generation(), generation, "no factor changed");
-    block_on(world.guard.operator_remove(AL)).unwrap();
+    block_on(world.guard.operator_remove(AL, &crate::operator())).unwrap();
     assert!(world.heard() == [EventKind::Disabled] && !world.status().is_active());
 }
 
@@ -220,12 +220,12 @@ fn a_fence_refuses_what_a_backup_forgot() {
         // Control: without a fence a used code is good again.
         assert!(world.verify(&typed).is_ok());
         world.put(AL, &backup);
-        block_on(world.guard.operator_invalidate_recent_codes(AL)).unwrap();
+        block_on(world.guard.operator_invalidate_recent_codes(AL, &crate::operator())).unwrap();
         let ahead = i64::from(window.ahead());
         for later in -2..=ahead {
             let step = phone.step(world.now()).saturating_add_signed(later);
             assert!(world.verify(&phone.hotp.code(step).to_string()).is_err(), "{later}");
-            block_on(world.guard.operator_unlock(AL)).unwrap();
+            block_on(world.guard.operator_unlock(AL, &crate::operator())).unwrap();
         }
         world.pass(30 * (u64::from(window.ahead()) + 1));
         assert!(world.verify(&phone.code(world.now())).is_ok(), "the fence locks the owner out");
@@ -234,8 +234,8 @@ fn a_fence_refuses_what_a_backup_forgot() {
         world.at(T);
         for fence in [true, false] {
             match fence {
-                true => block_on(world.guard.operator_invalidate_codes(AL)).unwrap(),
-                false => block_on(world.guard.operator_invalidate_recent_codes(AL)).unwrap(),
+                true => block_on(world.guard.operator_invalidate_codes(AL, &crate::operator())).unwrap(),
+                false => block_on(world.guard.operator_invalidate_recent_codes(AL, &crate::operator())).unwrap(),
             }
             assert_eq!(world.record()["active"][0]["next"], next);
         }
@@ -262,8 +262,8 @@ fn a_fence_holds_for_what_was_resynchronized_counted_or_begun() {
         world.put(AL, &backup);
         world.at((step + 1) * 30);
         match strict {
-            true => block_on(world.guard.operator_invalidate_codes(AL)).unwrap(),
-            false => block_on(world.guard.operator_invalidate_recent_codes(AL)).unwrap(),
+            true => block_on(world.guard.operator_invalidate_codes(AL, &crate::operator())).unwrap(),
+            false => block_on(world.guard.operator_invalidate_recent_codes(AL, &crate::operator())).unwrap(),
         }
     };
     // The kind that is not strict is the control.
@@ -275,13 +275,13 @@ fn a_fence_holds_for_what_was_resynchronized_counted_or_begun() {
         for ahead in 119..=123 {
             world.at((step + ahead) * 30);
             assert_eq!(world.verify(&used[2]).is_err(), strict || ahead != 120, "{ahead}");
-            block_on(world.guard.operator_unlock(AL)).unwrap();
+            block_on(world.guard.operator_unlock(AL, &crate::operator())).unwrap();
         }
     }
     // Its owner is back after 81 minutes.
     world.put(AL, &backup);
     world.at((step + 1) * 30);
-    block_on(world.guard.operator_invalidate_codes(AL)).unwrap();
+    block_on(world.guard.operator_invalidate_codes(AL, &crate::operator())).unwrap();
     world.pass(82 * 60);
     assert!(world.verify(&code(phone.step(world.now()))).is_ok());
 
@@ -293,14 +293,14 @@ fn a_fence_holds_for_what_was_resynchronized_counted_or_begun() {
     for strict in [true, false] {
         world.put(AL, &backup);
         match strict {
-            true => block_on(world.guard.operator_invalidate_codes(AL)).unwrap(),
-            false => block_on(world.guard.operator_invalidate_recent_codes(AL)).unwrap(),
+            true => block_on(world.guard.operator_invalidate_codes(AL, &crate::operator())).unwrap(),
+            false => block_on(world.guard.operator_invalidate_recent_codes(AL, &crate::operator())).unwrap(),
         }
         assert_eq!(world.verify(&typed).is_err(), strict, "the other kind is the control");
     }
     // It can be replaced.
     world.put(AL, &backup);
-    block_on(world.guard.operator_invalidate_codes(AL)).unwrap();
+    block_on(world.guard.operator_invalidate_codes(AL, &crate::operator())).unwrap();
     let accepted = world.verify(&codes[0]).unwrap();
     let proof = world.guard.prove(&accepted, &Purpose::ADD);
     let (mut new, _) = world.add(AL, &Setup::hotp("al@example.com").replacing(token.id), Some(&proof));
@@ -322,8 +322,8 @@ fn a_fence_holds_for_what_was_resynchronized_counted_or_begun() {
             world.heard();
             let before = world.bytes(AL).unwrap();
             match strict {
-                true => block_on(world.guard.operator_invalidate_codes(AL)).unwrap(),
-                false => block_on(world.guard.operator_invalidate_recent_codes(AL)).unwrap(),
+                true => block_on(world.guard.operator_invalidate_codes(AL, &crate::operator())).unwrap(),
+                false => block_on(world.guard.operator_invalidate_recent_codes(AL, &crate::operator())).unwrap(),
             }
             let canceled = EventKind::EnrollmentCanceled { authenticator: thief.id.clone() };
             assert_eq!(world.heard(), [EventKind::CodesInvalidated, canceled]);
@@ -352,7 +352,7 @@ fn a_fence_brings_a_generation_that_was_never_there() {
     assert!(block_on(world.guard.check(AL, &proof, &transfer)).is_ok());
     world.put(AL, &backup);
     world.heard();
-    block_on(world.guard.operator_invalidate_codes(AL)).unwrap();
+    block_on(world.guard.operator_invalidate_codes(AL, &crate::operator())).unwrap();
     assert_eq!(world.heard(), [EventKind::CodesInvalidated]);
     world.pass(30);
     // By a recovery code: the fence refuses the app for an hour.
@@ -380,7 +380,7 @@ fn a_fence_does_not_cover_recovery_codes_revocations_and_counts() {
     };
     assert_eq!(state(), (9, 1, 3));
     world.put(AL, &backup);
-    block_on(world.guard.operator_invalidate_codes(AL)).unwrap();
+    block_on(world.guard.operator_invalidate_codes(AL, &crate::operator())).unwrap();
     assert_eq!(state(), (10, 2, 0));
     assert!(world.verify(&codes[0]).is_ok());
 }
@@ -404,14 +404,14 @@ fn an_invalidation_holds_for_what_was_learned_since_the_backup() {
         }
     }
     world.put(AL, &backup);
-    block_on(world.guard.operator_invalidate_codes(AL)).unwrap();
+    block_on(world.guard.operator_invalidate_codes(AL, &crate::operator())).unwrap();
     let now = world.now();
     for later in 0..60 {
         world.at(now + later * 30);
         if world.verify(&last).is_ok() {
             panic!("a used code is accepted after {later} steps")
         }
-        block_on(world.guard.operator_unlock(AL)).unwrap();
+        block_on(world.guard.operator_unlock(AL, &crate::operator())).unwrap();
     }
 }
 

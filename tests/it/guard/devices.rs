@@ -148,7 +148,7 @@ fn what_ends_the_trust_in_all_devices() {
             *phone = world.add(AL, &Setup::totp("al"), None).0;
         }),
         ("operator's reset", true, |world, phone, _, _| {
-            block_on(world.guard.operator_remove(AL)).unwrap();
+            block_on(world.guard.operator_remove(AL, &crate::operator())).unwrap();
             *phone = world.add(AL, &Setup::totp("al"), None).0;
         }),
         ("erased", true, |world, phone, _, _| {
@@ -167,11 +167,11 @@ fn what_ends_the_trust_in_all_devices() {
             block_on(world.guard.forget_devices(AL)).unwrap();
         }),
         ("suspension", true, |world, _, _, _| {
-            block_on(world.guard.operator_suspend(AL)).unwrap();
-            block_on(world.guard.operator_resume(AL)).unwrap();
+            block_on(world.guard.operator_suspend(AL, &crate::operator())).unwrap();
+            block_on(world.guard.operator_resume(AL, &crate::operator())).unwrap();
         }),
         ("restored backup", true, |world, _, _, _| {
-            block_on(world.guard.operator_invalidate_codes(AL)).unwrap();
+            block_on(world.guard.operator_invalidate_codes(AL, &crate::operator())).unwrap();
         }),
         ("forgotten", true, |world, _, _, token| block_on(world.guard.forget_device(AL, token.device())).unwrap()),
         ("logins, failures, a new name", false, |world, phone, _, _| {
@@ -206,7 +206,7 @@ fn a_device_from_a_backup_is_void_after_the_invalidation() {
     assert!(!passes(&world, AL, &token));
     world.put(AL, &backup);
     assert!(passes(&world, AL, &token), "control");
-    block_on(world.guard.operator_invalidate_recent_codes(AL)).unwrap();
+    block_on(world.guard.operator_invalidate_recent_codes(AL, &crate::operator())).unwrap();
     assert!(!passes(&world, AL, &token));
 }
 
@@ -383,9 +383,9 @@ fn known_devices_have_a_share_of_the_budget() {
     assert_eq!(count(Some(&token), 5), 25);
     assert_eq!(world.status().consecutive_failures(), 100);
     // A known device that has used up the reserve guesses like any other.
-    block_on(world.guard.operator_unlock(AL)).unwrap();
+    block_on(world.guard.operator_unlock(AL, &crate::operator())).unwrap();
     assert_eq!((count(Some(&token), 0), count(None, 0)), (100, 0));
-    block_on(world.guard.operator_unlock(AL)).unwrap();
+    block_on(world.guard.operator_unlock(AL, &crate::operator())).unwrap();
     // Step-up verification can use the reserve, too.
     assert_eq!(count(None, 0), 75);
     let step_up = |device| match block_on(world.guard.verify_on_device(AL, &guesses.wrong(world.now()), device)) {
@@ -394,7 +394,7 @@ fn known_devices_have_a_share_of_the_budget() {
     };
     assert!(matches!(step_up(None), Refusal::Exhausted { .. }));
     assert_eq!(step_up(Some(&token)), Refusal::WrongCode);
-    block_on(world.guard.operator_unlock(AL)).unwrap();
+    block_on(world.guard.operator_unlock(AL, &crate::operator())).unwrap();
     for device in [None, Some(&token)] {
         for _ in 0..3 {
             assert_eq!(guess(Some(&token)), Refusal::WrongCode);

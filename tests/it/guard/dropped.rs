@@ -117,9 +117,9 @@ fn every_flow_reports_that_it_was_dropped() {
                 Flow::Confirm => given_up(guard.confirm(AL, &typed)),
                 Flow::Disable => given_up(guard.disable(AL, &proof)),
                 Flow::Enroll => given_up(guard.enroll_another(AL, &Setup::totp("al@example.com"), &proof)),
-                Flow::OperatorInvalidateCodes => given_up(guard.operator_invalidate_codes(AL)),
-                Flow::OperatorUnlock => given_up(guard.operator_unlock(AL)),
-                Flow::OperatorRemove => given_up(guard.operator_remove(AL)),
+                Flow::OperatorInvalidateCodes => given_up(guard.operator_invalidate_codes(AL, &crate::operator())),
+                Flow::OperatorUnlock => given_up(guard.operator_unlock(AL, &crate::operator())),
+                Flow::OperatorRemove => given_up(guard.operator_remove(AL, &crate::operator())),
                 Flow::RegenerateRecoveryCodes => given_up(guard.regenerate_recovery_codes(AL, &proof)),
                 Flow::Rename => given_up(guard.rename(AL, &other.id, "x", &proof)),
                 Flow::Resync => given_up(guard.resync(AL, "000000", "000001")),
@@ -174,7 +174,7 @@ fn that_the_budget_is_exhausted_is_said_again() {
     world.pass(1);
     assert!(exhausted(&world) && !exhausted(&world));
     // From a budget that was refilled on, it begins anew.
-    block_on(world.guard.operator_unlock(AL)).unwrap();
+    block_on(world.guard.operator_unlock(AL, &crate::operator())).unwrap();
     world.edit(|record| record["budget"]["failures"] = 100.into());
     assert!(exhausted(&world) && !exhausted(&world));
 }

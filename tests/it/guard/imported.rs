@@ -62,7 +62,7 @@ fn an_imported_secret_is_guessed_a_hundred_times_and_no_more() {
     let mut own = Phone::of(&world.enroll(AL, &Setup::totp("al@example.com"), None).unwrap());
     world.confirm(AL, &own.code(world.now()));
     assert!(world.status().is_exhausted());
-    block_on(world.guard.operator_unlock(AL)).unwrap();
+    block_on(world.guard.operator_unlock(AL, &crate::operator())).unwrap();
     world.pass(30);
     assert!(world.verify(&own.code(world.now())).is_ok());
 }

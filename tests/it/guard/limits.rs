@@ -35,7 +35,7 @@ fn used_steps_stay_used_over_all_jumps_of_the_clock() {
     // Nothing is learned, and the budget is not what refuses.
     let (world, phone, _) =
         World::enrolled_with(Policy::default().with_window(Window::CURRENT), &Setup::totp("al@example.com"));
-    let lift = || block_on(world.guard.operator_unlock(AL)).unwrap();
+    let lift = || block_on(world.guard.operator_unlock(AL, &crate::operator())).unwrap();
     let begin = world.now();
     let mut last = phone.step(begin) - 1;
     for jump in [0, 30, -30, 3600, -3600, 86_400, -86_400, 0, 31_536_000, -31_536_000, 60, 63_072_000, 1, 31_536_000] {

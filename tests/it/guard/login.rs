@@ -111,11 +111,11 @@ fn grace_ends_at_its_first_deadline() {
         },
         |world, phone, _| {
             *phone = world.add(AL, &Setup::totp("al@example.com"), None).0;
-            block_on(world.guard.operator_remove(AL)).unwrap();
+            block_on(world.guard.operator_remove(AL, &crate::operator())).unwrap();
         },
         |world, _, backup| {
             world.put(AL, backup);
-            block_on(world.guard.operator_remove(AL)).unwrap();
+            block_on(world.guard.operator_remove(AL, &crate::operator())).unwrap();
         },
         |world, _, _| block_on(world.guard.erase(AL)).unwrap(),
     ];
@@ -280,7 +280,7 @@ fn what_makes_a_login_void() {
             *phone = world.add(AL, &Setup::totp("al"), None).0;
         }),
         ("operator's reset", true, |world, phone, _| {
-            block_on(world.guard.operator_remove(AL)).unwrap();
+            block_on(world.guard.operator_remove(AL, &crate::operator())).unwrap();
             *phone = world.add(AL, &Setup::totp("al"), None).0;
         }),
         ("new recovery codes", true, |world, phone, _| {
@@ -292,11 +292,11 @@ fn what_makes_a_login_void() {
             block_on(world.guard.forget_devices(AL)).unwrap();
         }),
         ("suspension", true, |world, _, _| {
-            block_on(world.guard.operator_suspend(AL)).unwrap();
-            block_on(world.guard.operator_resume(AL)).unwrap();
+            block_on(world.guard.operator_suspend(AL, &crate::operator())).unwrap();
+            block_on(world.guard.operator_resume(AL, &crate::operator())).unwrap();
         }),
         ("restored backup", true, |world, _, _| {
-            block_on(world.guard.operator_invalidate_recent_codes(AL)).unwrap();
+            block_on(world.guard.operator_invalidate_recent_codes(AL, &crate::operator())).unwrap();
             world.pass(90);
         }),
         ("login", false, |world, phone, _| {
@@ -420,7 +420,7 @@ fn a_required_authenticator_is_enrolled_in_the_middle_of_a_login() {
         assert_eq!(kind(block_on(world.guard.enroll_with_ticket(&made, &setup))), GuardErrorKind::LoginRejected);
     }
     // With an HOTP token, and for an account whose second factor was removed.
-    block_on(world.guard.operator_remove(AL)).unwrap();
+    block_on(world.guard.operator_remove(AL, &crate::operator())).unwrap();
     let made = ticket(&world, AL);
     let setup = Setup::hotp("al@example.com").with_name("token").unwrap();
     let mut token = Phone::of(&block_on(world.guard.enroll_with_ticket(&made, &setup)).unwrap());
@@ -441,7 +441,7 @@ fn a_removed_second_factor_is_told_from_a_lost_one() {
     // Another enrollment that is not confirmed, and an operator who cancels it, leave the trace as it is.
     world.enroll(AL, &Setup::totp("al"), None).unwrap();
     assert_eq!(expected(&world), GuardErrorKind::Removed);
-    block_on(world.guard.operator_remove(AL)).unwrap();
+    block_on(world.guard.operator_remove(AL, &crate::operator())).unwrap();
     assert_eq!((expected(&world), world.record()["removed"].clone()), (GuardErrorKind::Removed, at.into()));
     // What is left has no secret, no code and no name.
     assert!(world.bytes(AL).unwrap().len() < 500);
@@ -477,7 +477,7 @@ fn a_suspended_account_refuses_every_flow() {
         let made = (!enrolled).then(|| ticket(&world, AL));
         let generation = world.status().generation();
         world.heard();
-        block_on(world.guard.operator_suspend(AL)).unwrap();
+        block_on(world.guard.operator_suspend(AL, &crate::operator())).unwrap();
         assert_eq!(world.heard()[0], EventKind::Suspended);
         world.pass(30);
         let typed = phone.code(world.now());
@@ -515,25 +515,25 @@ fn a_suspended_account_refuses_every_flow() {
         assert!(!is_current(generation) && !is_current(world.status().generation()) && world.status().is_suspended());
         // An operator may still help, and removal does not end it.
         if enrolled {
-            block_on(guard.operator_unlock(AL)).unwrap();
+            block_on(guard.operator_unlock(AL, &crate::operator())).unwrap();
             assert!(world.status().is_active());
-            block_on(guard.operator_suspend(AL)).unwrap();
+            block_on(guard.operator_suspend(AL, &crate::operator())).unwrap();
         }
         world.heard();
         let stored = world.stored(AL);
-        block_on(guard.operator_suspend(AL)).unwrap();
+        block_on(guard.operator_suspend(AL, &crate::operator())).unwrap();
         assert!(world.heard().is_empty() && world.stored(AL) == stored, "suspended twice");
-        block_on(guard.operator_resume(AL)).unwrap();
+        block_on(guard.operator_resume(AL, &crate::operator())).unwrap();
         assert!(world.heard() == [EventKind::Resumed] && !is_current(generation));
-        block_on(guard.operator_resume(AL)).unwrap();
+        block_on(guard.operator_resume(AL, &crate::operator())).unwrap();
         assert!(world.heard().is_empty());
         // What was made before stays void, and the factors work.
         assert!(pending.is_none_or(|pending| answer(&world, &pending, &typed).unwrap_err() == REJECTED));
         if enrolled {
             assert!(matches!(world.begin(device.as_ref()), Login::Challenge(_)));
             assert!(answer(&world, &challenge(&world), &typed).is_ok());
-            block_on(guard.operator_suspend(AL)).unwrap();
-            block_on(guard.operator_remove(AL)).unwrap();
+            block_on(guard.operator_suspend(AL, &crate::operator())).unwrap();
+            block_on(guard.operator_remove(AL, &crate::operator())).unwrap();
             assert_eq!(kind(block_on(guard.enroll(AL, &setup))), GuardErrorKind::Suspended);
         }
     }
@@ -599,7 +599,7 @@ fn a_login_prints_no_secret() {
 #[test]
 fn a_made_up_token_is_refused_without_a_trace() {
     let (world, ..) = World::enrolled();
-    block_on(world.guard.operator_suspend(AL)).unwrap();
+    block_on(world.guard.operator_suspend(AL, &crate::operator())).unwrap();
     world.heard();
     let foreign = world.again(Policy::default(), &keyring(&["x"]));
     let made = ticket(&foreign, "bo");
@@ -623,7 +623,7 @@ fn a_made_up_token_is_refused_without_a_trace() {
         assert!(Challenge::from_token(&renamed.replacen("~Ym8~", &format!("~{name}~"), 1)).is_err(), "{name}");
     }
     // Control: a genuine token of a user who may not use it is reported.
-    block_on(world.guard.operator_suspend("bo")).unwrap();
+    block_on(world.guard.operator_suspend("bo", &crate::operator())).unwrap();
     world.heard();
     assert_eq!(kind(block_on(world.guard.confirm_with_ticket(&genuine, "1"))), GuardErrorKind::Suspended);
     assert!(matches!(&*world.heard(), [EventKind::Failed { kind: GuardErrorKind::Suspended, .. }]));
@@ -686,7 +686,10 @@ fn an_invalidation_covers_accounts_without_a_second_factor() {
     world.put(AL, &backup);
     assert!(is_current(), "control");
     world.pass(60);
-    block_on(world.guard.operator_invalidate_codes(AL)).unwrap();
+    block_on(world.guard.operator_invalidate_codes(AL, &crate::operator())).unwrap();
     assert!(!is_current());
-    assert_eq!(kind(block_on(world.guard.operator_invalidate_codes("never seen"))), GuardErrorKind::NotEnrolled);
+    assert_eq!(
+        kind(block_on(world.guard.operator_invalidate_codes("never seen", &crate::operator()))),
+        GuardErrorKind::NotEnrolled
+    );
 }

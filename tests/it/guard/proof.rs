@@ -149,7 +149,7 @@ fn a_change_of_the_factors_ends_all_proofs() {
             block_on(world.guard.regenerate_recovery_codes(AL, &proof)).unwrap();
         },
         |world, _| {
-            block_on(world.guard.operator_remove(AL)).unwrap();
+            block_on(world.guard.operator_remove(AL, &crate::operator())).unwrap();
             world.add(AL, &Setup::totp("al@example.com"), None);
         },
     ];
@@ -157,7 +157,7 @@ fn a_change_of_the_factors_ends_all_proofs() {
         let (world, mut phone, proof) = proven();
         change(&world, &mut phone);
         assert!(!good(&world, AL, &proof, &transfer()));
-        block_on(world.guard.operator_remove(AL)).unwrap();
+        block_on(world.guard.operator_remove(AL, &crate::operator())).unwrap();
         assert!(!good(&world, AL, &proof, &transfer()), "good for an account without a second factor");
     }
     let (world, mut phone, proof) = proven();

@@ -66,7 +66,8 @@ fn what_was_read_is_what_is_written() {
     let (policy, keyring) = (Policy::default(), keyring(&["2026"]));
     let context = Context::new(AL, T, &policy, &keyring).unwrap();
     // An operator who ends waits where there are none: a change that changes nothing.
-    let again = |record: &[u8]| written(&read(record).unwrap().operator_unlock(&context).unwrap()).unwrap();
+    let again =
+        |record: &[u8]| written(&read(record).unwrap().operator_unlock(&context, &crate::operator()).unwrap()).unwrap();
     let big = || sample::select(vec![0, 1, 9, 10, 99, 100, T, (1 << 53) - 1, 1 << 53, 1 << 63, u64::MAX - 1, u64::MAX]);
     let number = move || proptest::prop_oneof![big(), any::<u64>()];
     let numbers = proptest::collection::vec(number(), 20);
@@ -108,12 +109,12 @@ fn the_page_on_the_record_names_every_field() {
     let mut written = BTreeSet::new();
     leaves("", &world.record(), &mut written);
     // The fields of an account whose second factor was removed, and that is enrolling again.
-    block_on(world.guard.operator_remove(AL)).unwrap();
+    block_on(world.guard.operator_remove(AL, &crate::operator())).unwrap();
     let login = block_on(world.guard.begin_login(AL, Expectation::RequiredFrom(0), None)).unwrap();
     let Login::MustEnroll(ticket) = login else { panic!() };
     block_on(world.guard.enroll_with_ticket(&ticket, &Setup::totp("al@example.com"))).unwrap();
     leaves("", &world.record(), &mut written);
-    block_on(world.guard.operator_suspend(AL)).unwrap();
+    block_on(world.guard.operator_suspend(AL, &crate::operator())).unwrap();
     leaves("", &world.record(), &mut written);
     let page = include_str!("../../../docs/record.md");
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
@@ -193,8 +194,8 @@ fn a_record_of_a_newer_version_is_left_alone() {
                 kind(block_on(guard.resync(AL, &typed, &typed))),
                 kind(block_on(guard.status(AL))),
                 kind(block_on(guard.disable(AL, &proof))),
-                kind(block_on(guard.operator_remove(AL))),
-                kind(block_on(guard.operator_unlock(AL))),
+                kind(block_on(guard.operator_remove(AL, &crate::operator()))),
+                kind(block_on(guard.operator_unlock(AL, &crate::operator()))),
                 kind(block_on(guard.reseal(AL))),
             ];
             assert_eq!(kinds, [GuardErrorKind::RecordNewer; 11]);

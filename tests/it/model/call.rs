@@ -219,12 +219,12 @@ pub fn run(guard: &Shared, name: &str, ids: &[AuthenticatorId], call: &Call) -> 
             let new = format!("phone {}", NAMES.fetch_add(1, Ordering::Relaxed));
             now(guard.rename(name, &id(*phone), &new, proved)).map(done)
         }
-        Op::Fence(true) => now(guard.operator_invalidate_codes(name)).map(done),
-        Op::Fence(false) => now(guard.operator_invalidate_recent_codes(name)).map(done),
-        Op::Lift => now(guard.operator_unlock(name)).map(done),
-        Op::Remove => now(guard.operator_remove(name)).map(done),
-        Op::Resume => now(guard.operator_resume(name)).map(done),
-        Op::Suspend => now(guard.operator_suspend(name)).map(done),
+        Op::Fence(true) => now(guard.operator_invalidate_codes(name, &crate::operator())).map(done),
+        Op::Fence(false) => now(guard.operator_invalidate_recent_codes(name, &crate::operator())).map(done),
+        Op::Lift => now(guard.operator_unlock(name, &crate::operator())).map(done),
+        Op::Remove => now(guard.operator_remove(name, &crate::operator())).map(done),
+        Op::Resume => now(guard.operator_resume(name, &crate::operator())).map(done),
+        Op::Suspend => now(guard.operator_suspend(name, &crate::operator())).map(done),
         Op::Erase => now(guard.erase(name)).map(done),
     };
     match outcome {

@@ -101,7 +101,7 @@ fn lives(name: &str, store: &str, workers: usize, kills: usize) -> Lives {
     let record = runtime.block_on(async {
         let store = SqliteStore::open(&file).await.unwrap();
         let guarded = Guarded::new(store, patient());
-        guarded.guard.operator_unlock(crate::guarded::ACCOUNT).await.unwrap();
+        guarded.guard.operator_unlock(crate::guarded::ACCOUNT, &crate::operator()).await.unwrap();
         record(guarded.guard.store()).await
     });
     let replayed = Answer::Refused(Refusal::Replayed);

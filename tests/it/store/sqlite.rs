@@ -2,7 +2,7 @@
 
 use keyfob::Policy;
 use keyfob::guard::{GuardErrorKind, Refusal};
-use keyfob::store::{SqliteStore, Store, Swap, conformance};
+use keyfob::store::{Accounts, SqliteStore, Store, Swap, conformance};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
@@ -18,6 +18,7 @@ async fn sqlite_conforms() {
         let handle = tokio::runtime::Handle::current();
         conformance::check(&one, |test| handle.block_on(test)).unwrap();
         conformance::check_all(&[&one, &other], |test| handle.block_on(test)).unwrap();
+        conformance::check_accounts(&one, |test| handle.block_on(test)).unwrap();
     })
     .await
     .unwrap();

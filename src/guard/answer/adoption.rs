@@ -1,0 +1,29 @@
+//! The answers to the adoption of a user from another system.
+
+use alloc::string::String;
+
+use crate::guard::id::AuthenticatorId;
+use crate::uri::KeyUri;
+
+/// A user of another system, whose authenticator keyfob is to take over. [`Guard::adopt_batch`] has an example.
+///
+/// [`Guard::adopt_batch`]: crate::Guard::adopt_batch
+#[derive(Clone, Debug)]
+pub struct Adoptee {
+    /// The name of the user in keyfob, such as the primary key of your table of users.
+    pub user: String,
+    /// The secret and the settings. The issuer and the label are not stored.
+    pub uri: KeyUri,
+    /// The last TOTP step or HOTP counter whose code the other system accepted, if it stored one. It counts as used.
+    pub last_used: Option<u64>,
+}
+
+/// The answer to an adoption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Adoption {
+    /// The authenticator is active. The user can log in with the same app as before.
+    Adopted(AuthenticatorId),
+    /// The account has, or had, a second factor in keyfob. Nothing was changed.
+    Kept,
+}

@@ -1,0 +1,86 @@
+//! Takes over a user's authenticator from another system.
+
+use alloc::string::String;
+use alloc::vec;
+
+use crate::error::{Error, ErrorKind};
+use crate::guard::answer::adoption::Adoption;
+use crate::guard::answer::event::EventKind;
+use crate::guard::answer::transition::Transition;
+use crate::guard::context::Context;
+use crate::guard::error::GuardError;
+use crate::guard::id::{AuthenticatorId, OperatorId};
+use crate::guard::keyring::Owner;
+use crate::guard::randomness::Randomness;
+use crate::guard::record::SecondFactor;
+use crate::guard::record::authenticator::Authenticator;
+use crate::guard::setup::Setup;
+use crate::uri::KeyUri;
+
+impl SecondFactor {
+    /// Takes over the authenticator of a user from another system: it is active at once, and its owner does nothing. See
+    /// [`Guard::adopt`](crate::Guard::adopt).
+    ///
+    /// # Errors
+    ///
+    /// * [`GuardErrorKind::Invalid`](crate::guard::GuardErrorKind::Invalid) for a Steam URI, and if `last_used` is too
+    ///   far in the future to be a TOTP step.
+    /// * [`GuardErrorKind::Randomness`](crate::guard::GuardErrorKind::Randomness) if the source of randomness failed.
+    pub fn adopt(
+        &self,
+        context: &Context<'_>,
+        random: &Randomness,
+        uri: &KeyUri,
+        last_used: Option<u64>,
+        operator: &OperatorId,
+    ) -> Result<Transition<Adoption>, GuardError> {
+        // Adoption must not bring back a second factor that was removed here, for example when it is run once more.
+        if self.is_enrolled() || self.removed != 0 {
+            return Ok(Transition::of(Adoption::Kept, vec![]));
+        }
+        let setup = Setup::import(uri)?;
+        let secret = setup.secret.ok_or(NO_SECRET)?;
+        let id = AuthenticatorId::random(random)?;
+        let Setup { period, algorithm, digits, .. } = setup;
+        let owner = Owner::authenticator(context.user, &id, algorithm, digits, period);
+        let mut authenticator = Authenticator {
+            secret: context.keyring.seal(secret.expose_bytes(), &owner, random)?,
+            id: id.clone(),
+            name: String::new(),
+            period,
+            algorithm,
+            digits,
+            created: context.now,
+            next: 0,
+            disclosed: 0,
+            repeated: 0,
+            drift: 0,
+            lean: 0,
+            anchor: 0,
+            used: 0,
+        };
+        let unused = last_used.map(|last| last.saturating_add(1));
+        authenticator.next = match period {
+            // It is unknown which codes of the window were used, so all count as used.
+            Some(_) => unused.unwrap_or(authenticator.window(context.policy, context.now).1.saturating_add(1)),
+            None => unused.unwrap_or(0).max(setup.counter),
+        };
+        if let Some(period) = period {
+            // A time in seconds instead of a step would refuse every code of the next thousand years.
+            let reach = period.steps(context.now).saturating_add(context.policy.resync_within());
+            if unused.is_some_and(|unused| unused > reach) {
+                return Err(IN_THE_FUTURE.into());
+            }
+        }
+        let mut next = self.clone();
+        let canceled = next.cancel_enrollment(context);
+        next.generation = random.generation()?;
+        next.active.push(authenticator);
+        let adopted = EventKind::Adopted { authenticator: id.clone() };
+        Ok(next.changed(context, [adopted].into_iter().chain(canceled), Adoption::Adopted(id)).by(operator))
+    }
+}
+
+const NO_SECRET: Error = Error::new(ErrorKind::Secret, "the URI has no secret");
+const IN_THE_FUTURE: Error =
+    Error::new(ErrorKind::Uri, "the last used step is in the future; it must be a step, not a time in seconds");

@@ -1,0 +1,167 @@
+//! Adoption: users of another system, taken over with their authenticators.
+
+use alloc::vec::Vec;
+
+use crate::guard::Guard;
+use crate::guard::answer::adoption::{Adoptee, Adoption};
+use crate::guard::answer::event::{Event, EventKind, Flow};
+#[cfg(doc)]
+use crate::guard::answer::status::Status;
+use crate::guard::context::Context;
+use crate::guard::error::{GuardError, GuardErrorKind};
+use crate::guard::id::OperatorId;
+use crate::guard::record::SecondFactor;
+use crate::guard::report::tell;
+use crate::store::{Accounts, Store, Swap};
+use crate::uri::KeyUri;
+
+impl<S: Store> Guard<S> {
+    /// Takes over the authenticator of a user from another system. It is active at once: the user logs in with the same
+    /// app as before, and does nothing.
+    ///
+    /// `last_used` is the last TOTP step or HOTP counter whose code the other system accepted. Codes up to it are
+    /// refused. A step is the Unix time divided by the period. Without it, the codes of the present window count as used,
+    /// so that the user waits for a minute at most. For HOTP, the counter of the URI is the next one to accept.
+    ///
+    /// An account that has a second factor, or whose second factor was removed with keyfob, is left as it is. So the call
+    /// can be repeated. A pending enrollment is canceled. No recovery codes are made, because nobody would see them:
+    /// [`Status::has_recovery_codes`] is `false`, and the user can get them at the next visit with
+    /// [`regenerate_recovery_codes`](Self::regenerate_recovery_codes).
+    ///
+    /// **Remove the old secret in the same step** in which you switch the user over to keyfob. If the old column keeps
+    /// it, and your code still looks there for users without a second factor in keyfob, the second factor returns from
+    /// it after a user has disabled it.
+    ///
+    /// Events: [`EventKind::Adopted`], and [`EventKind::EnrollmentCanceled`] if an enrollment was pending.
+    ///
+    /// # Errors
+    ///
+    /// * [`GuardErrorKind::Invalid`] for a Steam URI, and if `last_used` is too far in the future to be a step.
+    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    pub async fn adopt(
+        &self,
+        user: &str,
+        uri: &KeyUri,
+        last_used: Option<u64>,
+        operator: &OperatorId,
+    ) -> Result<Adoption, GuardError> {
+        self.transact_by(Some(operator), Flow::Adopt, user, |factor, context| {
+            factor.adopt(context, &self.randomness, uri, last_used, operator)
+        })
+        .await
+    }
+}
+
+impl<S: Accounts> Guard<S> {
+    /// Takes over many users, with one change of the store for all of them. Otherwise, this works like
+    /// [`adopt`](Self::adopt).
+    ///
+    /// Returns an answer for each user, in the same order. A user who cannot be taken over does not affect the others: the
+    /// answer is an error that says why. Of several rows of one user, only the first is taken over, and the answer to the
+    /// others is [`Adoption::Kept`]. Pass up to about a thousand users at a time. If the program stops in the middle, run
+    /// it again: the users who were taken over are kept.
+    ///
+    /// ```
+    /// use keyfob::guard::{Adoptee, Adoption, GuardError, OperatorId};
+    /// use keyfob::store::Accounts;
+    /// use keyfob::{Guard, KeyUri, Secret};
+    ///
+    /// /// A row of the old table: user, secret in base32, last used step.
+    /// type Row = (String, String, Option<u64>);
+    ///
+    /// /// Takes over all rows. Returns the users who could not be taken over, and why.
+    /// async fn take_over(
+    ///     guard: &Guard<impl Accounts>,
+    ///     rows: Vec<Row>,
+    ///     operator: &OperatorId,
+    /// ) -> Result<Vec<(String, String)>, GuardError> {
+    ///     let (mut rejected, mut done) = (Vec::new(), 0);
+    ///     for page in rows.chunks(1000) {
+    ///         let mut adoptees = Vec::new();
+    ///         for (user, secret, last_used) in page {
+    ///             let uri = Secret::from_base32(secret)
+    ///                 .and_then(|secret| KeyUri::totp("Example Inc", user, &secret));
+    ///             match uri {
+    ///                 Ok(uri) => adoptees.push(Adoptee {
+    ///                     user: user.clone(),
+    ///                     uri,
+    ///                     last_used: *last_used,
+    ///                 }),
+    ///                 Err(error) => rejected.push((user.clone(), error.to_string())),
+    ///             }
+    ///         }
+    ///         let answers = guard.adopt_batch(&adoptees, operator).await?;
+    ///         for (adoptee, answer) in adoptees.iter().zip(answers) {
+    ///             match answer {
+    ///                 Ok(Adoption::Adopted(_) | Adoption::Kept) => {} // empty the old column
+    ///                 Err(error) => rejected.push((adoptee.user.clone(), error.to_string())),
+    ///             }
+    ///         }
+    ///         done += page.len();
+    ///         println!("{done} of {}", rows.len());
+    ///     }
+    ///     Ok(rejected)
+    /// }
+    /// # use keyfob::{Keyring, store::MemoryStore};
+    /// # futures_lite::future::block_on(async {
+    /// # let guard = Guard::new(MemoryStore::new(), Keyring::parse(&Keyring::generate("2026")?)?, "Example Inc");
+    /// # let operator = OperatorId::new("migration")?;
+    /// # let row = |user: &str, secret: &str| (String::from(user), String::from(secret), None);
+    /// # let rows = vec![row("1", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"), row("2", "?"), row("1", "MFRGGZDFMZTWQ2LK")];
+    /// # let rejected = take_over(&guard, rows, &operator).await?;
+    /// # assert_eq!((rejected.len(), rejected[0].0.as_str()), (1, "2"));
+    /// # assert!(guard.status("1").await?.is_active());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// * [`GuardErrorKind::Store`] if the store failed. Some users may have been taken over; run it again.
+    /// * [`GuardErrorKind::Clock`] if the clock cannot be read or is set before 1970.
+    pub async fn adopt_batch(
+        &self,
+        adoptees: &[Adoptee],
+        operator: &OperatorId,
+    ) -> Result<Vec<Result<Adoption, GuardError>>, GuardError> {
+        let now = (self.clock)().ok_or(GuardErrorKind::Clock)?;
+        let fresh = SecondFactor::default();
+        let decisions: Vec<_> = adoptees
+            .iter()
+            .map(|Adoptee { user, uri, last_used }| {
+                let context = Context::new(user, now, &self.policy, &self.keyring)?;
+                fresh.adopt(&context, &self.randomness, uri, *last_used, operator)
+            })
+            .collect();
+        let records: Vec<(&str, &[u8])> = adoptees
+            .iter()
+            .zip(&decisions)
+            .filter_map(|(adoptee, decision)| Some((&*adoptee.user, decision.as_ref().ok()?.change().record()?)))
+            .collect();
+        let inserted = self.store.insert(&records).await;
+        let inserted = inserted.map_err(|error| GuardError::with_source(GuardErrorKind::Store, error))?;
+        let mut inserted = inserted.into_iter();
+        let mut answers = Vec::with_capacity(adoptees.len());
+        for (adoptee, decision) in adoptees.iter().zip(decisions) {
+            let transition = match decision {
+                Ok(transition) => transition,
+                Err(error) => {
+                    let kind = EventKind::Failed { flow: Flow::Adopt, kind: error.kind() };
+                    tell(&*self.events, &Event::new(&adoptee.user, now, kind).by(operator));
+                    answers.push(Err(error));
+                    continue;
+                }
+            };
+            if inserted.next() == Some(true) {
+                let committed = transition.committed(Swap::Swapped);
+                answers.push(committed.map(|committed| {
+                    committed.events.iter().for_each(|event| tell(&*self.events, event));
+                    committed.value
+                }));
+            } else {
+                // The account has a record, which may be one without a second factor.
+                answers.push(self.adopt(&adoptee.user, &adoptee.uri, adoptee.last_used, operator).await);
+            }
+        }
+        Ok(answers)
+    }
+}
