@@ -1,10 +1,10 @@
 //! The three hash functions of RFC 6238, and HMAC (RFC 2104) with precomputed key states.
 //!
-//! [`Hmac`] stores two states of the hash instead of the key: the inner and the outer state, each after the block that
-//! contains the key. HMAC of an 8-byte counter then takes two calls to the compression function: one from the inner
-//! state over the counter, and one from the outer state over the result. A general MAC object, which buffers and pads
-//! messages of any length, takes 1.5 times as long. This module therefore builds the two blocks itself. For them, it
-//! uses only the compression functions of `sha1` and `sha2`.
+//! Instead of the key, [`Hmac`] stores two hash states: the inner and the outer state, each taken after the block that
+//! contains the key. Computing the HMAC of an 8-byte counter then takes two calls to the compression function: one from
+//! the inner state over the counter, and one from the outer state over the result. A general MAC object, which buffers
+//! and pads messages of any length, takes 1.5 times as long. This module therefore builds the two blocks itself, and
+//! processes them with only the compression functions of `sha1` and `sha2`.
 
 mod lanes;
 
@@ -21,8 +21,8 @@ use crate::truncation::truncate;
 
 /// The hash function that HMAC uses.
 ///
-/// Every authenticator app supports SHA-1, and no known attack on SHA-1 affects HMAC. If a URI names another algorithm,
-/// several apps ignore it and show wrong codes.
+/// Every authenticator app supports SHA-1, and no known attack on SHA-1 affects HMAC. Several apps ignore any other
+/// algorithm that a URI names, and show wrong codes.
 ///
 /// ```
 /// use keyfob::{Algorithm, Secret, Totp};
@@ -51,7 +51,7 @@ impl Algorithm {
 
     pub(crate) const UNKNOWN: Error = Error::new(ErrorKind::Uri, "the algorithm is not SHA1, SHA256 or SHA512");
 
-    /// The length in bytes of a new secret: 20, 32 or 64, as long as the output of the hash (RFC 6238, section 5.1).
+    /// The length of a new secret in bytes: 20, 32 or 64, the length of the hash output (RFC 6238, section 5.1).
     #[must_use]
     pub const fn secret_bytes(self) -> usize {
         match self {
@@ -88,7 +88,7 @@ impl FromStr for Algorithm {
     }
 }
 
-/// Computes HMAC of 8-byte counters, truncated as in RFC 4226. Stores the two states derived from the key, and wipes
+/// Computes HMACs of 8-byte counters, truncated as in RFC 4226. Stores the two states derived from the key, and wipes
 /// them on drop.
 #[derive(Clone)]
 pub(crate) struct Hmac(States);
@@ -141,8 +141,8 @@ impl Hmac {
     }
 }
 
-/// Returns whether two secrets produce the same codes with at least one of the hash functions. Two different secrets
-/// can produce the same codes, because HMAC pads a short key with zeros and hashes a long one (RFC 2104, section 2).
+/// Returns whether two secrets produce the same codes with at least one hash function. Two different secrets can
+/// produce the same codes, because HMAC pads a short key with zeros and hashes a long one (RFC 2104, section 2).
 #[cfg(feature = "guard")]
 pub(crate) fn same_hmac_key(a: Key<'_>, b: Key<'_>) -> bool {
     fn same<H: Hash>(a: Key<'_>, b: Key<'_>) -> bool {
@@ -156,7 +156,8 @@ pub(crate) fn same_hmac_key(a: Key<'_>, b: Key<'_>) -> bool {
     same::<Sha1>(a, b) | same::<Sha256>(a, b) | same::<Sha512>(a, b)
 }
 
-/// Computes truncated values for many keys. For SHA-1, it computes sixteen at a time if the processor supports that.
+/// Computes truncated values for many keys. For SHA-1, it computes sixteen values at a time if the processor supports
+/// that.
 pub(crate) struct Batch<T> {
     kernel: Option<Kernel>,
     keys: Keys,
@@ -169,8 +170,8 @@ impl<T: Copy> Batch<T> {
         Self { kernel: Kernel::detect(), keys: Keys::ZEROS, waiting: [None; LANES], length: 0 }
     }
 
-    /// Adds a counter. Its value may be computed by a later call. Calls `visit` with the label and truncated value of
-    /// each counter that this call computes, in the order in which they were added.
+    /// Adds a counter. Its value may not be computed until a later call. Calls `visit` with the label and truncated
+    /// value of each counter whose value this call computes, in the order in which the counters were added.
     pub(crate) fn push(&mut self, hmac: &Hmac, counter: u64, label: T, mut visit: impl FnMut(T, u32)) {
         match (&hmac.0, self.waiting.get_mut(self.length)) {
             (States::Sha1(states), Some(slot)) if self.kernel.is_some() => {
@@ -188,7 +189,7 @@ impl<T: Copy> Batch<T> {
         }
     }
 
-    /// Computes the counters that are still waiting, and calls `visit` as [`push`](Self::push) does.
+    /// Computes the values of the counters that are still waiting, and calls `visit` as [`push`](Self::push) does.
     pub(crate) fn flush(&mut self, mut visit: impl FnMut(T, u32)) {
         let Some(kernel) = self.kernel.filter(|_| self.length > 0) else { return };
         let counters = self.waiting.map(|waiting| waiting.map_or(0, |(counter, _)| counter));
@@ -226,7 +227,7 @@ impl<H: Hash> Prekeyed<H> {
     fn for_each_truncated(&self, first: u64, last: u64, mut visit: impl FnMut(u64, u32)) {
         let mut next = Some(first);
         while let Some(counter) = next.filter(|&counter| counter <= last) {
-            // Three counters are computed at a time, because the default TOTP window has three steps.
+            // Three values are computed at a time, because the default TOTP window has three steps.
             if last - counter >= 2 {
                 let batch = [counter, counter + 1, counter + 2];
                 for (counter, truncated) in batch.into_iter().zip(self.truncated(batch)) {
@@ -243,7 +244,7 @@ impl<H: Hash> Prekeyed<H> {
 
     /// Returns the `N` truncated values. For each of the two compressions, all `N` blocks are written before the first
     /// one is compressed. A wide load of bytes that were just stored word by word stalls until the stores are complete.
-    /// In this order, the stalls overlap.
+    /// With this order, the stalls overlap.
     #[inline]
     fn truncated<const N: usize>(&self, counters: [u64; N]) -> [u32; N] {
         let mut blocks = [H::COUNTER_BLOCK; N];
@@ -301,7 +302,7 @@ impl<H: Hash> Clone for Prekeyed<H> {
     }
 }
 
-/// The compression function of a hash in FIPS 180-4, with the constants and the blocks that HMAC needs.
+/// A hash function of FIPS 180-4: its compression function, and the constants and blocks that HMAC needs.
 trait Hash {
     type State: Copy + Zeroize;
     type Block: AsMut<[u8]> + Copy + Zeroize;
@@ -330,7 +331,7 @@ trait Hash {
     fn truncate(state: &Self::State) -> u32;
 }
 
-/// Implements [`Hash`] for a hash with a state of `$count` words of type `$word` and blocks of `$block` bytes.
+/// Implements [`Hash`] for a hash whose state has `$count` words of type `$word` and whose blocks have `$block` bytes.
 macro_rules! hash {
     ($name:ident, $hasher:ty, $compress:path, $count:literal x $word:ty, $block:literal,
      $truncate:expr, $initial:expr) => {
@@ -425,7 +426,7 @@ hash!(
 );
 
 /// Returns the last block of a message that consists of one key block and `used` more bytes. The `used` bytes are zero,
-/// and the padding of FIPS 180-4 follows them.
+/// and the FIPS 180-4 padding follows them.
 #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, which checks the index")]
 #[allow(clippy::cast_possible_truncation, reason = "at most 192 bytes are 1536 bits")]
 const fn padding<const BLOCK: usize>(used: usize) -> [u8; BLOCK] {

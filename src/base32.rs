@@ -1,8 +1,8 @@
-//! Base32 (RFC 4648, section 6) without lookup tables and without branches on secret data.
+//! Base32 (RFC 4648, section 6) without lookup tables or branches on secret data.
 //!
-//! The time depends on the length of the text, on the positions of its separators, and on whether it is valid, but not
-//! on the encoded bytes. A decoder with a lookup table reads from addresses that depend on the secret, and a cache side
-//! channel can reveal which addresses were read.
+//! The running time depends on the length of the text, the positions of its separators, and whether it is valid, but
+//! not on the encoded bytes. A decoder with a lookup table reads from memory addresses that depend on the secret, and a
+//! cache side channel can reveal which addresses were read.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -22,7 +22,7 @@ use crate::typed::{Piece, is_separator, pieces};
 #[must_use]
 pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
     // The buffer has enough capacity from the start, because growing would leave a copy of the secret in freed memory.
-    // It holds bytes, because pushing a `char` to a `String` branches on its UTF-8 length.
+    // It holds bytes, because pushing a `char` onto a `String` branches on its UTF-8 length.
     let mut text = Zeroizing::new(Vec::with_capacity(bytes.len().div_ceil(5).saturating_mul(8)));
     for group in bytes.chunks(5) {
         let mut word = [0; 8];
@@ -36,7 +36,8 @@ pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
     Zeroizing::new(String::from_utf8(mem::take(&mut *text)).unwrap_or_default())
 }
 
-/// Decodes base32 as people paste it: uppercase or lowercase, with or without spaces, dashes of any width and padding.
+/// Decodes base32 as people paste it: in uppercase or lowercase, with or without padding, spaces, and dashes of any
+/// width.
 ///
 /// The invisible marks that a clipboard adds are also ignored. Letters and digits must be ASCII. The unused bits of the
 /// last character are ignored, because some programs do not set them to zero.
@@ -51,8 +52,8 @@ pub fn encode(bytes: &[u8]) -> Zeroizing<String> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Secret`] if a character is not base32, if padding is not at the end, or if base32 text cannot have this
-/// number of characters. In the first two cases the error has a position. A 0 is not read as an O, because apps
+/// [`ErrorKind::Secret`] if a character is not base32, if padding is not at the end, or if no base32 text has this
+/// number of characters. In the first two cases, the error has a position. A 0 is not read as an O, because apps
 /// disagree on its meaning.
 pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let values = values(text)?;

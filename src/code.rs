@@ -1,7 +1,7 @@
 //! [`Code`]: the digits that an authenticator shows and a person types.
 //!
 //! Typed text is parsed into a [`Code`] once, and only the `Code` is passed on. Some libraries ignored spaces when they
-//! compared a code, but not when they counted attempts. Their limits on attempts have been bypassed by adding a space.
+//! compared a code, but not when they counted attempts. Their attempt limits have been bypassed by adding spaces.
 
 use core::fmt;
 use core::str::FromStr;
@@ -46,9 +46,10 @@ pub struct Code {
 impl Code {
     /// Parses a code that a person typed or pasted: 6 to 8 digits.
     ///
-    /// Digits may be of any script in Unicode 18: Arabic, Persian, Devanagari, full-width and so on. White space,
-    /// dashes of any width and the invisible marks that a phone's clipboard puts around digits are ignored, wherever
-    /// they are. The running time depends on which characters of the string are digits, not on which digits they are.
+    /// Digits may be from any script in Unicode 18: Arabic, Persian, Devanagari, full-width and so on. White space,
+    /// dashes of any width and the invisible marks that a phone's clipboard puts around digits are ignored wherever
+    /// they appear. The running time depends on which characters of the string are digits, not on which digits they
+    /// are.
     ///
     /// ```
     /// use keyfob::Code;
@@ -62,7 +63,7 @@ impl Code {
     ///
     /// [`CodeError::Character`] for any other character. [`CodeError::Length`] for fewer than 6 or more than 8 digits,
     /// and for more than 64 bytes of text. Such input is not a guess, so you need not count it against the account's
-    /// limit on guesses.
+    /// guess limit.
     pub fn parse(text: &str) -> Result<Self, CodeError> {
         let mut value = Zeroizing::new(0);
         let mut count = 0;
@@ -87,7 +88,7 @@ impl Code {
         Self { value: digits.reduce(truncated), digits }
     }
 
-    /// Returns a mask: all ones if the code has this value, all zeros if not.
+    /// Returns a mask: all ones if the code has this value, all zeros if it does not.
     pub(crate) fn mask_eq(&self, value: u32) -> u64 {
         ct::mask_eq(self.value, value)
     }
@@ -144,12 +145,12 @@ impl Drop for Code {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Digits {
-    /// 10^6 possible codes.
+    /// Six digits: 10^6 possible codes.
     #[default]
     Six = 6,
-    /// 10^7 possible codes. Few apps support seven digits.
+    /// Seven digits: 10^7 possible codes. Few apps support this length.
     Seven = 7,
-    /// 10^8 possible codes.
+    /// Eight digits: 10^8 possible codes.
     Eight = 8,
 }
 
@@ -189,8 +190,8 @@ impl Digits {
     }
 }
 
-/// Why typed text is not a code. The error indicates a typing mistake, not a guess, and reveals nothing about the
-/// correct code.
+/// The reason why typed text is not a code. The error indicates a typing mistake, not a guess, and reveals nothing
+/// about the correct code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CodeError {

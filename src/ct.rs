@@ -1,11 +1,11 @@
 //! Constant-time comparison, and the constant-time operations that the rest of the crate uses.
 //!
-//! The time of [`eq`] depends on the two lengths. It does not depend on the contents of the slices, on whether they are
-//! equal, or on where they differ.
+//! The running time of [`eq`] depends on the two lengths. It does not depend on the contents of the slices, on whether
+//! they are equal, or on where they differ.
 //!
-//! This is the only module that hides values from the optimizer, with `black_box`. A condition is hidden *before* it
-//! becomes a mask. Without this, LLVM may recognize the condition in the mask and generate a branch, as it does on
-//! targets without a conditional move.
+//! Only this module hides values from the optimizer, using `black_box`. A condition is hidden *before* it becomes a
+//! mask. Without this, LLVM may recognize the condition in the mask and generate a branch, as it does on targets
+//! without a conditional move.
 
 use core::hint::black_box;
 
@@ -28,7 +28,7 @@ pub fn eq(a: &[u8], b: &[u8]) -> bool {
 #[inline(always)]
 fn difference(a: &[u8], b: &[u8]) -> u64 {
     // Use as few branches as possible: for a short slice such as a tag, branching on the length takes as long as the
-    // comparison.
+    // comparison itself.
     match a.len() {
         17.. => match a.len() {
             17..=32 => ends::<16>(a, b),
@@ -45,8 +45,8 @@ fn difference(a: &[u8], b: &[u8]) -> u64 {
     }
 }
 
-/// Returns zero if and only if the first N bytes are equal and the last N bytes are equal. Together they cover a slice
-/// of N to 2 N bytes, so no loop over a remainder is needed.
+/// Returns zero if and only if the first N bytes are equal and the last N bytes are equal. Together, these cover a
+/// slice of N to 2 N bytes, so no loop over a remainder is needed.
 #[inline(always)]
 fn ends<const N: usize>(a: &[u8], b: &[u8]) -> u64 {
     match (a.first_chunk(), b.first_chunk(), a.last_chunk(), b.last_chunk()) {
@@ -73,8 +73,8 @@ fn long(a: &[u8], b: &[u8]) -> u64 {
     sum | lanes(a_rest, b_rest)
 }
 
-/// Returns zero if and only if all whole blocks of 64 bytes are equal. The bytes after them are not compared. The
-/// compiler turns the eight independent sums into vector instructions.
+/// Returns zero if and only if all whole 64-byte blocks are equal. The bytes after them are not compared. The compiler
+/// turns the eight independent sums into vector instructions.
 #[inline(always)] // for a block of known length, the loop is unrolled
 fn lanes(a: &[u8], b: &[u8]) -> u64 {
     let mut sums = [0; 8];
@@ -86,8 +86,8 @@ fn lanes(a: &[u8], b: &[u8]) -> u64 {
     sums.into_iter().fold(0, |all, sum| all | sum)
 }
 
-/// Returns zero if and only if the N bytes are equal. Up to 16 bytes are compared without a loop, because the
-/// optimization levels for size would not unroll it.
+/// Returns zero if and only if the N bytes are equal. Up to 16 bytes are compared without a loop, because the compiler
+/// would not unroll one when optimizing for size.
 #[inline(always)]
 fn fold<const N: usize>(a: &[u8; N], b: &[u8; N]) -> u64 {
     if N <= 16 {
@@ -163,8 +163,8 @@ fn mask_top(word: u64) -> u64 {
     black_box(word >> 63).wrapping_neg()
 }
 
-/// Returns the quotient and the remainder of a division by 10^8, without a division instruction. Multiplying by this
-/// reciprocal gives the exact quotient for all 64-bit numbers.
+/// Returns the quotient and the remainder of a division by 10^8, without a division instruction. Multiplying by the
+/// reciprocal used here gives the exact quotient for all 64-bit numbers.
 #[cfg(feature = "guard")]
 #[allow(clippy::cast_possible_truncation, reason = "the quotient is smaller than n")]
 pub(crate) fn divide_by_hundred_million(n: u64) -> (u64, u64) {
@@ -185,7 +185,7 @@ pub(crate) fn mask(bit: u32) -> u64 {
     u64::from(black_box(bit)).wrapping_neg()
 }
 
-/// `a` where the mask has ones, `b` where it has zeros.
+/// Returns the bits of `a` where the mask has ones, and those of `b` where it has zeros.
 #[inline]
 pub(crate) fn select(mask: u64, a: u64, b: u64) -> u64 {
     b ^ (mask & (a ^ b))
@@ -200,7 +200,7 @@ pub(crate) fn ascii(byte: u8) -> u8 {
 }
 
 /// Returns `true` if the mask is not zero. The caller may branch on the result. A branch makes the result public, so
-/// each caller explains why it may be public.
+/// each caller explains why the result may be public.
 ///
 /// This is the only function in which a branch may depend on a secret, and the optimizer cannot remove that branch. A
 /// tool that tracks secret bits through the machine code can therefore be told to ignore this function.
@@ -219,8 +219,8 @@ pub(crate) fn declassify(mask: u64) -> bool {
 
 /// Divides numbers below 2^31 by a constant, without a division instruction.
 ///
-/// The time of a hardware division depends on its operands, and at the optimization levels 0 and "z" compilers emit one
-/// even for a constant divisor. Multiplying by a rounded-up reciprocal and shifting is exact for all numbers below
+/// The time that a hardware division takes depends on its operands. At optimization levels 0 and "z", compilers emit
+/// one even for a constant divisor. Multiplying by a rounded-up reciprocal and shifting is exact for all numbers below
 /// 2^31.
 #[derive(Clone, Copy)]
 pub(crate) struct Divisor {
@@ -236,8 +236,8 @@ impl Divisor {
         loop {
             let power = 1u64 << shift;
             let reciprocal = power.div_ceil(divisor as u64);
-            // Rounding up does not change the quotient of any number below 2^31 if the error of the reciprocal, times
-            // the divisor, is at most 2^(shift - 31).
+            // Rounding up does not change the quotient of any number below 2^31 if the reciprocal's error times the
+            // divisor is at most 2^(shift - 31).
             if reciprocal * divisor as u64 - power <= 1 << (shift - 31) {
                 return Self { divisor, reciprocal, shift };
             }

@@ -1,4 +1,4 @@
-//! Decodes files in UTF-8, or in UTF-16 as saved by Windows programs. Also defines the limits on their size.
+//! Decodes files in UTF-8, or in UTF-16 as saved by Windows programs. Also defines size limits for files.
 
 use alloc::string::String;
 
@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind};
 /// format. Returns `None` if the bytes are not valid UTF-8 or UTF-16.
 pub(crate) fn text<'a>(bytes: &'a [u8], buffer: &'a mut Zeroizing<String>) -> Option<&'a str> {
     let (from_bytes, bytes): (fn([u8; 2]) -> u16, _) = match bytes {
-        // Refuse UTF-32, whose byte order mark begins like the mark of UTF-16.
+        // Refuse UTF-32, whose byte order mark begins with that of UTF-16.
         [0xff, 0xfe, 0, 0, ..] => return None,
         [0xff, 0xfe, rest @ ..] => (u16::from_le_bytes, rest),
         [0xfe, 0xff, rest @ ..] => (u16::from_be_bytes, rest),
@@ -23,7 +23,7 @@ pub(crate) fn text<'a>(bytes: &'a [u8], buffer: &'a mut Zeroizing<String>) -> Op
     };
     let (units, []) = bytes.as_chunks::<2>() else { return None };
     let characters = || char::decode_utf16(units.iter().map(|unit| from_bytes(*unit)));
-    // Allocate the final size at once: a buffer that grows leaves a copy of the secrets in freed memory.
+    // Allocate the final size at once: a growing buffer would leave a copy of the secrets in freed memory.
     let length = characters().map(|character| character.map_or(0, char::len_utf8)).sum();
     *buffer = Zeroizing::new(String::with_capacity(length));
     for character in characters() {
@@ -36,7 +36,7 @@ fn is_ascii_text(byte: u8) -> bool {
     byte.is_ascii_graphic() || byte.is_ascii_whitespace()
 }
 
-/// The maximum size of a file. Aegis backups are the largest, because they contain the icons of all accounts, but even
+/// The maximum size of a file. Aegis backups are the largest, because they contain the icon of every account, but even
 /// they are smaller than this.
 pub(crate) const MAX_BYTES: usize = 16 << 20;
 /// The maximum number of accounts or tokens in a file.

@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-/// Why a value was refused. The message names the parameter and its range, and gives the position if there is one.
+/// Why a value was refused. The message names the parameter, and gives its range and the position of the offending
+/// character where they apply.
 ///
 /// ```
 /// use keyfob::{ErrorKind, Secret};
@@ -14,14 +15,13 @@ use core::fmt;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,
-    /// The message, with `{}` for each value.
+    /// The message, with a `{}` placeholder for each value.
     message: &'static str,
     values: [Option<Value>; 3],
     position: Option<usize>,
 }
 
-/// A number or a fixed word. An error must not contain any part of the refused input, and a `Value` cannot hold such a
-/// part.
+/// A number or a fixed word. An error must not contain any part of the refused input, and a `Value` cannot hold one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Value {
     Number(u64),
@@ -111,9 +111,9 @@ pub enum ErrorKind {
     Code,
     /// The number of digits in a code.
     Digits,
-    /// A backup or a key file that is encrypted and could not be opened.
+    /// An encrypted backup or key file that could not be opened.
     Encrypted,
-    /// A backup of another app or an account in it, or a file that is too large.
+    /// Another app's backup or an account in it, or a file that is too large.
     Import,
     /// The keys that encrypt secrets in the database.
     Keyring,
@@ -134,7 +134,7 @@ pub enum ErrorKind {
     Qr,
     /// A secret, or its base32 text.
     Secret,
-    /// An `otpauth` URI, or a part of one: issuer, account, parameter or name of an algorithm.
+    /// An `otpauth` URI, or a part of one: issuer, account, parameter or algorithm name.
     Uri,
     /// The TOTP window.
     Window,

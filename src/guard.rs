@@ -67,16 +67,16 @@
 //! Each attempt loads the record, decides, and swaps in the new record if no other request has changed the old one in
 //! the meantime. The verdict can be read only after the swap. If another request changed the record first, the attempt
 //! decides again, based on the record that the other request stored. So a code is accepted only once across all
-//! servers. If an attacker sends a thousand guesses at once, the attacker learns the results of only as many guesses as
-//! the guess budget still allows.
+//! servers. An attacker who sends a thousand guesses at once learns the results of only as many as the guess budget
+//! still allows.
 //!
 //! # Dropped requests
 //!
-//! A web server drops the future of a request when the client disconnects, and a timeout drops it too. A change that
-//! the request sent to the store may still take effect. For example, a guess may have been counted, a code used, or the
+//! A web server drops a request's future when the client disconnects, and a timeout drops it too. A change that the
+//! request sent to the store may still take effect. For example, a guess may have been counted, a code used, or the
 //! recovery codes replaced by new ones that nobody has seen. The guard reports a dropped request as
-//! [`EventKind::Dropped`]. To let each request finish, run it in a separate task, which continues when the handler is
-//! dropped:
+//! [`EventKind::Dropped`]. To let each request finish, run it in a separate task, which continues even if the handler
+//! is dropped:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -95,7 +95,7 @@
 //! ```
 //!
 //! A panic in your event listener does not drop the request: the guard catches the panic, sends the remaining events
-//! and returns the answer. With `panic = "abort"`, the panic ends the process, as any panic does.
+//! and returns the answer. With `panic = "abort"`, such a panic ends the process, like any other panic.
 //!
 //! # Without a `Store`
 //!
@@ -103,11 +103,11 @@
 //! guide](crate::guide::database) has a program that does this for every flow, and [`Change`] has an example without a
 //! database. Follow three rules:
 //!
-//! * **Never use a version twice for a user, not even after the row was removed.** Take the version from a sequence, or
-//!   keep the row and continue counting. If a version were used twice, a user who enrolls again could get a version
-//!   from before the removal, and a decision based on the removed record could still be stored.
-//! * **If you loaded no row, use an insert that changes nothing if a row exists by then.** An upsert would overwrite
-//!   what another request has stored in the meantime.
+//! * **Never reuse a version for the same user, even after the row has been removed.** Take the version from a
+//!   sequence, or keep the row and continue counting. If a version were reused, a user who enrolls again could get a
+//!   version from before the removal, and a decision based on the removed record could still be stored.
+//! * **If you loaded no row, use an insert that does nothing if a row exists by then.** An upsert would overwrite what
+//!   another request has stored in the meantime.
 //! * **Commit the change before you use the verdict, whatever the verdict is.** A refusal can change the record too,
 //!   because it counts a failure. If the change is part of a transaction that a failed login rolls back, no guess is
 //!   counted. Other products have had this vulnerability.
@@ -158,10 +158,10 @@ use crate::guard::report::{Clock, Listener, Report, tell};
 use crate::guard::token::login::LoginToken;
 use crate::store::{Store, Swap};
 
-/// Manages the second factor of an application's users. It holds the store, the keys and the limits.
+/// Manages the second factors of an application's users. It holds the store, the keys and the limits.
 ///
-/// The application identifies each user by a string that never changes, such as the primary key of its table of users.
-/// All methods may be called for the same user at the same time, from any number of processes.
+/// The application identifies each user by a string that never changes, such as the primary key of its user table. All
+/// methods may be called for the same user at the same time, from any number of processes.
 ///
 /// ```
 /// use std::time::Duration;
@@ -256,17 +256,17 @@ use crate::store::{Store, Swap};
 /// # Errors
 ///
 /// The guard fails closed: a request that ends in an error never completes a login. Every method can return the
-/// following errors. The documentation of a method lists only the additional ones:
+/// following errors. Each method's documentation lists only the additional ones:
 ///
-/// * [`GuardErrorKind::User`] if the name of the user is empty, longer than 255 bytes, or has control characters.
-/// * [`GuardErrorKind::Clock`] if the clock cannot be read or is set before 1970.
+/// * [`GuardErrorKind::User`] if the user's name is empty, is longer than 255 bytes, or contains control characters.
+/// * [`GuardErrorKind::Clock`] if the clock cannot be read or is set to a time before 1970.
 /// * [`GuardErrorKind::Store`] if the store failed. It is then unknown whether a change took effect.
 /// * [`GuardErrorKind::Contended`] if other requests changed the record first, eight times in a row.
 /// * [`GuardErrorKind::RecordInvalid`] if the stored record is not valid.
 /// * [`GuardErrorKind::RecordNewer`] if a newer version of keyfob wrote the record.
 /// * [`GuardErrorKind::Randomness`] if the source of randomness failed. A method that generates no secret or token and
-///   seals no secret uses randomness only if another request changed the record first and a function to
-///   [sleep](Self::with_sleep) is set.
+///   seals no secret uses randomness only if another request changed the record first and a [sleep
+///   function](Self::with_sleep) is set.
 ///
 /// Every error is also sent as an [`EventKind::Failed`] event, except the errors of [`status`](Self::status) and
 /// [`is_current`](Self::is_current).
@@ -284,8 +284,7 @@ pub struct Guard<S> {
 type Sleep = dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
 
 impl<S: Store> Guard<S> {
-    /// Makes a guard with the default policy, the system's clock and random number generator, and no listener for
-    /// events.
+    /// Makes a guard with the default policy, the system's clock and random number generator, and no event listener.
     ///
     /// `issuer` is the name of your service, as authenticator apps will show it. [`enroll`](Self::enroll) fails if a
     /// URI cannot contain this name.
@@ -324,10 +323,10 @@ impl<S: Store> Guard<S> {
         self
     }
 
-    /// Sets the listener, which the guard calls with each event. [`Event`] has an example.
+    /// Sets the listener that the guard calls with each event. [`Event`] has an example.
     ///
-    /// An event about a change is sent after the change was stored. The request waits for the listener, so the listener
-    /// must not block for long.
+    /// An event about a change is sent only after the change has been stored. The request waits for the listener, so
+    /// the listener must not block for long.
     #[must_use]
     pub fn with_events(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.events = Box::new(listener);
@@ -336,11 +335,11 @@ impl<S: Store> Guard<S> {
 
     /// Sets the function that waits between attempts to change a record, such as `tokio::time::sleep`.
     ///
-    /// When several requests change the record of one user at once, one of them succeeds and the others try again. Each
-    /// request makes up to eight attempts. With this function, a request waits for a random time before it tries again,
-    /// to avoid another collision. The wait is at most 2 ms after the first failed attempt. The limit doubles with each
-    /// further failed attempt, to 131 ms before the eighth attempt. The guard has no timer, so without this function
-    /// requests try again immediately.
+    /// When several requests try to change one user's record at once, one of them succeeds and the others try again.
+    /// Each request makes up to eight attempts. With this function, a request waits for a random time before each new
+    /// attempt, to avoid another collision. The wait is at most 2 ms after the first failed attempt. The limit doubles
+    /// with each further failed attempt, up to 131 ms before the eighth attempt. The guard has no timer, so without
+    /// this function requests try again immediately.
     ///
     /// ```
     /// # let with_sleep = |guard: keyfob::Guard<keyfob::store::MemoryStore>| {
@@ -373,7 +372,7 @@ impl<S: Store> Guard<S> {
         self.transact_by(None, flow, user, decide).await
     }
 
-    /// Like `transact`, for an operator, whom the events name.
+    /// Like `transact`, but for a change by an operator, whom the events name.
     async fn transact_by<T>(
         &self,
         operator: Option<&OperatorId>,
@@ -401,8 +400,8 @@ impl<S: Store> Guard<S> {
     ) -> Result<T, GuardError> {
         let user = report.user();
         let now = (self.clock)().ok_or(GuardErrorKind::Clock)?;
-        // All rounds use the time of the first round. If each round read the clock, failed swaps could delay the
-        // decision until a code for a later time is accepted.
+        // All rounds use the first round's time. If each round read the clock, failed swaps could delay the decision
+        // until a code for a later time would be accepted.
         let context = Context::new(user, now, &self.policy, &self.keyring)?;
         let failed = |error: S::Error| GuardError::with_source(GuardErrorKind::Store, error);
         for round in 0..ATTEMPTS {
@@ -450,7 +449,7 @@ impl<S: fmt::Debug> fmt::Debug for Guard<S> {
     }
 }
 
-/// How many times a request tries to swap the record before it fails. An attacker cannot keep making the owner's swaps
-/// fail: after the first few wrong codes the account is throttled, and a refusal during that time normally writes
-/// nothing.
+/// The number of times that a request tries to swap the record before it fails. An attacker cannot keep making the
+/// owner's swaps fail: after the first few wrong codes the account is throttled, and a refusal during that time
+/// normally writes nothing.
 const ATTEMPTS: u32 = 8;

@@ -1,4 +1,4 @@
-//! A guide for developers who add a second factor to a login. Each submodule is a chapter and contains no items.
+//! A guide for developers who are adding a second factor to a login. Each submodule is a chapter and contains no items.
 
 // The links in the chapters need these names in scope.
 #[allow(unused_imports)]

@@ -48,7 +48,7 @@ impl Hotp {
     }
 
     /// Like [`new`](Self::new), with a different hash function. RFC 4226 defines only SHA-1; some tokens use SHA-256 or
-    /// SHA-512, as RFC 6238 does.
+    /// SHA-512, which RFC 6238 allows for TOTP.
     #[must_use]
     pub fn with_algorithm<'k>(key: impl Into<Key<'k>>, algorithm: Algorithm) -> Self {
         Self { hmac: Hmac::new(algorithm, key.into()), digits: Digits::default() }
@@ -83,8 +83,8 @@ impl Hotp {
     ///
     /// `from` is the next expected counter; earlier counters are never tried. All codes in the range are computed and
     /// compared, even after a match. If two counters have the same code, the later one is returned. If the earlier one
-    /// were returned, the code that was just used would still be valid at the later counter. Store the *next* counter,
-    /// `matched + 1`, and pass it as `from` the next time.
+    /// were returned, the code just used would still be valid at the later counter. Store `matched + 1`, the *next*
+    /// counter, and pass it as `from` the next time.
     #[must_use]
     pub fn verify(&self, code: &Code, from: u64, look_ahead: LookAhead) -> Option<u64> {
         self.newest([code], look_ahead.counters(from))
@@ -114,8 +114,8 @@ impl Hotp {
         &self.hmac
     }
 
-    /// Searches the range for these consecutive codes, and returns the counter of the last code. If the codes match
-    /// several times, returns the last match.
+    /// Searches the range for these consecutive codes and returns the counter of the last code. If there are several
+    /// matches, returns the latest one.
     pub(crate) fn newest<const N: usize>(&self, codes: [&Code; N], counters: RangeInclusive<u64>) -> Option<u64> {
         self.scan(codes, *counters.start(), *counters.end()).counter()
     }
@@ -136,10 +136,11 @@ impl fmt::Debug for Hotp {
     }
 }
 
-/// How many counters after the expected one are accepted (RFC 4226, section 7.2): 0 to 10, by default 5.
+/// How many counters after the expected one are accepted (RFC 4226, section 7.2): 0 to 10, with a default of 5.
 ///
-/// Each additional counter is one more code that a guess can match. A look-ahead of 5 allows for five unused codes, for
-/// example because the button was pressed by accident. Use [`Hotp::resync`] for a token that is further ahead.
+/// Each additional counter is one more code that a guess can match. A look-ahead of 5 allows for five unused codes,
+/// such as those produced when the button is pressed by accident. Use [`Hotp::resync`] for a token that is further
+/// ahead.
 ///
 /// ```
 /// use keyfob::{Hotp, LookAhead, Secret};
@@ -156,7 +157,7 @@ impl LookAhead {
     /// Accepts only the expected counter.
     pub const NONE: Self = Self(0);
 
-    /// Creates a look-ahead of `counters` counters after the expected one.
+    /// Creates a look-ahead that accepts `counters` counters after the expected one.
     ///
     /// # Errors
     ///
@@ -165,13 +166,13 @@ impl LookAhead {
         if counters > MAX_LOOK_AHEAD { Err(LOOK_AHEAD_TOO_FAR) } else { Ok(Self(counters)) }
     }
 
-    /// The number of counters.
+    /// The number of counters after the expected one.
     #[must_use]
     pub const fn get(self) -> u8 {
         self.0
     }
 
-    /// The accepted counters if `from` is the next expected one.
+    /// The counters that are accepted if `from` is the next expected one.
     pub(crate) fn counters(self, from: u64) -> RangeInclusive<u64> {
         from..=from.saturating_add(self.0.into())
     }
@@ -193,13 +194,13 @@ pub(crate) struct Consecutive<'a, const N: usize> {
 }
 
 impl<'a, const N: usize> Consecutive<'a, N> {
-    /// Returns `None` if a code has a different number of digits. The number of digits is public.
+    /// Returns `None` if the number of digits in a code is not `digits`. The number of digits is public.
     pub(crate) fn new(codes: [&'a Code; N], digits: Digits) -> Option<Self> {
         codes.iter().all(|code| code.digits() == digits).then_some(Self { codes, digits, shown: [0; N] })
     }
 
-    /// Takes the truncated value of the next counter. Returns all ones if the last code matches this counter and the
-    /// other codes match the counters before it. Must be called once for each counter, in ascending order.
+    /// Processes the truncated value of the next counter. Returns all ones if the last code matches this counter and
+    /// the other codes match the counters before it. Must be called once for each counter, in ascending order.
     pub(crate) fn matches(&mut self, truncated: u32) -> u64 {
         let value = self.digits.reduce(truncated);
         let mut before = u64::MAX;
@@ -232,7 +233,7 @@ impl Newest {
         self.matches = self.matches.wrapping_add(mask & 1);
     }
 
-    /// How many counters matched.
+    /// The number of counters that matched.
     pub(crate) const fn matches(&self) -> u64 {
         self.matches
     }

@@ -28,17 +28,17 @@ use crate::uri::KeyUri;
 ///
 /// If an account cannot be imported, for example because it is an mOTP account or its secret is damaged, its entry is
 /// an error; the other accounts are kept. If an account has an issuer but no name, the issuer is used for both. If it
-/// has a name but no issuer, a name of the form `issuer:account` is split. A URI without names gets the names of the
+/// has a name but no issuer, a name of the form `issuer:account` is split. A URI without names takes its names from the
 /// entry that contains it. A name that begins with the issuer and a colon loses that prefix, as in the label of a URI.
 ///
-/// The counter of an imported HOTP account is the counter of its next code, even if the app stores another number. An
-/// HOTP account without a counter starts at 0; if that is wrong, [`Hotp::resync`](crate::Hotp::resync) finds the
+/// The counter of an imported HOTP account is the counter of its next code, even if the app stores a different number.
+/// An HOTP account without a counter starts at 0; if that is wrong, [`Hotp::resync`](crate::Hotp::resync) finds the
 /// counter from two codes. URIs are parsed leniently, and the warnings of [`parse_lenient`](KeyUri::parse_lenient) are
 /// not reported.
 ///
 /// The URIs of a Google Authenticator transfer, one per line, may be in any order and may be repeated. Their accounts
-/// come after the accounts of all other lines. If QR codes of the transfer are missing, each gap is one error, at the
-/// position of the missing accounts.
+/// come after the accounts of all other lines. If QR codes of the transfer are missing, each gap is reported as one
+/// error at the position of the missing accounts.
 ///
 /// ```
 /// use keyfob::import;
@@ -130,8 +130,9 @@ impl Import {
         self.app
     }
 
-    /// The accounts, in the order of the file. An account that cannot be imported is an error. Entries that are not
-    /// accounts, such as notes in Bitwarden, are left out.
+    /// The accounts, in the order of the file, except that those of Google Authenticator transfers come last. An
+    /// account that cannot be imported is an error. Entries that are not accounts, such as notes in Bitwarden, are left
+    /// out.
     pub fn entries(&self) -> &[Result<KeyUri, Error>] {
         &self.entries
     }
@@ -280,10 +281,9 @@ fn lines(text: &str) -> Result<Import, Error> {
 /// The transfers in a list of URIs.
 #[derive(Default)]
 struct Transfers {
-    /// The transfers by batch identifier and size. Some programs write neither; then every QR code is a separate
-    /// transfer.
+    /// The transfers, by batch identifier and size. If a program writes neither, every QR code is a separate transfer.
     by_batch: BTreeMap<(i32, u32), Vec<Transfer>>,
-    /// The number of QR codes and accounts in all transfers.
+    /// The total number of QR codes and accounts in all transfers.
     size: usize,
 }
 
@@ -333,10 +333,10 @@ fn check_number(entries: usize) -> Result<(), Error> {
 const TRANSFER: &str = "otpauth-migration://";
 const SCHEMES: [&str; 4] = ["otpauth://", "apple-otpauth://", "steam://", TRANSFER];
 
-/// The first bytes of encrypted Stratum backups, as written by current and by older versions.
+/// The first bytes of encrypted Stratum backups, as written by current and older versions.
 const STRATUM: [&[u8]; 2] = [b"AUTHENTICATORPRO", b"AuthenticatorPro"];
 
-/// The first bytes of FreeOTP backups since version 2, which are serialized Java objects.
+/// The first bytes of backups from FreeOTP 2 and later, which are serialized Java objects.
 const JAVA_OBJECT: [u8; 4] = [0xac, 0xed, 0x00, 0x05];
 
 /// The maximum number of columns in a CSV file.

@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind};
 pub struct Key<'a>(&'a [u8]);
 
 impl<'a> Key<'a> {
-    /// The minimum length in bytes. The shortest secrets in use have 80 bits, or 16 characters of base32.
+    /// The minimum length in bytes. The shortest secrets in use have 80 bits, or 16 base32 characters.
     pub const MIN_BYTES: usize = 10;
 
     /// The maximum length in bytes, which is longer than any secret in use. HMAC hashes a key that is longer than a
@@ -75,13 +75,13 @@ pub enum Strength {
     /// At least 80 bits but fewer than 112, which is less than every current recommendation. Replace the secret when
     /// the user next logs in.
     Weak,
-    /// At least 112 bits, the minimum of NIST SP 800-63B, but fewer than 128.
+    /// At least 112 bits, the minimum in NIST SP 800-63B, but fewer than 128.
     Acceptable,
     /// At least 128 bits, as RFC 4226 (R6) requires.
     Strong,
 }
 
-/// [`Key::new`] fills the second `{}` with the length of the refused secret in bytes.
+/// [`Key::new`] fills the second `{}` with the refused secret's length in bytes.
 const TOO_SHORT: Error =
     Error::new(ErrorKind::Secret, "a secret has at least {} bytes (16 base32 characters), this one has {}")
         .number(Key::MIN_BYTES as u64);

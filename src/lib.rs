@@ -8,7 +8,7 @@
 // No public function panics on any input.
 #![warn(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 #![warn(clippy::cast_lossless, clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
-// The time that a division takes depends on its operands, so it can leak secret operands.
+// The time that a division takes depends on its operands, so it can leak secrets.
 #![warn(clippy::integer_division_remainder_used)]
 
 #[cfg(feature = "alloc")]

@@ -29,12 +29,11 @@ use cipher::{Keys, WRONG_KEY};
 
 /// Parses a key file.
 ///
-/// Each token becomes a [`KeyUri`]. Its issuer is the issuer of the key. Its account is the serial number of the
-/// device, or the identifier of the key if there is no serial number. Programs that export a user's account write
-/// `issuer:account` into the friendly name; then the account is the part after the issuer. If a token cannot be
-/// imported, for example because it is a PIN, or because its secret is missing or occurs twice, its entry is an error.
-/// An HOTP token without a counter starts at 0; if that is wrong, [`Hotp::resync`](crate::Hotp::resync) finds the
-/// counter from two codes.
+/// Each token becomes a [`KeyUri`]. Its issuer is the key's issuer. Its account is the device's serial number, or the
+/// key's identifier if there is no serial number. Programs that export a user's account write `issuer:account` into the
+/// friendly name; in that case, the account is the part after the issuer. If a token cannot be imported, for example
+/// because it is a PIN, or because its secret is missing or occurs twice, its entry is an error. An HOTP token without
+/// a counter starts at 0; if that is wrong, [`Hotp::resync`](crate::Hotp::resync) finds the counter from two codes.
 ///
 /// ```
 /// use keyfob::pskc::{self, Unlock};
@@ -85,8 +84,7 @@ pub fn parse(bytes: &[u8], unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, Erro
 }
 
 /// Reads the file twice. The first pass counts the tokens and determines how they are encrypted. The second pass
-/// converts each token when its element ends. This avoids copying the data of the device and of the file for every
-/// token.
+/// converts each token when its element ends. This avoids copying device data and file data for every token.
 pub(crate) fn read(text: &str, unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, Error>>, Error> {
     let (mut number, mut drafts, mut is_locked) = (0, 0, false);
     let encryption = xml::read(text, |token, _| {
@@ -113,7 +111,7 @@ pub(crate) fn read(text: &str, unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, 
     if some_wrong && !some_opened { Err(WRONG_KEY) } else { Ok(entries) }
 }
 
-/// The password or key of an encrypted key file. It is ignored if nothing in the file is encrypted.
+/// The password or key for an encrypted key file. It is ignored if nothing in the file is encrypted.
 ///
 /// ```
 /// use keyfob::ErrorKind;
@@ -133,9 +131,9 @@ pub(crate) fn read(text: &str, unlock: Unlock<'_>) -> Result<Vec<Result<KeyUri, 
 pub enum Unlock<'a> {
     /// No password and no key, for an unencrypted file.
     None,
-    /// The password that the sender of the file chose.
+    /// The password that the file's sender chose.
     Password(&'a str),
-    /// The pre-shared AES key. It has 16, 24 or 32 bytes.
+    /// The pre-shared AES key: 16, 24 or 32 bytes.
     Key(&'a [u8]),
 }
 
@@ -149,8 +147,7 @@ impl fmt::Debug for Unlock<'_> {
     }
 }
 
-/// The content of a `Key` element. The serial number of the device is kept separately, because many keys may share a
-/// device.
+/// The content of a `Key` element. The device's serial number is kept separately, because many keys may share a device.
 #[derive(Default)]
 struct Token {
     id: String,
@@ -182,7 +179,7 @@ struct Value {
     mac: Option<String>,
 }
 
-/// A value encrypted as XML Encryption defines.
+/// A value that is encrypted with XML Encryption.
 #[derive(Default)]
 struct Cipher {
     algorithm: String,
@@ -195,8 +192,7 @@ impl Token {
         [&self.secret, &self.counter, &self.interval].iter().any(|value| cipher::is_known(&value.cipher.algorithm))
     }
 
-    /// Converts the token to an account. `serial` is the serial number of its device, or `None` if that number is
-    /// damaged.
+    /// Converts the token to an account. `serial` is its device's serial number, or `None` if that number is damaged.
     fn key_uri(&self, serial: Option<&str>, keys: &Keys) -> Result<KeyUri, Error> {
         if self.is_draft {
             return Err(DRAFT);

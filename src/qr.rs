@@ -34,13 +34,13 @@ impl KeyUri {
     /// # Errors
     ///
     /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) if the URI is longer than 2331 bytes. Keep the URI short: a phone scans
-    /// a code of 200 bytes far more easily than a longer one.
+    /// a 200-byte code far more easily than a longer one.
     pub fn qr(&self) -> Result<Qr, Error> {
         Qr::new(&self.to_uri())
     }
 }
 
-/// A QR code of a [`KeyUri`] or of another string.
+/// A QR code that contains a [`KeyUri`] or another string.
 ///
 /// ```
 /// use keyfob::{KeyUri, Secret};
@@ -59,8 +59,8 @@ pub struct Qr {
 }
 
 impl Qr {
-    /// Encodes any string as a QR code, with error correction level M. An example is a URI that transfers accounts
-    /// between apps.
+    /// Encodes any string as a QR code, with error correction level M. The string can be a URI that transfers accounts
+    /// between apps, for example.
     ///
     /// ```
     /// # #[cfg(feature = "migration")] {
@@ -99,7 +99,7 @@ impl Qr {
 
     /// Returns the code as text for a terminal: `println!("{}", qr.terminal())`.
     ///
-    /// The text sets its own colors, black on white from the fixed part of the 256-color palette. A terminal theme may
+    /// The text sets its own colors: black on white, from the fixed part of the 256-color palette. A terminal theme may
     /// change the other colors so that the code is inverted, and several readers cannot read an inverted code. Each
     /// line of text holds two rows of modules.
     #[must_use]

@@ -1,7 +1,7 @@
 //! Searches many counters, steps or authenticators for the one that produced the given codes.
 //!
-//! Use a search to resynchronize a token that is far out of sync, or to identify which of many tokens a person has. To
-//! verify a login, use [`Hotp::verify`] or [`Totp::verify`] instead: the probability that a search accepts a random
+//! Use a search to resynchronize a token that is far out of sync, or to identify which one of many tokens a person has.
+//! To verify a login, use [`Hotp::verify`] or [`Totp::verify`] instead: the probability that a search accepts a random
 //! code grows with the number of codes that it computes. Ask for two consecutive codes: a search over `n` counters then
 //! accepts two random six-digit codes with a probability of `n` in 10^12.
 //!
@@ -78,8 +78,8 @@ pub fn counters<const N: usize>(
     Ok(Matches(newest))
 }
 
-/// Searches the steps of one TOTP authenticator for consecutive `codes`: all steps at most `within` before or after the
-/// step of `at`, a Unix time in seconds.
+/// Searches the steps of one TOTP authenticator for consecutive `codes`. The search covers the step that contains `at`,
+/// a Unix time in seconds, and up to `within` steps before and after it.
 ///
 /// [`Matches::last`] is the step of the last code. If `at` is before T0, nothing matches.
 ///
@@ -184,7 +184,7 @@ pub struct Candidate<'a> {
 
 impl<'a> Candidate<'a> {
     /// Creates a candidate from an HOTP token. Its counters are `from`, which is the next expected counter, and the
-    /// counters of the look-ahead after it.
+    /// look-ahead counters after it.
     ///
     /// ```
     /// use std::ops::ControlFlow;

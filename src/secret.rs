@@ -41,8 +41,8 @@ use crate::key::{Key, Strength};
 pub struct Secret(Zeroizing<Box<[u8]>>);
 
 impl Secret {
-    /// Generates a secret of 20 random bytes from the operating system. This is the recommended length for SHA-1, the
-    /// default algorithm.
+    /// Generates a random 20-byte secret with the operating system's random number generator. This is the recommended
+    /// length for SHA-1, the default algorithm.
     ///
     /// # Panics
     ///
@@ -54,8 +54,8 @@ impl Secret {
         Self::generate_for(Algorithm::Sha1)
     }
 
-    /// Generates a secret of random bytes from the operating system. The secret is as long as the output of the
-    /// algorithm's hash: 20, 32 or 64 bytes.
+    /// Generates a random secret with the operating system's random number generator. The secret is as long as the
+    /// algorithm's hash output: 20, 32 or 64 bytes.
     ///
     /// # Panics
     ///
@@ -67,8 +67,8 @@ impl Secret {
         Self::generate_with(algorithm, &mut rand::rngs::SysRng).expect("the operating system has randomness")
     }
 
-    /// Generates a secret with `rng`, a random number generator that implements `TryCryptoRng` of `rand` 0.10. The
-    /// secret is as long as the output of the algorithm's hash: 20, 32 or 64 bytes.
+    /// Generates a random secret with `rng`, a random number generator that implements `TryCryptoRng` from `rand` 0.10.
+    /// The secret is as long as the algorithm's hash output: 20, 32 or 64 bytes.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl Secret {
     /// # Errors
     ///
     /// [`ErrorKind::Secret`](crate::ErrorKind::Secret) if the text is not base32, or if it decodes to fewer than 10 or
-    /// more than 1024 bytes. If a single character is at fault, the error has its position.
+    /// more than 1024 bytes. If a single character is at fault, the error contains its position.
     pub fn from_base32(text: &str) -> Result<Self, Error> {
         Self::from_bytes(&base32::decode(text)?)
     }
@@ -111,7 +111,7 @@ impl Secret {
         &self.0
     }
 
-    /// The bytes in plaintext as base32, uppercase and without padding.
+    /// Returns the secret in plaintext as base32, uppercase and without padding.
     #[must_use]
     pub fn expose_base32(&self) -> Zeroizing<String> {
         base32::encode(&self.0)

@@ -1,7 +1,7 @@
 //! Serializes settings for files and databases. Deserialization calls the constructors, which validate the values.
 //!
 //! [`Secret`](crate::Secret) does not implement `Serialize`, because a struct that contains a secret could then leak it
-//! into logs, caches or dumps. To serialize a secret on purpose, name the module `secret` or `uri` in the field's
+//! into logs, caches or dumps. To serialize a secret intentionally, name the module `secret` or `uri` in the field's
 //! `serde(with)` attribute.
 
 use alloc::string::String;

@@ -14,10 +14,10 @@ use crate::typed::symbols;
 
 /// Generates and verifies Steam Guard codes.
 ///
-/// A code is HMAC-SHA-1 of a 30-second step, truncated as in RFC 4226. It is written in base 26, as five symbols of
-/// `23456789BCDFGHJKMNPQRTVWXY`, least significant first. Windows work as for [`Totp`], and the caller has the same
-/// responsibilities: store the matched step before you act on the result, accept only greater steps from then on, and
-/// limit the number of guesses.
+/// A code is the HMAC-SHA-1 of a 30-second step, truncated as in RFC 4226. It is written in base 26, as five symbols
+/// from `23456789BCDFGHJKMNPQRTVWXY`, least significant first. Windows work as for [`Totp`], and the caller has the
+/// same responsibilities: store the matched step before you act on the result, accept only greater steps from then on,
+/// and limit the number of guesses.
 ///
 /// ```
 /// use keyfob::{Secret, Steam, SteamCode, Window};
@@ -87,7 +87,7 @@ pub struct SteamCode {
 impl SteamCode {
     /// Parses a code that a person typed or pasted: five symbols, uppercase or lowercase.
     ///
-    /// White space, dashes and invisible marks are ignored and digits may be of any script, as in
+    /// White space, dashes and invisible marks are ignored, and digits may be from any script, as in
     /// [`Code::parse`](crate::Code::parse). Full-width letters are accepted too.
     ///
     /// # Errors
@@ -146,8 +146,8 @@ impl Drop for SteamCode {
     }
 }
 
-/// Returns the index of a symbol in the alphabet, and a mask that is all ones if the alphabet has the symbol. The
-/// symbol is compared with the whole alphabet, because a table lookup by a secret symbol would leave a trace in the
+/// Returns the index of a symbol in the alphabet, and a mask that is all ones if the alphabet contains the symbol. The
+/// symbol is compared with the whole alphabet, because a table lookup with a secret symbol would leave a trace in the
 /// cache.
 fn index_of(symbol: u8) -> (u32, u64) {
     let capital = symbol ^ (ct::mask_within(symbol, b'a', b'z').to_le_bytes()[0] & 0x20);

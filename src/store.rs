@@ -68,12 +68,12 @@ pub trait Store: Send + Sync {
     /// The error type of the store. Any type that converts into a [`StoreError`] works.
     type Error: Into<StoreError> + Send;
 
-    /// Loads the record of an account and its version, or `None` if the account has no record.
+    /// Loads an account's record and the record's version, or returns `None` if the account has no record.
     ///
     /// Read from the primary database, not from a replica that may lag. If a change is based on a stale record, the
-    /// swap reports a conflict. A read-only call has no such check: a status, the check of a proof, or the answer that
-    /// an account has no second factor can be out of date. A stale read can therefore let a user log in without a
-    /// second factor.
+    /// swap reports a conflict. A read-only call has no such check: a status, a proof check, or the answer that an
+    /// account has no second factor can be out of date. A stale read can therefore let a user log in without a second
+    /// factor.
     ///
     /// # Errors
     ///
@@ -84,10 +84,10 @@ pub trait Store: Send + Sync {
     ///
     /// The record changes only if the version of the stored record is `expected`, or if there is no record and
     /// `expected` is `None`. In all other cases, this returns [`Swap::Conflict`]. Each change gives the record a
-    /// version that this account has never had, not even before its record was removed.
+    /// version that this account has never had before, even if its record was removed in the meantime.
     ///
-    /// When this returns [`Swap::Swapped`], the change is committed: it survives a crash and a power failure, and is
-    /// not part of a transaction that the caller can roll back.
+    /// When this returns [`Swap::Swapped`], the change is committed: it survives crashes and power failures, and is not
+    /// part of a transaction that the caller can roll back.
     ///
     /// # Errors
     ///
@@ -101,28 +101,28 @@ pub trait Store: Send + Sync {
     ) -> impl Future<Output = Result<Swap, Self::Error>> + Send;
 }
 
-/// A store that lists its accounts and adds many at once. All stores of keyfob implement it.
+/// A store that lists its accounts and adds many at once. All of keyfob's stores implement it.
 ///
-/// [`Guard::adopt_batch`](crate::Guard::adopt_batch) needs it, and so does a program that goes through all accounts.
+/// [`Guard::adopt_batch`](crate::Guard::adopt_batch) needs it, and so does any program that iterates over all accounts.
 pub trait Accounts: Store {
     /// Lists at most `limit` accounts that have a record, in order, starting after the account `after`.
     ///
-    /// Start with an empty string, and continue with the last account of the previous page. After the last page, the list
-    /// is empty.
+    /// Start with an empty string, and continue with the last account of the previous page. The list after the last
+    /// page is empty.
     ///
     /// # Errors
     ///
-    /// If the store could not read the accounts.
+    /// Returns an error if the store could not read the accounts.
     fn accounts(&self, after: &str, limit: u32) -> impl Future<Output = Result<Vec<String>, Self::Error>> + Send;
 
-    /// Adds the records of these accounts, each only if the account has none. Returns, for each account in the same
-    /// order, whether its record was added. If an account occurs twice, only the first record is added.
+    /// Adds each of these records, unless its account already has one. Returns, for each account in the same order,
+    /// whether its record was added. If an account occurs twice, only the first record is added.
     ///
     /// When this returns, the records are committed, as after a [`swap`](Store::swap).
     ///
     /// # Errors
     ///
-    /// If the store failed. Some of the records may have been added.
+    /// Returns an error if the store failed. Some of the records may have been added.
     fn insert(&self, records: &[(&str, &[u8])]) -> impl Future<Output = Result<Vec<bool>, Self::Error>> + Send;
 }
 
@@ -154,7 +154,7 @@ pub enum Swap {
     Swapped,
 }
 
-/// The boxed error of a store.
+/// A boxed store error.
 pub type StoreError = Box<dyn core::error::Error + Send + Sync>;
 
 impl<S: Accounts> Accounts for alloc::sync::Arc<S> {

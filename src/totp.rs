@@ -43,7 +43,7 @@ pub struct Totp {
 }
 
 impl Totp {
-    /// Creates a `Totp` with HMAC-SHA-1, six digits and a period of 30 seconds, which every authenticator app supports.
+    /// Creates a `Totp` with HMAC-SHA-1, six digits and a 30-second period, which every authenticator app supports.
     #[must_use]
     pub fn new<'k>(key: impl Into<Key<'k>>) -> Self {
         Self::with_algorithm(key, Algorithm::Sha1)
@@ -133,11 +133,10 @@ impl Totp {
 
     /// Finds the step of an authenticator whose clock is far off, using two consecutive codes (RFC 6238, section 6).
     ///
-    /// `at` is the Unix time at which the second code was typed. Searches the step of `at` and up to `within` steps
-    /// before and after it. Returns the step of the *second* code, or `None` if there is no match or `at` is before T0.
-    /// [`Step::offset_from`] converts the step to the offset to store.
-    /// Two random six-digit codes match with a probability of `2 * within` in 10^12, so a wide search is safe, whereas
-    /// a wide [`Window`] is not.
+    /// `at` is the Unix time at which the second code was typed. The search covers the step that contains `at` and up
+    /// to `within` steps before and after it. Returns the step of the *second* code, or `None` if there is no match or
+    /// `at` is before T0. [`Step::offset_from`] converts the step to the offset to store. Two random six-digit codes
+    /// match with a probability of `2 * within` in 10^12, so a wide search is safe, whereas a wide [`Window`] is not.
     ///
     /// Neither code may be used again: accept the result only if it is greater than the last stored step, and store it.
     /// If the two codes were shown an hour ago, the offset is wrong by an hour.
@@ -163,7 +162,8 @@ impl Totp {
         self.steps_around(at, window.behind.into(), window.ahead.into())
     }
 
-    /// Returns the steps at most `within` before or after the step of `at`, or `None` if `at` is before T0.
+    /// Returns the step that contains `at` and up to `within` steps before and after it, or `None` if `at` is before
+    /// T0.
     pub(crate) fn steps_within(&self, at: u64, within: u64) -> Option<RangeInclusive<u64>> {
         self.steps_around(at, within, within)
     }
@@ -182,7 +182,7 @@ impl Totp {
     }
 }
 
-/// Methods that read the system clock. If the clock is set to a time before 1970, `code_now` returns the code of step
+/// Methods that read the system clock. If the clock is set to a time before 1970, `code_now` returns the code for step
 /// 0, and `verify_now` refuses every code.
 #[cfg(feature = "std")]
 impl Totp {
@@ -384,7 +384,7 @@ impl Default for Window {
     }
 }
 
-/// The system time in Unix seconds, or `None` if the clock is before 1970.
+/// The system time in Unix seconds, or `None` if the clock is set before 1970.
 #[cfg(feature = "std")]
 pub(crate) fn now() -> Option<u64> {
     let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;

@@ -51,10 +51,10 @@ impl Transfer {
     /// Exports accounts as strings for QR codes. [`Qr::new`](crate::Qr::new) encodes them.
     ///
     /// Each code contains at most five accounts. It contains fewer if their names or secrets are long, because cameras
-    /// have difficulty with QR codes above version 25. A QR code is larger than that only if a single account needs it.
-    /// `batch_id` distinguishes transfers; choose it at random. The strings contain the secrets. A label prefix that
-    /// differs from the issuer and parameters that keyfob does not interpret are left out, because the format cannot
-    /// express them.
+    /// have difficulty with QR codes above version 25. A QR code is larger than that only if a single account does not
+    /// fit in a smaller one. `batch_id` distinguishes transfers; choose it at random. The strings contain the secrets.
+    /// A label prefix that differs from the issuer and parameters that keyfob does not interpret are left out, because
+    /// the format cannot express them.
     ///
     /// # Errors
     ///
@@ -117,7 +117,7 @@ impl Transfer {
     }
 
     /// The indices of the codes that have not been added, counted from 0 like [`TransferCode::batch_index`]. Before the
-    /// first code is added, there are none, because the number of codes is not known.
+    /// first code is added, there are none, because the number of codes is not known yet.
     pub fn missing(&self) -> impl Iterator<Item = u32> {
         let size = self.first().map_or(0, TransferCode::batch_size);
         (0..size).filter(|index| !self.codes.contains_key(index))
@@ -129,8 +129,8 @@ impl Transfer {
         self.first().is_some() && self.missing().next().is_none()
     }
 
-    /// Returns the accounts of all codes, in the order in which they were exported. An account that keyfob cannot
-    /// import is an error.
+    /// Returns the accounts of all codes, in the order in which they were exported. For an account that keyfob cannot
+    /// import, the result contains an error instead.
     ///
     /// # Errors
     ///
@@ -142,8 +142,8 @@ impl Transfer {
         Ok(self.codes.into_values().flat_map(TransferCode::into_entries).collect())
     }
 
-    /// Returns the accounts of the codes that were added, with one error for each run of missing codes. If each missing
-    /// code had a separate error, a code of 50 bytes could produce a thousand errors.
+    /// Returns the accounts of the codes that were added, with one error for each run of consecutive missing codes. If
+    /// each missing code had a separate error, a 50-byte code could produce a thousand errors.
     #[cfg(feature = "import")]
     pub(crate) fn into_entries(self) -> impl Iterator<Item = Result<KeyUri, Error>> {
         let of = self.first().map_or(0, TransferCode::batch_size);
@@ -166,12 +166,12 @@ impl Transfer {
     }
 }
 
-/// The maximum number of accounts in a code. Google Authenticator writes ten, which results in a QR code that many
-/// cameras cannot read.
+/// The maximum number of accounts in a code. Google Authenticator puts ten in each code, which results in QR codes that
+/// many cameras cannot read.
 const ACCOUNTS_PER_CODE: usize = 5;
 
-/// The limit that `export` applies to the text of a code with several accounts. The capacity of a QR code of version 25
-/// is 997 bytes. 48 bytes are reserved because the number of codes is known only at the end. The number and everything
+/// The limit that `export` applies to the text of a code with several accounts. The capacity of a version 25 QR code is
+/// 997 bytes. 48 bytes are reserved because the number of codes is known only at the end. The number and everything
 /// after it take at most 24 base64 symbols, and escaping can make each symbol two characters longer.
 const MAX_TEXT: usize = 997 - 48;
 

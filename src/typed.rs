@@ -7,7 +7,7 @@ use crate::ct;
 /// letters are converted. `alphabet` returns a mask of all ones for a symbol. Text longer than `max_bytes` is not read:
 /// the iterator yields only [`Unreadable::TooLong`].
 ///
-/// Scripts may be mixed, because each digit is identified on its own.
+/// Scripts may be mixed, because each digit is recognized on its own.
 pub(crate) fn symbols(
     text: &str,
     max_bytes: usize,
@@ -18,8 +18,7 @@ pub(crate) fn symbols(
         Piece::Symbol(symbol) => Some(Ok(symbol)),
         Piece::Other(character) => {
             let narrow = narrow(character);
-            // The result may be public, because only the values of symbols are secret. Which characters are symbols is
-            // public.
+            // This result may be public: the values of symbols are secret, but not which characters are symbols.
             if ct::declassify(alphabet(narrow)) {
                 return Some(Ok(narrow));
             }
@@ -93,8 +92,8 @@ fn narrow(character: char) -> u8 {
     (wide | digit).to_le_bytes()[0]
 }
 
-/// The zero of each script in the general category Nd of Unicode 18, except ASCII and its full-width form. The digits 1
-/// to 9 follow each zero.
+/// The zero digit of each script in the general category Nd of Unicode 18, except ASCII and full-width ASCII. The
+/// digits 1 to 9 follow each zero.
 const ZEROS: [u32; 75] = [
     0x0660, 0x06f0, 0x07c0, 0x0966, 0x09e6, 0x0a66, 0x0ae6, 0x0b66, 0x0be6, 0x0c66, 0x0ce6, 0x0d66, 0x0de6, 0x0e50,
     0x0ed0, 0x0f20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90, 0x1b50, 0x1bb0, 0x1c40, 0x1c50,

@@ -101,13 +101,13 @@ impl KeyUri {
     /// Creates a TOTP account with SHA-1, six digits and a period of 30 seconds, which every app supports.
     ///
     /// `issuer` is the name of your service, which the app shows. If it is empty, the app shows only the account, or
-    /// guesses an issuer. `account` distinguishes several accounts that one user has with your service. It is often the
+    /// guesses an issuer. `account` distinguishes several accounts that one user has with your service. It is often an
     /// email address.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) if the account is empty. The same error is returned if either name has
-    /// more than 1024 bytes or contains a colon (apps cut the name there), a control character, or part of an escaped
+    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) if the account is empty. The same error is returned if either name is
+    /// longer than 1024 bytes or contains a colon (apps cut the name there), a control character, or part of an escaped
     /// URI, such as `&amp;digits=8`.
     pub fn totp(issuer: &str, account: &str, secret: &Secret) -> Result<Self, Error> {
         Self::new(Factor::Period(Period::default()), issuer, account, secret)
@@ -125,7 +125,7 @@ impl KeyUri {
     ///
     /// # Errors
     ///
-    /// As for [`totp`](Self::totp).
+    /// The same as for [`totp`](Self::totp).
     pub fn hotp(issuer: &str, account: &str, secret: &Secret, counter: u64) -> Result<Self, Error> {
         Self::new(Factor::Counter(counter), issuer, account, secret)
     }
@@ -142,7 +142,7 @@ impl KeyUri {
     ///
     /// # Errors
     ///
-    /// As for [`totp`](Self::totp).
+    /// The same as for [`totp`](Self::totp).
     pub fn steam(issuer: &str, account: &str, secret: &Secret) -> Result<Self, Error> {
         Self::new(Factor::Steam, issuer, account, secret)
     }
@@ -162,8 +162,8 @@ impl KeyUri {
     ///
     /// # Errors
     ///
-    /// As for [`totp`](Self::totp), and [`ErrorKind::Uri`](crate::ErrorKind::Uri) for a T0 other than 0, which a URI
-    /// cannot express.
+    /// The same as for [`totp`](Self::totp), and [`ErrorKind::Uri`](crate::ErrorKind::Uri) for a T0 other than 0, which
+    /// a URI cannot express.
     pub fn from_totp(issuer: &str, account: &str, secret: &Secret, totp: &Totp) -> Result<Self, Error> {
         if totp.t0() != 0 {
             return Err(T0);
@@ -177,7 +177,7 @@ impl KeyUri {
     ///
     /// # Errors
     ///
-    /// As for [`totp`](Self::totp).
+    /// The same as for [`totp`](Self::totp).
     pub fn from_hotp(issuer: &str, account: &str, secret: &Secret, hotp: &Hotp, counter: u64) -> Result<Self, Error> {
         let uri = Self::hotp(issuer, account, secret, counter)?;
         Ok(uri.with_algorithm(hotp.algorithm()).with_digits(hotp.digits()))
@@ -230,8 +230,8 @@ impl KeyUri {
     ///
     /// # Errors
     ///
-    /// As for the issuer of [`totp`](Self::totp), and [`ErrorKind::Uri`](crate::ErrorKind::Uri) for a `steam://` link,
-    /// which has no label.
+    /// The same as for the issuer in [`totp`](Self::totp), and [`ErrorKind::Uri`](crate::ErrorKind::Uri) for a
+    /// `steam://` link, which has no label.
     pub fn with_label_issuer(mut self, prefix: &str) -> Result<Self, Error> {
         if self.account.is_empty() {
             return Err(ACCOUNT_EMPTY);
@@ -373,7 +373,7 @@ impl KeyUri {
     }
 
     /// Writes algorithm, digits and period into the URI even if they have their default values. This makes the QR code
-    /// larger and has no benefit except a more explicit URI.
+    /// larger, and its only benefit is a more explicit URI.
     #[must_use]
     pub fn with_defaults_written(mut self) -> Self {
         self.defaults_written = true;
@@ -412,8 +412,8 @@ fn check_name<'a>(part: &'static str, name: &'a str) -> Result<&'a str, Error> {
     trim_name(part, name)
 }
 
-/// Trims and checks a name. Apps drop spaces around a name and do not show control characters. The limit on the length
-/// ensures that the reader accepts every URI that the writer produces.
+/// Trims and checks a name. Apps drop spaces around a name and do not show control characters. The length limit ensures
+/// that the reader accepts every URI that the writer produces.
 pub(crate) fn trim_name<'a>(part: &'static str, name: &'a str) -> Result<&'a str, Error> {
     let name = name.trim_matches(' ');
     if name.len() > MAX_NAME_BYTES {
@@ -435,8 +435,8 @@ impl FromStr for KeyUri {
     }
 }
 
-/// Compares the contents of the URIs. It makes no difference whether default values are written. The secrets are
-/// compared in constant time.
+/// Compares the contents of the URIs. Whether default values are written makes no difference. The secrets are compared
+/// in constant time.
 impl PartialEq for KeyUri {
     fn eq(&self, other: &Self) -> bool {
         self.factor == other.factor

@@ -1,10 +1,10 @@
-//! HMAC-SHA-1 of sixteen counters at once, with one counter in each lane of a vector.
+//! Computes HMAC-SHA-1 for sixteen counters at once, with one counter in each lane of a vector.
 //!
 //! The code works on arrays, and LLVM turns it into vector instructions. It is compiled once for AVX-512 and once for
 //! AVX2, and `Kernel::detect` chooses at run time. SHA instructions process one message at a time, and each instruction
 //! waits for the one before it. For sixteen or more counters, this code is therefore two to three times as fast as SHA
 //! instructions. If the processor has neither AVX-512 nor AVX2, `detect` returns `None`, and this code is not used.
-//! `detect` also returns `None` without the feature `std`, which is needed to detect these CPU features.
+//! `detect` also returns `None` without the feature `std`, because detection needs it.
 
 #![cfg_attr(
     not(all(feature = "std", target_arch = "x86_64")),
@@ -17,7 +17,7 @@ use crate::truncation::truncate;
 
 pub(super) const LANES: usize = 16;
 
-/// The HMAC states of sixteen keys, one in each lane, or of the same key in all lanes. Wiped on drop.
+/// The HMAC states of sixteen keys, one in each lane, or of the same key in every lane. Wiped on drop.
 pub(super) struct Keys {
     inner: [Words; 5],
     outer: [Words; 5],
@@ -50,7 +50,7 @@ impl Drop for Keys {
     }
 }
 
-/// The version of `truncated` that is compiled for the vector instructions of this processor.
+/// The version of `truncated` that was compiled for this processor's vector instructions.
 #[derive(Clone, Copy)]
 pub(super) struct Kernel(unsafe fn(&Keys, &[u64; LANES]) -> [u32; LANES]);
 
@@ -68,11 +68,11 @@ impl Kernel {
         None
     }
 
-    /// Returns the truncated values (RFC 4226, section 5.3) of sixteen counters, each with the key of its lane.
+    /// Returns the truncated values (RFC 4226, section 5.3) of sixteen counters, each computed with its lane's key.
     #[allow(unsafe_code, reason = "the one way to enter a function compiled for instructions found at run time")]
     pub(super) fn truncated(self, keys: &Keys, counters: &[u64; LANES]) -> [u32; LANES] {
-        // SAFETY: `detect` returns a function only if the processor has the instructions for which the function was
-        // compiled, and nothing else creates a `Kernel`.
+        // SAFETY: `detect` returns a function only if the processor has the instructions that the function was compiled
+        // for, and nothing else creates a `Kernel`.
         unsafe { (self.0)(keys, counters) }
     }
 }
@@ -96,14 +96,14 @@ fn truncated(keys: &Keys, counters: &[u64; LANES]) -> [u32; LANES] {
     for ((high, low), counter) in high.iter_mut().zip(low).zip(counters) {
         (*high, *low) = (super::high(*counter), super::low(*counter));
     }
-    // The padding of a message of 72 bytes: a key block of 64 bytes and a counter of 8 bytes.
+    // The padding of a 72-byte message: a 64-byte key block and an 8-byte counter.
     (*end, *bits) = (splat(1 << 31), splat(8 * 72));
     let digest = compress(&keys.inner, block);
 
     let mut block = [splat(0); 16];
     let [a, b, c, d, e, end, .., bits] = &mut block;
     [*a, *b, *c, *d, *e] = digest;
-    // The padding of a message of 84 bytes: a key block of 64 bytes and a digest of 20 bytes.
+    // The padding of an 84-byte message: a 64-byte key block and a 20-byte digest.
     (*end, *bits) = (splat(1 << 31), splat(8 * 84));
     let [a, b, c, d, e] = compress(&keys.outer, block);
 
@@ -115,7 +115,7 @@ fn truncated(keys: &Keys, counters: &[u64; LANES]) -> [u32; LANES] {
     values
 }
 
-/// The compression function of SHA-1 (FIPS 180-4, section 6.1.2).
+/// The SHA-1 compression function (FIPS 180-4, section 6.1.2).
 #[inline(always)]
 #[allow(clippy::indexing_slicing, reason = "every index is taken modulo sixteen")]
 fn compress(state: &[Words; 5], mut schedule: [Words; 16]) -> [Words; 5] {

@@ -1,12 +1,14 @@
-//! The account, the time, the policy and the keys that a call on a [`SecondFactor`](crate::guard::SecondFactor) uses.
+//! The account, the time, the policy and the keys that a method call on a [`SecondFactor`](crate::guard::SecondFactor)
+//! uses.
 
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::keyring::Keyring;
 use crate::guard::policy::Policy;
 
-/// The account, the time, the policy and the keys that a call on a [`SecondFactor`](crate::guard::SecondFactor) uses.
+/// The account, the time, the policy and the keys that a method call on a [`SecondFactor`](crate::guard::SecondFactor)
+/// uses.
 ///
-/// Make a new `Context` for each call, with the current time, as in the example of [`Change`](crate::guard::Change).
+/// Create a new `Context` for each call, with the current time, as in the example for [`Change`](crate::guard::Change).
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     pub(crate) user: &'a str,
@@ -16,15 +18,14 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// Makes the context for an account, at a time in Unix seconds.
+    /// Creates the context for an account. `now` is the current time in Unix seconds.
     ///
-    /// `user` names the account. Sealed secrets are cryptographically bound to this name, so use an identifier that
+    /// `user` is the account name. Sealed secrets are cryptographically bound to this name, so use an identifier that
     /// never changes, such as the user's primary key.
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::User`] if the name of the account is empty, longer than 255 bytes, or contains control
-    /// characters.
+    /// [`GuardErrorKind::User`] if the account name is empty, longer than 255 bytes, or contains control characters.
     pub fn new(user: &'a str, now: u64, policy: &'a Policy, keyring: &'a Keyring) -> Result<Self, GuardError> {
         if !is_user(user) {
             return Err(GuardErrorKind::User.into());
@@ -33,7 +34,7 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Returns whether a string can be the name of an account.
+/// Returns whether a string is a valid account name.
 pub(crate) fn is_user(user: &str) -> bool {
     matches!(user.len(), 1..=255) && !user.contains(char::is_control)
 }

@@ -1,7 +1,7 @@
-//! The decisions of [`SecondFactor`](crate::guard::SecondFactor), one file for each flow.
+//! The decisions of [`SecondFactor`](crate::guard::SecondFactor), one file per flow.
 //!
-//! No file does I/O or reads a clock. Each flow is documented at the corresponding method of [`Guard`](crate::Guard).
-//! In these files, "the swap" is the compare-and-swap that stores the new record.
+//! None of these files does I/O or reads a clock. Each flow is documented on the corresponding method of
+//! [`Guard`](crate::Guard). In these files, "the swap" is the compare-and-swap that stores the new record.
 
 mod adopt;
 mod attempt;

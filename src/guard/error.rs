@@ -6,8 +6,8 @@ use core::fmt;
 
 use crate::error::Error;
 
-/// The reason why the guard could not answer a request. The request did not complete a login. The record is unchanged
-/// unless the [kind](GuardErrorKind) says otherwise.
+/// The reason why the guard could not answer a request. A request that fails never completes a login. The record is
+/// unchanged unless the [kind](GuardErrorKind) says otherwise.
 ///
 /// The error message says what to do. It never contains a secret, a code or a URI.
 ///
@@ -37,7 +37,7 @@ pub struct GuardError {
 }
 
 impl GuardError {
-    /// Returns the kind of the error, which an application can match on.
+    /// Returns the kind of error, for the application to match on.
     #[must_use]
     pub const fn kind(&self) -> GuardErrorKind {
         self.kind
@@ -68,8 +68,8 @@ impl From<Error> for GuardError {
     }
 }
 
-/// Prints the message of the kind, or for [`GuardErrorKind::Invalid`] the message for the refused value. The error of
-/// the store is available as the source, so it is not repeated here.
+/// Prints the message for this kind of error. For [`GuardErrorKind::Invalid`], prints the message about the refused
+/// value instead. The store's own error is available as the source, so it is not repeated here.
 impl fmt::Display for GuardError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
@@ -86,43 +86,44 @@ impl core::error::Error for GuardError {
     }
 }
 
-/// The kind of a [`GuardError`]. New kinds may be added. The example of [`GuardError`] maps them to HTTP status codes.
+/// The kind of a [`GuardError`]. New kinds may be added. The example for [`GuardError`] maps kinds to HTTP status
+/// codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GuardErrorKind {
     /// The clock cannot be read, or is set to a time before 1970.
     Clock,
-    /// Every attempt failed because another request for this account changed the record first. Try again.
+    /// Every attempt to store the change failed because another request changed the account's record first. Try again.
     Contended,
-    /// A name, a setting or an imported URI was refused. The message of the error says which.
+    /// A name, a setting or an imported URI was refused. The error message says which one.
     Invalid,
-    /// The keyring does not have the key that a secret was sealed under.
+    /// The keyring does not contain the key under which a secret was sealed.
     KeyMissing,
-    /// The pending login or the ticket has expired, was completed or became void, or is for another user. This is also
-    /// the error for a token that cannot be parsed, or whose key is no longer in the keyring. Begin the login again,
-    /// with the password.
+    /// The pending login or the ticket has expired, was already completed, became void, or belongs to another user.
+    /// This is also the error for a token that cannot be parsed, or whose key is no longer in the keyring. Start the
+    /// login over, beginning with the password.
     LoginRejected,
     /// The last active authenticator cannot be revoked. Disable the second factor instead.
     LastAuthenticator,
     /// No enrollment is pending. An earlier one may have expired, or ended after 20 wrong codes. This is also the error
-    /// if an enrollment that was started with a ticket is confirmed without that ticket, or the other way around.
+    /// if an enrollment that was started with a ticket is confirmed without that ticket, or vice versa.
     NoEnrollment,
     /// The account has no second factor.
     NotEnrolled,
-    /// The proof is for another account, purpose or session, or has expired, or the
+    /// The proof is for another account, purpose or session; it has expired; or the
     /// [generation](crate::guard::Generation) has changed since the verification. This is also the error for a token
     /// that cannot be parsed, for a proof whose key is no longer in the keyring, and for an accepted code that is too
     /// old to add a device.
     ProofRejected,
-    /// The account has a second factor, so this change needs a proof of a recent verification.
+    /// The account has a second factor, so this change requires a proof of a recent verification.
     ProofRequired,
     /// The source of randomness failed.
     Randomness,
     /// The application expects the user to have a second factor, but there is no record of one. It may have been lost,
     /// or the store may be out of date. The login fails.
     RecordMissing,
-    /// The stored bytes are not a valid record. If you restore a backup, codes that were used since the backup are
-    /// accepted again until you call
+    /// The stored bytes are not a valid record. If you restore a backup, codes that were used after the backup was made
+    /// are accepted again until you call
     /// [`SecondFactor::operator_invalidate_codes`](crate::guard::SecondFactor::operator_invalidate_codes).
     RecordInvalid,
     /// A newer version of keyfob wrote the record.
@@ -142,16 +143,17 @@ pub enum GuardErrorKind {
     Suspended,
     /// The account already has eight authenticators, the maximum.
     TooManyAuthenticators,
-    /// The account already has sixteen trusted devices, the maximum. A known device takes the place of none of them.
+    /// The account already has sixteen trusted devices, the maximum. Adding a known device does not displace any of
+    /// them.
     TooManyDevices,
-    /// The policy does not allow trusted devices, or not for this long, or the requested lifetime is less than a
-    /// second.
+    /// The policy does not allow trusted devices, or the requested lifetime is less than a second or longer than the
+    /// policy allows.
     TrustRefused,
     /// The account has no active authenticator with this id.
     UnknownAuthenticator,
-    /// The account has no device with this id, or a string is not a device token.
+    /// The account has no device with this id, or a given string is not a device token.
     UnknownDevice,
-    /// The name of the account is empty, longer than 255 bytes, or contains control characters.
+    /// The account name is empty, longer than 255 bytes, or contains control characters.
     User,
 }
 

@@ -1,4 +1,4 @@
-//! The generation of an account, which tells whether an existing session is still current.
+//! An account's generation, which shows whether an existing session is still current.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -14,12 +14,12 @@ use crate::error::{Error, ErrorKind};
 ///
 /// * The factors change: an authenticator is added or removed, the recovery codes are replaced, the second factor is
 ///   disabled, or an operator invalidates its codes.
-/// * Earlier logins become void: the user has a new password ([`Guard::forget_devices`](crate::Guard::forget_devices))
-///   or used a recovery code, or an operator suspended or resumed the account.
+/// * Earlier logins become void: the user changed the password
+///   ([`Guard::forget_devices`](crate::Guard::forget_devices)) or used a recovery code, or an operator suspended or
+///   resumed the account.
 ///
 /// Starting an enrollment does not change the generation. [`Guard::erase`](crate::Guard::erase) resets it to the
-/// default. Compare generations only for equality. The text form is two numbers with a dot between them. It is not
-/// secret.
+/// default. Compare generations only for equality. The text form is two numbers separated by a dot. It is not secret.
 ///
 /// ```
 /// use keyfob::guard::Generation;

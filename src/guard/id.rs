@@ -25,8 +25,7 @@ pub struct AuthenticatorId(pub(crate) String);
 impl AuthenticatorId {
     /// Parses an id of 1 to 32 lowercase letters and digits, such as an id from a form. `str::parse` does the same.
     ///
-    /// This does not check whether the account has such an authenticator. The method that the id is passed to checks
-    /// that.
+    /// This does not check whether the account has such an authenticator; the method that receives the id does.
     ///
     /// # Errors
     ///
@@ -71,8 +70,8 @@ pub struct DeviceId(pub(crate) String);
 impl DeviceId {
     /// Parses an id of 1 to 32 lowercase letters and digits, such as an id from a form. `str::parse` does the same.
     ///
-    /// This does not check whether the account has such a device. [`Guard::forget_device`](crate::Guard::forget_device)
-    /// checks that.
+    /// This does not check whether the account has such a device; [`Guard::forget_device`](crate::Guard::forget_device)
+    /// does.
     ///
     /// # Errors
     ///
@@ -130,7 +129,8 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// The person or the program that acts as an operator. Every `operator_*` method takes it, and its events say who it was.
+/// The person or program that acts as an operator. Every `operator_*` method takes this id and includes it in its
+/// events.
 ///
 /// ```
 /// use keyfob::guard::OperatorId;
@@ -143,11 +143,11 @@ impl fmt::Display for KeyId {
 pub struct OperatorId(String);
 
 impl OperatorId {
-    /// Makes the id from a name, such as the login name of an employee or the name of a job.
+    /// Makes an id from a name, such as an employee's login name or a job's name.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is empty, longer than 255 bytes, or has control
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is empty, is longer than 255 bytes, or contains control
     /// characters.
     pub fn new(name: &str) -> Result<Self, Error> {
         let valid = matches!(name.len(), 1..=255) && !name.contains(char::is_control);

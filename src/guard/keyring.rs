@@ -1,8 +1,8 @@
 //! Seals secrets for storage: each secret is encrypted and authenticated under a key that is not in the database.
 //!
-//! The cipher is XChaCha20-Poly1305 with a random nonce of 192 bits. The associated data names the account, the
-//! authenticator, the purpose, the parameters and the key. A sealed secret therefore cannot be decrypted after it was
-//! moved to another row, or after the parameters in its row were changed.
+//! The cipher is XChaCha20-Poly1305 with a random 192-bit nonce. The associated data names the account, the
+//! authenticator, the purpose, the parameters and the key. A sealed secret therefore cannot be decrypted once it is
+//! moved to another row or the parameters in its row are changed.
 
 use alloc::string::String;
 use alloc::vec;
@@ -30,7 +30,7 @@ use crate::totp::Period;
 
 /// The keys that encrypt the stored secrets. New secrets are sealed under the primary key; old keys only decrypt.
 ///
-/// A key has 256 bits and an id. To rotate keys, put a new key first and keep the old ones:
+/// Each key has 256 bits and an id. To rotate keys, put a new key first and keep the old ones:
 ///
 /// ```
 /// use keyfob::Keyring;
@@ -43,26 +43,26 @@ use crate::totp::Period;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// With several servers, first add the new key at the end of the keyring on every server, and only then move it to the
-/// front. If you put the new key first at once, one server can seal a secret under a key that another server does not
-/// have yet, and the user cannot log in there.
+/// If you run several servers, first add the new key at the end of the keyring on every server, and only then move it
+/// to the front. If you put the new key first right away, one server can seal a secret under a key that another server
+/// does not have yet, and the user cannot log in there.
 ///
-/// The secrets of an account are sealed again under the primary key at the next login with a code, and by
-/// [`Guard::reseal`](crate::Guard::reseal). A login on a trusted device does not do this.
+/// An account's secrets are resealed under the primary key at the next login with a code, and by
+/// [`Guard::reseal`](crate::Guard::reseal). A login on a trusted device does not reseal them.
 /// [`Status::keys`](crate::guard::Status::keys) lists the keys that an account needs. Once no account needs an old key,
 /// remove it.
 ///
 /// # Security
 ///
-/// Somebody who has both the keys and the database can compute every code. Keep the keys in a vault or in the
-/// environment of the server, never with the database, its backups or its dumps.
+/// Anyone who has both the keys and the database can compute every code. Keep the keys in a vault or in the server's
+/// environment, never with the database, its backups or its dumps.
 #[derive(Clone)]
 pub struct Keyring {
     primary: RingKey,
     old: Vec<RingKey>,
 }
 
-/// A key of the keyring. Only two keys derived from it are kept: one seals secrets, the other authenticates tokens.
+/// A key in the keyring. Only two keys derived from it are kept: one seals secrets, the other authenticates tokens.
 #[derive(Clone)]
 pub(crate) struct RingKey {
     pub(crate) id: KeyId,
@@ -92,13 +92,13 @@ impl Keyring {
     /// Parses entries of the form `id:key`, separated by commas or white space. The keys are in base32. The first entry
     /// is the primary key.
     ///
-    /// An id has 1 to 32 letters, digits, hyphens, underscores or dots. It is stored with each secret that is sealed
-    /// under its key, so never give the id of an old key to a new key.
+    /// An id consists of 1 to 32 letters, digits, hyphens, underscores or dots. It is stored with each secret that is
+    /// sealed under its key, so never give the id of an old key to a new key.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) if there is no entry, an id is not valid or is used twice, or
-    /// a key is not base32 or does not have 32 bytes.
+    /// [`ErrorKind::Keyring`](crate::ErrorKind::Keyring) if there is no entry, if an id is invalid or used twice, or if
+    /// a key is not base32 or not 32 bytes long.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let mut keys: Vec<RingKey> = Vec::new();
         for entry in text.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty()) {
@@ -119,22 +119,22 @@ impl Keyring {
         Ok(Self { primary, old: keys.collect() })
     }
 
-    /// Generates a key with the operating system's generator, and returns it as an entry for [`parse`](Self::parse).
-    /// Store it where you keep secrets, not in the database.
+    /// Generates a key with the operating system's random number generator and returns it as an entry for
+    /// [`parse`](Self::parse). Store it where you keep secrets, not in the database.
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::Invalid`] if the id is not valid, [`GuardErrorKind::Randomness`] if the generator fails.
+    /// [`GuardErrorKind::Invalid`] if the id is invalid, [`GuardErrorKind::Randomness`] if the generator fails.
     pub fn generate(id: &str) -> Result<Zeroizing<String>, GuardError> {
         Self::generate_with(id, &mut rand::rngs::SysRng)
     }
 
-    /// Generates a key as [`generate`](Self::generate) does, but with the generator `rng`. It implements the trait
-    /// `TryCryptoRng` of `rand` 0.10.
+    /// Like [`generate`](Self::generate), but uses the random number generator `rng`, which implements the trait
+    /// `TryCryptoRng` from `rand` 0.10.
     ///
     /// # Errors
     ///
-    /// The errors are those of [`generate`](Self::generate).
+    /// The same errors as for [`generate`](Self::generate).
     pub fn generate_with<R: TryCryptoRng>(id: &str, rng: &mut R) -> Result<Zeroizing<String>, GuardError> {
         if KeyId::new(id).is_none() {
             return Err(unusable(NO_ID).into());
@@ -190,7 +190,7 @@ impl Keyring {
         let (content, tag) = rest.split_last_chunk::<TAG>().ok_or_else(broken)?;
         let mut secret = Zeroizing::new(content.to_vec());
         let genuine = unseal(&key.seal, nonce, &owner.associated_data(&key.id), &mut secret, tag);
-        // The result may be public: an invalid tag becomes an error, which the operator sees.
+        // This result may be public: an invalid tag causes an error that the operator sees.
         if !ct::declassify(ct::mask(genuine.into())) {
             return Err(broken());
         }
@@ -216,7 +216,7 @@ impl FromStr for Keyring {
     }
 }
 
-/// Prints the ids, with the primary key's id first. It prints no keys.
+/// Prints the ids, starting with the primary key's. Never prints a key.
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.keys().map(|key| &key.id)).finish()
@@ -226,7 +226,7 @@ impl fmt::Debug for Keyring {
 /// What a sealed secret belongs to. A secret can only be decrypted for the owner that it was sealed for.
 pub(crate) struct Owner<'a> {
     user: &'a str,
-    /// The id of the authenticator or of the set of recovery codes.
+    /// The id of the authenticator or of the recovery code set.
     id: &'a str,
     purpose: &'static str,
     /// The algorithm, the digits and the period. They are authenticated, so nobody can change how codes are computed
@@ -268,10 +268,10 @@ pub(crate) fn message(texts: &[&str], numbers: &[u64]) -> Vec<u8> {
     message
 }
 
-/// A sealed secret: nonce, ciphertext and tag in base64, with the id of the key.
+/// A sealed secret: nonce, ciphertext and tag in base64, along with the id of the key.
 ///
-/// The base64 text is kept, because each request decrypts only some of the secrets in a record but writes all of them
-/// back.
+/// The secret is kept as base64 text, because each request decrypts only some of the secrets in a record but writes all
+/// of them back.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Sealed {
     pub(crate) key: KeyId,
@@ -282,8 +282,8 @@ impl Sealed {
     pub(crate) fn new(key: &str, text: &str) -> Option<Self> {
         let symbol = |byte: &u8| byte.is_ascii_alphanumeric() | (*byte == b'+') | (*byte == b'/');
         let symbols = text.as_bytes().iter().fold(true, |all, byte| all & symbol(byte));
-        // Each full group of four such symbols is valid. Only an incomplete last group can be invalid: it can have too
-        // few symbols, or bits that belong to no byte.
+        // Every full group of four base64 symbols is valid. Only an incomplete last group can be invalid: it can have
+        // too few symbols, or nonzero bits that belong to no byte.
         let (_, end) = text.as_bytes().as_chunks::<4>();
         let ends = Base64Unpadded::decode(end, &mut [0; 3]).is_ok();
         let key = KeyId::new(key)?;
@@ -301,14 +301,14 @@ impl fmt::Debug for Sealed {
     }
 }
 
-/// Derives a key for one purpose with HKDF-Expand (RFC 5869, section 2.3). The derived key is one block. The input key
-/// is random, so HKDF-Extract is not needed.
+/// Derives a key for one purpose with HKDF-Expand (RFC 5869, section 2.3). The derived key is exactly one block long.
+/// The input key is random, so HKDF-Extract is not needed.
 fn derive(key: &[u8; 32], purpose: &[u8]) -> Zeroizing<[u8; 32]> {
     Zeroizing::new(hmac_sha256(key, &[purpose, &[1]]))
 }
 
 pub(crate) fn hmac_sha256(key: &[u8; 32], message: &[&[u8]]) -> [u8; 32] {
-    // HMAC pads the key with zeros to the length of a block (RFC 2104, section 2).
+    // HMAC pads the key with zeros to the block length (RFC 2104, section 2).
     let mut block = Zeroizing::new([0; 64]);
     block.split_at_mut(key.len()).0.copy_from_slice(key);
     let mut mac = Hmac::<Sha256>::new((&*block).into());

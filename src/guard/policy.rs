@@ -1,9 +1,9 @@
 //! The policy of the guard: the limits on guessing, the window and the lifetimes. It also gives an upper bound on the
 //! probability that guessing succeeds.
 //!
-//! NIST SP 800-63B-4, section 3.2.2, allows at most 100 consecutive failures. As an example it names waits that grow
-//! from 30 seconds to an hour, and the default follows this example. keyfob chose all other numbers. The counts and the
-//! waits are computed in `record/budget.rs`.
+//! NIST SP 800-63B-4, section 3.2.2, allows at most 100 consecutive failures. As an example, it describes waits that
+//! grow from 30 seconds to an hour, and the default follows this example. All other numbers are keyfob's own. The
+//! counts and the waits are computed in `record/budget.rs`.
 
 use core::time::Duration;
 
@@ -17,7 +17,8 @@ use crate::totp::Window;
 /// devices.
 ///
 /// The default suits most applications. The limits cannot be disabled, and no setting allows more than the 100
-/// consecutive failures of NIST SP 800-63B-4, section 3.2.2. A deserialized policy is checked in the same way.
+/// consecutive failures that NIST SP 800-63B-4, section 3.2.2, permits. A deserialized policy is checked in the same
+/// way.
 ///
 /// ```
 /// use std::time::Duration;
@@ -50,8 +51,8 @@ struct Settings {
 }
 
 impl Policy {
-    /// Sets the TOTP window: the number of steps before and after the current step whose codes are accepted. The
-    /// default is one step on each side.
+    /// Sets the TOTP window: the number of steps on each side of the current step whose codes are also accepted. The
+    /// default is one on each side.
     #[must_use]
     pub fn with_window(mut self, window: Window) -> Self {
         self.0.window = window;
@@ -96,7 +97,7 @@ impl Policy {
     }
 
     /// Sets how many consecutive failures exhaust the guess budget. The default is 100. While an account has a
-    /// [known device](crate::Guard::remember_device), a quarter of them is reserved for its known devices.
+    /// [known device](crate::Guard::remember_device), a quarter of these failures are reserved for its known devices.
     ///
     /// An exhausted budget stays exhausted until a recovery code, a new authenticator or an operator refills it.
     ///
@@ -112,13 +113,12 @@ impl Policy {
     /// Sets how many failures in total exhaust the guess budget, and how many of these failures are forgiven per day.
     /// Successes do not reset this count. The defaults are 100 and 4.
     ///
-    /// This limit stops an attacker who makes a few guesses between any two logins of the owner and continues for
-    /// years.
+    /// This limit stops an attacker who makes a few guesses between the owner's logins and keeps this up for years.
     ///
-    /// This limit does not keep the owner's app working during an attack. An attacker who knows the password and keeps
+    /// The limit does not keep the owner's app usable during an attack. An attacker who knows the password and keeps
     /// trying uses up each forgiven attempt before the owner can use it. In a simulation of 60 days with one attempt
     /// per minute, the owner's codes were refused every day. A recovery code always works and ends the waits, and a
-    /// [known device](crate::Guard::remember_device) has attempts of its own.
+    /// [known device](crate::Guard::remember_device) has its own attempts.
     ///
     /// # Errors
     ///
@@ -140,8 +140,9 @@ impl Policy {
         self.0.try_into()
     }
 
-    /// Sets how long a [`Proof`](crate::guard::Proof) is valid, and how long after a code was accepted a device can be
-    /// [trusted](crate::Guard::trust_device) or [remembered](crate::Guard::remember_device). The default is 5 minutes.
+    /// Sets how long a [`Proof`](crate::guard::Proof) is valid, and how long a device can be
+    /// [trusted](crate::Guard::trust_device) or [remembered](crate::Guard::remember_device) after a code was accepted.
+    /// The default is 5 minutes.
     ///
     /// # Errors
     ///
@@ -151,8 +152,8 @@ impl Policy {
         self.0.try_into()
     }
 
-    /// Sets how long a [`Challenge`](crate::guard::Challenge) is valid: the time in which the user has to enter a code
-    /// after the password. The default is 5 minutes.
+    /// Sets how long a [`Challenge`](crate::guard::Challenge) is valid: the time that the user has to enter a code
+    /// after entering the password. The default is 5 minutes.
     ///
     /// # Errors
     ///
@@ -182,8 +183,8 @@ impl Policy {
         self.0.try_into()
     }
 
-    /// Sets how far a resynchronization searches for an authenticator that is out of sync. The default is 120 steps or
-    /// counters.
+    /// Sets how many steps or counters a resynchronization searches for an authenticator that is out of sync. The
+    /// default is 120.
     ///
     /// ```
     /// use keyfob::guard::{Confirmation, Resynchronization, Setup};
@@ -218,14 +219,14 @@ impl Policy {
         self.0.try_into()
     }
 
-    /// Returns an upper bound on the probability that an attacker guesses a code of an account within this time. The
-    /// attacker is assumed to know everything but the secret.
+    /// Returns an upper bound on the probability that an attacker guesses one of an account's codes within this time.
+    /// The attacker is assumed to know everything but the secret.
     ///
-    /// The account is assumed to have one TOTP authenticator with six digits, and a full guess budget at the start. The
-    /// bound is the number of guesses that the long-term limit allows, times the number of codes in the window, divided
-    /// by a million. Guesses from known devices are a part of these, so the bound also holds for an attacker who has
-    /// the cookie of a [known device](crate::Guard::remember_device). It does not include guesses after an exhausted
-    /// budget was refilled by a recovery code, a new authenticator or an operator.
+    /// The account is assumed to have one six-digit TOTP authenticator and to start with a full guess budget. The bound
+    /// is the number of guesses that the long-term limit allows, times the number of codes in the window, divided by a
+    /// million. Guesses from known devices are included in that number, so the bound also holds for an attacker who has
+    /// the cookie of a [known device](crate::Guard::remember_device). The bound does not cover guesses made after an
+    /// exhausted budget is refilled by a recovery code, a new authenticator or an operator.
     ///
     /// [`Status::guess_probability`](crate::guard::Status::guess_probability) gives the bound for the authenticators
     /// that an account actually has.
@@ -386,17 +387,17 @@ pub struct Waits {
     pub longest: Duration,
 }
 
-/// Converts a duration to whole seconds. A duration that does not fit in a `u32` becomes `u32::MAX`, which the check of
-/// the setting refuses.
+/// Converts a duration to whole seconds. A duration that does not fit in a `u32` becomes `u32::MAX`, which every
+/// setting's range check refuses.
 fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
 
-/// The longest lifetime of a pending login, in seconds.
+/// The longest lifetime that a policy can set for a pending login, in seconds.
 pub(crate) const MAX_LOGIN_LIFETIME: u32 = 300;
 
 /// The number of seconds in a day.
 pub(crate) const DAY: u32 = 86_400;
-/// The largest limit on failures that a policy can have. NIST SP 800-63B-4, section 3.2.2, requires that an account
-/// allows at most 100 consecutive failures.
+/// The highest failure limit that a policy can set. NIST SP 800-63B-4, section 3.2.2, allows an account at most 100
+/// consecutive failures.
 pub(crate) const MAX_FAILURES: u8 = 100;

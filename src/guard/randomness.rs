@@ -36,7 +36,7 @@ pub struct Randomness(Box<Fill>);
 type Fill = dyn Fn(&mut [u8]) -> bool + Send + Sync;
 
 impl Randomness {
-    /// Makes a source from a function that fills a buffer with random bytes, or fails.
+    /// Creates a source from a function that fills a buffer with random bytes, or fails.
     ///
     /// # Security
     ///
@@ -55,7 +55,7 @@ impl Randomness {
     }
 
     /// Returns the first generation of an account. The number is random, because an account that is erased and enrolled
-    /// again must not repeat a generation that it had before. It is below 2^52, so that JSON parsers that store numbers
+    /// again must not reuse a generation that it had before. It is below 2^52, so that JSON parsers that store numbers
     /// as doubles read it exactly.
     pub(crate) fn generation(&self) -> Result<u64, GuardError> {
         let mut bytes = [0; 8];

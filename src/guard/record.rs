@@ -28,7 +28,7 @@ use crate::guard::record::recovery::RecoverySet;
 /// This type does no I/O and reads no clock. [`Guard`](crate::Guard) combines it with a [`Store`](crate::store::Store).
 /// An application with its own database layer calls it directly, as [the module](crate::guard) shows. Each method that
 /// can change the record takes a [`Context`](crate::guard::Context) and returns a
-/// [`Transition`](crate::guard::Transition). The example of [`Change`](crate::guard::Change) calls four of these
+/// [`Transition`](crate::guard::Transition). The example for [`Change`](crate::guard::Change) calls four of these
 /// methods; the others work the same way.
 ///
 /// The record is versioned JSON. It contains secrets only in encrypted form, and recovery codes only as keyed hashes.
@@ -36,23 +36,23 @@ use crate::guard::record::recovery::RecoverySet;
 #[derive(Clone, Debug, Default)]
 pub struct SecondFactor {
     /// A number that increases with each change of the factors. It starts at a random number, because an account that
-    /// is erased and enrolled again must not repeat a generation that old sessions, tickets or proofs are bound to. 0
-    /// until an enrollment is started.
+    /// is erased and enrolled again must not reuse a generation that old sessions, tickets or proofs are bound to. It
+    /// is 0 until an enrollment is started.
     pub(crate) generation: u64,
     /// The login epoch. It increases when earlier logins become void although the factors stay the same.
     pub(crate) epoch: u64,
     /// The time at which the second factor was removed, or 0 if the account has one or never had one. This trace
     /// distinguishes a removed second factor from a lost record.
     pub(crate) removed: u64,
-    /// The time at which an operator revoked the last authenticator, or 0 if there is one. The account then still needs a
-    /// code to log in, and only a recovery code can be accepted.
+    /// The time at which an operator revoked the last authenticator, or 0 if the account is not in this state. In this
+    /// state, a login still needs a code, and only a recovery code can be accepted.
     pub(crate) revoked: u64,
     pub(crate) suspended: bool,
     pub(crate) active: Vec<Authenticator>,
     pub(crate) pending: Option<Pending>,
     pub(crate) recovery: Option<RecoverySet>,
     pub(crate) devices: Vec<Device>,
-    /// `None` until [`answer`](Self::answer) first compares a code, whether or not the code is accepted.
+    /// `None` until [`answer`](Self::answer) first compares a code. The code does not have to be accepted.
     pub(crate) logins: Option<CompletedLogins>,
     pub(crate) budget: Budget,
 }
@@ -65,7 +65,7 @@ impl SecondFactor {
     #[must_use]
     pub const fn generation(&self) -> Generation {
         // Until the first enrollment is confirmed, `factors` is 0, as for an account without a record. If starting an
-        // enrollment changed the generation, it would end the session in which it was started.
+        // enrollment changed the generation, the session in which it was started would end.
         let factors = if !self.is_enrolled() && self.removed == 0 { 0 } else { self.generation };
         Generation { factors, epoch: self.epoch }
     }
@@ -75,7 +75,7 @@ impl SecondFactor {
         !self.active.is_empty() || self.revoked != 0
     }
 
-    /// Moves to the next generation, because the factors changed. All devices are forgotten.
+    /// Moves to the next generation, because the factors have changed. All devices are forgotten.
     pub(crate) fn factors_changed(&mut self) {
         self.generation = generation_after(self.generation);
         self.devices.clear();
@@ -83,10 +83,10 @@ impl SecondFactor {
 
     /// Makes earlier logins void: sessions, pending logins, proofs and devices.
     ///
-    /// The new epoch is the current time, or the old epoch plus one if the old epoch is not in the past. So even after
-    /// a record was lost and created again, the account moves to an epoch that it has not had before, unless the clock
-    /// was set back. A clock that is far ahead must not use up all epochs, because nothing could become void after the
-    /// last one.
+    /// The new epoch is the current time, or the old epoch plus one if the old epoch is not in the past. So even if a
+    /// record is lost and created again, the account moves to an epoch that it has not had before, unless the clock was
+    /// set back. A clock that is far ahead must not use up all epochs, because after the last one, nothing could become
+    /// void.
     pub(crate) fn void_logins(&mut self, now: u64) {
         self.epoch = self.epoch.saturating_add(1).max(now.min(MAX_TIME));
         self.devices.clear();
@@ -108,7 +108,8 @@ impl SecondFactor {
     pub(crate) fn share(&self, context: &Context<'_>, from_known_device: bool) -> Share {
         let known = self.has_known_device(context.now);
         let share = Share::of(context.policy, known, from_known_device);
-        // A known device that has used up the reserve guesses at the expense of the rest, like any other device.
+        // Once known devices have used up the reserve, their guesses are charged to the rest, like those of any other
+        // device.
         match self.budget.gate(context.policy, context.now, share) {
             Gate::Exhausted { .. } => Share::of(context.policy, known, false),
             Gate::Open | Gate::Throttled { .. } => share,
@@ -116,11 +117,11 @@ impl SecondFactor {
     }
 }
 
-/// The latest time that an epoch starts from. Like a generation, an epoch is a number that JSON parsers that store
-/// numbers as doubles read exactly.
+/// The latest time that is used as an epoch. Like generations, epochs must be small enough for JSON parsers that store
+/// numbers as doubles to read them exactly.
 const MAX_TIME: u64 = 1 << 52;
 
-/// Returns the generation after this one. Skips 0, which means that no enrollment was ever started.
+/// Returns the generation that follows this one. Skips 0, which means that no enrollment was ever started.
 pub(crate) const fn generation_after(generation: u64) -> u64 {
     match generation.wrapping_add(1) {
         0 => 1,

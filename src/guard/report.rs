@@ -1,4 +1,4 @@
-//! Reports each request that ends without an answer as an event, whether the request failed or its caller dropped it.
+//! Sends an event for each request that ends without an answer, because it failed or because its caller dropped it.
 
 use crate::guard::answer::event::{Event, EventKind, Flow};
 use crate::guard::error::GuardErrorKind;
@@ -18,18 +18,18 @@ pub(crate) fn tell(listener: &Listener, event: &Event) {
     drop(outcome);
 }
 
-/// A request in progress. If it is dropped before [`ended`](Self::ended) is called, it reports that the caller dropped
-/// the request.
+/// A request in progress. If this value is dropped before [`ended`](Self::ended) is called, it reports that the caller
+/// dropped the request.
 pub(crate) struct Report<'a> {
     clock: &'a Clock,
     listener: &'a Listener,
     user: &'a str,
     operator: Option<&'a OperatorId>,
-    /// `None` if the request is not reported, or has been reported already.
+    /// `None` if the request is not to be reported, or has already been reported.
     flow: Option<Flow>,
     /// Whether a change was sent to the store, and its outcome is not known yet.
     swapping: bool,
-    /// Whether this request exhausts the guess budget if it counts as a failure.
+    /// Whether this request would exhaust the guess budget if it counted as a failure.
     exhausts: bool,
 }
 
@@ -60,8 +60,8 @@ impl<'a> Report<'a> {
     }
 
     /// Sends the event for a request without an answer. If it is unknown whether the change was stored, the change may
-    /// have exhausted the guess budget. A second event then reports this, because otherwise no event would report it
-    /// before a later refusal.
+    /// have exhausted the guess budget. A second event then reports this. Without it, no event would report an
+    /// exhausted budget until a later refusal.
     fn unanswered(&self, kind: EventKind) {
         let at = (self.clock)().unwrap_or(0);
         let exhausted = (self.swapping && self.exhausts).then_some(EventKind::Exhausted);

@@ -1,4 +1,4 @@
-//! The settings of an authenticator to enroll.
+//! The settings for an authenticator to be enrolled.
 
 use alloc::string::String;
 
@@ -11,8 +11,8 @@ use crate::secret::Secret;
 use crate::totp::Period;
 use crate::uri::{KeyUri, not_supported};
 
-/// The settings of an authenticator to enroll. The default settings are TOTP, SHA-1, six digits and 30 seconds, which
-/// every app supports.
+/// The settings for an authenticator to be enrolled. The defaults are TOTP, SHA-1, six digits and a 30-second period,
+/// which every app supports.
 ///
 /// ```
 /// use keyfob::guard::{AuthenticatorId, Setup};
@@ -36,7 +36,7 @@ use crate::uri::{KeyUri, not_supported};
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 ///
-/// The example of [`Guard`](crate::Guard) enrolls an authenticator.
+/// The example for [`Guard`](crate::Guard) enrolls an authenticator.
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub(crate) period: Option<Period>,
@@ -75,12 +75,12 @@ impl Setup {
         Self { period: None, ..Self::totp(label) }
     }
 
-    /// Sets up an authenticator that already has a secret, such as a hardware token with a secret from the factory, or
-    /// an account that moves from another system. The label is the account name in the URI.
+    /// Sets up an authenticator that already has a secret, such as a hardware token with a factory-set secret, or an
+    /// account that is moved from another system. The label is the account name in the URI.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for a Steam URI, because Steam codes are not digits.
+    /// [`ErrorKind::Uri`](crate::ErrorKind::Uri) for a Steam URI, because Steam codes do not consist of digits.
     pub fn import(uri: &KeyUri) -> Result<Self, Error> {
         if uri.to_steam().is_some() {
             return Err(not_supported("steam"));
@@ -115,7 +115,7 @@ impl Setup {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is longer than 256 bytes or has control characters.
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is longer than 256 bytes or contains control characters.
     pub fn with_name(mut self, name: &str) -> Result<Self, Error> {
         if !check_name(name) {
             return Err(NAME_REFUSED);

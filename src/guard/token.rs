@@ -1,5 +1,5 @@
-//! Short-lived strings with a MAC: proofs, pending logins and enrollment tickets. They share one format and one way to
-//! compute the MAC.
+//! Short-lived strings with a MAC: proofs, pending logins and enrollment tickets. They share a format and a MAC
+//! computation.
 //!
 //! A device token has no MAC. It contains a random secret whose hash is in the record.
 
@@ -15,19 +15,19 @@ use crate::base32;
 use crate::guard::id::KeyId;
 use crate::guard::keyring::{RingKey, message};
 
-/// Writes the fields, the id of the key and the MAC, separated by `~`.
+/// Writes the fields, the key id and the MAC, separated by `~`.
 pub(crate) fn write(fields: &[&dyn core::fmt::Display], key: &KeyId, mac: &[u8; 32]) -> String {
     let mut text = String::with_capacity(256);
     for field in fields {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{field}~");
     }
     let _ = write!(text, "{key}~{}", *base32::encode(mac));
     text
 }
 
-/// Reads the fields of a token, the id of its key and its MAC. Returns `None` if the token does not have the form of
-/// `N` fields, a key id and a MAC of 32 bytes. This does not check the MAC.
+/// Splits a token into its fields, its key id and its MAC. Returns `None` if the token does not consist of `N` fields,
+/// a key id and a 32-byte MAC. Does not check the MAC.
 ///
 /// The caller writes the token again and compares the two strings, so that only the canonical form is accepted.
 pub(crate) fn read<const N: usize>(token: &str) -> Option<([&str; N], KeyId, [u8; 32])> {
@@ -44,12 +44,12 @@ pub(crate) fn mac(key: &RingKey, kind: &str, texts: &[&str], numbers: &[u64]) ->
     key.token_mac(&message(&texts, numbers))
 }
 
-/// Returns whether a token is valid at the time `now`. The token names its own expiry, and the policy of the server
-/// that checks it sets a lifetime. The earlier end counts.
+/// Returns whether a token is valid at the time `now`. A token carries its own expiry, and the policy of the server
+/// that checks it sets a maximum lifetime. Whichever ends first applies.
 ///
-/// A token that was made up to [`SKEW`] seconds in the future is valid, because the clock of the server that made it
-/// may be ahead. If it was made further in the future, the clock was set back, so the token's age is unknown and it is
-/// not valid.
+/// A token dated up to [`SKEW`] seconds in the future is valid, because the clock of the server that made it may be
+/// ahead. A date further in the future means that a clock was set back. The token's age is then unknown, so the token
+/// is not valid.
 pub(crate) fn is_timely(made: u64, expires: u64, lifetime: u64, now: u64) -> bool {
     made <= now.saturating_add(SKEW) && now < expires.min(made.saturating_add(lifetime))
 }

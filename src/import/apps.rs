@@ -1,5 +1,5 @@
-//! Reads the apps' JSON formats. Some versions of an app leave out fields. A missing optional field gets the default
-//! value that all apps use, such as six digits.
+//! Reads the apps' JSON formats. Some app versions leave out fields. A missing optional field gets the default value
+//! that all apps use, such as six digits.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -127,7 +127,7 @@ fn two_fas(entry: &str) -> Entry {
         ["tokenType", "account", "label", "issuer", "algorithm", "digits", "period", "counter"],
     )?;
     let kind = text("tokenType", kind)?;
-    // 2FAS shows the field `name` instead of the issuer, and lets people change it.
+    // 2FAS shows the field `name` instead of the issuer, and lets users change it.
     let (own_name, issuer) = (text("name", name)?, text("issuer", issuer)?);
     let (account, label) = (text("account", account)?, text("label", label)?);
     let algorithm = text("algorithm", algorithm)?;

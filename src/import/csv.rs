@@ -6,13 +6,13 @@ use alloc::vec::Vec;
 use zeroize::Zeroizing;
 
 /// Removes the first record from `rest` and puts its fields, still quoted, into `fields`. The caller reuses `fields`
-/// for all records, because a file may have as many records as bytes. Returns `None` if the record has more than
-/// `limit` fields or contains a quote that is not closed.
+/// for all records, because a file may contain as many records as bytes. Returns `None` if the record has more than
+/// `limit` fields or contains an unclosed quote.
 ///
 /// A quote opens a quoted field only at the start of a field; elsewhere it is an ordinary character. If a quote is not
 /// closed, the record is skipped up to the end of its line, and the following lines are read as records. Every quote in
-/// those lines is doubled, because a quote that is not doubled would have closed the first quote. Therefore a file has
-/// at most one quote that is not closed, and no line is read more than twice.
+/// those lines is doubled, because an undoubled quote would have closed the first quote. A file therefore has at most
+/// one unclosed quote, and no line is read more than twice.
 pub(super) fn record<'a>(rest: &mut &'a str, limit: usize, fields: &mut Vec<&'a str>) -> Option<()> {
     let text = *rest;
     let (mut start, mut quoted, mut closed) = (0, false, None);
@@ -24,7 +24,8 @@ pub(super) fn record<'a>(rest: &mut &'a str, limit: usize, fields: &mut Vec<&'a 
             // it.
             b'"' => quoted = at == start || closed == Some(at),
             b',' | b'\n' if !quoted => {
-                // Stop collecting at one more than the limit, which is enough to detect that there are too many fields.
+                // Stop collecting at one field over the limit, which is enough to detect that there are too many
+                // fields.
                 if fields.len() <= limit {
                     fields.push(text.get(start..at)?);
                 }

@@ -1,7 +1,7 @@
 //! Reads JSON without copying values. A value is a slice of the input, so there are no copies of secrets to wipe.
 //!
-//! `serde_json` only checks the grammar and finds where each value ends, without recursion. It copies the names of
-//! fields, but not the values. `text` unescapes a string into a buffer that is wiped.
+//! `serde_json` only checks the grammar and finds where each value ends, without recursion. It copies field names, but
+//! not values. `text` unescapes a string into a buffer that is wiped.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -24,8 +24,8 @@ pub(super) fn fields<'a, const N: usize>(object: &'a str, names: [&str; N]) -> O
     Some(found.map(|value| value.filter(|value| *value != "null")))
 }
 
-/// Returns the elements of an array. It is an error if there are more elements than `MAX_ENTRIES`, which is the maximum
-/// number of accounts in a file.
+/// Returns the elements of an array. Fails if there are more elements than `MAX_ENTRIES`, which is the maximum number
+/// of accounts in a file.
 pub(super) fn elements(array: &str) -> Result<Vec<&str>, error::Error> {
     let mut too_many = false;
     let mut json = serde_json::Deserializer::from_str(array);
@@ -33,7 +33,7 @@ pub(super) fn elements(array: &str) -> Result<Vec<&str>, error::Error> {
     found.map_err(|_| if too_many { TOO_LARGE } else { MALFORMED })
 }
 
-/// Unescapes a string. `value` includes the quotes around it. Returns `None` if the value is not a string or a `\u`
+/// Unescapes a string. `value` includes the surrounding quotes. Returns `None` if the value is not a string or a `\u`
 /// escape is invalid.
 pub(super) fn text(value: &str) -> Option<Zeroizing<String>> {
     let mut rest = value.strip_prefix('"')?.strip_suffix('"')?;

@@ -53,7 +53,7 @@ impl Encryption {
     }
 
     /// Returns the MAC algorithm and key. If the file contains no MAC key, section 6.1.1 lets the parties agree on a
-    /// key. In practice they use the encryption key.
+    /// key. In practice, they use the encryption key.
     fn mac_key(&self, cipher: &Zeroizing<Vec<u8>>) -> Result<(Algorithm, Zeroizing<Vec<u8>>), Error> {
         let algorithm = hash(&self.mac).ok_or(CIPHER)?;
         let Some(data) = &self.mac_key.data else { return Ok((algorithm, cipher.clone())) };
@@ -131,8 +131,8 @@ fn decrypt(uri: &str, key: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 /// Decrypts data in CBC mode and removes the padding. Returns `None` if a length or the padding is invalid. RFC 6030
-/// uses the padding of PKCS #5. XML Encryption allows arbitrary bytes before the last padding byte. The padding is
-/// checked as in ISO 10126, which accepts both.
+/// uses PKCS #5 padding. XML Encryption allows arbitrary bytes before the last padding byte. The padding is checked as
+/// in ISO 10126, which accepts both.
 fn cbc<C: BlockCipherDecrypt>(cipher: C, iv: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(data.to_vec());
     let decryptor = Decryptor::inner_iv_slice_init(cipher, iv).ok()?;
@@ -155,8 +155,8 @@ fn cipher_key_length(uri: &str) -> Option<usize> {
     }
 }
 
-/// Identifies the hash function of an HMAC by the end of its URI, because the URI of SHA-1 is in a different namespace
-/// from the URIs of SHA-256 and SHA-512. Returns `None` if keyfob does not support the function.
+/// Identifies the hash function of an HMAC by the end of its URI, because the SHA-1 URI is in a different namespace
+/// from the SHA-256 and SHA-512 URIs. Returns `None` if keyfob does not support the function.
 fn hash(uri: &str) -> Option<Algorithm> {
     match uri.rsplit_once('#')?.1 {
         "hmac-sha1" => Some(Algorithm::Sha1),
@@ -166,7 +166,7 @@ fn hash(uri: &str) -> Option<Algorithm> {
     }
 }
 
-/// The maximum number of PBKDF2 iterations. This many iterations take between half a second and a few seconds. Without
+/// The maximum number of PBKDF2 iterations. That many iterations take between half a second and a few seconds. Without
 /// a limit, a file could require 2000 times as many and keep a server busy for an hour.
 const MAX_ITERATIONS: u32 = 2_000_000;
 

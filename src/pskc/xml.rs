@@ -22,8 +22,8 @@ use super::{ELEMENT, Token, Value};
 use crate::encoding::{MAX_ENTRIES, TOO_LARGE};
 use crate::error::{Error, ErrorKind};
 
-/// Calls `each` with every token when its element ends. The second argument is the serial number of its device, or
-/// `None` if the serial number is damaged. Returns the encryption parameters of the file.
+/// Calls `each` with every token when its element ends. The second argument is its device's serial number, or `None` if
+/// the serial number is damaged. Returns the encryption parameters of the file.
 pub(super) fn read(text: &str, each: impl FnMut(&Token, Option<&str>)) -> Result<Encryption, Error> {
     let mut reader = Reader::from_str(text);
     reader.config_mut().expand_empty_elements = true;
@@ -149,7 +149,7 @@ impl<F: FnMut(&Token, Option<&str>)> File<F> {
                 let is_draft = !in_package || attribute("KeyId")?.is_some() || attribute("KeyAlgorithm")?.is_some();
                 self.token = Some((Token { id, algorithm, is_draft, ..Token::default() }, path.len()));
             }
-            // Refuse an unclear element outside of a key, because it is unknown which keys it applies to.
+            // Refuse an unclear element outside a key, because it is unknown which keys it applies to.
             _ => {
                 if let Some(name) = unclear(path, tag)? {
                     return Err(ELEMENT.word(name));
@@ -272,7 +272,7 @@ fn unclear(path: &[&'static str], tag: &BytesStart<'_>) -> Result<Option<&'stati
         let attribute = attribute.map_err(|_| MALFORMED)?;
         let name: &str = attribute.key.as_ref();
         let is_known = |known: &&str| *known == name || is_lowercase && known.to_ascii_lowercase() == name;
-        // Attributes of other namespaces and namespace declarations are allowed.
+        // Namespace declarations and attributes from other namespaces are allowed.
         if !name.contains(':') && name != "xmlns" && !attributes.iter().any(is_known) {
             return Ok(path.last().copied());
         }
@@ -280,7 +280,7 @@ fn unclear(path: &[&'static str], tag: &BytesStart<'_>) -> Result<Option<&'stati
     Ok(None)
 }
 
-/// Reads an attribute. If the name of the element is in lowercase, so may be the name of the attribute.
+/// Reads an attribute. If the element's name is in lowercase, the attribute's name may be too.
 fn attribute(tag: &BytesStart<'_>, name: &str) -> Result<Option<String>, Error> {
     let get = |name: &str| tag.try_get_attribute(name).map_err(|_| MALFORMED);
     let lowercase = name.to_ascii_lowercase();
@@ -293,8 +293,7 @@ fn attribute(tag: &BytesStart<'_>, name: &str) -> Result<Option<String>, Error> 
     value.transpose().map_err(|_| MALFORMED)
 }
 
-/// Returns whether the name of the element is in lowercase. privacyIDEA writes all names in lowercase, also those of
-/// attributes.
+/// Returns whether the element's name is in lowercase. privacyIDEA writes all element and attribute names in lowercase.
 fn is_lowercase(tag: &BytesStart<'_>) -> bool {
     let name = tag.local_name();
     let name: &str = name.as_ref();

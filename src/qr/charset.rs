@@ -29,8 +29,8 @@ pub(super) fn decode(bytes: &[u8], eci: Option<u32>, text: &mut String) -> Optio
             }
             return rest.is_empty().then_some(());
         }
-        // The lower half of all these encodings is ASCII. For some of them, only that half is supported, because a URI
-        // needs only ASCII.
+        // In all of these encodings, the lower half is ASCII. For some of them, only that half is supported, because a
+        // URI needs only ASCII.
         Some(eci @ (0..=13 | 15..=18 | 20..=24 | 27..=32 | 170)) => {
             let upper = upper_half(eci);
             let first = 256 - upper.chars().count();
@@ -48,12 +48,12 @@ pub(super) fn decode(bytes: &[u8], eci: Option<u32>, text: &mut String) -> Optio
     Some(())
 }
 
-/// Whether bytes with no declared encoding are plausible ISO 8859-1, the standard's default.
+/// Returns whether bytes with no declared encoding are plausible as ISO 8859-1, the QR code standard's default.
 ///
-/// Most programs write UTF-8 instead, some follow the standard, and a few use the local encoding of their region. Text
-/// in a local encoding becomes a wrong string if it is read as ISO 8859-1. The wrong string contains control
-/// characters, or a run of accented letters that does not occur in names. Names have at most two such letters in a row,
-/// both lowercase.
+/// Most programs write UTF-8 instead, some follow the standard, and a few use their region's local encoding. Text in a
+/// local encoding becomes a wrong string if it is read as ISO 8859-1. The wrong string contains control characters, or
+/// a run of accented letters that does not occur in names. Names have at most two such letters in a row, both
+/// lowercase.
 fn is_latin(bytes: &[u8]) -> bool {
     let is_small = |byte: &u8| *byte >= 0xdf && *byte != 0xf7;
     bytes.iter().all(|byte| byte.is_ascii() || *byte >= 0xa0)
@@ -62,8 +62,8 @@ fn is_latin(bytes: &[u8]) -> bool {
 
 const UTF_8: u32 = 26;
 
-/// Returns the characters of the upper bytes, which end at 0xff, for encodings of European languages. U+FFFD stands for
-/// a byte that the encoding does not define. The string is empty for other encodings.
+/// Returns the characters that the upper bytes, up to 0xff, stand for in encodings of European languages. U+FFFD stands
+/// for a byte that the encoding does not define. The string is empty for other encodings.
 fn upper_half(eci: u32) -> &'static str {
     match eci {
         1 | 3 => {

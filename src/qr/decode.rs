@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
 
-/// The data of a code after error correction. The bytes hold segments of text as a sequence of bits.
+/// The data of a code after error correction. The bytes form a bit sequence that contains segments of text.
 pub(super) struct Data {
     pub(super) bytes: Zeroizing<Vec<u8>>,
     pub(super) version: usize,
@@ -46,7 +46,7 @@ pub(super) fn data(side: usize, dark: impl Fn(usize, usize) -> bool) -> Option<D
 }
 
 /// Returns the error correction level and the mask, or `None` if they cannot be read. A code stores both in a 15-bit
-/// word, and contains two copies of the word. Any two valid words differ in at least seven bits. So a valid word that
+/// word, of which it contains two copies. Any two valid words differ in at least seven bits. So a valid word that
 /// differs from a stored word in at most three bits is the correct word.
 fn format(side: usize, dark: impl Fn(usize, usize) -> bool) -> Option<(usize, usize)> {
     let in_corner = |bit| match bit {
@@ -131,9 +131,8 @@ fn codewords(side: usize, version: usize, bit: impl Fn(usize, usize) -> bool) ->
     read
 }
 
-/// Returns the rows of the centers of the alignment patterns, which are also the columns of the centers. Counted back
-/// from the last, they are evenly spaced by an even number of modules. Only the gap between the first two may have
-/// another size.
+/// Returns the rows of the alignment pattern centers, which are also their columns. Counting back from the last,
+/// adjacent centers are the same even number of modules apart. Only the gap between the first two may differ.
 fn alignment(side: usize, version: usize) -> Vec<usize> {
     if version < 2 {
         return Vec::new();
@@ -145,8 +144,8 @@ fn alignment(side: usize, version: usize) -> Vec<usize> {
 }
 
 /// Corrects a block in place. The block belongs to the Reed-Solomon code whose generator polynomial has the roots 2^0,
-/// 2^1 and so on. Up to half as many errors as the block has parity codewords can be corrected. Returns `None` if the
-/// block cannot be corrected.
+/// 2^1 and so on. Up to one error per two parity codewords can be corrected. Returns `None` if the block cannot be
+/// corrected.
 fn correct(block: &mut [u8], parity: usize) -> Option<()> {
     let wrong = syndromes(block, parity);
     if wrong.iter().all(|syndrome| *syndrome == 0) {
@@ -180,8 +179,8 @@ fn correct(block: &mut [u8], parity: usize) -> Option<()> {
     (found == errors && right()).then_some(())
 }
 
-/// Returns the error locator polynomial and the number of errors. The zeros of the polynomial give the positions of the
-/// errors. The function uses the Berlekamp-Massey algorithm.
+/// Returns the error locator polynomial and the number of errors. The polynomial's zeros give the error positions. This
+/// function uses the Berlekamp-Massey algorithm.
 fn locator(syndromes: &[u8; LONGEST], parity: usize) -> ([u8; LONGEST], usize) {
     let mut locator = [0; LONGEST];
     locator[0] = 1;
@@ -243,7 +242,7 @@ fn inverse(a: u8) -> u8 {
 /// The inverse of 2.
 const HALF: u8 = 0x8e;
 
-/// The number of coefficients of a polynomial. It is large enough because a block has at most 30 parity codewords.
+/// The number of coefficients in a polynomial. This is enough, because a block has at most 30 parity codewords.
 const LONGEST: usize = 32;
 
 /// Parity codewords per block, by level and version. The levels are in the order of the two bits that encode them: M,

@@ -1,14 +1,14 @@
 //! Locates QR codes in a screenshot.
 //!
 //! A photograph can show a code from any angle. Finding such a code takes time that grows with the cube of the number
-//! of patterns that look like a corner of a code. An attacker can fill a picture with such patterns. Codes on a screen
-//! are square, not distorted. So this module searches rows for the three corner patterns ("finders"), and derives a
-//! grid without perspective from three finders of similar size and shade. The number of finders is limited, and so is
-//! the number of grids that are decoded.
+//! of patterns that look like a corner of a code. An attacker can fill a picture with such patterns. But codes on a
+//! screen are square and undistorted. This module therefore searches rows for the three corner patterns ("finders"),
+//! and derives a grid without perspective from three finders of similar size and shade. The number of finders is
+//! limited, and so is the number of grids that are decoded.
 //!
 //! There is no fixed threshold between dark and light: a page can contain a black-on-charcoal code next to bright text.
-//! A finder is recognized by the ratio of its dark and light runs. The threshold of a finder lies halfway between its
-//! two shades, and a code uses the thresholds of its finders.
+//! A finder is recognized by the ratio of the lengths of its dark and light runs. The threshold of a finder lies
+//! halfway between its two shades, and a code uses the thresholds of its finders.
 
 #![allow(clippy::integer_division_remainder_used, reason = "nothing is claimed on the time of reading a picture")]
 
@@ -76,17 +76,17 @@ impl Located {
     }
 
     pub(super) fn is_dark(&self, picture: &Picture<'_>, row: usize, column: usize) -> bool {
-        // A side has at most 177 modules, so the conversions do not fail.
+        // A code has at most 177 modules per side, so the conversions do not fail.
         let (row, column) = (i64::try_from(row).unwrap_or(0), i64::try_from(column).unwrap_or(0));
         self.sample(picture, row, column)
     }
 
-    /// Returns whether a module is dark in its middle. The middle of the corner finder is the middle of the module in
-    /// row 3, column 3. The middles of two adjacent finders are `side - 7` modules apart.
+    /// Returns whether a module is dark at its center. The center of the corner finder is the center of the module in
+    /// row 3, column 3. The centers of two adjacent finders are `side - 7` modules apart.
     fn sample(&self, picture: &Picture<'_>, row: i64, column: i64) -> bool {
         let apart = self.side - 7;
         let between = |start: i64, across: i64, down: i64| start * apart + (column - 3) * across + (row - 3) * down;
-        // The middle of the first pixel is half a pixel, or 8 sixteenths, from the edge of the picture.
+        // The center of the first pixel is half a pixel, or 8 sixteenths, from the edge of the picture.
         let x = between(self.corner.x, self.across.x, self.down.x).div_euclid(apart) - 8;
         let y = between(self.corner.y, self.across.y, self.down.y).div_euclid(apart) - 8;
         let threshold = between(self.corner.threshold, self.across.threshold, self.down.threshold).div_euclid(apart);
@@ -94,7 +94,7 @@ impl Located {
     }
 
     /// Returns whether the modules between the finders, in row 6 and column 6, alternate between dark and light. They
-    /// do so in every code, but only if the grid has the right number of modules. Up to an eighth of them may have the
+    /// do in every code, provided that the grid has the right number of modules. Up to an eighth of them may have the
     /// wrong shade.
     fn has_timing(&self, picture: &Picture<'_>) -> bool {
         let most = (self.side - 16) / 4;
@@ -156,7 +156,7 @@ fn grids<'a>(
 /// ring.
 #[derive(Clone, Copy)]
 pub(super) struct Finder {
-    /// Its middle. `x` and `y` are in sixteenths of a pixel, from the picture's left and top edges.
+    /// The finder's center. `x` and `y` are in sixteenths of a pixel, from the picture's left and top edges.
     x: i64,
     y: i64,
     /// The width and the height are in pixels.
@@ -178,7 +178,7 @@ impl Finder {
     }
 
     /// Returns whether two finders have about the same size and brightness. Shades may change across a code, so the
-    /// brightness may differ by up to twice the smaller contrast of the two.
+    /// brightness may differ by up to twice the smaller of the two contrasts.
     fn is_alike(&self, other: &Self) -> bool {
         (self.width - other.width).abs() * 4 <= other.width
             && (self.height - other.height).abs() * 4 <= other.height
@@ -189,10 +189,10 @@ impl Finder {
         (16 * x + 8 - self.x).abs() <= 8 * self.width && (16 * y + 8 - self.y).abs() <= 8 * self.height
     }
 
-    /// Returns the finder with a corrected middle, and with its shades averaged over all modules. Returns `None` if the
-    /// middles of more than four of its 49 modules have the wrong shade, or if its light ring is not lighter than the
-    /// rest. A check of only the row and the column through the middle would accept many false finders. They would use
-    /// up the limit on the number of finders before the real ones are found.
+    /// Returns the finder with a corrected center, and with its shades averaged over all modules. Returns `None` if the
+    /// centers of more than four of its 49 modules have the wrong shade, or if its light ring is not lighter than the
+    /// rest. Checking only the row and the column through the center would accept many false finders. They would use up
+    /// the limit on the number of finders before the real ones are found.
     fn checked(self, picture: &Picture<'_>) -> Option<Self> {
         let center = |middle: i64, module: i64, length: i64| middle - 8 + (16 * (module - 3) * length).div_euclid(7);
         let (mut dark, mut light, mut wrong) = (0, 0, 0);
@@ -235,7 +235,7 @@ pub(super) fn finders(samples: &[u8], width: usize, rows: impl Fn(usize) -> bool
     }
     let mut turns = Turns::new(width);
     let mut above: &[u8] = &[];
-    // The inner square of a finder is three modules high, so every other row is enough to hit it.
+    // The inner square of a finder is three modules high, so searching every other row is enough to find it.
     let lines = samples.chunks(width.max(1)).enumerate().step_by(2).filter(|(y, _)| rows(*y));
     for (y, row) in lines {
         let y = i64::try_from(y).unwrap_or(0);
@@ -267,7 +267,7 @@ pub(super) fn finders(samples: &[u8], width: usize, rows: impl Fn(usize) -> bool
 }
 
 /// Measures the finder around a pixel of its inner square. The height is measured along the column of the pixel, and
-/// the width along the row through the finder's middle. Returns `None` if one of these lines does not cross a finder.
+/// the width along the row through the finder's center. Returns `None` if one of these lines does not cross a finder.
 fn measure(picture: &Picture<'_>, x: i64, y: i64, size: i64, threshold: i64) -> Option<Finder> {
     let (top, bottom) = cross(|step| picture.is_dark(x, y + step, threshold), size)?;
     let middle = (2 * y + top + bottom).div_euclid(2);
@@ -277,7 +277,7 @@ fn measure(picture: &Picture<'_>, x: i64, y: i64, size: i64, threshold: i64) -> 
 }
 
 /// The maximum number of finders that are dark on light, and of those that are light on dark. This is enough for 32
-/// codes with three finders each, and for as many false finders in the rest of a page.
+/// codes with three finders each, and for as many false finders elsewhere on the page.
 const MAX_FINDERS: usize = 192;
 
 /// The maximum number of grids that are decoded per corner finder. The first grid is the right one, unless the picture

@@ -13,10 +13,10 @@ use crate::error::{Error, ErrorKind};
 
 impl Qr {
     /// Renders the code as a PNG with one bit per pixel. `module_size` is the width and height of a module in pixels,
-    /// and must be 1 to 40.
+    /// and must be between 1 and 40.
     ///
-    /// Use it in emails and on pages that cannot contain markup. Serve it with `Cache-Control: no-store`, from a URL
-    /// that reveals nothing about the account.
+    /// Use PNGs in emails and on pages that cannot contain markup. Serve them with `Cache-Control: no-store`, from URLs
+    /// that reveal nothing about the account.
     ///
     /// ```
     /// use keyfob::{KeyUri, Secret};
@@ -53,8 +53,8 @@ impl Qr {
         Ok(file)
     }
 
-    /// Returns the PNG of [`png`](Self::png) as a `data:` URL, for the `src` of an image. If the page has a content
-    /// security policy, the policy must allow `img-src data:`. With [`svg`](Self::svg), this is not necessary.
+    /// Returns the PNG from [`png`](Self::png) as a `data:` URL, for an image's `src` attribute. If the page has a
+    /// content security policy, the policy must allow `img-src data:`. With [`svg`](Self::svg), this is not needed.
     ///
     /// ```
     /// use keyfob::{KeyUri, Secret};
@@ -68,7 +68,7 @@ impl Qr {
     ///
     /// # Errors
     ///
-    /// The same as for [`png`](Self::png).
+    /// The same errors as for [`png`](Self::png).
     pub fn png_data_uri(&self, module_size: u8) -> Result<Zeroizing<String>, Error> {
         const PREFIX: &str = "data:image/png;base64,";
         let file = self.png(module_size)?;

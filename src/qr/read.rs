@@ -15,23 +15,24 @@ use crate::error::{Error, ErrorKind};
 
 impl Qr {
     /// Reads the strings of all QR codes in a PNG, such as a user's screenshot. Returns one string per code, from top
-    /// to bottom within each of the groups below.
+    /// to bottom within each of the following groups.
     ///
-    /// Dark-on-light codes are the first group, and light-on-dark codes the second. Codes come last if they differ from
-    /// their background only in color, or if they are visible only with black behind transparent pixels. A string from
-    /// an earlier group is not repeated in a later group.
+    /// Dark-on-light codes are the first group, and light-on-dark codes are the second. The last groups are codes that
+    /// differ from their background only in color, and codes that are visible only with black behind transparent
+    /// pixels. A string from an earlier group is not repeated in a later group.
     ///
     /// All color types and bit depths are supported. A picture with transparent pixels is read twice: with white and
     /// with black behind them. Codes may have any two colors that people can tell apart, different codes may have
-    /// different colors, and shades may change across the picture. A code may be upright, on its side or mirrored. Each
-    /// code needs a border (quiet zone). Its modules must be exactly one pixel wide or at least two pixels wide, as
-    /// they are on a screen. A code that was photographed at an angle is not found. At most 32 codes are returned.
+    /// different colors, and shades may vary across the picture. A code may be upright, on its side or mirrored. Each
+    /// code needs a border (quiet zone). Its modules must be either exactly one pixel wide or at least two pixels wide,
+    /// as is the case on a screen. A code that was photographed at an angle is not found. At most 32 codes are
+    /// returned.
     ///
-    /// Each string is converted from the encoding that the code declares: UTF-8, UTF-16, UTF-32, or an encoding for
-    /// European languages such as ISO 8859-1. In other encodings only ASCII is supported. A code that declares no
-    /// encoding is read as UTF-8. If it is not valid UTF-8, it is read as ISO 8859-1, provided that the result is
-    /// plausible. A code is left out if its encoding is not supported, if it contains Kanji, or if it holds only a part
-    /// of a string. If no code at all can be read, an error is returned.
+    /// Each string is converted from the encoding that the code declares: UTF-8, UTF-16, UTF-32, or a European encoding
+    /// such as ISO 8859-1. In other encodings, only ASCII is supported. A code that declares no encoding is read as
+    /// UTF-8. If it is not valid UTF-8, it is read as ISO 8859-1, provided that the result is plausible. A code is
+    /// skipped if its encoding is not supported, if it contains Kanji, or if it holds only part of a string. If no code
+    /// at all can be read, an error is returned.
     ///
     /// ```
     /// # #[cfg(feature = "png")] {
@@ -50,13 +51,14 @@ impl Qr {
     ///
     /// [`ErrorKind::Qr`](crate::ErrorKind::Qr) if the file is not a PNG or is damaged, or if it has more than
     /// 16,777,216 pixels. The number of pixels is checked before decompression. The same kind of error is returned if
-    /// no code was found, or if no code has a string that can be decoded. The error message says which of these is the
-    /// case.
+    /// no code was found, or if no code has a string that can be decoded. The error message says which of these
+    /// happened.
     ///
     /// # Security
     ///
-    /// The decompressed picture is wiped from memory before the function returns, and each string when it is dropped.
-    /// The working memory of the `png` crate's decoder is not wiped. The running time depends on the picture.
+    /// The decompressed picture is wiped from memory before the function returns. Each returned string is wiped when it
+    /// is dropped. The working memory of the `png` crate's decoder is not wiped. The running time depends on the
+    /// picture.
     pub fn read_png(file: &[u8]) -> Result<Vec<Zeroizing<String>>, Error> {
         let pixels = decompress(file)?;
         let mut found: Vec<Zeroizing<String>> = Vec::new();
@@ -67,7 +69,7 @@ impl Qr {
                 let picture = Picture { samples, width: pixels.width, inverted };
                 let read = locate::codes(&picture, finders, |code| {
                     let dark = |row, column| code.is_dark(&picture, row, column);
-                    // In a code that is mirrored or on its side, rows and columns are swapped.
+                    // If a code is mirrored or on its side, its rows and columns are swapped.
                     let data = decode::data(code.side(), dark)
                         .or_else(|| decode::data(code.side(), |row, column| dark(column, row)));
                     text::text(&data?)
@@ -95,9 +97,9 @@ struct Pixels {
 }
 
 impl Pixels {
-    /// Calls `look` once for each way to distinguish colors that this picture needs: by brightness (with white behind
-    /// transparent pixels, and then with black if there are any), by red, and by blue. `look` takes one sample per
-    /// pixel, and a function that returns whether a row needs to be searched.
+    /// Calls `look` once for each property by which this picture has to be searched: brightness (with white behind
+    /// transparent pixels, and then with black if there are any), red, and blue. `look` takes one sample per pixel, and
+    /// a function that returns whether a row needs to be searched.
     fn planes(&self, mut look: impl FnMut(&[u8], &dyn Fn(usize) -> bool)) {
         let (bytes, width) = (&self.bytes, self.width);
         match self.color {
@@ -127,7 +129,7 @@ struct Pixel {
 }
 
 impl Pixel {
-    /// Returns the brightness, computed with the weights of Rec. 601, which are rounded to multiples of 1/256.
+    /// Returns the brightness, computed with the Rec. 601 weights, which are rounded to multiples of 1/256.
     fn luma(&self) -> u8 {
         let [red, green, blue] = [self.red, self.green, self.blue].map(u32::from);
         ((77 * red + 150 * green + 29 * blue) >> 8).to_le_bytes()[0]
@@ -202,10 +204,10 @@ fn decompress(file: &[u8]) -> Result<Pixels, Error> {
     Ok(Pixels { bytes, width, color })
 }
 
-/// The maximum number of strings in the result. In practice, no screen shows people more codes than this at once.
+/// The maximum number of strings in the result. In practice, a screen never shows more codes than this at once.
 const MAX_CODES: usize = 32;
 
-/// The maximum number of pixels of a picture. The largest common screen, 5120 x 2880, has 14.7 million pixels.
+/// The maximum number of pixels in a picture. The largest common screen, 5120 x 2880, has 14.7 million pixels.
 const MAX_PIXELS: u64 = 1 << 24;
 
 const NO_PNG: Error = Error::new(ErrorKind::Qr, "this is not a PNG, or it is damaged");

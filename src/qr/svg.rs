@@ -17,7 +17,8 @@ use super::Qr;
 ///
 /// The element is markup, so a content security policy needs no `img-src` for it. It has no `style` attribute or
 /// element, so the policy needs no `style-src` either. Its default label says what the code is for and reveals nothing
-/// about its content. The code is always black on white, even on a dark page, and has the border that readers need.
+/// about its content. The code is always black on white, even on a dark page, and has the light border that QR code
+/// readers need.
 #[derive(Clone, Copy)]
 pub struct Svg<'a> {
     qr: &'a Qr,

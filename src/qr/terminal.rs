@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::Qr;
 
-/// A QR code as lines of text, with the quiet zone of four modules that readers need.
+/// A QR code as lines of text, surrounded by the four-module quiet zone that readers need.
 #[derive(Clone, Copy)]
 pub struct Terminal<'a> {
     qr: &'a Qr,
@@ -27,8 +27,8 @@ impl Terminal<'_> {
     /// Renders the code without colors, for a terminal with light text on a dark background. Block characters show the
     /// light modules, and spaces show the dark modules.
     ///
-    /// Use it if `NO_COLOR` is set or the output is not a terminal. On a light background, the code would be inverted,
-    /// so use [`plain_on_light`](Self::plain_on_light) there.
+    /// Use it if `NO_COLOR` is set or the output is not a terminal. On a light background, this code would appear
+    /// inverted, so use [`plain_on_light`](Self::plain_on_light) there.
     ///
     /// ```
     /// use keyfob::{KeyUri, Secret};

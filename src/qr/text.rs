@@ -10,12 +10,12 @@ use zeroize::Zeroizing;
 use super::charset;
 use super::decode::Data;
 
-/// Returns the string of a code. The result is `Some(Err(_))` with a reason if the code is valid but its string cannot
-/// be determined, and `None` if the code is not valid.
+/// Returns the string that a code contains. The result is `Some(Err(_))` with a reason if the code is valid but its
+/// string cannot be determined, and `None` if the code is not valid.
 pub(super) fn text(data: &Data) -> Option<Result<Zeroizing<String>, &'static str>> {
     let mut bits = Bits { bytes: &data.bytes, place: 0 };
-    // Of all characters, a digit takes the fewest bits, and even a digit takes more than three bits. A byte becomes at
-    // most three bytes of UTF-8. So neither buffer grows.
+    // A digit takes fewer bits than any other character, but still more than three. A byte becomes at most three bytes
+    // of UTF-8. Therefore neither buffer grows.
     let most = 3 * data.bytes.len();
     let mut bytes = Zeroizing::new(Vec::with_capacity(most));
     let mut text = Zeroizing::new(String::with_capacity(3 * most));
@@ -67,7 +67,7 @@ pub(super) fn text(data: &Data) -> Option<Result<Zeroizing<String>, &'static str
                 encoding = Some(bits.designator()?);
             }
             3 => return Some(Err("it is a part of a text that several codes hold together")),
-            // Mode 8 holds Kanji as numbers in the table of JIS X 0208. Decoding them would need a large table.
+            // Mode 8 encodes Kanji by their numbers in JIS X 0208. Decoding them would require a large table.
             8 => return Some(Err(ENCODING)),
             5 | 9 => return Some(Err("it holds data of goods and no text")),
             _ => return None,
@@ -94,8 +94,8 @@ impl Bits<'_> {
         })
     }
 
-    /// Reads the number of an encoding, which takes one to three bytes. The count of leading 1 bits in the first byte
-    /// is the number of bytes that follow it.
+    /// Reads an encoding's number, which takes one to three bytes. The number of leading 1 bits in the first byte is
+    /// the number of bytes that follow it.
     fn designator(&mut self) -> Option<u32> {
         let first = self.take(8)?;
         match first >> 5 {
@@ -107,7 +107,7 @@ impl Bits<'_> {
     }
 }
 
-/// The characters of an alphanumeric segment, by value.
+/// The characters of an alphanumeric segment, indexed by value.
 const SYMBOLS: &[u8; 45] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
 
 const ENCODING: &str = "its text is in an encoding that is not supported; ask for a code in UTF-8";

@@ -1,4 +1,4 @@
-//! Tests a store for the edge cases and races that stores get wrong in practice.
+//! Tests a store's handling of the edge cases and races that stores get wrong in practice.
 //!
 //! ```
 //! use keyfob::store::{MemoryStore, conformance};
@@ -9,8 +9,8 @@
 //!
 //! # How to call it
 //!
-//! Call [`check`] in a test of your store. It blocks its thread until all tests have finished. It starts several
-//! threads, which call `block_on` at the same time. `block_on` must run the future to completion.
+//! Call [`check`] in a test of your store. It blocks the calling thread until all tests have finished. It starts
+//! several threads that call `block_on` at the same time. `block_on` must run the future to completion.
 //!
 //! A store that needs an async runtime gets it from `block_on`. With tokio, get the runtime's handle before the call,
 //! because the test threads are not threads of the runtime:
@@ -27,7 +27,7 @@
 //! }
 //! ```
 //!
-//! A runtime with one thread (`flavor = "current_thread"`) cannot drive timers or network I/O while `check` blocks that
+//! A single-threaded runtime (`flavor = "current_thread"`) cannot drive timers or network I/O while `check` blocks that
 //! thread. With such a runtime, run `check` inside `tokio::task::spawn_blocking`.
 //!
 //! If several processes of your application share the database, use [`check_all`] with one client for each process.
@@ -36,12 +36,12 @@
 //! # What a pass means
 //!
 //! The tests of names, bytes and versions are deterministic: they always detect a store that gets these wrong. Each
-//! test for races makes at least 800 changes. It detects a store that first reads and then writes, provided that
-//! another thread can run between the two steps. For this reason, run the tests on at least two processors, and use the
-//! store in the same way as your application does.
+//! race test makes at least 800 changes. It detects a store that reads and then writes in two separate steps, provided
+//! that another thread can run between the steps. For this reason, run the tests on at least two processors, and use
+//! the store the same way your application does.
 //!
 //! These tests cannot detect a change that is acknowledged and then lost in a power failure or a failover, a change
-//! that is rolled back with a transaction of the caller, or an unknown outcome that is reported as a conflict.
+//! that is rolled back with the caller's transaction, or an unknown outcome that is reported as a conflict.
 
 mod accounts;
 mod race;
@@ -69,8 +69,8 @@ pub type Test<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 /// The store must hold no account whose name begins with `keyfob-conformance`. If all tests pass, they leave no record
 /// behind.
 ///
-/// The tests take at least 0.6 seconds. There are two races. Each of them lasts at least 0.3 seconds, and longer if one
-/// of the eight threads has not yet made 100 changes. A store that makes 100 changes per second needs about 20 seconds.
+/// The tests take at least 0.6 seconds. There are two race tests. Each of them runs for at least 0.3 seconds, and until
+/// each of the eight threads has made 100 changes. A store that makes 100 changes per second needs about 20 seconds.
 ///
 /// # Errors
 ///
@@ -104,12 +104,12 @@ pub fn check_all<S: Store>(clients: &[&S], block_on: impl Fn(Test<'_>) + Sync) -
     })
 }
 
-/// Tests whether a store lists its accounts and adds many at once as [`Accounts`] promises. Call [`check`] as well, which
+/// Tests whether a store lists its accounts and adds many at once as [`Accounts`] promises. Also call [`check`], which
 /// tests everything else.
 ///
-/// The store must hold no account whose name begins with `keyfob-conformance`. It may hold others, which are listed
-/// several times. If all tests pass, they leave no record behind. A store that makes 100 changes per second needs about
-/// ten seconds.
+/// The store must hold no account whose name begins with `keyfob-conformance`. It may hold other accounts, which the
+/// tests list several times. If all tests pass, they leave no record behind. A store that makes 100 changes per second
+/// needs about ten seconds.
 ///
 /// ```
 /// use keyfob::store::{MemoryStore, conformance};
@@ -145,8 +145,8 @@ fn run<T: Send>(block_on: &impl Fn(Test<'_>), test: impl Future<Output = T> + Se
     let outcome = Mutex::new(None);
     let future: Test<'_> = Box::pin(async {
         let mut test = pin!(test);
-        // A panic in here comes from the store. It is caught here, because a panic that reaches `block_on` is reported
-        // as a panic of `block_on`.
+        // A panic during this poll comes from the store. It is caught here, because a panic that reaches `block_on` is
+        // reported as a panic of `block_on`.
         let finished = poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| test.as_mut().poll(context))) {
             Ok(poll) => poll.map(Ok),
             Err(_) => core::task::Poll::Ready(Err(Violation::Broken(STORE_PANICKED))),
@@ -176,7 +176,7 @@ async fn sequence<S: Store>(store: &S) -> Result<(), Violation> {
     require(unchanged == Swap::Swapped, "a swap from no record to no record is a conflict")?;
     require(store.load(user).await.map_err(failed)?.is_none(), "a refused swap stored a record")?;
 
-    // This runs twice, because a record that is created after a removal must not repeat a version from before the
+    // This runs twice, because a record that is created after a removal must not reuse a version from before the
     // removal.
     for life in 0..2u8 {
         let all_bytes: Vec<u8> = (0..=u8::MAX).collect();
@@ -253,8 +253,8 @@ fn names() -> [String; 10] {
         .map(|end| format!("keyfob-conformance{end}"))
 }
 
-/// Returns the second record of an account. It contains the account name, to find a store that changes the record of
-/// another account.
+/// Returns the second record of an account. It contains the account name, so that the tests detect a store that changes
+/// another account's record.
 fn changed(name: &str) -> Vec<u8> {
     [name.as_bytes(), b" changed"].concat()
 }

@@ -12,14 +12,14 @@ use crate::store::{Accounts, Store, Swap, Version};
 
 /// Keeps records in memory, for tests. Its source is also a short reference for your own store.
 ///
-/// All records are lost at a restart. The store then no longer knows which accounts have a second factor and which
-/// codes were used.
+/// All records are lost on restart. The store then no longer knows which accounts have a second factor and which codes
+/// were used.
 #[derive(Debug, Default)]
 pub struct MemoryStore(Mutex<Records>);
 
 #[derive(Debug, Default)]
 struct Records {
-    /// Counts the changes of all accounts, so that an account that is removed and enrolled again has new versions.
+    /// Counts the changes of all accounts, so that an account that is removed and enrolled again gets new versions.
     changes: u64,
     by_user: BTreeMap<String, (Version, Vec<u8>)>,
 }

@@ -80,7 +80,8 @@ impl SqliteStore {
         let started = Instant::now();
         loop {
             let connected = SqlitePoolOptions::new().max_connections(4).connect_with(options.clone()).await;
-            // Switching a new file to WAL needs exclusive access, and SQLite does not apply the busy timeout to it.
+            // Switching a new file to WAL needs exclusive access, and SQLite does not apply the busy timeout to this
+            // switch.
             let busy = |error: &sqlx::Error| error.as_database_error()?.code().map(|code| code == "5");
             if connected.as_ref().is_err_and(|error| busy(error) == Some(true)) && started.elapsed() < BUSY_TIMEOUT {
                 continue;
@@ -89,10 +90,10 @@ impl SqliteStore {
         }
     }
 
-    /// Uses an existing pool of the application, and creates the table in its database.
+    /// Uses an existing pool from your application, and creates the table in its database.
     ///
     /// Configure the pool with `journal_mode` WAL and `synchronous` `FULL` or `EXTRA`, as in the example. This method
-    /// checks one connection, and the store sets `synchronous` to `FULL` on each connection before it uses it.
+    /// checks one connection, and the store sets `synchronous` to `FULL` on each connection before using it.
     ///
     /// If a connection was returned to the pool with an open transaction, the store returns an error. Such a connection
     /// would read the database as it was when the transaction began.
@@ -136,9 +137,9 @@ impl SqliteStore {
 
     /// Returns a connection whose next statement runs in a separate transaction and is synced to disk.
     ///
-    /// SQLite refuses to set `synchronous` inside a transaction, such as a transaction that the application left open.
-    /// A statement in that transaction would not be committed, and would read the database as it was when the
-    /// transaction began. For an account that enrolled since then, it would find no second factor.
+    /// SQLite refuses to set `synchronous` inside a transaction, such as one that the application left open. A
+    /// statement in that transaction would not be committed, and would read the database as it was when the transaction
+    /// began. For an account that enrolled since then, it would find no second factor.
     async fn connection(&self) -> Result<PoolConnection<Sqlite>, sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
         sqlx::raw_sql("PRAGMA synchronous = FULL").execute(&mut *connection).await?;
@@ -178,7 +179,7 @@ impl Store for SqliteStore {
             }
             (None, Some(record)) => {
                 // A new record starts at a random version. An account that is removed and enrolled again therefore does
-                // not repeat an earlier version, and a change that was prepared before the removal fails at the swap.
+                // not reuse an earlier version, and a change that was prepared before the removal fails at the swap.
                 let query = "INSERT INTO keyfob_second_factor (account, version, record) \
                              VALUES (?, random() & 0x1fffffffffffffff, ?) ON CONFLICT DO NOTHING";
                 sqlx::query(query).bind(user).bind(record)
@@ -217,5 +218,5 @@ impl Accounts for SqliteStore {
     }
 }
 
-/// How long to wait for other connections that have the file locked.
+/// How long to wait while other connections hold a lock on the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

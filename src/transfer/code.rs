@@ -1,8 +1,8 @@
 //! [`TransferCode`]: one QR code of a transfer, and its `otpauth-migration` URI.
 //!
-//! The payload is a protocol buffer message of thirteen fields, encoded in base64. The format has no field for the
-//! period, so every TOTP account has a period of 30 seconds. keyfob decodes the message without a library: one field is
-//! the secret, and a general decoder makes copies that are not wiped.
+//! The payload is a base64-encoded protocol buffer message with thirteen fields in total. The format has no field for
+//! the period, so every TOTP account has a period of 30 seconds. keyfob decodes the message without a library: one
+//! field is the secret, and a general-purpose decoder makes copies that are not wiped.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -24,8 +24,8 @@ use crate::uri::{
     without_prefix,
 };
 
-/// One QR code of a transfer. It contains accounts, its index in the transfer, and the number of codes.
-/// [`Transfer`](crate::Transfer) combines the codes of a transfer, and exports accounts.
+/// One QR code of a transfer. It contains accounts, its own index, and the number of codes in the transfer.
+/// [`Transfer`](crate::Transfer) combines the codes of a transfer and exports accounts.
 ///
 /// ```
 /// use keyfob::{KeyUri, Secret, Transfer, TransferCode};
@@ -82,7 +82,8 @@ impl TransferCode {
             return Err(CONTRADICTION);
         }
 
-        // Decode twice: some programs percent-encode twice, and base64 contains no `%`, so this is unambiguous.
+        // Decode twice, because some programs percent-encode twice. This is unambiguous, because base64 contains no
+        // `%`.
         let mut unescaped_once = Zeroizing::new(Vec::with_capacity(data.len()));
         unescaped_once.extend(percent_decode_str(data));
         let mut base64 = Zeroizing::new(Vec::with_capacity(unescaped_once.len()));
@@ -105,7 +106,7 @@ impl TransferCode {
         Self::read(payload).ok_or(MALFORMED)
     }
 
-    /// The accounts, in the order of the payload. An account that cannot be imported is an error.
+    /// The accounts, in the order of the payload. An account that cannot be imported is represented by an error.
     pub fn entries(&self) -> &[Result<KeyUri, Error>] {
         &self.entries
     }
@@ -122,7 +123,7 @@ impl TransferCode {
         self.batch_size
     }
 
-    /// The index of this code in the transfer, counted from 0. Codes may be scanned in any order.
+    /// The index of this code in the transfer, starting at 0. Codes may be scanned in any order.
     #[must_use]
     pub const fn batch_index(&self) -> u32 {
         self.batch_index
@@ -223,7 +224,7 @@ fn read_account(message: &[u8]) -> Option<Result<KeyUri, Error>> {
 
 fn account(secret: &[u8], name: &[u8], issuer: &[u8], numbers: [u64; 4]) -> Result<KeyUri, Error> {
     let [algorithm, digits, kind, counter] = numbers;
-    // In each of these enumerations, 0 means unspecified.
+    // In each of these enumerations, 0 means "unspecified".
     let algorithm = match algorithm {
         0 | 1 => Algorithm::Sha1,
         2 => Algorithm::Sha256,
@@ -320,7 +321,7 @@ fn write_account(uri: &KeyUri) -> Result<Zeroizing<Vec<u8>>, Error> {
     Ok(message)
 }
 
-/// An upper bound on the length of an account's message. It is reserved in advance so that the buffer does not grow.
+/// An upper bound on the length of an account's message. Reserving this much in advance keeps the buffer from growing.
 fn message_bytes(uri: &KeyUri) -> usize {
     uri.secret().expose_bytes().len() + uri.account().len() + 2 * uri.issuer().map_or(0, str::len) + 64
 }
@@ -344,7 +345,7 @@ fn put_varint(message: &mut Vec<u8>, mut number: u64) {
     message.push(number.to_le_bytes()[0]);
 }
 
-/// Iterates over the fields of a protocol buffer message. Contains the bytes that have not been read.
+/// Iterates over the fields of a protocol buffer message. Holds the bytes that have not been read yet.
 struct Fields<'a>(&'a [u8]);
 
 enum Value<'a> {
@@ -375,8 +376,8 @@ impl<'a> Fields<'a> {
         Some(Some((key >> 3, value)))
     }
 
-    /// Reads a number of at most ten bytes. The tenth byte has room for only one bit. Returns `None` if the number is
-    /// longer or cut off.
+    /// Reads a number that takes up at most ten bytes. The tenth byte has room for only one bit. Returns `None` if the
+    /// number is longer or cut off.
     fn varint(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..70).step_by(7) {

@@ -34,7 +34,7 @@ pub(crate) struct Account<'a> {
 }
 
 impl Account<'_> {
-    /// Builds the URI. `secret` is called last: if the kind of the account is not supported, its secret may have a
+    /// Builds the URI. `secret` is called last: if the kind of account is not supported, its secret may have a
     /// different format, and the error should name the kind.
     pub(crate) fn with(&self, secret: impl FnOnce() -> Result<Secret, Error>) -> Result<KeyUri, Error> {
         let is = |kind: &str| self.kind.eq_ignore_ascii_case(kind);
@@ -101,7 +101,7 @@ pub(crate) fn entry_uri(link: &str, issuer: &str, name: &str) -> Result<KeyUri, 
     Ok(uri)
 }
 
-/// Inserts an account into the label of a URI whose label is missing, is empty, or has only a prefix.
+/// Inserts an account into the label of a URI whose label is missing, is empty, or contains only a prefix.
 #[cfg(feature = "import")]
 fn with_account(link: &str, account: &str) -> Zeroizing<String> {
     let (path, query) = link.split_once('?').unwrap_or((link, ""));

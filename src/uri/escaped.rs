@@ -3,7 +3,7 @@
 //!
 //! A parser that splits such a URI at `&` finds unknown parameters such as `amp;digits` and ignores them. It then
 //! computes codes with the default settings. `unescaped` repairs unambiguous HTML escapes; `is_reserved` and
-//! `check_hidden` detect other damaged parameters, and the URI is refused.
+//! `check_hidden` detect other damaged parameters, so that the URI is refused.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 
 /// Resolves HTML character references, or returns `None` if there are none.
 ///
-/// An escaped `&` separates parameters, except in two places where it is part of a name and becomes `%26`: in the
+/// An escaped `&` separates parameters, except in two places, where it is part of a name and becomes `%26`: in the
 /// label, and in the value of the issuer, if no parameter follows the `&` (`AT&amp;T`).
 pub(super) fn unescaped(uri: &str) -> Option<Zeroizing<String>> {
     // A reference is never shorter than the character that it stands for, so the buffer never grows. Growing would
@@ -60,11 +60,11 @@ fn separated(text: &str, ampersands: &[usize]) -> Zeroizing<String> {
     separated
 }
 
-/// Parses a character reference and returns its character and the text after it. `text` begins after the `&`.
+/// Parses a character reference. Returns the character and the text after the reference. `text` begins after the `&`.
 fn reference(text: &str) -> Option<(char, &str)> {
     closed_reference(text).or_else(|| {
-        // Tolerate a missing semicolon only before a known parameter, because `&amp` may also be the beginning of an
-        // unknown parameter.
+        // Tolerate a missing semicolon only before a known parameter, because otherwise `&amp` may be the beginning of
+        // an unknown parameter.
         let rest = without_ampersand(text)?;
         let name = rest.split(|c: char| !c.is_ascii_alphabetic()).next()?;
         let after = rest.strip_prefix(name)?;
@@ -128,13 +128,14 @@ fn is_known(name: &str) -> bool {
     KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// Characters that may precede a parameter in damaged text. Only the first two are separators in other URI formats.
+/// Characters that may precede a parameter in damaged text. Only the first two also separate parameters in other URI
+/// formats.
 pub(super) const SEPARATORS: [char; 4] = ['&', ';', '?', '#'];
 
 /// The parameters that keyfob interprets.
 const KNOWN: [&str; 7] = ["secret", "issuer", "algorithm", "digits", "period", "counter", "encoder"];
 
-/// The named HTML references that programs write for characters of a URI. The reference `period` is left out, because
+/// The named HTML references that programs write for characters in a URI. The reference `period` is left out, because
 /// `period` is also a parameter.
 const NAMED: [(&str, char); 17] = [
     ("amp", '&'),

@@ -57,7 +57,7 @@ impl Finding {
         self.app
     }
 
-    /// What the user of the app sees.
+    /// What the app's user sees.
     #[must_use]
     pub const fn effect(&self) -> Effect {
         self.rule.effect
@@ -69,7 +69,7 @@ impl Finding {
         self.rule.reason
     }
 
-    /// The source of the finding: a repository with the source code of the app, or a public report.
+    /// The source of the finding: a repository with the app's source code, or a public report.
     #[must_use]
     pub const fn source(&self) -> &'static str {
         self.source.name
@@ -95,8 +95,8 @@ impl core::fmt::Debug for Finding {
     }
 }
 
-/// What the user of an app sees. The worst effect comes first: if the code is wrong, the login fails, and nothing shows
-/// that the app is the cause.
+/// What an app's user sees. The worst effect comes first: if the code is wrong, the login fails, and nothing shows that
+/// the app is the cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Effect {

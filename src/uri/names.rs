@@ -43,16 +43,16 @@ fn decoded(name: &str) -> Option<String> {
     is_encoded.then(|| String::from_utf8(percent_decode_str(name).collect()).ok())?
 }
 
-/// Returns the issuer and the account of an entry. `other` is an alternative name for the issuer. Either one may be the
-/// prefix of the account.
+/// Returns the issuer and the account of an entry. `other` is an alternative name for the issuer. Either the issuer or
+/// `other` may be the prefix of the account.
 ///
-/// In some apps, people can leave the issuer or the account empty. If there is no account, the issuer is also used as
+/// In some apps, users can leave the issuer or the account empty. If there is no account, the issuer is also used as
 /// the account. If `is_label` is true, the name may be the label of a URI. It is then split like a label if there is no
 /// issuer, and an issuer without an account is split in the same way.
 #[cfg(feature = "pskc")]
 pub(crate) fn names(issuer: &str, other: &str, name: &str, is_label: bool) -> Result<(Option<String>, String), Error> {
     let (issuer, name) = (trim_name("issuer", issuer.trim())?, name.trim());
-    // The checks below read the whole name. All keys of a file may share one long name, so reading it for each key
+    // The checks below read the whole name. All keys in a file may share one long name, so reading it for each key
     // would take quadratic time.
     if name.len() > MAX_ENCODED {
         return Err(name_too_long("account name"));

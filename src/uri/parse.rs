@@ -41,13 +41,13 @@ impl KeyUri {
     ///
     /// [`ErrorKind::Uri`](crate::ErrorKind::Uri), or [`ErrorKind::Secret`](crate::ErrorKind::Secret),
     /// [`ErrorKind::Digits`](crate::ErrorKind::Digits) or [`ErrorKind::Period`](crate::ErrorKind::Period) if that value
-    /// is invalid. The message contains no part of the text.
+    /// is invalid. The error message never contains any part of the text.
     pub fn parse(text: &str) -> Result<Self, Error> {
         Self::parse_with(text, &[])
     }
 
-    /// Parses the output of [`to_uri`](Self::to_uri). It is strict, but tolerates the two warnings that this output can
-    /// cause.
+    /// Parses the output of [`to_uri`](Self::to_uri). Parsing is strict, except that it tolerates the two warnings that
+    /// this output can cause.
     #[cfg(feature = "serde")]
     pub(crate) fn parse_written(text: &str) -> Result<Self, Error> {
         Self::parse_with(text, &[Warning::Colon, Warning::SteamLink])
@@ -61,8 +61,8 @@ impl KeyUri {
         }
     }
 
-    /// Parses a URI leniently, because existing programs deviate from the grammar. Returns the account and a warning
-    /// for each kind of deviation that it tolerated.
+    /// Parses a URI leniently, because URIs from existing programs deviate from the grammar. Returns the account and a
+    /// warning for each kind of deviation that it tolerated.
     ///
     /// It does not guess: a character of the secret that is not base32, an unsupported algorithm, and two different
     /// values for one parameter are errors, as in [`parse`](Self::parse).
@@ -104,13 +104,13 @@ pub enum Warning {
     /// A `+` was read as a space.
     Plus,
     /// The URI contains `&amp;`, `&#38;` or another HTML character reference, because it was copied from the source of
-    /// a web page. Many apps then ignore algorithm, digits and period.
+    /// a web page. Many apps then ignore the algorithm, the digits and the period.
     HtmlEscape,
-    /// A name contains a colon. Some apps cut the name there.
+    /// A name contains a colon. Some apps cut the name off there.
     Colon,
     /// The secret is in lowercase or contains spaces, hyphens or padding.
     SecretSpelling,
-    /// The last character of the secret has left-over bits that belong to no byte and are not zero.
+    /// The last character of the secret has leftover bits that belong to no byte and are not zero.
     /// [`to_uri`](KeyUri::to_uri) writes these bits as zero.
     LeftOverBits,
     /// The algorithm is in lowercase or contains a hyphen or `HMAC`. Some apps read it as SHA-1 and show wrong codes.
@@ -120,7 +120,7 @@ pub enum Warning {
     /// A parameter was ignored because it does not apply to this type: a period for HOTP, a counter for TOTP, or an
     /// algorithm or digits for Steam, where both are fixed.
     ForeignParameter,
-    /// An HOTP account has no counter. The counter was assumed to be 0.
+    /// The URI of an HOTP account has no counter. The counter was assumed to be 0.
     NoCounter,
     /// The URI is a `steam://` link, which contains no names.
     SteamLink,
@@ -173,7 +173,7 @@ struct Parameters {
     others: Vec<(String, Zeroizing<String>)>,
 }
 
-/// Whether the parameters exceed the limits. The limits keep parsing time linear, and ensure that the reader accepts
+/// Whether the parameters exceed the limits. The limits keep the parsing time linear and ensure that the reader accepts
 /// every URI that the writer produces.
 pub(super) fn is_too_much(others: &[(String, Zeroizing<String>)]) -> bool {
     let parts = others.iter().flat_map(|(name, value)| [name, &**value]);
@@ -253,8 +253,8 @@ impl Reader {
 }
 
 impl Reader {
-    /// Splits the query into parameters. It is split before it is decoded, because a percent-encoded `&` belongs to a
-    /// value.
+    /// Splits the query into parameters. The query is split before it is decoded, because a percent-encoded `&` belongs
+    /// to a value.
     fn parameters(&mut self, query: &str) -> Result<Parameters, Error> {
         let mut parameters = Parameters::default();
         check_hidden("value of a parameter", query, &[';'])?;
@@ -278,7 +278,7 @@ impl Reader {
                 _ => text(raw)?,
             };
             if raw.contains('=') {
-                // Allow `?` and `#` in parameters that only an app interprets, such as the URL of an image.
+                // Allow `?` and `#` in parameters that only apps interpret, such as an image URL.
                 let own = if known == "issuer" || known == "encoder" { &SEPARATORS } else { &SEPARATORS[..2] };
                 check_hidden("value of a parameter", &value, own)?;
             }
@@ -396,11 +396,11 @@ impl Reader {
         if *canonical == *typed {
             return Ok(secret);
         }
-        // A `+` that stands for a space has a separate warning.
+        // A `+` that stands for a space causes a separate warning.
         if typed.chars().filter(|c| !c.is_ascii_uppercase() && !c.is_ascii_digit()).count() > pluses {
             self.warn(Warning::SecretSpelling);
         }
-        // The last symbols differ only if the typed symbol has left-over bits that are not zero.
+        // The last symbols differ only if the typed symbol has nonzero leftover bits.
         let last = typed.chars().rev().find(char::is_ascii_alphanumeric);
         if last.map(|last| last.to_ascii_uppercase()) != canonical.chars().next_back() {
             self.warn(Warning::LeftOverBits);
@@ -411,7 +411,7 @@ impl Reader {
     /// Splits the label into prefix and account.
     fn label(&mut self, raw: &str, issuer: Option<&str>) -> Result<(Option<String>, String), Error> {
         let label = text(raw)?;
-        // Check for hidden parameters only if there is an unencoded `=`: in names, keyfob writes `%3D`.
+        // Check for hidden parameters only if there is an unencoded `=`, because keyfob writes `%3D` in names.
         if raw.contains('=') {
             check_hidden("label", &label, &SEPARATORS)?;
         }
@@ -437,7 +437,7 @@ impl Reader {
         Ok(algorithm)
     }
 
-    /// Parses a number that consists of ASCII digits only, without a sign or spaces.
+    /// Parses a number that consists only of ASCII digits, without a sign or spaces.
     fn number<T: core::str::FromStr>(&mut self, text: &str) -> Option<T> {
         if text.len() > 1 && text.starts_with('0') {
             self.warn(Warning::NumberSpelling);
@@ -446,7 +446,7 @@ impl Reader {
     }
 }
 
-/// Parses the name of an algorithm in every spelling that programs use.
+/// Parses an algorithm name in any spelling that programs use.
 pub(crate) fn algorithm(name: &str) -> Result<Algorithm, Error> {
     let plain: String = name.chars().filter(|c| *c != '-').map(|c| c.to_ascii_uppercase()).collect();
     plain.strip_prefix("HMAC").unwrap_or(&plain).parse()
@@ -468,7 +468,7 @@ fn bytes(raw: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     Ok(bytes)
 }
 
-/// Schemes of other programs that keyfob recognizes but does not support. The error message names the scheme.
+/// Other programs' schemes that keyfob recognizes but does not support. The error message names the scheme.
 const NOT_SUPPORTED: [&str; 3] = ["motp", "otpauth-migration", "phonefactor"];
 
 /// The maximum length of a URI. No QR code can hold that much text.

@@ -1,4 +1,4 @@
-//! Writes a URI in one fixed spelling, and the secret for manual entry.
+//! Writes a URI in a single canonical form, and the secret for manual entry.
 
 use alloc::string::String;
 use core::fmt::{self, Write};
@@ -12,7 +12,7 @@ use crate::code::Digits;
 use crate::totp::Period;
 
 impl KeyUri {
-    /// Writes the URI as a string. The string contains the secret.
+    /// Returns the URI as a string. The string contains the secret.
     #[must_use]
     pub fn to_uri(&self) -> Zeroizing<String> {
         let issuer = self.issuer.as_ref().map_or(0, String::len);
@@ -24,7 +24,7 @@ impl KeyUri {
         // 87 characters.
         let names = 3 * (issuer + prefix + self.account.len());
         let mut uri = Zeroizing::new(String::with_capacity(names + others + secret.len() + 128));
-        // Writing to a `String` does not fail.
+        // Writing to a `String` cannot fail.
         let _ = self.write(&mut uri, &secret);
         uri
     }
@@ -59,7 +59,7 @@ impl KeyUri {
             Factor::Steam => "steam",
         };
         write!(uri, "otpauth://{kind}/")?;
-        // Write the issuer both as prefix and as parameter: some apps read only one of them.
+        // Write the issuer both as a prefix and as a parameter, because some apps read only one of them.
         if let Some(prefix) = self.label_issuer.as_ref().or(self.issuer.as_ref()) {
             write!(uri, "{}:", encoded(prefix))?;
             if self.label_issuer.is_some() && self.reads_as_issuer(prefix) {
@@ -73,8 +73,8 @@ impl KeyUri {
         if let Some(issuer) = &self.issuer {
             write!(uri, "&issuer={}", encoded(issuer))?;
         }
-        // Omit default values: this makes the QR code smaller, and some apps fail if there are parameters that they do
-        // not expect.
+        // Omit default values, because this makes the QR code smaller, and because some apps fail on parameters that
+        // they do not expect.
         if self.factor != Factor::Steam {
             if self.defaults_written || self.algorithm != Algorithm::default() {
                 write!(uri, "&algorithm={}", self.algorithm)?;

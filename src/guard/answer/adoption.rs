@@ -1,16 +1,16 @@
-//! The answers to the adoption of a user from another system.
+//! A user to adopt from another system, and the result.
 
 use alloc::string::String;
 
 use crate::guard::id::AuthenticatorId;
 use crate::uri::KeyUri;
 
-/// A user of another system, whose authenticator keyfob is to take over. [`Guard::adopt_batch`] has an example.
+/// A user of another system whose authenticator keyfob should take over. [`Guard::adopt_batch`] has an example.
 ///
 /// [`Guard::adopt_batch`]: crate::Guard::adopt_batch
 #[derive(Clone, Debug)]
 pub struct Adoptee {
-    /// The name of the user in keyfob, such as the primary key of your table of users.
+    /// The user's name in keyfob, such as the primary key of your user table.
     pub user: String,
     /// The secret and the settings. The issuer and the label are not stored.
     pub uri: KeyUri,
@@ -18,7 +18,7 @@ pub struct Adoptee {
     pub last_used: Option<u64>,
 }
 
-/// The answer to an adoption.
+/// The result of adopting a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Adoption {

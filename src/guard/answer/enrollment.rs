@@ -1,4 +1,4 @@
-//! The answers to an enrollment and to the code that confirms it.
+//! The answers to a request to enroll and to the code that confirms the enrollment.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -18,11 +18,11 @@ use crate::totp::Period;
 use crate::uri::KeyUri;
 
 /// The secret and the settings of a new authenticator. Show them to the user as a QR code, and as text for users who
-/// cannot scan. The first example of [the crate](crate) does both.
+/// cannot scan it. The first example in [the crate documentation](crate) does both.
 ///
 /// # Security
 ///
-/// An enrollment contains the secret in plaintext. Send it over TLS, only to the user who is logged in or has the
+/// An enrollment contains the secret in plaintext. Send it over TLS, only to the user who is logged in or holds the
 /// [ticket](crate::guard::EnrollmentTicket), on a page that is not cached.
 #[derive(Debug)]
 pub struct Enrollment {
@@ -32,7 +32,7 @@ pub struct Enrollment {
 }
 
 impl Enrollment {
-    /// The id of the new authenticator. It stays the same after the confirmation.
+    /// The id of the new authenticator. It stays the same after confirmation.
     #[must_use]
     pub const fn authenticator(&self) -> &AuthenticatorId {
         &self.authenticator
@@ -75,9 +75,9 @@ pub enum Confirmation {
     Confirmed(Confirmed),
     /// The code was refused. The authenticator stays pending, but the 20th wrong code ends the enrollment.
     Refused {
-        /// The reason, which is meant for the log. Base the message to the user on the diagnosis.
+        /// The reason for the refusal, meant for the log. Base the message to the user on the diagnosis.
         refusal: Refusal,
-        /// The probable cause, if the code matches a known cause.
+        /// The probable cause, if the code matches a known one.
         diagnosis: Option<Diagnosis>,
     },
 }
@@ -86,7 +86,7 @@ pub enum Confirmation {
 #[derive(Debug)]
 pub struct Confirmed {
     pub(crate) user: String,
-    /// The generation of the account after the confirmation.
+    /// The account's generation after the confirmation.
     pub(crate) generation: Generation,
     pub(crate) authenticator: AuthenticatorId,
     pub(crate) recovery_codes: Option<RecoveryCodes>,
@@ -100,11 +100,11 @@ impl Confirmed {
         &self.authenticator
     }
 
-    /// The new recovery codes, if this is the first authenticator of the account. Show them now, because they cannot be
-    /// read again.
+    /// The new recovery codes, if this is the account's first authenticator. Show them now, because they cannot be
+    /// retrieved later.
     ///
     /// Returns `None` if the account already has recovery codes, or if the new codes could not be stored, which is
-    /// reported as an event. Without a [`Guard`](crate::Guard), this is always `None`. In that case, make the codes
+    /// reported as an event. Without a [`Guard`](crate::Guard), this is always `None`. In that case, generate the codes
     /// with [`SecondFactor::first_recovery_codes`](crate::guard::SecondFactor::first_recovery_codes).
     #[must_use]
     pub const fn recovery_codes(&self) -> Option<&RecoveryCodes> {
@@ -119,8 +119,8 @@ impl Confirmed {
         }
     }
 
-    /// The generation of the account after the confirmation. Store it with the session of the user who enrolled, so
-    /// that this session stays current. All other sessions of the user end.
+    /// The account's generation after the confirmation. Store it with the session of the user who enrolled, so that
+    /// this session stays current. All the user's other sessions end.
     #[must_use]
     pub const fn generation(&self) -> Generation {
         self.generation
@@ -158,8 +158,8 @@ impl Confirmed {
 pub enum Diagnosis {
     /// The app ignores the algorithm in the URI and uses this one instead.
     AlgorithmIgnored(Algorithm),
-    /// The clock of the device is off by this many seconds: ahead if positive, behind if negative. A whole number of
-    /// hours suggests a wrong time zone.
+    /// The device's clock is off by this many seconds: ahead if positive, behind if negative. A whole number of hours
+    /// suggests a wrong time zone.
     ClockOff(i64),
     /// The app ignores the number of digits in the URI and shows this many instead.
     DigitsIgnored(Digits),

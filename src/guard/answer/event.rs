@@ -1,4 +1,4 @@
-//! Events report what happened to an account. They are meant for the log and for notices to the user.
+//! Events report what happened to an account. They are meant for logging and for notifying the user.
 //!
 //! An event cannot leak a code or a secret, because none of its fields holds a code or any other string that a user
 //! typed.
@@ -58,7 +58,7 @@ impl Event {
         self
     }
 
-    /// The name of the account, as the application passed it to the guard.
+    /// The account name, as the application passed it to the guard.
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user
@@ -83,7 +83,7 @@ impl Event {
     }
 }
 
-/// Formats the event as one line for the log.
+/// Formats the event as a single line for the log.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} user={:?} ", self.at, self.user)?;
@@ -94,20 +94,20 @@ impl fmt::Display for Event {
     }
 }
 
-/// Makes the events of one decision.
+/// Creates the events that result from one decision.
 pub(crate) fn events(context: &Context<'_>, kinds: impl IntoIterator<Item = EventKind>) -> Vec<Event> {
     kinds.into_iter().map(|kind| Event::new(context.user, context.now, kind)).collect()
 }
 
 /// The request that ended without an answer, in [`EventKind::Dropped`] and [`EventKind::Failed`].
 ///
-/// A variant says what was asked, not whether it took effect.
+/// A variant says what was requested, not whether it took effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Flow {
-    /// An operator asked to take over a user of another system with [`Guard::adopt`](crate::Guard::adopt).
+    /// An operator asked to take over a user from another system with [`Guard::adopt`](crate::Guard::adopt).
     Adopt,
-    /// A user entered a code in a login, to be checked by [`Guard::answer`](crate::Guard::answer).
+    /// A user entered a code during a login, to be checked by [`Guard::answer`](crate::Guard::answer).
     Answer,
     /// A user began a login with [`Guard::begin_login`](crate::Guard::begin_login).
     BeginLogin,
@@ -126,8 +126,7 @@ pub enum Flow {
     Erase,
     /// A user asked to forget a device with [`Guard::forget_device`](crate::Guard::forget_device).
     ForgetDevice,
-    /// The application asked to make earlier logins void with
-    /// [`Guard::forget_devices`](crate::Guard::forget_devices).
+    /// The application asked to void earlier logins with [`Guard::forget_devices`](crate::Guard::forget_devices).
     ForgetDevices,
     /// An operator asked to invalidate the codes of an account with
     /// [`Guard::operator_invalidate_codes`](crate::Guard::operator_invalidate_codes) or
@@ -144,7 +143,7 @@ pub enum Flow {
     /// An operator asked to remove the second factor with [`Guard::operator_remove`](crate::Guard::operator_remove).
     OperatorRemove,
     /// [`Guard::confirm`](crate::Guard::confirm) or [`Guard::confirm_with_ticket`](crate::Guard::confirm_with_ticket)
-    /// tried to make the first recovery codes, after it had activated the authenticator.
+    /// tried to create the first recovery codes after activating the authenticator.
     RecoveryCodes,
     /// The owner asked to replace the recovery codes with
     /// [`Guard::regenerate_recovery_codes`](crate::Guard::regenerate_recovery_codes).
@@ -153,7 +152,7 @@ pub enum Flow {
     RememberDevice,
     /// The owner asked to rename an authenticator with [`Guard::rename`](crate::Guard::rename).
     Rename,
-    /// The application asked to seal the secrets under the primary key with [`Guard::reseal`](crate::Guard::reseal).
+    /// The application asked to reseal the secrets under the primary key with [`Guard::reseal`](crate::Guard::reseal).
     Reseal,
     /// A user asked to resynchronize an authenticator with [`Guard::resync`](crate::Guard::resync).
     Resync,
@@ -165,7 +164,7 @@ pub enum Flow {
     Verify,
 }
 
-/// What happened to the account. Later versions may add kinds. The example of [`Event`] lists the kinds that the user
+/// What happened to the account. Later versions may add kinds. The example for [`Event`] lists the kinds that users
 /// should be told about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -180,14 +179,14 @@ pub enum EventKind {
         /// HOTP, this is the number of codes that were skipped.
         drift: i64,
     },
-    /// The authenticator of a user was taken over from another system. It is active.
+    /// A user's authenticator was taken over from another system. It is active.
     Adopted {
         /// The id of the authenticator in keyfob.
         authenticator: AuthenticatorId,
     },
-    /// A code was refused, and every code that this authenticator can show now counts as used. The usual cause is that
-    /// a server accepted a later code while its clock was ahead. Codes of this authenticator are refused until the
-    /// server's clock has passed the used steps.
+    /// A code was refused, and every code that this authenticator can currently show already counts as used. The usual
+    /// cause is that a server accepted a later code while its clock was ahead. Codes of this authenticator are refused
+    /// until the server's clock has passed the used steps.
     ClockBehind {
         /// The authenticator whose codes are refused.
         authenticator: AuthenticatorId,
@@ -199,34 +198,34 @@ pub enum EventKind {
         /// The new authenticator.
         authenticator: AuthenticatorId,
     },
-    /// A device was added to the list of the account. Tell the user.
+    /// A device was added to the account's list. Tell the user.
     DeviceAdded {
         /// The new device.
         device: DeviceId,
-        /// Whether the device is trusted. If not, it is only known.
+        /// Whether the device is trusted, rather than only known.
         trusted: bool,
     },
-    /// A device was removed from the list, by the user or to make room for another one. If all devices are forgotten at
-    /// once, for example because the factors changed, this event is not sent.
+    /// A device was removed from the account's list, by the user or to make room for another device. This event is not
+    /// sent when all devices are forgotten at once, for example because the factors changed.
     DeviceForgotten {
         /// The removed device.
         device: DeviceId,
     },
     /// The second factor was disabled. Tell the user.
     Disabled,
-    /// The caller dropped the request before there was an answer, for example because the client disconnected or a
-    /// timeout fired. Nobody received the answer.
+    /// The caller dropped the request before it was answered, for example because the client disconnected or a timeout
+    /// fired. Nobody received the answer.
     Dropped {
         /// The request that was dropped.
         flow: Flow,
         /// Whether a change was sent to the store and may have been stored. If so, a guess may have been counted, a
-        /// code used, an authenticator confirmed or removed, or recovery codes replaced by new ones that nobody has
+        /// code used, an authenticator confirmed or removed, or recovery codes replaced with new ones that nobody has
         /// seen.
         may_have_changed: bool,
     },
-    /// A pending enrollment was canceled. Another enrollment was started, the factors changed, the user has a new
-    /// password, the record was erased, or an operator removed the second factor, invalidated its codes or suspended
-    /// the account.
+    /// A pending enrollment was canceled. This happens if another one is started, the factors or the user's password
+    /// change, or the record is erased. It also happens if an operator removes the second factor, invalidates its codes
+    /// or suspends the account.
     EnrollmentCanceled {
         /// The authenticator that was pending.
         authenticator: AuthenticatorId,
@@ -240,37 +239,37 @@ pub enum EventKind {
     EnrollmentRefused {
         /// The reason.
         reason: Refusal,
-        /// The probable cause, if the code matches a known cause.
+        /// The probable cause, if the code matches a known one.
         diagnosis: Option<Diagnosis>,
     },
-    /// The whole record of the account was erased.
+    /// The account's entire record was erased.
     Erased,
-    /// The guess budget, or the part of it that is open to this login, is used up: somebody who knows the password is
-    /// probably guessing. Tell the user and an operator.
+    /// The guess budget, or the part of it that is available to this login, is used up: someone who knows the password
+    /// is probably guessing codes. Tell the user and an operator.
     ///
-    /// This event is sent with the failure that used up the budget, with the next refusal, and then with one refusal a
-    /// day for as long as the budget is exhausted. It is also sent after [`Dropped`](Self::Dropped) or
+    /// This event is sent with the failure that used up the budget, with the next refusal, and then with one refusal
+    /// per day for as long as the budget stays exhausted. It is also sent after [`Dropped`](Self::Dropped) or
     /// [`Failed`](Self::Failed), if the request may have used up the budget.
     Exhausted,
     /// A request ended in an error. The request did not complete a login.
     Failed {
         /// The request that failed.
         flow: Flow,
-        /// The kind of the error. After [`GuardErrorKind::Store`] a change may have taken effect.
+        /// The kind of error. After [`GuardErrorKind::Store`], a change may have taken effect.
         kind: GuardErrorKind,
     },
-    /// Earlier sessions, pending logins, proofs and devices became void, because the user has a new password.
+    /// Earlier sessions, pending logins, proofs and devices became void because the user's password was changed.
     LoginsVoided,
-    /// An operator invalidated codes that may already have been used, after a backup was restored.
+    /// After a backup was restored, an operator invalidated codes that may already have been used.
     CodesInvalidated,
     /// A recovery code or a new authenticator refilled an exhausted guess budget, or an operator ended the account's
     /// wait.
     Unlocked,
-    /// The first recovery codes were made, right after the first authenticator was confirmed.
+    /// The first recovery codes were created, right after the first authenticator was confirmed.
     RecoveryCodesIssued,
     /// A recovery code was used. Tell the user, and have them enroll a new authenticator.
     Recovered {
-        /// The number of unused recovery codes that are left.
+        /// The number of recovery codes left.
         left: u8,
     },
     /// The recovery codes were replaced. Tell the user.
@@ -285,22 +284,22 @@ pub enum EventKind {
         /// The renamed authenticator.
         authenticator: AuthenticatorId,
     },
-    /// The secrets that were sealed under an old key were sealed again under the primary key.
+    /// The secrets that were sealed under an old key were resealed under the primary key.
     Resealed,
-    /// A code was accepted, but the secrets of the account could not be sealed again under the primary key. The account
-    /// still needs the old key.
+    /// A code was accepted, but the account's secrets could not be resealed under the primary key. The account still
+    /// needs the old key.
     ResealFailed {
-        /// The kind of the error.
+        /// The kind of error.
         kind: GuardErrorKind,
     },
-    /// An operator ended the suspension of the account.
+    /// An operator ended the account's suspension.
     Resumed,
     /// An authenticator was resynchronized.
     Resynchronized {
         /// The resynchronized authenticator.
         authenticator: AuthenticatorId,
         /// How many steps the authenticator is ahead of the server's clock, or behind it if the number is negative. For
-        /// HOTP, this is the number of codes that the authenticator was ahead.
+        /// HOTP, this is how many codes ahead the authenticator was.
         drift: i64,
     },
     /// An authenticator was removed. Tell the user.

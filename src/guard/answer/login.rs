@@ -1,4 +1,4 @@
-//! The answers of a login: what the user has to do next, and the sign-in that completes it.
+//! The results of a login's steps: what the user has to do next, and the sign-in that completes the login.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -11,7 +11,7 @@ use crate::guard::token::login::{Challenge, EnrollmentTicket};
 /// What the application knows about a user's second factor when a login begins.
 ///
 /// Take this from the application's own record of the user, not from keyfob. [`Enrolled`](Self::Enrolled) then protects
-/// the login if keyfob's record is lost.
+/// the login even if keyfob's record is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Expectation {
     /// The user has a second factor. Store this in the application's own record of the user when the first enrollment
@@ -30,33 +30,34 @@ pub enum Expectation {
     RequiredFrom(u64),
 }
 
-/// What happens next in a login after the password was checked.
+/// What has to happen next in a login, once the password has been checked.
 #[derive(Debug)]
 #[must_use]
 pub enum Login {
-    /// A code is due. Show the form, and pass what the user types to [`Guard::answer`](crate::Guard::answer).
+    /// A code is required. Show the form, and pass what the user types to [`Guard::answer`](crate::Guard::answer).
     Challenge(Challenge),
-    /// The login is complete, because no code is due. [`SignIn::method`] returns the reason.
+    /// The login is complete, because no code is required. [`SignIn::method`] returns the reason.
     Complete(SignIn),
     /// A second factor is required, and the user has none. Have the user enroll one, with
     /// [`Guard::enroll_with_ticket`](crate::Guard::enroll_with_ticket).
     MustEnroll(EnrollmentTicket),
 }
 
-/// The answer to a code that a user typed in a login.
+/// The result of checking a code that a user typed during a login.
 #[derive(Debug)]
 #[must_use]
 pub enum Answer {
-    /// The code is right and was not used before. The login is complete.
+    /// The code is correct and has not been used before. The login is complete.
     Accepted(SignIn),
     /// The code was refused. The same challenge can be answered again until it expires or becomes void.
     Refused(Refusal),
 }
 
-/// A complete login. Only keyfob makes this value, once for each login.
+/// A completed login. Only keyfob creates this value, once per login.
 ///
-/// Let the function that starts a session take a `SignIn` by value. Then no other page, such as a password reset or a
-/// link in an email, can start a session that bypasses the second factor. The value cannot be cloned or serialized.
+/// Make the function that starts a session take a `SignIn` by value. Then no other handler, such as one for a password
+/// reset or an emailed link, can start a session that bypasses the second factor. The value cannot be cloned or
+/// serialized.
 ///
 /// ```
 /// use keyfob::guard::{Generation, SignIn};
@@ -76,7 +77,7 @@ pub enum Answer {
 /// }
 /// ```
 ///
-/// Other code cannot make a `SignIn`, and a `SignIn` cannot be used twice:
+/// Other code cannot create a `SignIn`, and a `SignIn` cannot be used twice:
 ///
 /// ```compile_fail,E0451
 /// use keyfob::guard::SignIn;
@@ -128,23 +129,23 @@ impl SignIn {
         self.at
     }
 
-    /// What the login is based on in addition to the password.
+    /// What the login is based on besides the password.
     #[must_use]
     pub const fn method(&self) -> SignInMethod {
         self.method
     }
 
-    /// The generation to store with the session. End the session once
-    /// [`Guard::is_current`](crate::Guard::is_current) returns `false` for it.
+    /// The generation to store with the session. End the session once [`Guard::is_current`](crate::Guard::is_current)
+    /// returns `false` for this generation.
     #[must_use]
     pub const fn generation(&self) -> Generation {
         self.generation
     }
 
-    /// The accepted code, or `None` if no code was due.
+    /// The accepted code, or `None` if no code was required.
     ///
-    /// Only an accepted code can make a [proof](crate::Guard::prove) or [trust a device](crate::Guard::trust_device). A
-    /// login on a trusted device cannot. If it could, a stolen cookie could be renewed forever.
+    /// You need an accepted code to make a [proof](crate::Guard::prove) or to [trust](crate::Guard::trust_device) a
+    /// device. A login on a trusted device is not enough. If it were, a stolen cookie could be renewed forever.
     #[must_use]
     pub fn accepted(&self) -> Option<&Accepted> {
         self.accepted.as_deref()
@@ -152,22 +153,22 @@ impl SignIn {
 
     /// The trusted or known device that the login came from. If this is `None` and the login has an
     /// [accepted](Self::accepted) code, you may offer to [trust](crate::Guard::trust_device) or
-    /// [remember](crate::Guard::remember_device) the device. After a recovery code it is always `None`, because the
-    /// code makes all devices void.
+    /// [remember](crate::Guard::remember_device) the device. After a recovery code, this is always `None`, because
+    /// using the code makes all devices void.
     #[must_use]
     pub const fn device(&self) -> Option<&DeviceId> {
         self.device.as_ref()
     }
 
     /// The number of consecutive failures before this login. Tell the user if there were any (OWASP ASVS 5.0, 6.3.5).
-    /// An accepted code resets the count, and so does a new authenticator or an operator's unlock that ends the
+    /// The count is reset by an accepted code, by a new authenticator, and by an operator's unlock that ends the
     /// account's wait. A login without a code does not reset it.
     #[must_use]
     pub const fn failures_before(&self) -> u64 {
         self.history.failures
     }
 
-    /// The time at which a code was last accepted before this login, in Unix seconds, or `None` if none was. A code
+    /// The time at which a code was last accepted before this login, in Unix seconds, or `None` if no code was. A code
     /// that confirmed an enrollment counts only if the secret was imported.
     #[must_use]
     pub const fn last_success_at(&self) -> Option<u64> {
@@ -176,7 +177,7 @@ impl SignIn {
 
     /// The authentication method references (RFC 8176, section 2) for an `amr` claim: `otp` and `mfa` for an
     /// authenticator's code, and only `mfa` for a recovery code, because the RFC has no value for recovery codes. The
-    /// list is empty if no code was due.
+    /// list is empty if no code was required.
     ///
     /// Add the values for what the application checked itself, such as `pwd` for a password.
     #[must_use]
@@ -189,19 +190,19 @@ impl SignIn {
     }
 }
 
-/// What a complete login is based on in addition to the password.
+/// What a completed login is based on besides the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SignInMethod {
-    /// A code that the user typed in this login, including the code that confirmed an enrollment.
+    /// A code that the user typed during this login, including the code that confirmed an enrollment.
     Code(Method),
-    /// Nothing. The user has no second factor, and one is not required until a deadline.
+    /// Nothing. The user has no second factor, and does not need one until a deadline.
     Grace {
         /// The time from which a second factor is required, in Unix seconds.
         until: u64,
     },
     /// Nothing. The user has no second factor.
     NoSecondFactor,
-    /// The cookie of a device on which the user typed a code earlier.
+    /// The cookie of a device on which the user entered a code earlier.
     TrustedDevice,
 }

@@ -1,4 +1,4 @@
-//! The status of an account, for the security page and for an operator.
+//! An account's status, for the security page and for operators.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -16,9 +16,8 @@ use crate::totp::Period;
 
 /// The state of an account's second factor.
 ///
-/// The example of [`Guard`](crate::Guard) shows it to the user. The example of
-/// [`Guard::operator_unlock`](crate::Guard::operator_unlock) uses it to help a user who is locked
-/// out.
+/// The example at [`Guard`](crate::Guard) shows it to the user. The example at
+/// [`Guard::operator_unlock`](crate::Guard::operator_unlock) uses it to help a locked-out user.
 #[derive(Clone, Debug)]
 pub struct Status {
     pub(crate) authenticators: Vec<AuthenticatorStatus>,
@@ -39,7 +38,8 @@ pub struct Status {
 impl Status {
     /// Whether the account has a second factor. If so, a login requires a code, except on a trusted device.
     ///
-    /// This is also true if an operator has revoked the last authenticator. Only a recovery code is then accepted.
+    /// This is `true` even if an operator has revoked the last authenticator. In that case, only a recovery code is
+    /// accepted.
     #[must_use]
     pub const fn is_active(&self) -> bool {
         self.enrolled
@@ -51,14 +51,14 @@ impl Status {
         &self.authenticators
     }
 
-    /// Whether an enrollment is waiting for its code.
+    /// Whether an enrollment is waiting to be confirmed with a code.
     #[must_use]
     pub const fn enrollment_pending(&self) -> bool {
         self.enrollment_pending
     }
 
-    /// Whether the user ever got recovery codes for the present factors. If not, for example after an
-    /// [adoption](crate::Guard::adopt), offer to make them.
+    /// Whether the user has ever been issued recovery codes for the current factors. If not, for example after an
+    /// [adoption](crate::Guard::adopt), offer to generate them.
     #[must_use]
     pub const fn has_recovery_codes(&self) -> bool {
         self.has_recovery_codes
@@ -70,7 +70,7 @@ impl Status {
         self.recovery_codes_left
     }
 
-    /// The generation of the account. It changes whenever the factors change or earlier logins become void.
+    /// The account's generation. It changes whenever the factors change or earlier logins become void.
     #[must_use]
     pub const fn generation(&self) -> Generation {
         self.generation
@@ -88,16 +88,16 @@ impl Status {
         &self.devices
     }
 
-    /// The number of failures since the last success, or since the account's wait was last lifted.
+    /// The number of failures since the last success, or since the account's wait was last ended.
     #[must_use]
     pub const fn consecutive_failures(&self) -> u64 {
         self.failures
     }
 
-    /// The time from which codes are compared again, in Unix seconds. This is the time for logins that do not come from
-    /// a known device.
+    /// The time, in Unix seconds, at which codes will be compared again. It applies to logins that do not come from a
+    /// known device.
     ///
-    /// `None` if codes are compared now, or if the budget is exhausted and time alone does not refill it.
+    /// `None` if codes are being compared now, or if the budget is exhausted and will not refill with time.
     #[must_use]
     pub const fn retry_at(&self) -> Option<u64> {
         match self.gate {
@@ -120,9 +120,9 @@ impl Status {
         &self.keys
     }
 
-    /// An upper bound on the probability that an attacker who knows everything but the secrets guesses a code of this
-    /// account within the given time. [`Policy::guess_probability`](crate::Policy::guess_probability) describes the
-    /// bound for one authenticator; each further authenticator adds codes that a guess can match.
+    /// An upper bound on the probability that an attacker who knows everything except the secrets guesses one of this
+    /// account's codes within the given time. [`Policy::guess_probability`](crate::Policy::guess_probability) describes
+    /// the bound for one authenticator; each additional authenticator adds codes that a guess can match.
     #[must_use]
     pub fn guess_probability(&self, within: Duration) -> f64 {
         self.policy.probability(within, self.share)
@@ -144,19 +144,19 @@ impl DeviceStatus {
         Self { id: device.id.clone(), name: device.name.clone(), trusted, created: device.created, ends: device.ends }
     }
 
-    /// The id of the device within the account, for [`Guard::forget_device`](crate::Guard::forget_device).
+    /// The device's id within the account, for [`Guard::forget_device`](crate::Guard::forget_device).
     #[must_use]
     pub const fn id(&self) -> &DeviceId {
         &self.id
     }
 
-    /// The name that was given when the device was added, such as the name of the browser.
+    /// The name given when the device was added, such as the browser's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether a login on this device needs no code. If not, the device is only known: a login needs a code, and a part
+    /// Whether a login on this device needs no code. If not, the device is only known: a login needs a code, and part
     /// of the guess budget is reserved for it.
     #[must_use]
     pub const fn is_trusted(&self) -> bool {
@@ -169,8 +169,8 @@ impl DeviceStatus {
         self.created
     }
 
-    /// The time from which the device is forgotten, in Unix seconds. For a known device, it moves with each login on
-    /// the device with an authenticator's code. The trust in a device can end earlier, if the policy's limit is now
+    /// The time at which the device will be forgotten, in Unix seconds. For a known device, each login on the device
+    /// with an authenticator code postpones it. Trust in a device can end earlier if the policy's limit has become
     /// shorter.
     #[must_use]
     pub const fn expires_at(&self) -> u64 {
@@ -178,7 +178,7 @@ impl DeviceStatus {
     }
 }
 
-/// One active authenticator, for the list on a security page. The example of [`Guard`](crate::Guard) shows such a list.
+/// An active authenticator, for the list on a security page. The example at [`Guard`](crate::Guard) shows such a list.
 #[derive(Clone, Debug)]
 pub struct AuthenticatorStatus {
     id: AuthenticatorId,
@@ -205,13 +205,13 @@ impl AuthenticatorStatus {
         }
     }
 
-    /// The id of the authenticator within the account.
+    /// The authenticator's id within the account.
     #[must_use]
     pub const fn id(&self) -> &AuthenticatorId {
         &self.id
     }
 
-    /// The name that the user gave to the authenticator, or an empty string if it has none.
+    /// The name that the user gave the authenticator, or an empty string if it has none.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -229,19 +229,19 @@ impl AuthenticatorStatus {
         self.algorithm
     }
 
-    /// The number of digits that each code has.
+    /// The number of digits in each code.
     #[must_use]
     pub const fn digits(&self) -> Digits {
         self.digits
     }
 
-    /// The time at which the enrollment was started, in Unix seconds.
+    /// The time at which enrollment was started, in Unix seconds.
     #[must_use]
     pub const fn created_at(&self) -> u64 {
         self.created
     }
 
-    /// The time at which a login or a resynchronization last accepted a code of this authenticator, in Unix seconds.
+    /// The time at which a login or a resynchronization last accepted a code from this authenticator, in Unix seconds.
     /// The code that confirmed the enrollment does not count.
     #[must_use]
     pub const fn used_at(&self) -> Option<u64> {

@@ -13,10 +13,10 @@ use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::id::OperatorId;
 use crate::store::Swap;
 
-/// A decision that is not stored yet.
+/// A decision that has not been stored yet.
 ///
-/// Apply [`change`](Self::change) to the stored record, but only if the record is still the one that the decision was
-/// made from. Then pass the outcome to [`committed`](Self::committed), which returns the answer. There is no other way
+/// Apply [`change`](Self::change) to the stored record, but only if the record is still the one on which the decision
+/// was based. Then pass the outcome to [`committed`](Self::committed), which returns the answer. There is no other way
 /// to read the answer:
 ///
 /// ```compile_fail,E0616
@@ -48,8 +48,8 @@ impl<T> Transition<T> {
         Self { change, exhausts: false, reveal: Box::new(reveal) }
     }
 
-    /// Says whether the change exhausts the guess budget if the code in question is refused. This is public before the
-    /// swap.
+    /// Sets whether the change exhausts the guess budget if the code in question is refused. This is public even before
+    /// the swap.
     pub(crate) fn exhausting(mut self, exhausts: bool) -> Self {
         self.exhausts = exhausts;
         self
@@ -113,7 +113,7 @@ impl<T> Transition<T> {
         &self.change
     }
 
-    /// Returns the answer. Call this after the change was stored.
+    /// Returns the answer. Call this once the change is stored.
     ///
     /// For [`Change::None`] there is nothing to store; pass [`Swap::Swapped`].
     ///
@@ -194,7 +194,7 @@ pub enum Change {
     None,
     /// The record is removed.
     Remove,
-    /// The record is replaced by these bytes, or created with them. They contain secrets only in encrypted form.
+    /// The record is replaced with these bytes, or created from them. They contain secrets only in encrypted form.
     Write(Vec<u8>),
 }
 
@@ -214,7 +214,7 @@ impl fmt::Debug for Change {
         match self {
             Self::None => f.write_str("None"),
             Self::Remove => f.write_str("Remove"),
-            // The bytes reveal the verdict, which must stay secret until the swap. So only their number is printed.
+            // The bytes reveal the verdict, which must stay secret until the swap, so only their number is printed.
             Self::Write(record) => f.debug_struct("Write").field("bytes", &record.len()).finish_non_exhaustive(),
         }
     }
@@ -226,6 +226,6 @@ impl fmt::Debug for Change {
 pub struct Committed<T> {
     /// The answer.
     pub value: T,
-    /// The events, for the log and for notices to the user.
+    /// The events, for the log and for notifying the user.
     pub events: Vec<Event>,
 }

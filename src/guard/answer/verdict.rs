@@ -1,11 +1,11 @@
-//! The answers to a code: accepted or refused, and why.
+//! The result of checking a code: accepted or refused, and why.
 
 use alloc::string::String;
 
 use crate::guard::generation::Generation;
 use crate::guard::id::AuthenticatorId;
 
-/// The answer to a code that a user typed. The example of [the module](crate::guard) handles both answers.
+/// The result of checking a code that a user typed. The example in [the module](crate::guard) handles both results.
 #[derive(Debug)]
 #[must_use]
 pub enum Verdict {
@@ -31,11 +31,11 @@ pub struct Accepted {
     pub(crate) history: History,
 }
 
-/// What happened in the account before a login.
+/// The history of an account before a login.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct History {
     pub(crate) failures: u64,
-    /// 0 for never.
+    /// 0 if no code was accepted before.
     pub(crate) succeeded_at: u64,
 }
 
@@ -74,7 +74,7 @@ impl Accepted {
     /// How many steps the authenticator's clock is ahead of the server's clock, or behind it if the number is negative.
     /// For HOTP, this is the number of codes that were skipped. For a recovery code, it is 0.
     ///
-    /// If most users' authenticators drift to the same side, the server's clock is probably wrong.
+    /// If most users' authenticators drift in the same direction, the server's clock is probably wrong.
     #[must_use]
     pub const fn drift(&self) -> i64 {
         self.drift
@@ -87,8 +87,8 @@ impl Accepted {
         self.recovery_codes_left
     }
 
-    /// The generation of the account after this verification. A recovery code changes the generation, because it makes
-    /// earlier logins void.
+    /// The account's generation after this verification. A recovery code changes the generation, because it voids
+    /// earlier logins.
     #[must_use]
     pub const fn generation(&self) -> Generation {
         self.generation
@@ -110,24 +110,24 @@ impl Accepted {
     }
 }
 
-/// Why a code was refused. You may tell the reason to a user who has typed the correct password.
-/// [The guide](crate::guide::login) has a table. To anybody else, show the same message for every reason.
+/// Why a code was refused. You may tell a user who has typed the correct password the reason. [The
+/// guide](crate::guide::login) has a table. To anybody else, show the same message for every reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The guess budget, or the part of it that is open to this login, is used up. No code was compared. A recovery
-    /// code still works, and refills the budget.
+    /// The guess budget, or the part of it that is available to this login, is used up. No code was compared. A
+    /// recovery code still works, and refills the budget.
     Exhausted {
         /// The time from which one more attempt is allowed, in Unix seconds, or `None` if waiting does not help.
         retry_at: Option<u64>,
     },
-    /// The input does not have the form of a code or of a recovery code. It is a typing mistake, so it does not count
+    /// The input does not have the format of a code or a recovery code. This is a typing mistake, so it does not count
     /// as a failure.
     Malformed,
     /// The account has no second factor.
     NotEnrolled,
     /// The code is right but was used before. It counts as a failure, like a wrong code, with one exception: the first
-    /// time that the last accepted code is sent again, as after a double click, is not counted.
+    /// repetition of the last accepted code, for example after a double click, is not counted.
     Replayed,
     /// The account has to wait after too many failures, or too many logins were completed in a short time
     /// ([`Guard::answer`](crate::Guard::answer)). No code was compared.
@@ -152,7 +152,7 @@ pub enum Method {
     Totp,
 }
 
-/// The answer to a resynchronization. [`Policy::with_resync_within`](crate::Policy::with_resync_within) has an example.
+/// The result of a resynchronization. [`Policy::with_resync_within`](crate::Policy::with_resync_within) has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Resynchronization {
@@ -161,9 +161,10 @@ pub enum Resynchronization {
         /// The authenticator that the codes belong to.
         authenticator: AuthenticatorId,
         /// How many steps the authenticator is ahead of the server's clock, or behind it if the number is negative. For
-        /// HOTP, this is the number of codes that the authenticator was ahead.
+        /// HOTP, this is how many codes ahead the authenticator was.
         drift: i64,
     },
-    /// The two codes match no authenticator or were used before, or they were not compared. The refusal is the reason.
+    /// The two codes match no authenticator or were used before, or they were not compared. The refusal gives the
+    /// reason.
     Refused(Refusal),
 }

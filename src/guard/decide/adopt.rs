@@ -18,8 +18,8 @@ use crate::guard::setup::Setup;
 use crate::uri::KeyUri;
 
 impl SecondFactor {
-    /// Takes over the authenticator of a user from another system: it is active at once, and its owner does nothing. See
-    /// [`Guard::adopt`](crate::Guard::adopt).
+    /// Takes over a user's authenticator from another system. It is active immediately, without any action by its
+    /// owner. See [`Guard::adopt`](crate::Guard::adopt).
     ///
     /// # Errors
     ///
@@ -34,7 +34,7 @@ impl SecondFactor {
         last_used: Option<u64>,
         operator: &OperatorId,
     ) -> Result<Transition<Adoption>, GuardError> {
-        // Adoption must not bring back a second factor that was removed here, for example when it is run once more.
+        // Adoption must not bring back a second factor that was removed here, for example when it is run again.
         if self.is_enrolled() || self.removed != 0 {
             return Ok(Transition::of(Adoption::Kept, vec![]));
         }
@@ -61,12 +61,13 @@ impl SecondFactor {
         };
         let unused = last_used.map(|last| last.saturating_add(1));
         authenticator.next = match period {
-            // It is unknown which codes of the window were used, so all count as used.
+            // It is unknown which codes in the window have been used, so all of them count as used.
             Some(_) => unused.unwrap_or(authenticator.window(context.policy, context.now).1.saturating_add(1)),
             None => unused.unwrap_or(0).max(setup.counter),
         };
         if let Some(period) = period {
-            // A time in seconds instead of a step would refuse every code of the next thousand years.
+            // A time in seconds, passed by mistake instead of a step, would cause every code of the next thousand years
+            // to be refused.
             let reach = period.steps(context.now).saturating_add(context.policy.resync_within());
             if unused.is_some_and(|unused| unused > reach) {
                 return Err(IN_THE_FUTURE.into());

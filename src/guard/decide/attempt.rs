@@ -1,7 +1,7 @@
 //! Processes one attempt: checks whether the guess budget allows a comparison, compares the code with every
 //! authenticator, and charges the budget.
 //!
-//! Until the swap, a match, a miss and a replay do the same work, because every result is computed with masks
+//! Until the swap, the work is the same for a match, a miss and a replay, because every result is computed with masks
 //! instead of branches.
 
 use alloc::string::String;
@@ -49,7 +49,7 @@ impl SecondFactor {
     ///
     /// `compare` takes an authenticator and its first unused counter, and returns two masks (accepted, replayed) and
     /// the counter that matched. `update` changes the authenticator if the first mask is set. `complete` takes the next
-    /// record and a mask that is set if the code was accepted, and changes the record only then.
+    /// record and a mask that is set if the code was accepted, and changes the record only in that case.
     pub(crate) fn attempt(
         &self,
         context: &Context<'_>,
@@ -71,9 +71,9 @@ impl SecondFactor {
             drift = ct::select(first, counter.wrapping_sub(base), drift);
             accepted |= fresh;
             replayed |= replay;
-            // If the last accepted code arrives once more, as after a double click, that is no guess. The first such
-            // repetition is free. If all were free, somebody who has observed one code could keep changing the record
-            // and make the owner's swaps fail.
+            // The last accepted code may arrive again, for example after a double click. That is not a guess, so the
+            // first repetition is free. If every repetition were free, somebody who has observed one code could keep
+            // changing the record and make the owner's swaps fail.
             let repeats = replay & ct::mask_same(counter.wrapping_add(1), unused);
             let free = repeats & !ct::mask_same(authenticator.repeated, unused);
             authenticator.repeated = ct::select(free, unused, authenticator.repeated);
@@ -128,19 +128,19 @@ impl Authenticator {
         (from, to.min(LAST))
     }
 
-    /// Updates the learned drift: after [`LEANS`] accepted codes in a row that are off to the same side, the drift
-    /// moves by one step to that side. A single code that is off may come from a user who types slowly.
+    /// Updates the learned drift: after [`LEANS`] accepted codes in a row that are off in the same direction, the drift
+    /// moves by one step in that direction. A single code that is off may come from a user who types slowly.
     ///
-    /// The learned drift is at most [`MAX_LEARNED`] steps. A clock that is further off needs [`SecondFactor::resync`].
+    /// The learned drift is at most [`MAX_LEARNED`] steps. A clock that is farther off needs [`SecondFactor::resync`].
     /// After that, up to [`MAX_LEARNED_AFTER_RESYNC`] more steps are learned.
     pub(crate) fn learn(&mut self, fresh: u64, now: u64, counter: u64) {
         let Some(period) = self.period else { return };
         let (drift, lean) = (self.drift, self.lean);
         let deviation = counter.wrapping_sub(self.expected_step(period, now)).cast_signed();
         let (late, none) = (ct::mask_negative(deviation), ct::mask_same(deviation.cast_unsigned(), 0));
-        // The side is -1 if the authenticator is behind, 1 if it is ahead, and 0 if it is on time.
+        // `side` is -1 if the authenticator is behind, 1 if it is ahead, and 0 if it is on time.
         let side = ct::select(none, 0, late | 1).cast_signed();
-        // A code that is off to the other side resets the count.
+        // A code that is off in the other direction resets the count.
         let kept = ct::select(ct::mask_negative(lean.wrapping_mul(side)), 0, lean.cast_unsigned()).cast_signed();
         let leaning = ct::select(none, 0, kept.wrapping_add(side).cast_unsigned()).cast_signed();
         let full = ct::mask_same(ct::magnitude(leaning), LEANS);
@@ -174,7 +174,7 @@ pub(crate) struct Hidden {
     /// The index of the first authenticator that accepted the code.
     pub(crate) matched: u64,
     pub(crate) drift: i64,
-    /// A mask that is set if the code is not counted as a failure although it was refused.
+    /// A mask that is set if the code is refused but not counted as a failure.
     pub(crate) uncounted: u64,
     pub(crate) context: (String, u64),
     /// Whether a failure exhausts the budget. This does not depend on the verdict, so it is public.
@@ -194,7 +194,7 @@ impl Hidden {
     /// Returns what is known about the accepted code, or the refusal and its events.
     ///
     /// Call this only in the closure that [`Transition::committed`] runs after the swap. The record that accepts or
-    /// counts the code is then stored, so the verdict may be public.
+    /// counts the code has been stored by then, so the verdict may be public.
     pub(crate) fn reveal(self) -> Result<Revealed, (Refusal, Vec<Event>)> {
         let (user, now) = self.context;
         if ct::declassify(self.accepted) {
@@ -222,7 +222,7 @@ pub(crate) const LAST: u64 = u64::MAX - 1;
 pub(crate) const MAX_LEARNED: u64 = 10;
 
 /// The largest drift, in steps, that is learned in addition to the drift that a resynchronization found. It is larger
-/// because a clock that needed a resynchronization is inaccurate. Makers of tokens allow an error of 90 seconds a year.
+/// because a clock that needed a resynchronization is inaccurate. Token makers allow an error of 90 seconds a year.
 /// With a period of 30 seconds, a token with this error reaches the limit after 13 years.
 pub(crate) const MAX_LEARNED_AFTER_RESYNC: u64 = 40;
 

@@ -1,4 +1,4 @@
-//! Changes that the owner makes. Each requires a proof that the second factor was just used.
+//! Changes that the account's owner makes. Each requires a proof that the second factor was just used.
 
 use alloc::vec;
 
@@ -19,7 +19,7 @@ impl SecondFactor {
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::Invalid`] if the name is longer than 256 bytes or has control characters.
+    /// * [`GuardErrorKind::Invalid`] if the name is longer than 256 bytes or contains control characters.
     /// * [`GuardErrorKind::ProofRejected`] if the proof is not valid for this change. [`check`](Self::check) lists the
     ///   reasons.
     /// * [`GuardErrorKind::Suspended`] if the account is suspended.
@@ -124,7 +124,7 @@ impl SecondFactor {
     }
 
     /// Removes the authenticators, the pending enrollment, the recovery codes, the devices, the completed logins and
-    /// the failure counts. What is left distinguishes a removed second factor from a lost record. It has a new
+    /// the failure counts. What remains distinguishes a removed second factor from a lost record. It has a new
     /// generation, so earlier sessions and tokens are void.
     pub(crate) fn removed(&self, context: &Context<'_>) -> Transition<Generation> {
         let mut next = Self {

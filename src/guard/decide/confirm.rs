@@ -23,22 +23,22 @@ impl SecondFactor {
     /// Confirms the pending enrollment with a code from the new authenticator, which becomes active. See
     /// [`Guard::confirm`](crate::Guard::confirm).
     ///
-    /// After the first authenticator of a user is confirmed, call [`first_recovery_codes`](Self::first_recovery_codes),
+    /// After a user's first authenticator is confirmed, call [`first_recovery_codes`](Self::first_recovery_codes),
     /// which makes the recovery codes in a separate transition.
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::NoEnrollment`] if no enrollment is pending, if it has expired, after 20 wrong codes, or if
-    ///   it was started with a ticket.
-    /// * [`GuardErrorKind::KeyMissing`] or [`GuardErrorKind::SealBroken`] if the secret of the new authenticator cannot
-    ///   be opened.
+    /// * [`GuardErrorKind::NoEnrollment`] if no enrollment is pending, or if the pending one has expired, has had 20
+    ///   wrong codes, or was started with a ticket.
+    /// * [`GuardErrorKind::KeyMissing`] or [`GuardErrorKind::SealBroken`] if the new authenticator's secret cannot be
+    ///   opened.
     /// * [`GuardErrorKind::Suspended`] if the account is suspended.
     pub fn confirm(&self, context: &Context<'_>, typed: &str) -> Result<Transition<Confirmation>, GuardError> {
         self.confirm_enrollment(context, typed, 0)
     }
 
-    /// Confirms the pending enrollment that was started with the ticket of this id, or without a ticket if `ticket` is
-    /// 0.
+    /// Confirms the pending enrollment that was started with the ticket whose id is `ticket`, or without a ticket if
+    /// `ticket` is 0.
     pub(crate) fn confirm_enrollment(
         &self,
         context: &Context<'_>,
@@ -63,8 +63,8 @@ impl SecondFactor {
             return Ok(refused(reason, change, exhausted));
         }
 
-        // Until the swap, a right and a wrong code do the same work, and their records have the same length. If
-        // the swap fails with a conflict, the code is checked again. The time taken must not reveal the first answer.
+        // Until the swap, the work and the length of the record are the same for a right and a wrong code. If the swap
+        // fails with a conflict, the code is checked again, so the time taken must not reveal the first answer.
         let authenticator = &pending.authenticator;
         let (from, to) = authenticator.window(context.policy, context.now);
         let hotp = authenticator.hotp(context.user, context.keyring)?;
@@ -78,9 +78,9 @@ impl SecondFactor {
         if pending.imported {
             next.budget.charge(context.policy, context.now, share, Outcome { success: hit, uncounted: 0 });
         } else if self.is_enrolled() {
-            // A new authenticator ends the account's wait. This is the re-binding of NIST SP 800-63B-4, section 3.2.2.
-            // The enrollment required a proof, so an attacker who only guesses cannot get here. The first authenticator
-            // of a user requires no proof, so it does not end the wait.
+            // A new authenticator ends the account's wait. This is the re-binding described in NIST SP 800-63B-4,
+            // section 3.2.2. The enrollment required a proof, so an attacker who can only guess cannot get this far. A
+            // user's first authenticator requires no proof, so it does not end the wait.
             lifted = next.budget.lift(context.policy, context.now, self.has_known_device(context.now), hit);
         }
         next.budget.succeeded_at = ct::select(hit, context.now.max(1), next.budget.succeeded_at);
@@ -102,7 +102,7 @@ impl SecondFactor {
         let (user, now) = (String::from(context.user), context.now);
         let transition = Transition::new(Change::Write(record), move || {
             let event = |kind| Event::new(&user, now, kind);
-            // The record that accepts or counts the code is stored now, so the answer may be public.
+            // The record that accepts or counts the code is now stored, so the answer may be public.
             if ct::declassify(hit) {
                 let mut events = vec![event(EventKind::Confirmed { authenticator: id.clone() })];
                 events.extend(replaced.map(|authenticator| event(EventKind::Revoked { authenticator })));
@@ -119,8 +119,8 @@ impl SecondFactor {
         Ok(transition.exhausting(exhausts))
     }
 
-    /// Makes the first recovery codes of a user. Call this right after [`confirm`](Self::confirm). Returns `None` if
-    /// the user already has recovery codes.
+    /// Makes a user's first recovery codes. Call this right after [`confirm`](Self::confirm). Returns `None` if the
+    /// user already has recovery codes.
     ///
     /// Sends [`EventKind::RecoveryCodesIssued`]. If the answer is lost,
     /// [`regenerate_recovery_codes`](Self::regenerate_recovery_codes) makes new codes.

@@ -1,4 +1,4 @@
-//! Adds and forgets the devices of a user.
+//! Adds and forgets a user's devices.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -24,11 +24,11 @@ impl SecondFactor {
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::TrustRefused`] if the policy does not allow trusted devices, or not for this long, or if
-    ///   `lifetime` is less than a second.
-    /// * [`GuardErrorKind::ProofRejected`] if the code was accepted for another user, if more time than the lifetime of
-    ///   a proof has passed since then, or if the generation has changed since then.
-    /// * [`GuardErrorKind::Invalid`] if the name is longer than 256 bytes or has control characters.
+    /// * [`GuardErrorKind::TrustRefused`] if the policy does not allow trusted devices, or if `lifetime` is less than a
+    ///   second or longer than the policy allows.
+    /// * [`GuardErrorKind::ProofRejected`] if the code was accepted for another user or longer ago than the lifetime of
+    ///   a proof, or if the generation has changed since the code was accepted.
+    /// * [`GuardErrorKind::Invalid`] if the name is longer than 256 bytes or contains control characters.
     /// * [`GuardErrorKind::Suspended`] if the account is suspended.
     /// * [`GuardErrorKind::Randomness`] if the source of randomness failed.
     pub fn trust_device(
@@ -47,14 +47,14 @@ impl SecondFactor {
         self.add_device(context, random, accepted, name, Some(lifetime))
     }
 
-    /// Adds a device on which a login still needs a code, but for which a part of the guess budget is reserved. See
+    /// Adds a device on which a login still needs a code, but for which part of the guess budget is reserved. See
     /// [`Guard::remember_device`](crate::Guard::remember_device).
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::ProofRejected`] if the code was accepted for another user, if more time than the lifetime of
-    ///   a proof has passed since then, or if the generation has changed since then.
-    /// * [`GuardErrorKind::Invalid`] if the name is longer than 256 bytes or has control characters.
+    /// * [`GuardErrorKind::ProofRejected`] if the code was accepted for another user or longer ago than the lifetime of
+    ///   a proof, or if the generation has changed since the code was accepted.
+    /// * [`GuardErrorKind::Invalid`] if the name is longer than 256 bytes or contains control characters.
     /// * [`GuardErrorKind::Suspended`] if the account is suspended.
     /// * [`GuardErrorKind::Randomness`] if the source of randomness failed.
     pub fn remember_device(
@@ -67,7 +67,7 @@ impl SecondFactor {
         self.add_device(context, random, accepted, name, None)
     }
 
-    /// Adds a device that is trusted for `trusted` seconds, or is only known if `trusted` is `None`.
+    /// Adds a device that is trusted for `trusted` seconds, or that is only known if `trusted` is `None`.
     fn add_device(
         &self,
         context: &Context<'_>,
@@ -115,11 +115,11 @@ impl SecondFactor {
         Ok(next.changed(context, [EventKind::DeviceForgotten { device: device.clone() }], ()))
     }
 
-    /// Makes earlier logins void because the user has a new password. Forgets all devices and cancels a pending
+    /// Voids earlier logins because the user's password was changed. Forgets all devices and cancels a pending
     /// enrollment. See [`Guard::forget_devices`](crate::Guard::forget_devices).
     pub fn forget_devices(&self, context: &Context<'_>) -> Transition<Generation> {
         let mut next = self.clone();
-        // An attacker who had the old password may have started the enrollment.
+        // An attacker who knew the old password may have started the enrollment.
         let canceled = next.cancel_enrollment(context);
         next.void_logins(context.now);
         let generation = next.generation();

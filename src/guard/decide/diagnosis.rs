@@ -1,4 +1,4 @@
-//! Finds out why a new authenticator shows different codes than expected.
+//! Determines why a new authenticator does not show the expected codes.
 
 use alloc::vec::Vec;
 
@@ -14,8 +14,9 @@ use crate::key::Key;
 use crate::totp::Period;
 
 impl Pending {
-    /// Compares the code with the codes of apps that make a known mistake, the likeliest mistake first. Returns the
-    /// first mistake that explains the code. `end` is the last step whose code would confirm the enrollment.
+    /// Compares the code with the codes that apps with known mistakes would show, starting with the likeliest mistake.
+    /// Returns the first mistake that explains the code. `end` is the last step whose code would confirm the
+    /// enrollment.
     ///
     /// Only the number of digits, which is public, decides which comparisons are made. All of them are made even after
     /// a match, so that the time taken does not reveal which mistake was found.
@@ -51,8 +52,8 @@ impl Pending {
                 found.consider(ignored, Diagnosis::PeriodIgnored(other));
             }
         }
-        // First search one hour on either side. Then try wrong time zones, in steps of a quarter of an hour, up to 14
-        // hours on either side.
+        // First search one hour in either direction. Then try wrong time zones, in 15-minute steps, up to 14 hours in
+        // either direction.
         let hotp = hotp(authenticator.algorithm);
         let (step, hour) = (period.steps(context.now), period.steps(3600));
         let near = hotp.scan([code], step.saturating_sub(hour), step.saturating_add(hour)).hidden();
@@ -84,8 +85,8 @@ impl HiddenDiagnosis {
         Self { candidates: Vec::new(), found: 0, seconds: 0, step: 0, future: 0 }
     }
 
-    /// Adds a candidate, and selects it if `mask` is set and no other candidate was selected before. Returns a mask
-    /// that is set if it was selected.
+    /// Adds a candidate, and selects it if `mask` is set and no earlier candidate was selected. Returns a mask that is
+    /// set if it was selected.
     fn consider(&mut self, mask: u64, diagnosis: Diagnosis) -> u64 {
         self.candidates.push(diagnosis);
         let taken = mask & ct::mask_same(self.found, 0);
@@ -94,11 +95,11 @@ impl HiddenDiagnosis {
         taken
     }
 
-    /// Adds the candidate of a clock that is `seconds` ahead, and selects it in the same way as
+    /// Adds a clock that is `seconds` ahead as a candidate, and selects it in the same way as
     /// [`consider`](Self::consider).
     ///
-    /// If the answer says that a code belongs to a future step, somebody who guessed the code learns when it will be
-    /// valid. So each enrollment discloses at most one future step, and the code of that step counts as used.
+    /// If the diagnosis says that a code belongs to a future step, somebody who guessed the code learns when it will be
+    /// valid. Each enrollment therefore discloses at most one future step, and that step's code counts as used.
     fn consider_clock(&mut self, (hit, step): (u64, u64), seconds: i64, (end, disclosed): (u64, u64)) {
         let future = ct::mask_less(end, step);
         let withheld = future & !ct::mask_same(disclosed, 0) & !ct::mask_same(disclosed, step.wrapping_add(1));

@@ -1,4 +1,4 @@
-//! The parts of a login around the check of the code: what is due after the password, and the sign-in at the end.
+//! The parts of a login before and after the code check: what is required after the password, and the final sign-in.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -24,7 +24,7 @@ use crate::guard::token::device::DeviceToken;
 use crate::guard::token::login::{Challenge, EnrollmentTicket, LoginToken, Purpose};
 
 impl SecondFactor {
-    /// Begins a login after the password was checked. The record does not change. See
+    /// Begins a login after the password has been checked. The record does not change. See
     /// [`Guard::begin_login`](crate::Guard::begin_login).
     ///
     /// # Errors
@@ -78,15 +78,15 @@ impl SecondFactor {
     /// Checks the code that a user typed in a login. See [`Guard::answer`](crate::Guard::answer).
     ///
     /// Store the change before you use the answer, in a transaction that a failed login does not roll back. Unlike the
-    /// method of `Guard`, this method does not seal secrets again under the primary key. Use [`reseal`](Self::reseal)
-    /// for that.
+    /// `Guard` method, this method does not reseal secrets under the primary key. Use [`reseal`](Self::reseal) for
+    /// that.
     ///
     /// # Errors
     ///
     /// * [`GuardErrorKind::LoginRejected`] if the challenge is not genuine, has expired, was completed, is void or is
     ///   for another user, or if its key is not in the keyring.
     /// * [`GuardErrorKind::KeyMissing`] or [`GuardErrorKind::SealBroken`] if the secret of any active authenticator
-    ///   cannot be opened. For a recovery code, only the key of the recovery codes has to be opened.
+    ///   cannot be opened. For a recovery code, only the recovery codes' key has to be opened.
     /// * [`GuardErrorKind::Suspended`] if the account is suspended.
     pub fn answer(
         &self,
@@ -103,7 +103,7 @@ impl SecondFactor {
             return Err(GuardErrorKind::LoginRejected.into());
         }
         let free = completed.free(context.now, SKEW);
-        // A recovery code makes this challenge void like all others, so it needs no slot.
+        // A recovery code voids this challenge along with all others, so it needs no slot.
         if let Err(retry_at) = free
             && RecoveryCode::parse(typed).is_none()
         {
@@ -128,7 +128,7 @@ impl SecondFactor {
         Ok(verified
             .map(move |verdict| match verdict {
                 Verdict::Accepted(accepted) => {
-                    // A recovery code makes all devices void.
+                    // A recovery code voids all devices.
                     let device = device.filter(|_| accepted.method != Method::RecoveryCode);
                     Answer::Accepted(SignIn::with_code(accepted, device))
                 }

@@ -24,8 +24,8 @@ impl SecondFactor {
         Ok(self.removed(context).map(|_| ()).by(operator))
     }
 
-    /// Revokes one authenticator without a proof, because its loss was reported. See
-    /// [`Guard::operator_revoke`](crate::Guard::operator_revoke), which says what happens if it is the last one.
+    /// Revokes an authenticator that was reported lost, without a proof.
+    /// [`Guard::operator_revoke`](crate::Guard::operator_revoke) explains what happens if it is the last one.
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl SecondFactor {
         next.changed(context, [EventKind::Suspended].into_iter().chain(canceled), ()).by(operator)
     }
 
-    /// Ends the suspension of the account. Earlier tokens and sessions stay void. See
+    /// Ends the account's suspension. Earlier tokens and sessions stay void. See
     /// [`Guard::operator_resume`](crate::Guard::operator_resume).
     pub fn operator_resume(&self, context: &Context<'_>, operator: &OperatorId) -> Transition<()> {
         if !self.suspended {
@@ -96,9 +96,9 @@ impl SecondFactor {
         Ok(next.changed(context, [EventKind::Unlocked], ()).by(operator))
     }
 
-    /// Refuses every code that may already have been used, except recovery codes. Call this after a backup was
-    /// restored. See [`Guard::operator_invalidate_codes`](crate::Guard::operator_invalidate_codes), which says for how
-    /// long users cannot log in.
+    /// Refuses every code that may already have been used, except recovery codes. Call this after restoring a backup.
+    /// [`Guard::operator_invalidate_codes`](crate::Guard::operator_invalidate_codes) explains how long users cannot log
+    /// in.
     ///
     /// # Errors
     ///
@@ -111,9 +111,9 @@ impl SecondFactor {
         self.invalidated(context, true).map(|transition| transition.by(operator))
     }
 
-    /// Refuses the TOTP codes of the current window and all earlier ones. Call this after a backup was restored. See
-    /// [`Guard::operator_invalidate_recent_codes`](crate::Guard::operator_invalidate_recent_codes), which says what
-    /// this does not cover.
+    /// Refuses the TOTP codes of the current window and all earlier ones. Call this after restoring a backup.
+    /// [`Guard::operator_invalidate_recent_codes`](crate::Guard::operator_invalidate_recent_codes) explains what this
+    /// does not cover.
     ///
     /// # Errors
     ///
@@ -127,7 +127,7 @@ impl SecondFactor {
     }
 
     /// Marks the TOTP codes up to the end of the current window as used, cancels the enrollment, and makes earlier
-    /// logins void. If `strict` is set, also covers a resynchronization after the backup, and refuses HOTP codes
+    /// logins void. If `strict` is set, this also covers a resynchronization after the backup and refuses HOTP codes
     /// permanently.
     fn invalidated(&self, context: &Context<'_>, strict: bool) -> Result<Transition<()>, GuardError> {
         // An account without a second factor can have sessions that became void after the backup.

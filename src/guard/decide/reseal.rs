@@ -1,4 +1,4 @@
-//! Seals the secrets of an account again, under the primary key.
+//! Reseals an account's secrets under the primary key.
 
 use alloc::vec;
 
@@ -12,8 +12,8 @@ use crate::guard::record::SecondFactor;
 use crate::guard::record::authenticator::Pending;
 
 impl SecondFactor {
-    /// Seals all secrets of the account under the primary key. Returns whether any secret was sealed under an old key.
-    /// See [`Guard::reseal`](crate::Guard::reseal).
+    /// Reseals all of the account's secrets under the primary key. Returns whether any secret was sealed under an old
+    /// key. See [`Guard::reseal`](crate::Guard::reseal).
     ///
     /// # Errors
     ///
@@ -31,7 +31,7 @@ impl SecondFactor {
     pub(crate) fn resealed(&self, context: &Context<'_>, random: &Randomness) -> Result<Option<Self>, GuardError> {
         let mut next = self.clone();
         // The key of an expired enrollment may no longer be in the keyring. This must not prevent the other secrets
-        // from being sealed again, so the enrollment is removed.
+        // from being resealed, so the enrollment is removed.
         let expired = |pending: &mut Pending| {
             !pending.is_waiting(context) && pending.authenticator.secret.key != *context.keyring.primary()
         };
@@ -53,19 +53,19 @@ impl SecondFactor {
         Ok(resealed.then_some(next))
     }
 
-    /// Returns whether any secret of the account is sealed under an old key.
+    /// Returns whether any of the account's secrets is sealed under an old key.
     pub(crate) fn needs_resealing(&self, keyring: &Keyring) -> bool {
         self.sealed().any(|sealed| sealed.key != *keyring.primary())
     }
 
-    /// Returns all sealed secrets, including the secret of an expired enrollment.
+    /// Returns all sealed secrets, including that of an expired enrollment.
     fn sealed(&self) -> impl Iterator<Item = &Sealed> {
         let authenticators = self.active.iter().chain(self.pending.as_ref().map(|pending| &pending.authenticator));
         authenticators.map(|authenticator| &authenticator.secret).chain(self.recovery.as_ref().map(|set| &set.key))
     }
 }
 
-/// Seals the secret again under the primary key. Returns `None` if it is already sealed under that key.
+/// Reseals the secret under the primary key. Returns `None` if it is already sealed under that key.
 fn resealed_as(
     keyring: &Keyring,
     sealed: &Sealed,

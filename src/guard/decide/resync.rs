@@ -1,4 +1,4 @@
-//! Uses two consecutive codes to find an authenticator whose clock or counter is out of sync.
+//! Uses two consecutive codes to identify and resynchronize an authenticator whose clock or counter is out of sync.
 
 use alloc::string::String;
 use alloc::vec;
@@ -14,9 +14,9 @@ use crate::guard::error::GuardError;
 use crate::guard::record::SecondFactor;
 
 impl SecondFactor {
-    /// Uses two consecutive codes to find an authenticator that is out of sync. Stores the counter of a HOTP
+    /// Uses two consecutive codes to identify an authenticator that is out of sync. Stores the counter of a HOTP
     /// authenticator (RFC 4226, section 7.4) or the drift of a TOTP authenticator (RFC 6238, section 6). See
-    /// [`Guard::resync`](crate::Guard::resync), which says to which users an application may offer this.
+    /// [`Guard::resync`](crate::Guard::resync), which explains to which users an application may offer this.
     ///
     /// # Errors
     ///

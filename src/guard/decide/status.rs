@@ -10,11 +10,11 @@ use crate::guard::record::authenticator::Authenticator;
 use crate::guard::record::recovery::RecoverySet;
 
 impl SecondFactor {
-    /// Returns the state of the second factor, for the security page and for an operator. See
+    /// Returns the status of the second factor, to show on the user's security page or to an operator. See
     /// [`Guard::status`](crate::Guard::status).
     #[must_use]
     pub fn status(&self, context: &Context<'_>) -> Status {
-        // The share of all possible codes that are accepted at any given time.
+        // The fraction of all possible codes that an authenticator accepts at any one time.
         let share = |authenticator: &Authenticator| {
             let codes = match authenticator.period {
                 Some(_) => context.policy.codes_of_totp(),
@@ -43,7 +43,7 @@ impl SecondFactor {
             failures: self.budget.failures,
             gate: self.budget.gate(context.policy, context.now, self.share(context, false)),
             keys,
-            // A guess is compared with the active authenticators or with the enrollment, never with both.
+            // Each guess is compared either with the active authenticators or with the enrollment, never with both.
             share: self.active.iter().map(share).sum::<f64>().max(imported.map_or(0.0, share)),
             policy: context.policy.clone(),
         }

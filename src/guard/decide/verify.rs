@@ -1,8 +1,8 @@
-//! Checks a code that was typed at a login.
+//! Checks a code that was typed during a login.
 //!
-//! Until the swap, a match, a miss and a replay of an authenticator's code do the same work. Every result is computed
-//! with masks, and a single code path writes the next record, whose length does not depend on the verdict. The verdict
-//! is first read in the closure that [`Transition::committed`] runs, after the swap.
+//! Until the swap, the check of an authenticator's code does the same work for a match, a miss and a replay. Every
+//! result is computed with masks, and a single code path writes the next record, whose length does not depend on the
+//! verdict. The verdict is first read after the swap, in the closure that [`Transition::committed`] runs.
 
 use alloc::string::String;
 use alloc::vec;
@@ -24,12 +24,12 @@ use crate::guard::record::recovery::RecoveryCode;
 use crate::guard::token::device::DeviceToken;
 
 impl SecondFactor {
-    /// Checks what the user typed at a login: a code of any active authenticator, or a recovery code. See
+    /// Checks what the user typed during a login: a code of any active authenticator, or a recovery code. See
     /// [`Guard::verify`](crate::Guard::verify).
     ///
     /// Store the change before you use the verdict, in a transaction that a failed login does not roll back. A refusal
-    /// can change the record too, because it counts a failure. Unlike the method of `Guard`, this method does not seal
-    /// secrets again under the primary key. Use [`reseal`](Self::reseal) for that.
+    /// can change the record too, because it counts a failure. Unlike [`Guard::verify`](crate::Guard::verify), this
+    /// method does not reseal secrets under the primary key. Use [`reseal`](Self::reseal) for that.
     ///
     /// # Errors
     ///
@@ -41,12 +41,12 @@ impl SecondFactor {
         self.verify_on_device(context, typed, None)
     }
 
-    /// Checks what the user typed, on a device that may be known. See
+    /// Checks what the user typed on a device that may be known. See
     /// [`Guard::verify_on_device`](crate::Guard::verify_on_device).
     ///
     /// # Errors
     ///
-    /// The errors of [`verify`](Self::verify).
+    /// The same errors as for [`verify`](Self::verify).
     pub fn verify_on_device(
         &self,
         context: &Context<'_>,
@@ -58,7 +58,7 @@ impl SecondFactor {
     }
 
     /// Checks a code, and charges a failure to this share of the guess budget. `complete` takes the next record and a
-    /// mask that is set if the code was accepted, and changes the record only then.
+    /// mask that is set if the code was accepted, and changes the record only if the mask is set.
     pub(crate) fn verify_in(
         &self,
         context: &Context<'_>,
@@ -70,8 +70,8 @@ impl SecondFactor {
         if !self.is_enrolled() {
             return Ok(self.refused(context, Refusal::NotEnrolled, Change::None));
         }
-        // Try recovery codes first. `Code::parse` branches on which bytes are digits. In a recovery code, the positions
-        // of the digits must stay secret.
+        // Try to parse a recovery code first. `Code::parse` branches on which bytes are digits, and the positions of
+        // the digits in a recovery code must stay secret.
         if let Some(code) = RecoveryCode::parse(typed) {
             return match code.is_valid() {
                 true => self.verify_recovery_code(context, &code, complete),
@@ -144,7 +144,7 @@ impl SecondFactor {
         let hash = code.hash(&key);
         let matches: Vec<_> = set.codes.iter().map(|(stored, _)| ct::mask(ct::eq(stored, &hash).into())).collect();
         // The result may be public before the swap. Nobody sends a valid 115-bit code by chance, so the sender already
-        // knows the answer. The record will also show which code was used.
+        // knows the answer. The new record also shows which code was used.
         let slot = matches.into_iter().position(ct::declassify);
         let mut next = self.clone();
         let used = slot.and_then(|slot| next.recovery.as_mut()?.codes.get_mut(slot));
@@ -156,7 +156,7 @@ impl SecondFactor {
         *used = context.now.max(1);
         let lifted = next.budget.lift(context.policy, context.now, self.has_known_device(context.now), u64::MAX);
         next.budget.succeeded_at = context.now.max(1);
-        // An owner who uses a recovery code may be recovering from an attack, so earlier logins end.
+        // An owner who uses a recovery code may be recovering from an attack, so earlier logins become void.
         next.void_logins(context.now);
         let canceled = next.cancel_enrollment(context);
         complete(&mut next, u64::MAX);

@@ -1,4 +1,4 @@
-//! Adoption: users of another system, taken over with their authenticators.
+//! Adoption: takes over users and their authenticators from another system.
 
 use alloc::vec::Vec;
 
@@ -16,28 +16,29 @@ use crate::store::{Accounts, Store, Swap};
 use crate::uri::KeyUri;
 
 impl<S: Store> Guard<S> {
-    /// Takes over the authenticator of a user from another system. It is active at once: the user logs in with the same
-    /// app as before, and does nothing.
+    /// Takes over a user's authenticator from another system. It is active at once: the user does not have to do
+    /// anything, and logs in with the same app as before.
     ///
     /// `last_used` is the last TOTP step or HOTP counter whose code the other system accepted. Codes up to it are
-    /// refused. A step is the Unix time divided by the period. Without it, the codes of the present window count as used,
-    /// so that the user waits for a minute at most. For HOTP, the counter of the URI is the next one to accept.
+    /// refused. A step is the Unix time divided by the period. Without `last_used`, the codes in the current window
+    /// count as used, so the user has to wait for at most a minute. For HOTP, the counter in the URI is the next one to
+    /// accept.
     ///
-    /// An account that has a second factor, or whose second factor was removed with keyfob, is left as it is. So the call
-    /// can be repeated. A pending enrollment is canceled. No recovery codes are made, because nobody would see them:
-    /// [`Status::has_recovery_codes`] is `false`, and the user can get them at the next visit with
+    /// An account that has a second factor, or whose second factor was removed with keyfob, is left as it is, so the
+    /// call can be repeated. A pending enrollment is canceled. No recovery codes are made, because nobody would see
+    /// them: [`Status::has_recovery_codes`] is `false`, and the user can get them at the next visit with
     /// [`regenerate_recovery_codes`](Self::regenerate_recovery_codes).
     ///
-    /// **Remove the old secret in the same step** in which you switch the user over to keyfob. If the old column keeps
-    /// it, and your code still looks there for users without a second factor in keyfob, the second factor returns from
-    /// it after a user has disabled it.
+    /// **Remove the old secret in the same step** in which you switch the user over to keyfob. Suppose the old column
+    /// still has the secret, and your code still looks there for users without a second factor in keyfob. Then a second
+    /// factor comes back after its user has disabled it.
     ///
     /// Events: [`EventKind::Adopted`], and [`EventKind::EnrollmentCanceled`] if an enrollment was pending.
     ///
     /// # Errors
     ///
     /// * [`GuardErrorKind::Invalid`] for a Steam URI, and if `last_used` is too far in the future to be a step.
-    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn adopt(
         &self,
         user: &str,
@@ -53,13 +54,13 @@ impl<S: Store> Guard<S> {
 }
 
 impl<S: Accounts> Guard<S> {
-    /// Takes over many users, with one change of the store for all of them. Otherwise, this works like
+    /// Takes over many users, and adds their records in one call to the store. In all other respects, this works like
     /// [`adopt`](Self::adopt).
     ///
-    /// Returns an answer for each user, in the same order. A user who cannot be taken over does not affect the others: the
-    /// answer is an error that says why. Of several rows of one user, only the first is taken over, and the answer to the
-    /// others is [`Adoption::Kept`]. Pass up to about a thousand users at a time. If the program stops in the middle, run
-    /// it again: the users who were taken over are kept.
+    /// Returns an answer for each user, in the same order. A user who cannot be taken over does not affect the others:
+    /// the answer is an error that says why. If a user is listed more than once, only the first entry is taken over,
+    /// and the answer for the others is [`Adoption::Kept`]. Pass up to about a thousand users at a time. If the program
+    /// stops in the middle, run it again: users who have already been taken over are kept.
     ///
     /// ```
     /// use keyfob::guard::{Adoptee, Adoption, GuardError, OperatorId};
@@ -158,7 +159,7 @@ impl<S: Accounts> Guard<S> {
                     committed.value
                 }));
             } else {
-                // The account has a record, which may be one without a second factor.
+                // The account has a record, but it may have no second factor.
                 answers.push(self.adopt(&adoptee.user, &adoptee.uri, adoptee.last_used, operator).await);
             }
         }

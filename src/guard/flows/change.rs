@@ -23,23 +23,23 @@ impl<S: Store> Guard<S> {
     /// Returns the state of the user's second factor, for the security page and for an operator. No secret is
     /// decrypted.
     ///
-    /// For a user without a second factor, [`Status::is_active`] is `false`. The examples of [`Guard`] and of
+    /// For a user without a second factor, [`Status::is_active`] is `false`. The examples for [`Guard`] and
     /// [`operator_unlock`](Self::operator_unlock) use the status.
     ///
     /// # Errors
     ///
-    /// The errors of every method, listed at [`Guard`](Guard#errors). These errors are not sent as events.
+    /// The errors common to all methods; see [`Guard`](Guard#errors). These errors are not sent as events.
     pub async fn status(&self, user: &str) -> Result<Status, GuardError> {
         self.transact(None, user, |factor, context| Ok(Transition::of(factor.status(context), Vec::new()))).await
     }
 
-    /// Makes a proof that this verification has just succeeded. The proof is valid for one purpose.
+    /// Makes a proof that a code has just been accepted. The proof is valid for one purpose.
     ///
     /// By default, the proof is valid for 5 minutes after the verification
     /// ([`Policy::with_proof_lifetime`](crate::Policy::with_proof_lifetime)). [`Proof::token`] turns it into a string
-    /// that is bound to a session. The proof is bound to the user, the purpose and the [`Generation`]. So it becomes
-    /// void when the factors change, for example when an authenticator is added or removed, and when earlier logins
-    /// become void, for example after a password change. The example of [`Guard`] makes a proof.
+    /// that is bound to a session. The proof is bound to the user, the purpose and the [`Generation`]. It therefore
+    /// becomes void when the factors change, for example when an authenticator is added or removed, and when earlier
+    /// logins become void, for example after a password change. See the example for [`Guard`].
     #[must_use]
     pub fn prove(&self, accepted: &Accepted, purpose: &Purpose) -> Proof {
         let (user, now) = (accepted.user(), accepted.at);
@@ -49,7 +49,7 @@ impl<S: Store> Guard<S> {
     /// Checks a proof for an action of your application, such as a payment. The check does not use up the proof.
     ///
     /// Make the purpose with [`Purpose::application`]. The proof stays valid until it expires or the [`Generation`]
-    /// changes. The methods that take a proof to change the factors check it themselves.
+    /// changes. Methods that change the factors and take a proof check it themselves.
     ///
     /// ```
     /// use keyfob::Guard;
@@ -76,7 +76,7 @@ impl<S: Store> Guard<S> {
     ///   user, purpose or session, if it has expired, if the [`Generation`] has changed since the verification, or if
     ///   the proof's key is no longer in the keyring.
     /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
-    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn check(&self, user: &str, proof: &Proof, purpose: &Purpose) -> Result<(), GuardError> {
         self.transact(Flow::Check, user, |factor, context| {
             factor.check(context, proof, purpose)?;
@@ -85,7 +85,7 @@ impl<S: Store> Guard<S> {
         .await
     }
 
-    /// Renames an authenticator. Takes a proof for [`Purpose::RENAME`].
+    /// Renames an authenticator. Requires a proof for [`Purpose::RENAME`].
     ///
     /// A proof is required because owners choose by name which authenticator to revoke. Without a proof, somebody who
     /// has taken over a session could swap two names. The proof can be used for further renames until it expires.
@@ -94,14 +94,14 @@ impl<S: Store> Guard<S> {
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::Invalid`](crate::guard::GuardErrorKind::Invalid) if the name is longer than 256 bytes or has
-    ///   control characters.
+    /// * [`GuardErrorKind::Invalid`](crate::guard::GuardErrorKind::Invalid) if the name is longer than 256 bytes or
+    ///   contains control characters.
     /// * [`GuardErrorKind::ProofRejected`](crate::guard::GuardErrorKind::ProofRejected) if the proof is not valid for
     ///   this change, for one of the reasons that [`check`](Self::check) lists.
     /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
     /// * [`GuardErrorKind::UnknownAuthenticator`](crate::guard::GuardErrorKind::UnknownAuthenticator) if the user has
     ///   no active authenticator with this id.
-    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn rename(
         &self,
         user: &str,
@@ -112,12 +112,12 @@ impl<S: Store> Guard<S> {
         self.transact(Flow::Rename, user, |factor, context| factor.rename(context, authenticator, name, proof)).await
     }
 
-    /// Removes an authenticator permanently. Takes a proof for [`Purpose::REVOKE`]. The example of [`Guard`] does this.
+    /// Removes an authenticator permanently. Requires a proof for [`Purpose::REVOKE`]. See the example for [`Guard`].
     ///
     /// A pending enrollment is also canceled, because an attacker may have started it and could confirm it later. All
     /// devices are forgotten. The recovery codes stay valid. The [`Generation`] changes, so all other sessions and all
-    /// earlier proofs become void. Store the returned generation with the session of this user, so that it stays
-    /// current.
+    /// earlier proofs become void. Store the returned generation with the user's current session, so that this session
+    /// stays valid.
     ///
     /// Events: [`EventKind::Revoked`], and [`EventKind::EnrollmentCanceled`] if an enrollment was pending.
     ///
@@ -130,7 +130,7 @@ impl<S: Store> Guard<S> {
     ///   no active authenticator with this id.
     /// * [`GuardErrorKind::LastAuthenticator`](crate::guard::GuardErrorKind::LastAuthenticator) if it is the only
     ///   active authenticator. Use [`disable`](Self::disable) instead.
-    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn revoke(
         &self,
         user: &str,
@@ -140,7 +140,7 @@ impl<S: Store> Guard<S> {
         self.transact(Flow::Revoke, user, |factor, context| factor.revoke(context, authenticator, proof)).await
     }
 
-    /// Makes ten new recovery codes and returns them. The old codes stop working. Takes a proof for
+    /// Makes ten new recovery codes and returns them. The old codes stop working. Requires a proof for
     /// [`Purpose::REGENERATE`].
     ///
     /// Show the codes to the user, because they cannot be read again. As with [`revoke`](Self::revoke), a pending
@@ -157,7 +157,7 @@ impl<S: Store> Guard<S> {
     /// * [`GuardErrorKind::ProofRejected`](crate::guard::GuardErrorKind::ProofRejected) if the proof is not valid for
     ///   this change, for one of the reasons that [`check`](Self::check) lists.
     /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
-    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn regenerate_recovery_codes(&self, user: &str, proof: &Proof) -> Result<RecoveryCodes, GuardError> {
         self.transact(Flow::RegenerateRecoveryCodes, user, |factor, context| {
             factor.regenerate_recovery_codes(context, &self.randomness, proof)
@@ -166,12 +166,12 @@ impl<S: Store> Guard<S> {
     }
 
     /// Disables the second factor: removes the authenticators, the recovery codes, the devices, the failure counts and
-    /// a pending enrollment. Takes a proof for [`Purpose::DISABLE`].
+    /// a pending enrollment. Requires a proof for [`Purpose::DISABLE`].
     ///
     /// Only a small trace of the record is kept. It has a new [`Generation`], so earlier cookies, proofs and sessions
-    /// stay void even if the user enrolls again. Store the returned generation with the session of this user, so that
-    /// it stays current. The trace also tells [`begin_login`](Self::begin_login) that the second factor was removed and
-    /// that its record was not lost. [`erase`](Self::erase) removes the trace.
+    /// stay void even if the user enrolls again. Store the returned generation with the user's current session, so that
+    /// this session stays valid. The trace also lets [`begin_login`](Self::begin_login) distinguish a removed second
+    /// factor from a lost record. [`erase`](Self::erase) removes the trace.
     ///
     /// Events: [`EventKind::Disabled`], and [`EventKind::EnrollmentCanceled`] if an enrollment was pending.
     ///
@@ -182,7 +182,7 @@ impl<S: Store> Guard<S> {
     /// * [`GuardErrorKind::ProofRejected`](crate::guard::GuardErrorKind::ProofRejected) if the proof is not valid for
     ///   this change, for one of the reasons that [`check`](Self::check) lists.
     /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
-    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn disable(&self, user: &str, proof: &Proof) -> Result<Generation, GuardError> {
         self.transact(Flow::Disable, user, |factor, context| factor.disable(context, proof)).await
     }
@@ -192,19 +192,19 @@ impl<S: Store> Guard<S> {
     ///
     /// # Security
     ///
-    /// After this, keyfob knows nothing about the user. Sessions, proofs and device cookies from when the user had a
-    /// second factor stay void even if the name is used again, because the devices are gone and the first enrollment
+    /// After this call, keyfob knows nothing about the user. Sessions, proofs and device cookies from when the user had
+    /// a second factor stay void even if the name is used again, because the devices are gone and the first enrollment
     /// starts with a random [`Generation`]. But a session of a user who never had a second factor can have the default
-    /// generation. [`is_current`](Self::is_current) cannot tell it from a session of a new user with this name, so end
-    /// the sessions of a deleted account yourself. A suspension also ends, and the failure counts are gone. To disable
-    /// the second factor of an account that continues to exist, use [`disable`](Self::disable) or
+    /// generation. [`is_current`](Self::is_current) cannot distinguish it from a session of a new user with this name,
+    /// so end the sessions of a deleted account yourself. Erasing a record also ends a suspension and discards the
+    /// failure counts. To disable the second factor of an account that you keep, use [`disable`](Self::disable) or
     /// [`operator_remove`](Self::operator_remove).
     ///
     /// Events: [`EventKind::Erased`], and [`EventKind::EnrollmentCanceled`] if an enrollment was pending.
     ///
     /// # Errors
     ///
-    /// The errors of every method, listed at [`Guard`](Guard#errors).
+    /// The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn erase(&self, user: &str) -> Result<(), GuardError> {
         self.transact(Flow::Erase, user, |factor, context| Ok(factor.erase(context))).await
     }

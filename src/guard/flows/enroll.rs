@@ -1,4 +1,4 @@
-//! Enrollment: start and confirm an authenticator.
+//! Starts and confirms the enrollment of an authenticator.
 
 use crate::guard::Guard;
 use crate::guard::answer::enrollment::{Confirmation, Enrollment};
@@ -11,7 +11,7 @@ use crate::guard::token::login::EnrollmentTicket;
 use crate::guard::token::proof::Proof;
 use crate::store::Store;
 
-// The links in the documentation need these names.
+// The documentation links need these names.
 #[cfg(doc)]
 use crate::guard::{EventKind, Login, Purpose, Status};
 
@@ -26,8 +26,7 @@ impl<S: Store> Guard<S> {
     /// Call this only for a user who is logged in. It requires no proof, because there is no second factor yet. If the
     /// user already has one, use [`enroll_another`](Self::enroll_another).
     ///
-    /// Events: [`EventKind::EnrollmentStarted`], and [`EventKind::EnrollmentCanceled`] for an enrollment that was
-    /// replaced.
+    /// Events: [`EventKind::EnrollmentStarted`], and [`EventKind::EnrollmentCanceled`] for a replaced enrollment.
     ///
     /// # Errors
     ///
@@ -38,7 +37,7 @@ impl<S: Store> Guard<S> {
     /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
     /// * [`GuardErrorKind::Invalid`](crate::guard::GuardErrorKind::Invalid) if a URI cannot contain the issuer or the
     ///   label.
-    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn enroll(&self, user: &str, setup: &Setup) -> Result<Enrollment, GuardError> {
         self.transact(Flow::Enroll, user, |factor, context| {
             factor.enroll(context, &self.randomness, &self.issuer, setup, None)
@@ -69,7 +68,7 @@ impl<S: Store> Guard<S> {
     /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
     /// * [`GuardErrorKind::Invalid`](crate::guard::GuardErrorKind::Invalid) if a URI cannot contain the issuer or the
     ///   label.
-    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn enroll_another(&self, user: &str, setup: &Setup, proof: &Proof) -> Result<Enrollment, GuardError> {
         self.transact(Flow::Enroll, user, |factor, context| {
             factor.enroll(context, &self.randomness, &self.issuer, setup, Some(proof))
@@ -79,23 +78,23 @@ impl<S: Store> Guard<S> {
 
     /// Confirms the pending enrollment with a code from the new authenticator, which becomes active.
     ///
-    /// The code then counts as used, so the user cannot also log in with it. With the first authenticator, the user
-    /// gets ten recovery codes. Show [`Confirmed::recovery_codes`](crate::guard::Confirmed::recovery_codes) now,
+    /// The code then counts as used, so the user cannot also log in with it. Confirming the first authenticator also
+    /// generates ten recovery codes. Show [`Confirmed::recovery_codes`](crate::guard::Confirmed::recovery_codes) now,
     /// because they cannot be read again. If the authenticator was enrolled to [replace](Setup::replacing) another one,
     /// the same swap removes the old one.
     ///
     /// The [`Generation`](crate::guard::Generation) changes, and all devices are forgotten. Store
-    /// [`Confirmed::generation`](crate::guard::Confirmed::generation) with the session of this user, so that it stays
-    /// current.
+    /// [`Confirmed::generation`](crate::guard::Confirmed::generation) with the user's session, so that the session
+    /// stays current.
     ///
     /// A wrong code has these consequences:
     ///
     /// * The 20th wrong code ends the enrollment. Input that does not have the form of a code
     ///   ([`Refusal::Malformed`](crate::guard::Refusal::Malformed)) does not count.
-    /// * If [`enroll`](Self::enroll) generated the secret, the user has just seen it and does not need to guess. So the
-    ///   guess budget is not charged. If the code matches a known cause, such as a wrong clock, the answer contains a
-    ///   [`Diagnosis`](crate::guard::Diagnosis). If the diagnosis reveals that the code belongs to a later time, the
-    ///   code counts as used.
+    /// * If [`enroll`](Self::enroll) generated the secret, the user has just seen it and does not need to guess, so the
+    ///   guess budget is not charged. If the mismatch has a recognizable cause, such as a wrong clock, the answer
+    ///   contains a [`Diagnosis`](crate::guard::Diagnosis). If the diagnosis reveals that the code belongs to a later
+    ///   time, the code counts as used.
     /// * If the secret was [imported](Setup::import), the user may never have seen it, so the code may be a guess. The
     ///   attempt is charged to the guess budget like a code at a login, the same waits apply, and there is no
     ///   diagnosis.
@@ -106,29 +105,30 @@ impl<S: Store> Guard<S> {
     ///
     /// A second swap stores the recovery codes. If it fails, the authenticator is active but the user has no recovery
     /// codes: `recovery_codes` returns `None`, [`Status::recovery_codes_left`] is 0, and an [`EventKind::Failed`] event
-    /// reports the error. In that case, ask the user to make recovery codes with
+    /// reports the error. In that case, ask the user to generate recovery codes with
     /// [`regenerate_recovery_codes`](Self::regenerate_recovery_codes).
     ///
-    /// Events after a right code: [`EventKind::Confirmed`], [`EventKind::Revoked`] for an authenticator that was
-    /// replaced, [`EventKind::Unlocked`] if an exhausted budget was refilled, and [`EventKind::RecoveryCodesIssued`] if
-    /// recovery codes were made. Events after a refusal: [`EventKind::EnrollmentRefused`] and, for an imported secret,
+    /// Events after a correct code: [`EventKind::Confirmed`], [`EventKind::Revoked`] for a replaced authenticator,
+    /// [`EventKind::Unlocked`] if an exhausted budget was refilled, and [`EventKind::RecoveryCodesIssued`] if recovery
+    /// codes were generated. Events after a refusal: [`EventKind::EnrollmentRefused`] and, for an imported secret,
     /// [`EventKind::Exhausted`] as for [`verify`](Self::verify).
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::NoEnrollment`](crate::guard::GuardErrorKind::NoEnrollment) if no enrollment is pending, if
-    ///   it has expired, after 20 wrong codes, or if it was started [with a ticket](Self::enroll_with_ticket).
+    /// * [`GuardErrorKind::NoEnrollment`](crate::guard::GuardErrorKind::NoEnrollment) if no enrollment is pending, for
+    ///   example because it has expired or received 20 wrong codes, or if it was started [with a
+    ///   ticket](Self::enroll_with_ticket).
     /// * [`GuardErrorKind::KeyMissing`](crate::guard::GuardErrorKind::KeyMissing) or
     ///   [`GuardErrorKind::SealBroken`](crate::guard::GuardErrorKind::SealBroken) if the secret of the new
     ///   authenticator cannot be opened.
     /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
-    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn confirm(&self, user: &str, typed: &str) -> Result<Confirmation, GuardError> {
         let confirmation = self.transact(Flow::Confirm, user, |factor, context| factor.confirm(context, typed)).await?;
         Ok(self.with_recovery_codes(user, confirmation).await)
     }
 
-    /// Makes the first recovery codes if the confirmation succeeded and the user has none.
+    /// Generates the first recovery codes if the confirmation succeeded and the user has none.
     pub(crate) async fn with_recovery_codes(&self, user: &str, mut confirmation: Confirmation) -> Confirmation {
         if let Confirmation::Confirmed(confirmed) = &mut confirmation {
             let first = |factor: &SecondFactor, context: &Context<'_>| {
@@ -146,8 +146,8 @@ impl<S: Store> Guard<S> {
     /// Starts the enrollment of a required first authenticator during a login.
     ///
     /// Everything works as in [`enroll`](Self::enroll), but the user is not logged in yet: the ticket from
-    /// [`Login::MustEnroll`] takes the place of the session. The ticket allows nothing else. Then pass the first code
-    /// to [`confirm_with_ticket`](Self::confirm_with_ticket).
+    /// [`Login::MustEnroll`] takes the place of the session. The ticket allows nothing else. Afterward, pass the first
+    /// code to [`confirm_with_ticket`](Self::confirm_with_ticket).
     ///
     /// ```
     /// use keyfob::Guard;
@@ -197,8 +197,8 @@ impl<S: Store> Guard<S> {
     /// # Errors
     ///
     /// * [`GuardErrorKind::LoginRejected`](crate::guard::GuardErrorKind::LoginRejected) if the ticket is not genuine,
-    ///   has expired or is void, for example because the user already has a second factor, or if its key is no longer
-    ///   in the keyring.
+    ///   has expired or is void, for example because the user already has a second factor, or if the ticket's key is no
+    ///   longer in the keyring.
     /// * The errors of [`enroll`](Self::enroll).
     pub async fn enroll_with_ticket(&self, ticket: &EnrollmentTicket, setup: &Setup) -> Result<Enrollment, GuardError> {
         self.check_origin(&ticket.0)?;
@@ -208,21 +208,20 @@ impl<S: Store> Guard<S> {
         .await
     }
 
-    /// Confirms the enrollment that was started with this ticket. If the code is right, the login is complete. The
-    /// example of [`enroll_with_ticket`](Self::enroll_with_ticket) calls this method.
+    /// Confirms the enrollment that was started with this ticket. If the code is correct, the login is complete. The
+    /// example at [`enroll_with_ticket`](Self::enroll_with_ticket) calls this method.
     ///
     /// Everything works as in [`confirm`](Self::confirm), including the recovery codes. In addition,
-    /// [`Confirmed::into_sign_in`](crate::guard::Confirmed::into_sign_in) returns the sign-in. An enrollment that was
-    /// started without this ticket cannot be confirmed with it, and an enrollment that was started with it cannot be
-    /// confirmed without it.
+    /// [`Confirmed::into_sign_in`](crate::guard::Confirmed::into_sign_in) returns the sign-in. This ticket confirms
+    /// only an enrollment that was started with it, and such an enrollment can be confirmed only with the ticket.
     ///
     /// Events: those of [`confirm`](Self::confirm), and [`EventKind::SignedIn`] if the login is complete.
     ///
     /// # Errors
     ///
     /// * [`GuardErrorKind::LoginRejected`](crate::guard::GuardErrorKind::LoginRejected) if the ticket is not genuine,
-    ///   has expired or is void, for example because the user already has a second factor, or if its key is no longer
-    ///   in the keyring.
+    ///   has expired or is void, for example because the user already has a second factor, or if the ticket's key is no
+    ///   longer in the keyring.
     /// * The errors of [`confirm`](Self::confirm).
     ///   [`GuardErrorKind::NoEnrollment`](crate::guard::GuardErrorKind::NoEnrollment) is also returned if the pending
     ///   enrollment was started without this ticket.

@@ -1,4 +1,4 @@
-//! Login: what is due after the password, the check of a code, the devices, and the session afterwards.
+//! Login: what is required after the password, code verification, devices, and the session afterward.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -22,16 +22,17 @@ use crate::store::Store;
 use crate::guard::{SignIn, Status};
 
 impl<S: Store> Guard<S> {
-    /// Begins a login after you have checked the password or another first factor, and returns whether a code is due.
+    /// Begins a login after you have checked the password or another first factor, and returns whether a code is
+    /// required.
     ///
-    /// `expectation` is what your application's own record of the user says about the second factor. `device` is the
+    /// `expectation` is what your application's own record of the user says about a second factor. `device` is the
     /// token from the cookie of a trusted or known device, if the browser has one. A token that is not valid for this
     /// user is ignored.
     ///
-    /// * [`Login::Challenge`]: a code is due. Keep [`Challenge::token`] in a cookie, show the form, and pass what the
-    ///   user types to [`answer`](Self::answer).
-    /// * [`Login::Complete`]: no code is due, because the device is trusted, or because the user has no second factor
-    ///   and needs none now.
+    /// * [`Login::Challenge`]: a code is required. Keep [`Challenge::token`] in a cookie, show a form for the code, and
+    ///   pass what the user types to [`answer`](Self::answer).
+    /// * [`Login::Complete`]: no code is required, because the device is trusted, or because the user has no second
+    ///   factor and needs none now.
     /// * [`Login::MustEnroll`]: a second factor is required, and the user has none. Continue with
     ///   [`enroll_with_ticket`](Self::enroll_with_ticket).
     ///
@@ -113,7 +114,7 @@ impl<S: Store> Guard<S> {
     /// * [`GuardErrorKind::Removed`](crate::guard::GuardErrorKind::Removed) if a second factor is expected, but the
     ///   user or an operator has disabled it.
     /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
-    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn begin_login(
         &self,
         user: &str,
@@ -131,22 +132,22 @@ impl<S: Store> Guard<S> {
     ///
     /// The code is checked as in [`verify`](Self::verify), whose documentation describes the guess budget, recovery
     /// codes and the events. The challenge is also checked: it is valid for one user, for at most five minutes, and for
-    /// one success. It can be answered again after a refusal. It becomes void when the [`Generation`] changes, for
-    /// example after a new password, a change of the factors or the use of a recovery code. If two requests answer the
-    /// same challenge at the same time, even on different servers, at most one of them completes the login.
+    /// one successful login. It can be answered again after a refusal. It becomes void when the [`Generation`] changes,
+    /// for example after a password change, a change to the factors or the use of a recovery code. If two requests
+    /// answer the same challenge at the same time, even on different servers, at most one of them completes the login.
     ///
     /// If the login began on a [known device](Self::remember_device) that has not been forgotten since, a wrong code is
     /// charged to the reserve for known devices, and only the wait of that reserve applies. A success ends both this
     /// wait and the wait for other logins.
     ///
-    /// An accepted recovery code makes earlier logins void: sessions, other pending logins, proofs and devices.
+    /// An accepted recovery code voids earlier logins: sessions, other pending logins, proofs and devices.
     ///
     /// The record remembers sixteen completed logins, each until a minute after its challenge has expired. In the
-    /// unlikely case that all sixteen places are taken, further codes are refused with
+    /// unlikely case that all sixteen slots are taken, further codes are refused with
     /// [`Refusal::Throttled`](crate::guard::Refusal::Throttled) without being compared. A recovery code still works.
     ///
-    /// Anybody can send a made-up challenge, without knowing a password. It is refused before the record is loaded, and
-    /// without an event.
+    /// Anybody can send a made-up challenge without knowing a password. Such a challenge is refused before the record
+    /// is loaded, and no event is sent.
     ///
     /// Events: those of [`verify`](Self::verify), and [`EventKind::SignedIn`] if the login is complete.
     ///
@@ -168,62 +169,63 @@ impl<S: Store> Guard<S> {
     /// Returns whether a session is still current. Call this for each request in a session, for example in middleware,
     /// with the [`Generation`] that is stored with the session.
     ///
-    /// The answer is `false` after the factors have changed, after a new password
-    /// ([`forget_devices`](Self::forget_devices)), after a recovery code was used, and while the account is suspended.
-    /// A session from before a suspension does not become current again. When the user makes a change, the call returns
-    /// the new generation. Store it with the session in which the change was made, so that this session can continue.
+    /// The answer is `false` after a change to the factors, after a password change
+    /// ([`forget_devices`](Self::forget_devices)), after the use of a recovery code, and while the account is
+    /// suspended. A session from before a suspension does not become current again. When the user makes one of these
+    /// changes, the method for it returns the new generation. Store it with the session in which the change was made,
+    /// so that this session can continue.
     ///
     /// # Errors
     ///
-    /// The errors of every method, listed at [`Guard`](Guard#errors). These errors are not sent as events.
+    /// The errors common to all methods; see [`Guard`](Guard#errors). These errors are not sent as events.
     pub async fn is_current(&self, user: &str, generation: Generation) -> Result<bool, GuardError> {
         self.transact(None, user, |factor, _| Ok(Transition::of(factor.is_current(generation), Vec::new()))).await
     }
 
-    /// Checks what the user typed at a login: a code of any active authenticator, or a recovery code.
+    /// Checks what the user typed at a login: a code from any active authenticator, or a recovery code.
     ///
-    /// Pass the string as it was typed. The guard distinguishes codes from recovery codes by their form. Let the user
+    /// Pass the string as it was typed. The guard distinguishes codes from recovery codes by their format. Let the user
     /// in only for [`Verdict::Accepted`]. [The guide](crate::guide::login) says what to tell the user after a refusal.
     /// [The module](crate::guard) has an example.
     ///
-    /// **Codes of an authenticator.** By default, a TOTP code is accepted if it belongs to the current step, the one
-    /// before or the one after ([`Policy::with_window`](crate::Policy::with_window)). An HOTP code is accepted if it
-    /// belongs to the next counter or one of the five after that
-    /// ([`Policy::with_look_ahead`](crate::Policy::with_look_ahead)). An accepted code and all earlier codes of this
-    /// authenticator count as used afterwards. If two authenticators show the same code at the same time, the code
-    /// counts as used for both, and the answer names the first. The guard learns drift: after three accepted codes in a
-    /// row that were off to the same side, the window moves by one step to that side. It moves by at most ten steps in
-    /// total, or by at most forty further steps after the authenticator was [resynchronized](Self::resync).
+    /// **Authenticator codes.** By default, a TOTP code is accepted if it belongs to the current step, the one before
+    /// or the one after ([`Policy::with_window`](crate::Policy::with_window)). An HOTP code is accepted if it belongs
+    /// to the next counter or one of the five after that ([`Policy::with_look_ahead`](crate::Policy::with_look_ahead)).
+    /// Once a code is accepted, it and all earlier codes of its authenticator count as used. If two authenticators show
+    /// the same code at the same time, the code counts as used for both, and the answer names the first. The guard
+    /// learns drift: after three accepted codes in a row that were off in the same direction, the window moves by one
+    /// step in that direction. It moves by at most ten steps in total, or by at most forty further steps after the
+    /// authenticator was [resynchronized](Self::resync).
     ///
     /// **The guess budget.** Every authenticator code that is compared and not accepted is charged to the budget,
-    /// whether it is wrong or was used before. The only exception is the first repetition of the last accepted code, as
-    /// after a double click. An accepted code resets the count of consecutive failures, but the long-term count
-    /// decreases only with time. While the account has to wait
+    /// whether it is wrong or was used before. The only exception is the first repetition of the last accepted code,
+    /// for example after a double click. An accepted code resets the count of consecutive failures, but the long-term
+    /// count decreases only with time. While the account has to wait
     /// ([`Refusal::Throttled`](crate::guard::Refusal::Throttled)) or the budget is exhausted
     /// ([`Refusal::Exhausted`](crate::guard::Refusal::Exhausted)), no authenticator code is compared or charged. Input
-    /// that does not have the form of a code ([`Refusal::Malformed`](crate::guard::Refusal::Malformed)) is a typing
-    /// mistake, so it is not charged either. By default, the fifth failure in a row starts a wait of 30 seconds, and
-    /// the wait doubles with each further failure, up to an hour. The budget is exhausted by 100 failures in a row, or
-    /// by 100 failures in total, of which four expire each day ([`Policy`](crate::Policy)). While the account has a
-    /// [known device](Self::remember_device), a quarter of the budget is reserved for logins from known devices, and
-    /// this method cannot use that reserve.
+    /// that does not have the format of a code ([`Refusal::Malformed`](crate::guard::Refusal::Malformed)) is a typing
+    /// mistake, so it is not charged either. By default, the fifth failure in a row starts a 30-second wait, and the
+    /// wait doubles with each further failure, up to an hour. The budget is exhausted by 100 failures in a row, or by
+    /// 100 failures in total, four of which expire each day ([`Policy`](crate::Policy)). While the account has a [known
+    /// device](Self::remember_device), a quarter of the budget is reserved for logins from known devices, and this
+    /// method cannot use that reserve.
     ///
     /// **Recovery codes.** Each recovery code works once. A 115-bit code cannot be guessed, so recovery codes are never
     /// charged, and they work even when the budget is exhausted. An accepted recovery code ends the account's wait, and
-    /// refills the budget if it is exhausted. It also makes earlier logins void: sessions, pending logins, proofs and
-    /// devices. Afterwards, have the user enroll a new authenticator.
+    /// refills the budget if it is exhausted. It also voids earlier logins: sessions, pending logins, proofs and
+    /// devices. Afterward, have the user enroll a new authenticator.
     ///
-    /// If the secrets of the account are sealed under an old key, an attempt that changes the record also seals them
-    /// again under the primary key. The same swap stores both changes, so the verdict does not wait for a second swap.
+    /// If the account's secrets are sealed under an old key, an attempt that changes the record also reseals them under
+    /// the primary key. The same swap stores both changes, so the verdict does not wait for a second swap.
     ///
     /// Events:
     ///
-    /// * [`EventKind::Accepted`]. A recovery code also sends [`EventKind::Recovered`], and [`EventKind::Unlocked`] if
-    ///   it refilled an exhausted budget.
+    /// * [`EventKind::Accepted`]. An accepted recovery code also sends [`EventKind::Recovered`], and
+    ///   [`EventKind::Unlocked`] if it refilled an exhausted budget.
     /// * [`EventKind::Refused`]. It is followed by [`EventKind::Exhausted`] if the failure used up the budget. While
     ///   the budget is exhausted, the next refusal and then one refusal a day send `Exhausted` again.
-    /// * [`EventKind::ClockBehind`] if a code was compared and not accepted, for each authenticator that can show only
-    ///   used codes now.
+    /// * [`EventKind::ClockBehind`] if a code was compared and not accepted, for each authenticator that can currently
+    ///   show only used codes.
     /// * If secrets were sealed under an old key: [`EventKind::Resealed`] if the attempt changed the record, or
     ///   [`EventKind::ResealFailed`] if sealing failed and the code was accepted.
     ///
@@ -231,19 +233,18 @@ impl<S: Store> Guard<S> {
     ///
     /// * [`GuardErrorKind::KeyMissing`](crate::guard::GuardErrorKind::KeyMissing) or
     ///   [`GuardErrorKind::SealBroken`](crate::guard::GuardErrorKind::SealBroken) if the secret of any active
-    ///   authenticator cannot be opened. For a recovery code, only the key of the recovery codes has to be opened.
+    ///   authenticator cannot be opened. For a recovery code, only the recovery codes' key has to be opened.
     /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
-    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn verify(&self, user: &str, typed: &str) -> Result<Verdict, GuardError> {
         self.verify_on_device(user, typed, None).await
     }
 
-    /// Checks what the user typed, like [`verify`](Self::verify), on a device that may be known. Use this before an
-    /// important action of a user who is logged in, with the token from the device's cookie.
+    /// Like [`verify`](Self::verify), but for a code that was typed on a device that may be known. Use this before a
+    /// logged-in user takes an important action, and pass the token from the device's cookie.
     ///
     /// If the token belongs to a [known device](Self::remember_device) of this user, a wrong code is charged to the
-    /// reserve for known devices. So the wrong codes of other people do not lock the owner out. Any other token is
-    /// ignored.
+    /// reserve for known devices, so other people's wrong codes do not lock the owner out. Any other token is ignored.
     ///
     /// # Errors
     ///
@@ -261,7 +262,7 @@ impl<S: Store> Guard<S> {
         .await
     }
 
-    /// Checks a code. If any secret is sealed under an old key, the same change also seals all secrets under the
+    /// Checks a code. If any secret is sealed under an old key, the same change also reseals all secrets under the
     /// primary key.
     pub(crate) fn resealing<T: 'static>(
         &self,
@@ -297,10 +298,10 @@ impl<S: Store> Guard<S> {
     /// [`verify`](Self::verify) it.
     ///
     /// A failed attempt is charged to the guess budget as in [`verify`](Self::verify), and the same wait applies.
-    /// Recovery codes are not accepted. Input that does not have the form of a code is not charged.
+    /// Recovery codes are not accepted. Input that does not have the format of a code is not charged.
     ///
-    /// Events: [`EventKind::Resynchronized`]; or [`EventKind::Refused`], with [`EventKind::Exhausted`] as for
-    /// [`verify`](Self::verify).
+    /// Events: [`EventKind::Resynchronized`]; or [`EventKind::Refused`], followed by [`EventKind::Exhausted`] in the
+    /// same cases as for [`verify`](Self::verify).
     ///
     /// # Security
     ///
@@ -315,26 +316,26 @@ impl<S: Store> Guard<S> {
     ///   [`GuardErrorKind::SealBroken`](crate::guard::GuardErrorKind::SealBroken) if the secret of any active
     ///   authenticator cannot be opened.
     /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
-    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn resync(&self, user: &str, first: &str, second: &str) -> Result<Resynchronization, GuardError> {
         self.transact(Flow::Resync, user, |factor, context| factor.resync(context, first, second)).await
     }
 
-    /// Trusts the device on which the user has just typed a code. Until `lifetime` has passed, logins on it need no
-    /// code.
+    /// Trusts the device on which the user has just typed a code. Until `lifetime` has passed, logins on this device
+    /// need no code.
     ///
     /// Keep the returned token in a cookie, and pass it to [`begin_login`](Self::begin_login). The policy has to allow
     /// trusted devices: see [`Policy::with_trusted_devices`](crate::Policy::with_trusted_devices), which describes the
-    /// risk. `name` is the name in the list of devices, such as "Firefox on Linux".
+    /// risk. `name` is the name shown in the device list, such as "Firefox on Linux".
     ///
-    /// A login on the device does not extend the trust. The trust in all devices ends early when the factors change,
-    /// when a recovery code is used, when the password changes ([`forget_devices`](Self::forget_devices)), and when an
+    /// A login on the device does not extend the trust. Trust in all devices ends early when the factors change, when a
+    /// recovery code is used, when the password changes ([`forget_devices`](Self::forget_devices)), and when an
     /// operator suspends the account, removes the second factor or invalidates its codes.
-    /// [`forget_device`](Self::forget_device) ends it for one device.
+    /// [`forget_device`](Self::forget_device) ends the trust in one device.
     ///
-    /// An account has at most sixteen devices. If there are more, the known device that expires first is forgotten. If
-    /// all are trusted, the trusted device that expires first is forgotten. That can be the new device, if its lifetime
-    /// is short.
+    /// An account has at most sixteen devices. If a new device would exceed this limit, the known device that expires
+    /// first is forgotten. If all are trusted, the trusted device that expires first is forgotten. That can be the new
+    /// device, if its lifetime is short.
     ///
     /// ```
     /// use std::time::Duration;
@@ -384,13 +385,13 @@ impl<S: Store> Guard<S> {
     /// # Errors
     ///
     /// * [`GuardErrorKind::TrustRefused`](crate::guard::GuardErrorKind::TrustRefused) if the policy does not allow
-    ///   trusted devices, or not for this long, or if `lifetime` is less than a second.
-    /// * [`GuardErrorKind::ProofRejected`](crate::guard::GuardErrorKind::ProofRejected) if more time than the lifetime
-    ///   of a proof has passed since the code was accepted, or if the generation has changed since then.
-    /// * [`GuardErrorKind::Invalid`](crate::guard::GuardErrorKind::Invalid) if the name is longer than 256 bytes or has
-    ///   control characters.
+    ///   trusted devices, if it does not allow them for this long, or if `lifetime` is less than a second.
+    /// * [`GuardErrorKind::ProofRejected`](crate::guard::GuardErrorKind::ProofRejected) if more time than a proof's
+    ///   lifetime has passed since the code was accepted, or if the generation has changed since then.
+    /// * [`GuardErrorKind::Invalid`](crate::guard::GuardErrorKind::Invalid) if the name is longer than 256 bytes or
+    ///   contains control characters.
     /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
-    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn trust_device(
         &self,
         accepted: &Accepted,
@@ -403,32 +404,33 @@ impl<S: Store> Guard<S> {
         .await
     }
 
-    /// Remembers the device on which the user has just typed a code. Logins on it still need a code, but wrong codes
-    /// that come from elsewhere no longer lock it out.
+    /// Remembers the device on which the user has just typed a code. Logins on this device still need a code, but wrong
+    /// codes from elsewhere no longer block them.
     ///
     /// An attacker who has the password can keep the account locked out by sending wrong codes all day. While an
     /// account has a known device, a quarter of the guess budget is reserved for logins from its known devices, and
-    /// these logins have their own wait. So the owner can still log in there. Under the default policy, the reserve
-    /// allows one wrong code a day on average. The reserve is part of the budget: an attacker gets no more guesses than
-    /// without it, even with the cookie of a known device.
+    /// these logins have their own wait. So the owner can still log in on a known device. Under the default policy, the
+    /// reserve allows one wrong code a day on average. The reserve is part of the budget: an attacker gets no more
+    /// guesses than without it, even with the cookie of a known device.
     ///
     /// Keep the returned token in a cookie for 180 days, and pass it to [`begin_login`](Self::begin_login). Call this
     /// method after each login with a code whose [`SignIn::device`] is `None`. Each login on the device with an
-    /// authenticator's code restarts the 180 days, so also set the cookie again. A [trusted](Self::trust_device) device
-    /// also counts as known. A known device is listed and forgotten in the same way as a trusted one. If the account
-    /// already has sixteen trusted devices, the new device is forgotten at once, and the returned token is not valid.
+    /// authenticator code restarts the 180 days, so set the cookie again each time. A [trusted](Self::trust_device)
+    /// device also counts as known. A known device is listed and forgotten in the same way as a trusted one. If the
+    /// account already has sixteen trusted devices, the new device is forgotten at once, and the returned token is not
+    /// valid.
     ///
     /// Events: [`EventKind::DeviceAdded`], and [`EventKind::DeviceForgotten`] if a device was forgotten to make room.
     /// If all sixteen devices are trusted, both events name the new device.
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::ProofRejected`](crate::guard::GuardErrorKind::ProofRejected) if more time than the lifetime
-    ///   of a proof has passed since the code was accepted, or if the generation has changed since then.
-    /// * [`GuardErrorKind::Invalid`](crate::guard::GuardErrorKind::Invalid) if the name is longer than 256 bytes or has
-    ///   control characters.
+    /// * [`GuardErrorKind::ProofRejected`](crate::guard::GuardErrorKind::ProofRejected) if more time than a proof's
+    ///   lifetime has passed since the code was accepted, or if the generation has changed since then.
+    /// * [`GuardErrorKind::Invalid`](crate::guard::GuardErrorKind::Invalid) if the name is longer than 256 bytes or
+    ///   contains control characters.
     /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
-    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn remember_device(&self, accepted: &Accepted, name: &str) -> Result<DeviceToken, GuardError> {
         self.transact(Flow::RememberDevice, accepted.user(), |factor, context| {
             factor.remember_device(context, &self.randomness, accepted, name)
@@ -437,7 +439,7 @@ impl<S: Store> Guard<S> {
     }
 
     /// Forgets one trusted or known device. Call this only for a user who is logged in. It needs no proof, because it
-    /// only takes away rights. [`Status::devices`] lists the ids.
+    /// only removes rights. [`Status::devices`] lists the ids.
     ///
     /// Event: [`EventKind::DeviceForgotten`].
     ///
@@ -445,23 +447,23 @@ impl<S: Store> Guard<S> {
     ///
     /// * [`GuardErrorKind::UnknownDevice`](crate::guard::GuardErrorKind::UnknownDevice) if the user has no device with
     ///   this id.
-    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn forget_device(&self, user: &str, device: &DeviceId) -> Result<(), GuardError> {
         self.transact(Flow::ForgetDevice, user, |factor, context| factor.forget_device(context, device)).await
     }
 
-    /// Makes all earlier logins of the user void: devices, sessions, pending logins, tickets and proofs. A pending
+    /// Voids all of the user's earlier logins: devices, sessions, pending logins, tickets and proofs. A pending
     /// enrollment is canceled. **Call this whenever the password changes**, including after a reset.
     ///
     /// An attacker who knew the old password may have a session, or may have begun a login or an enrollment. The
-    /// factors and the recovery codes stay as they are. Store the returned generation with the session of this user, so
-    /// that it stays current. This also works for a user without a second factor.
+    /// factors and the recovery codes stay as they are. Store the returned generation with the session that should stay
+    /// current. This also works for a user without a second factor.
     ///
     /// Events: [`EventKind::LoginsVoided`], and [`EventKind::EnrollmentCanceled`] if an enrollment was pending.
     ///
     /// # Errors
     ///
-    /// The errors of every method, listed at [`Guard`](Guard#errors).
+    /// The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn forget_devices(&self, user: &str) -> Result<Generation, GuardError> {
         let decide = |factor: &SecondFactor, context: &Context<'_>| Ok(factor.forget_devices(context));
         self.transact(Flow::ForgetDevices, user, decide).await

@@ -16,7 +16,7 @@ impl<S: Store> Guard<S> {
     /// Lets an operator disable the second factor without a proof. Like [`disable`](Self::disable), this keeps only
     /// a trace of the record. [`operator_unlock`](Self::operator_unlock) has an example.
     ///
-    /// Events: [`EventKind::Disabled`] if an authenticator was active, and [`EventKind::EnrollmentCanceled`] if an
+    /// Events: [`EventKind::Disabled`] if the user had a second factor, and [`EventKind::EnrollmentCanceled`] if an
     /// enrollment was pending.
     ///
     /// # Security
@@ -26,9 +26,9 @@ impl<S: Store> Guard<S> {
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has neither an
-    ///   authenticator nor an enrollment.
-    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has neither a second
+    ///   factor nor a pending enrollment.
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn operator_remove(&self, user: &str, operator: &OperatorId) -> Result<(), GuardError> {
         self.transact_by(Some(operator), Flow::OperatorRemove, user, |factor, context| {
             factor.operator_remove(context, operator)
@@ -36,22 +36,22 @@ impl<S: Store> Guard<S> {
         .await
     }
 
-    /// Lets an operator revoke one authenticator, because its loss was reported. It needs no proof.
+    /// Lets an operator revoke one authenticator without a proof, for example after it was reported lost.
     ///
-    /// All sessions and devices of the user end, and a pending enrollment is canceled. If it was the last
-    /// authenticator, the account still needs a code to log in. Only a recovery code is then accepted, and after it the
-    /// user can enroll a new authenticator with a proof ([`enroll_another`](Self::enroll_another)). If the user has no
-    /// recovery code either, [`operator_remove`](Self::operator_remove) is the only way, after you have verified who is
-    /// asking.
+    /// All of the user's sessions end, all devices are forgotten, and a pending enrollment is canceled. If it was the
+    /// last authenticator, the account still needs a code to log in. Only a recovery code is then accepted, and with a
+    /// proof made from it, the user can enroll a new authenticator ([`enroll_another`](Self::enroll_another)). If the
+    /// user has no recovery codes either, the only remaining option is [`operator_remove`](Self::operator_remove), once
+    /// you have verified who is asking.
     ///
     /// Events: [`EventKind::Revoked`], and [`EventKind::EnrollmentCanceled`] if an enrollment was pending.
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::UnknownAuthenticator`](crate::guard::GuardErrorKind::UnknownAuthenticator) if the user has no
-    ///   active authenticator with this id. [`Status::authenticators`](crate::guard::Status::authenticators) lists the
-    ///   ids.
-    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    /// * [`GuardErrorKind::UnknownAuthenticator`](crate::guard::GuardErrorKind::UnknownAuthenticator) if the user has
+    ///   no active authenticator with this id. [`Status::authenticators`](crate::guard::Status::authenticators) lists
+    ///   the ids.
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn operator_revoke(
         &self,
         user: &str,
@@ -98,9 +98,8 @@ impl<S: Store> Guard<S> {
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has no active
-    ///   authenticator.
-    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has no second factor.
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn operator_unlock(&self, user: &str, operator: &OperatorId) -> Result<(), GuardError> {
         self.transact_by(Some(operator), Flow::OperatorUnlock, user, |factor, context| {
             factor.operator_unlock(context, operator)
@@ -108,12 +107,12 @@ impl<S: Store> Guard<S> {
         .await
     }
 
-    /// Lets an operator suspend an account, for example while a theft is investigated. Nobody can log in, whether with
-    /// a code, a recovery code or a trusted device. All sessions end, because [`is_current`](Self::is_current) returns
-    /// `false`. Pending logins, proofs and devices become void permanently. A pending enrollment is canceled.
+    /// Lets an operator suspend an account, for example while a theft is investigated. Nobody can log in to it, whether
+    /// with a code, a recovery code or a trusted device. All sessions end, because [`is_current`](Self::is_current)
+    /// returns `false`. Pending logins, proofs and devices become void permanently. A pending enrollment is canceled.
     ///
-    /// Until the account is [resumed](Self::operator_resume), every method that begins a login, checks a code, takes a
-    /// proof or a ticket, starts an enrollment or adds a device fails with
+    /// Until the account is [resumed](Self::operator_resume), every method that begins a login, checks a code, accepts
+    /// a proof or a ticket, starts an enrollment or adds a device fails with
     /// [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended). The factors are kept. An account without
     /// a second factor can also be suspended.
     ///
@@ -122,7 +121,7 @@ impl<S: Store> Guard<S> {
     ///
     /// # Errors
     ///
-    /// The errors of every method, listed at [`Guard`](Guard#errors).
+    /// The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn operator_suspend(&self, user: &str, operator: &OperatorId) -> Result<(), GuardError> {
         let decide = |factor: &SecondFactor, context: &Context<'_>| Ok(factor.operator_suspend(context, operator));
         self.transact_by(Some(operator), Flow::OperatorSuspend, user, decide).await
@@ -135,21 +134,21 @@ impl<S: Store> Guard<S> {
     ///
     /// # Errors
     ///
-    /// The errors of every method, listed at [`Guard`](Guard#errors).
+    /// The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn operator_resume(&self, user: &str, operator: &OperatorId) -> Result<(), GuardError> {
         let decide = |factor: &SecondFactor, context: &Context<'_>| Ok(factor.operator_resume(context, operator));
         self.transact_by(Some(operator), Flow::OperatorResume, user, decide).await
     }
 
     /// Refuses every code that may already have been used, except recovery codes. An operator needs this after
-    /// restoring the store from a backup, because the restored records do not show which codes were used after the
+    /// restoring the store from a backup, because the restored records do not show which codes have been used since the
     /// backup.
     ///
     /// A pending enrollment is canceled, and all devices are forgotten. The [`Generation`] changes to one that the
     /// account has never had, so earlier sessions, pending logins and proofs become void. `SqliteStore` has an example
     /// that processes all accounts.
     ///
-    /// This method is strict, which has a cost for the users:
+    /// This method is strict, at a cost to users:
     ///
     /// * **TOTP codes are refused for 81 minutes** by default. After the backup, an authenticator may have been
     ///   [resynchronized](Self::resync) by up to 120 steps
@@ -160,7 +159,7 @@ impl<S: Store> Guard<S> {
     ///   the owner replace the authenticator.
     ///
     /// Recovery codes still work, including codes that were used after the backup. Authenticators that were revoked
-    /// after the backup are active again. Ask the users to replace their recovery codes and to check their list of
+    /// after the backup are active again. Ask users to replace their recovery codes and to check their list of
     /// authenticators. [`operator_invalidate_recent_codes`](Self::operator_invalidate_recent_codes) covers less, but
     /// does not lock users out for long.
     ///
@@ -168,9 +167,9 @@ impl<S: Store> Guard<S> {
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has neither an
-    ///   authenticator nor an enrollment.
-    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has no second factor
+    ///   and no pending enrollment, is not suspended, and still has the [`Generation`] of an account without a record.
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn operator_invalidate_codes(&self, user: &str, operator: &OperatorId) -> Result<(), GuardError> {
         self.transact_by(Some(operator), Flow::OperatorInvalidateCodes, user, |factor, context| {
             factor.operator_invalidate_codes(context, operator)
@@ -191,9 +190,9 @@ impl<S: Store> Guard<S> {
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has neither an
-    ///   authenticator nor an enrollment.
-    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has no second factor
+    ///   and no pending enrollment, is not suspended, and still has the [`Generation`] of an account without a record.
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn operator_invalidate_recent_codes(&self, user: &str, operator: &OperatorId) -> Result<(), GuardError> {
         self.transact_by(Some(operator), Flow::OperatorInvalidateCodes, user, |factor, context| {
             factor.operator_invalidate_recent_codes(context, operator)
@@ -201,12 +200,12 @@ impl<S: Store> Guard<S> {
         .await
     }
 
-    /// Seals all secrets of the user under the primary key. Returns whether any secret was sealed under an old key.
+    /// Reseals all of the user's secrets under the primary key. Returns whether any secret was sealed under an old key.
     ///
     /// An account moves to the primary key when its user logs in with a code. Use this method to move the other
     /// accounts before you remove an old key from the keyring. [`Status::keys`] lists the keys that a user still needs.
     /// `SqliteStore` has an example that processes all accounts. An enrollment under an old key that can no longer be
-    /// confirmed is removed instead of being sealed again.
+    /// confirmed is removed instead of being resealed.
     ///
     /// Event: [`EventKind::Resealed`], if any secret was sealed under an old key.
     ///
@@ -214,7 +213,7 @@ impl<S: Store> Guard<S> {
     ///
     /// * [`GuardErrorKind::KeyMissing`](crate::guard::GuardErrorKind::KeyMissing) or
     ///   [`GuardErrorKind::SealBroken`](crate::guard::GuardErrorKind::SealBroken) if a secret cannot be opened.
-    /// * The errors of every method, listed at [`Guard`](Guard#errors).
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn reseal(&self, user: &str) -> Result<bool, GuardError> {
         self.transact(Flow::Reseal, user, |factor, context| factor.reseal(context, &self.randomness)).await
     }

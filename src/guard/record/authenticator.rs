@@ -14,7 +14,7 @@ use crate::hotp::Hotp;
 use crate::key::Key;
 use crate::totp::Period;
 
-/// What the record stores about an authenticator in order to check its codes. The label is not stored.
+/// The data that the record stores about an authenticator in order to check its codes. The label is not stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Authenticator {
     pub(crate) id: AuthenticatorId,
@@ -29,8 +29,8 @@ pub(crate) struct Authenticator {
     /// A diagnosis during enrollment can reveal that the typed code belongs to a future step. That code then counts as
     /// used. This field holds that step plus one, or 0 if there is no such step.
     pub(crate) disclosed: u64,
-    /// The value of `next` at which its last code was entered again. That first repetition was not counted as a
-    /// failure; the next ones are.
+    /// The value of `next` when the last accepted code was entered again for the first time. That repetition was not
+    /// counted as a failure; later ones are.
     pub(crate) repeated: u64,
     /// How many steps the authenticator's clock is ahead of the server's clock.
     pub(crate) drift: i64,
@@ -81,9 +81,9 @@ pub(crate) struct Pending {
     pub(crate) ticket: u64,
     /// The number of wrong codes so far.
     pub(crate) tries: u64,
-    /// 1 once a code has confirmed the enrollment, otherwise 0. This value reveals the verdict before the swap. It is
-    /// therefore a number in a field that is always written, so that the length of the record does not depend on it.
-    /// [`SecondFactor::read`] turns a confirmed enrollment into an active authenticator.
+    /// 1 once a code has confirmed the enrollment, 0 before. This value reveals the verdict, which must stay secret
+    /// until the swap. The field is therefore a number that is always written, so that the length of the record does
+    /// not depend on it. [`SecondFactor::read`] turns a confirmed enrollment into an active authenticator.
     pub(crate) confirmed: u64,
     /// The active authenticator to remove when this one is confirmed.
     pub(crate) replaces: Option<AuthenticatorId>,
@@ -100,8 +100,8 @@ impl Pending {
     }
 }
 
-/// Returns whether a string can be the name of an authenticator or a device: at most [`MAX_NAME`] bytes and no control
-/// characters.
+/// Returns whether a string is allowed as the name of an authenticator or a device: at most [`MAX_NAME`] bytes and no
+/// control characters.
 pub(crate) fn check_name(name: &str) -> bool {
     name.len() <= MAX_NAME && !name.contains(char::is_control)
 }

@@ -3,12 +3,12 @@
 //! The consecutive count makes guessing slow, and stops it after 100 consecutive failures. A success resets this count.
 //!
 //! A success does not reset the long-term count; only time reduces it. Without this count, an attacker whose victim
-//! logs in every day could make about 30 guesses a day forever, and would succeed within a year with a probability of a
-//! few percent. A rate limit alone would not help, because it only determines how long guessing takes.
+//! logs in every day could make about 30 guesses a day forever, and would have a few percent chance of succeeding
+//! within a year. A rate limit alone would not help, because it only determines how long guessing takes.
 //!
 //! While an account has a known device, a quarter of each limit is reserved for guesses from its known devices. Guesses
 //! from elsewhere cannot use up this reserve, so they cannot lock the owner out on a known device. The reserve is part
-//! of the limits, so an attacker never gets more guesses than without it.
+//! of the limits, so an attacker never gets more guesses than there would be without it.
 
 use crate::ct;
 use crate::guard::policy::{self, Policy};
@@ -24,10 +24,10 @@ pub(crate) struct Budget {
     /// The long-term count of all failures at the time `level_at`. Each failure adds [`FAILURE`] units.
     pub(crate) level: u64,
     pub(crate) level_at: u64,
-    /// The latest time at which any server counted an attempt, by its own clock.
+    /// The latest time at which any server counted an attempt, by that server's clock.
     pub(crate) until: u64,
-    /// The time at which a refusal last reported that the budget is exhausted, or 0 if none did since the budget was
-    /// last refilled.
+    /// The time at which a refusal last reported that the budget is exhausted, or 0 if none has done so since the
+    /// budget was last refilled.
     pub(crate) reported_at: u64,
     /// The time of the last success, or 0 if there was none.
     pub(crate) succeeded_at: u64,
@@ -72,7 +72,7 @@ pub(crate) enum Gate {
     Throttled {
         retry_at: u64,
     },
-    /// `retry_at` is set if another attempt becomes possible by waiting.
+    /// `retry_at` is set if another attempt will become possible after a wait.
     Exhausted {
         retry_at: Option<u64>,
     },
@@ -91,7 +91,7 @@ impl Budget {
         if used_up || self.failures >= limit {
             return Gate::Exhausted { retry_at: None };
         }
-        // Each time is corrected on its own, as `brought_back` stores it.
+        // Each time is corrected separately, just as `brought_back` corrects it.
         let [failed_at, known_failed_at] =
             [self.failed_at, self.known_failed_at].map(|failed_at| plausible(failed_at, now, SKEW));
         let (failures, failed_at) = match share {
@@ -110,8 +110,8 @@ impl Budget {
         if retry_at > now { Gate::Throttled { retry_at } } else { Gate::Open }
     }
 
-    /// Returns how many seconds it takes until the long-term count has room for one more failure of this share, or
-    /// `None` if it has room now.
+    /// Returns the number of seconds until the long-term count has room for one more failure of this share, or `None`
+    /// if it already has room.
     fn excess(&self, policy: &Policy, now: u64, share: Share) -> Option<u64> {
         let (level, known) = (self.level_now(policy, now) + FAILURE, self.known_level_now(policy, now));
         let limit = policy.long_term_failures() * FAILURE;
@@ -135,8 +135,8 @@ impl Budget {
         Some(total.max(own)).filter(|seconds| *seconds > 0)
     }
 
-    /// Returns the corrected budget if the clock was set back. The caller must store it. If it is not stored, each
-    /// request restarts the wait at the current time, and the wait never ends.
+    /// Returns the corrected budget if the clock was set back. The caller must store it. If it were not stored, each
+    /// request would restart the wait at the current time, and the wait would never end.
     pub(crate) fn brought_back(&self, now: u64) -> Option<Self> {
         let mut next = self.clone();
         next.failed_at = plausible(self.failed_at, now, SKEW);
@@ -149,13 +149,13 @@ impl Budget {
     /// is due.
     ///
     /// The request that exhausted the budget may have been dropped before its event was sent. The next refusal
-    /// therefore reports it again, and so does one refusal a day while the budget stays exhausted.
+    /// therefore reports it again, and so does one refusal per day while the budget stays exhausted.
     pub(crate) fn reported(&self, now: u64) -> Option<Self> {
         let due = self.reported_at == 0 || now.abs_diff(self.reported_at) >= DAY;
         due.then_some(Self { reported_at: now.max(1), ..*self })
     }
 
-    /// Returns whether one more failure of this share, counted now, would exhaust it.
+    /// Returns whether one more failure of this share, counted now, would exhaust the share.
     pub(crate) fn ends_with_a_failure(&self, policy: &Policy, now: u64, share: Share) -> bool {
         let mut budget = self.clone();
         budget.charge(policy, now, share, Outcome::FAILURE);
@@ -164,9 +164,9 @@ impl Budget {
 
     /// Ends the waits, and refills the budget if any share of it is exhausted. Returns whether one was exhausted.
     ///
-    /// The caller has verified something that an attacker who guesses does not have: a recovery code, a new
-    /// authenticator or an operator's request. If the budget is not exhausted, the long-term count is kept. If each
-    /// lift reset it, each lift would give an attacker 100 more guesses.
+    /// The caller has verified something that a guessing attacker does not have: a recovery code, a new authenticator
+    /// or an operator's request. If the budget is not exhausted, the long-term count is kept. If it were reset as well,
+    /// each lift would give an attacker 100 more guesses.
     ///
     /// `granted` is a mask. Nothing changes if it is not set.
     pub(crate) fn lift(&mut self, policy: &Policy, now: u64, known: bool, granted: u64) -> bool {
@@ -192,8 +192,8 @@ impl Budget {
         let [known_failure, other_failure] = [failure & mask(known), failure & mask(!known)];
         self.failures = ct::select(success, 0, self.failures.saturating_add(failure & 1));
         self.known_failures = ct::select(success, 0, self.known_failures.saturating_add(known_failure & 1));
-        // These times never move back. If a server with a slow clock could move them back, the wait would be over at
-        // once for a server with a correct clock.
+        // These times never move back. If a server with a slow clock could move them back, the wait would end
+        // immediately on a server with a correct clock.
         let (failed_at, known_failed_at) =
             (plausible(self.failed_at, now, SKEW), plausible(self.known_failed_at, now, SKEW));
         self.failed_at = ct::select(other_failure, failed_at.max(now), failed_at);
@@ -205,12 +205,12 @@ impl Budget {
         self.succeeded_at = ct::select(success, now.max(1), self.succeeded_at);
     }
 
-    /// Returns the long-term count now, without the failures that were forgiven.
+    /// Returns the current long-term count, without the failures that have been forgiven.
     fn level_now(&self, policy: &Policy, now: u64) -> u64 {
         self.level.min(MAX_LEVEL).saturating_sub(self.elapsed(now).saturating_mul(policy.forgiven_per_day()))
     }
 
-    /// Returns the long-term count of known devices now. It decreases at a quarter of the full rate.
+    /// Returns the current long-term count of known devices. It decreases at a quarter of the full rate.
     fn known_level_now(&self, policy: &Policy, now: u64) -> u64 {
         let forgiven = self.elapsed(now).saturating_mul(policy.forgiven_per_day()) >> QUARTER;
         self.known_level.min(MAX_LEVEL).saturating_sub(forgiven)
@@ -221,11 +221,11 @@ impl Budget {
         now.saturating_sub(self.drains_from(now))
     }
 
-    /// Returns the time since which the long-term count decreases.
+    /// Returns the time from which the long-term count still has to be decreased.
     ///
     /// The count has already been decreased for the time before `until`, and must not be decreased for it again. If it
-    /// were, each failure that a server with a slow clock counts would make a server with a correct clock decrease the
-    /// count once more for the difference between their clocks.
+    /// were, each failure counted by a server with a slow clock would make a server with a correct clock decrease the
+    /// count again for the difference between the clocks.
     ///
     /// If `until` is in the future, the clock of some server is or was ahead, and the count decreases from `level_at`.
     /// A server that is slightly behind must not move `level_at` back, because the time in between would then count
@@ -235,7 +235,7 @@ impl Budget {
     }
 }
 
-/// The outcome of a comparison, as masks. Neither mask is set for a failure.
+/// The outcome of a comparison, as masks. For a failure, neither mask is set.
 #[derive(Clone, Copy)]
 pub(crate) struct Outcome {
     /// Set if the code was accepted.
@@ -253,7 +253,7 @@ const fn reserve(limit: u64) -> u64 {
     limit >> QUARTER
 }
 
-/// Returns a mask for a condition that is public.
+/// Returns a mask for a public condition.
 const fn mask(condition: bool) -> u64 {
     if condition { u64::MAX } else { 0 }
 }
@@ -274,13 +274,13 @@ fn plausible(at: u64, now: u64, tolerance: u64) -> u64 {
 }
 
 /// The tolerance for waits, in seconds. If a server's clock is off by more than this, the server refuses the codes of
-/// every app, so somebody notices.
+/// every app, so somebody will notice.
 const SKEW: u64 = 3600;
 /// The tolerance for the long-term count, in seconds. It may be longer than [`SKEW`]: if no failure is forgiven for a
-/// day, the owner loses a few attempts but is not locked out for good.
+/// day, the owner loses a few attempts but is not locked out permanently.
 const DAY: u64 = policy::DAY as u64;
 
-/// Shifts a number to a quarter, which is the part of the budget that is reserved for known devices.
+/// Shifting a number right by this many bits yields a quarter, the part of the budget reserved for known devices.
 const QUARTER: u32 = 2;
 
 /// The number of units that a failure adds to the long-term count. If one failure is forgiven per day, the count drops

@@ -1,4 +1,4 @@
-//! The devices of an account. A login on a trusted device needs no code. A login on a known device needs a code, and a
+//! The devices of an account. A login on a trusted device needs no code. A login on a known device needs a code, and
 //! part of the guess budget is reserved for it.
 
 use alloc::string::String;
@@ -14,7 +14,7 @@ use crate::guard::keyring::message;
 use crate::guard::token::SKEW;
 use crate::guard::token::device::DeviceToken;
 
-/// A device as it is stored.
+/// A stored device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Device {
     pub(crate) id: DeviceId,
@@ -25,14 +25,14 @@ pub(crate) struct Device {
     /// Whether the device is trusted. If not, it is only known.
     pub(crate) trusted: bool,
     pub(crate) created: u64,
-    /// The time from which the device is forgotten. For a trusted device, this time never moves. For a known device, it
-    /// moves with each accepted code of an authenticator from this device. It therefore reveals the verdict and is
-    /// secret until the swap.
+    /// The time at which the device is forgotten. For a trusted device, this time never moves. For a known device, it
+    /// moves with each authenticator code that is accepted from this device. This time therefore reveals the verdict,
+    /// so it is secret until the swap.
     pub(crate) ends: u64,
 }
 
 impl Device {
-    /// Returns whether the device still counts as known. A device that does not is treated as forgotten.
+    /// Returns whether the device still counts as known. If not, it is treated as forgotten.
     ///
     /// A device that was added up to [`SKEW`] seconds in the future is accepted, because the clock of the server that
     /// added it may be ahead. If it was added further in the future, the clock was set back. The age of the device is
@@ -41,8 +41,8 @@ impl Device {
         self.created <= now.saturating_add(SKEW) && now < self.ends
     }
 
-    /// Returns whether a login on the device needs no code. The shorter of two lifetimes counts: the one that the
-    /// device was added with, and the one that the policy allows now.
+    /// Returns whether a login on the device needs no code. The shorter of two lifetimes applies: the one that was set
+    /// when the device was added, and the one that the policy allows now.
     pub(crate) fn is_trusted(&self, context: &Context<'_>) -> bool {
         let within = |lifetime| context.now < self.created.saturating_add(lifetime);
         self.trusted && self.is_current(context.now) && context.policy.trusted_device_lifetime().is_some_and(within)
@@ -65,8 +65,8 @@ pub(crate) fn hash(user: &str, token: &DeviceToken) -> [u8; 32] {
     hash.chain_update(*token.secret).finalize().into()
 }
 
-/// Adds a device. If the list is full, removes another one, whose id is returned: the known device that ends first, or
-/// if all are trusted, the trusted one that ends first. A known device never removes a trusted one.
+/// Adds a device. If the list is full, removes another device and returns its id: the known device that expires first
+/// or, if all are trusted, the trusted one that expires first. A known device never displaces a trusted one.
 ///
 /// # Errors
 ///
@@ -84,7 +84,7 @@ pub(crate) fn insert(devices: &mut Vec<Device>, device: Device, now: u64) -> Res
     Ok(removed)
 }
 
-/// The maximum number of devices of an account.
+/// The maximum number of devices per account.
 pub(crate) const MAX_DEVICES: usize = 16;
 
 /// How long a known device is remembered after its last login with a code, in seconds: 180 days.

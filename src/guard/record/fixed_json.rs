@@ -1,8 +1,8 @@
-//! Writes JSON values: strings, numbers in a fixed width and sealed secrets. `write.rs` and `read.rs` define the format
-//! of the record.
+//! Writes JSON values: strings, fixed-width numbers and sealed secrets. `write.rs` and `read.rs` define the format of
+//! the record.
 //!
-//! A number that depends on a verdict is written in a fixed width and without branches, so that neither the length of
-//! the record nor the time to write it reveals the verdict before the swap.
+//! A number that depends on a verdict is written with a fixed width and without branches, so that neither the length of
+//! the record nor the time taken to write it reveals the verdict before the swap.
 
 use alloc::vec::Vec;
 
@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::ct;
 use crate::guard::keyring::Sealed;
 
-/// JSON under construction.
+/// JSON text that is being written.
 pub(crate) struct Json(pub(crate) Vec<u8>);
 
 impl Json {
@@ -20,38 +20,38 @@ impl Json {
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    /// Appends a string, with quotes and escapes.
+    /// Appends a string, quoted and escaped.
     pub(crate) fn text(&mut self, text: &str) {
-        // Writing a string or a number to a vector does not fail.
+        // Writing a string or a number to a vector cannot fail.
         let _ = text.serialize(&mut serde_json::Serializer::new(&mut self.0));
     }
 
-    /// Appends a number that does not depend on a verdict, in its usual form.
+    /// Appends a number that does not depend on a verdict, without padding.
     pub(crate) fn plain(&mut self, number: u64) {
         let _ = number.serialize(&mut serde_json::Serializer::new(&mut self.0));
     }
 
-    /// Appends a signed number in the fixed width.
+    /// Appends a signed number with the fixed width.
     pub(crate) fn signed(&mut self, number: i64) {
         self.fixed(ct::magnitude(number), ct::mask_negative(number));
     }
 
-    /// Appends a number in 21 characters, which is enough for the largest number and a sign. The number is padded with
-    /// spaces on the left, which JSON permits. `negative` is a mask.
+    /// Appends a number as 21 characters, which is enough for the largest number and a sign. The number is padded with
+    /// spaces on the left, which JSON permits. `negative` is a mask: all ones for a negative number.
     pub(crate) fn fixed(&mut self, number: u64, negative: u64) {
-        // A byte of these words is a digit, and the first byte is the most significant one. So the eight characters of
-        // a word are computed at once, with additions, shifts and masks. There is no condition that the compiler could
-        // turn into a branch.
+        // Each of the three words in `digits` holds eight digits, one per byte, starting with the most significant
+        // byte. The eight characters of a word are computed at once, with additions, shifts and masks. There is no
+        // condition that the compiler could turn into a branch.
         let (rest, low) = ct::divide_by_hundred_million(number);
         let (high, middle) = ct::divide_by_hundred_million(rest);
         let digits = [high, middle, low].map(eight_digits);
-        // The top bit of a byte is set if the digit is not 0 or follows one that is not 0. The last digit is always
-        // written.
+        // A byte's top bit is set if its digit is written: if that digit or an earlier one is not 0. The last digit is
+        // always written.
         let [first, second, third] = digits.map(|word| word.wrapping_add(each(0x7f)) & each(0x80));
         let first = spread(first);
         let second = spread(second | (first << 56));
         let third = spread(third | (second << 56) | 0x80);
-        // The same for the position of the sign, which is to the left of the first digit.
+        // Likewise, the top bit marks the position of a minus sign, directly to the left of the first written digit.
         let signs = [
             ((first << 8) | (second >> 56)) & !first & negative,
             ((second << 8) | (third >> 56)) & !second & negative,
@@ -60,11 +60,11 @@ impl Json {
         let mut text = [0; 24];
         let words = digits.into_iter().zip([first, second, third]).zip(signs);
         for (characters, ((digits, written), sign)) in text.as_chunks_mut().0.iter_mut().zip(words) {
-            // 0x20 is a space, 0x30 is the digit 0, and 0x2d is the sign.
+            // 0x20 is a space, 0x30 is the digit 0, and 0x2d is the minus sign.
             let sign = (sign >> 4) | (sign >> 5) | (sign >> 7);
             *characters = (each(0x20) | (written >> 3) | digits | sign).to_be_bytes();
         }
-        // The largest number has twenty digits.
+        // The largest number has twenty digits, so three of the 24 characters are dropped.
         let [_, _, _, text @ ..] = &text;
         self.0.extend_from_slice(text);
     }
@@ -79,10 +79,11 @@ impl Json {
     }
 }
 
-/// Returns the eight decimal digits of a number below 10^8, one per byte, the first digit in the most significant byte.
+/// Returns the eight decimal digits of a number below 10^8, one per byte, with the first digit in the most significant
+/// byte.
 ///
-/// In each step, the numbers in all lanes are divided by the same power of ten. The multiplications by a reciprocal are
-/// exact for numbers of this size.
+/// Each step divides the numbers in all lanes by the same power of ten. It multiplies by a reciprocal, which is exact
+/// for numbers of this size.
 const fn eight_digits(number: u64) -> u64 {
     let high = (number * 109_951_163) >> 40;
     let fours = (high << 32) | (number - high * 10_000);
@@ -92,27 +93,27 @@ const fn eight_digits(number: u64) -> u64 {
     (high << 8) | (twos - high * 10)
 }
 
-/// Returns a word of which each byte is this one.
+/// Returns a word in which every byte is `byte`.
 const fn each(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
-/// Sets the top bit of each byte for which it is set in this byte or in a more significant one. No other bit may be
-/// set.
+/// Finds the most significant byte whose top bit is set, and sets the top bit of every byte after it. In `word`, no
+/// bits other than top bits may be set.
 const fn spread(word: u64) -> u64 {
     let word = word | (word >> 8);
     let word = word | (word >> 16);
     word | (word >> 32)
 }
 
-/// Encodes bytes in hexadecimal, without branches: the ids of completed logins depend on the verdict. Hashes make up
-/// half of a record, so this has to be fast: it uses loops that the compiler vectorizes.
+/// Encodes 32 bytes in hexadecimal. It does not branch, because the ids of completed logins depend on the verdict.
+/// Hashes make up half of a record, so the encoding has to be fast: it uses loops that the compiler vectorizes.
 pub(crate) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
     let mut text = [0; 64];
     for ([high, low], byte) in text.as_chunks_mut().0.iter_mut().zip(bytes) {
         (*high, *low) = (byte >> 4, byte & 15);
     }
-    // 1 for a nibble that becomes a letter, and 0 for one that becomes a digit.
+    // 1 for each nibble that becomes a letter, and 0 for each nibble that becomes a digit.
     let letters = ct::hidden(text.map(|nibble| (nibble + 6) >> 4));
     for (character, letter) in text.iter_mut().zip(letters) {
         *character += b'0' + letter * (b'a' - 10 - b'0');

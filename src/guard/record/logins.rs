@@ -3,8 +3,8 @@
 use crate::ct;
 use crate::guard::policy;
 
-/// The ids of completed logins, in a fixed number of slots. After an attempt, these numbers reveal the verdict, so they
-/// are secret until the swap.
+/// The ids of completed logins, in a fixed number of slots. After an attempt, the contents of the slots reveal the
+/// verdict, so they are secret until the swap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CompletedLogins(pub(crate) [Slot; SLOTS]);
 
@@ -19,7 +19,7 @@ pub(crate) struct Slot {
 impl CompletedLogins {
     pub(crate) const EMPTY: Self = Self([Slot { id: 0, expires: 0 }; SLOTS]);
 
-    /// Returns whether this login was completed.
+    /// Returns whether the login with this id was completed.
     pub(crate) fn contains(&self, id: u64) -> bool {
         self.0.iter().any(|slot| slot.id == id)
     }
@@ -27,8 +27,9 @@ impl CompletedLogins {
     /// Returns the index of a slot that is unused or can be reused because no server still accepts its challenge. If
     /// there is no such slot, returns the time at which the next one becomes available.
     ///
-    /// A challenge that expires later than a new one was made while the clock was ahead. It is refused because of its
-    /// time, so its slot is free, too. Otherwise the account could not log in until that time has come.
+    /// If a challenge expires later than any challenge made now would, it was made while the clock was ahead. Such a
+    /// challenge is refused because of its timestamp, so its slot also counts as free. Otherwise, an account whose
+    /// slots are all taken in this way could not log in until the clock caught up.
     pub(crate) fn free(&self, now: u64, skew: u64) -> Result<usize, u64> {
         let latest = now.saturating_add(MAX_LIFETIME).saturating_add(skew);
         let is_free = |slot: &Slot| slot.id == 0 || slot.expires.saturating_add(skew) <= now || slot.expires > latest;
@@ -38,7 +39,7 @@ impl CompletedLogins {
         }
     }
 
-    /// Stores a login in the slot at this index if the mask `accepted` is set.
+    /// Stores a login in the slot at this index if the mask `accepted` is all ones.
     pub(crate) fn complete(&mut self, index: usize, login: Slot, accepted: u64) {
         if let Some(slot) = self.0.get_mut(index) {
             slot.id = ct::select(accepted, login.id, slot.id);
@@ -47,8 +48,8 @@ impl CompletedLogins {
     }
 }
 
-/// The number of slots. Each completed login needs a code that was not used before. A TOTP authenticator with the
-/// default period shows about twelve codes in the lifetime of a slot, which is at most six minutes.
+/// The number of slots. Each completed login requires a code that has not been used before. A TOTP authenticator with
+/// the default period shows about twelve codes during the lifetime of a slot, which is at most six minutes.
 pub(crate) const SLOTS: usize = 16;
 
 /// The longest lifetime of a challenge that a policy allows, in seconds.

@@ -20,12 +20,12 @@ use crate::guard::record::recovery::{RecoveryCodes, RecoverySet};
 use crate::totp::Period;
 
 impl SecondFactor {
-    /// Reads a record. `None` means that the account has no record, and so no second factor.
+    /// Reads a record. `None` means that the account has no record and therefore no second factor.
     ///
     /// # Errors
     ///
     /// [`GuardErrorKind::RecordNewer`] if a newer version of keyfob wrote the record. [`GuardErrorKind::RecordInvalid`]
-    /// if it is not a valid record, for example because a required field is missing.
+    /// if the bytes are not a valid record, for example because a required field is missing.
     pub fn read(record: Option<&[u8]>) -> Result<Self, GuardError> {
         let Some(record) = record else { return Ok(Self::default()) };
         if record.len() > MAX_RECORD {
@@ -34,7 +34,8 @@ impl SecondFactor {
         let record = core::str::from_utf8(record).map_err(|_| GuardErrorKind::RecordInvalid)?;
         match serde_json::from_str::<Stored<'_>>(record) {
             Ok(stored) if stored.v == VERSION => stored.validated().ok_or(GuardErrorKind::RecordInvalid.into()),
-            // A newer version may have fields that this version does not know, so only the version is read.
+            // A newer version may write fields that this version does not know about, so only the version number is
+            // read.
             _ => match serde_json::from_str::<AnyVersion>(record) {
                 Ok(AnyVersion { v }) if v > VERSION => Err(GuardErrorKind::RecordNewer.into()),
                 _ => Err(GuardErrorKind::RecordInvalid.into()),
@@ -43,7 +44,7 @@ impl SecondFactor {
     }
 }
 
-/// The record as serde reads it, before its values are checked.
+/// The record as serde deserializes it, before its values are checked.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored<'a> {
@@ -74,7 +75,7 @@ struct AnyVersion {
 #[serde(deny_unknown_fields)]
 struct StoredAuthenticator<'a> {
     id: &'a str,
-    // A name can have escapes, so it cannot be borrowed from the JSON.
+    // A name can contain escapes, so it cannot be borrowed from the JSON.
     name: String,
     period: Option<Period>,
     algorithm: Algorithm,
@@ -123,8 +124,8 @@ struct StoredRecovery<'a> {
     codes: Vec<StoredCode<'a>>,
 }
 
-/// A recovery code as a JSON array: its hash and the time at which it was used. If the ten codes were objects, they
-/// would take most of the time that it takes to read a record.
+/// A recovery code as a JSON array: its hash and the time at which it was used. If the ten codes were objects, parsing
+/// them would take up most of the time needed to read a record.
 #[derive(Deserialize)]
 struct StoredCode<'a>(&'a str, u64);
 
@@ -159,7 +160,8 @@ impl Stored<'_> {
         let active = self.active.into_iter().map(StoredAuthenticator::validated).collect::<Option<Vec<_>>>()?;
         let distinct =
             active.iter().zip(1..).all(|(first, after)| active.iter().skip(after).all(|other| other.id != first.id));
-        // At most one of these is true: an authenticator is active, the last one was revoked, the second factor was removed.
+        // At most one of these is true: an authenticator is active, the last one was revoked, or the second factor was
+        // removed.
         let states = [!active.is_empty(), self.revoked != 0, self.removed != 0];
         let exclusive = states.into_iter().filter(|state| *state).count() <= 1;
         if active.len() > SecondFactor::MAX_AUTHENTICATORS || !distinct || !exclusive {
@@ -175,7 +177,7 @@ impl Stored<'_> {
         };
         let pending = match self.pending {
             Some(pending) => Some(pending.validated().filter(|pending| {
-                // The record must still be valid after this enrollment is confirmed.
+                // The record must still be valid once this enrollment is confirmed.
                 let replaced = active.iter().any(|other| Some(&other.id) == pending.replaces.as_ref());
                 let room = replaced || active.len() < SecondFactor::MAX_AUTHENTICATORS;
                 room && active.iter().all(|other| other.id != pending.authenticator.id)
@@ -208,7 +210,7 @@ impl Stored<'_> {
 impl SecondFactor {
     /// Turns a confirmed enrollment into an active authenticator.
     ///
-    /// The transition that confirmed the enrollment could not move it to the active authenticators, because the length
+    /// The transition that confirmed the enrollment could not add it to the active authenticators, because the length
     /// of the record would have revealed the verdict before the swap.
     fn activated(mut self) -> Self {
         if let Some(pending) = self.pending.take_if(|pending| pending.confirmed == 1) {
@@ -314,7 +316,7 @@ impl StoredBudget {
     }
 }
 
-/// Decodes the slots of the completed logins, each of which is 32 hexadecimal digits.
+/// Decodes the slots for completed logins. Each slot takes 32 hexadecimal digits.
 fn unhex_logins(text: &str) -> Option<CompletedLogins> {
     let mut logins = CompletedLogins::EMPTY;
     let (pairs, rest) = text.as_bytes().as_chunks::<64>();
@@ -331,7 +333,7 @@ fn unhex_logins(text: &str) -> Option<CompletedLogins> {
     Some(logins)
 }
 
-/// Decodes a hash that `hex` in `fixed_json.rs` encoded. Returns `None` if the text is not 64 lowercase hexadecimal
+/// Decodes a hash encoded by `hex` in `fixed_json.rs`. Returns `None` if the text is not 64 lowercase hexadecimal
 /// digits.
 fn unhex(text: &[u8]) -> Option<[u8; 32]> {
     let text: &[u8; 64] = text.try_into().ok()?;
@@ -345,6 +347,6 @@ fn unhex(text: &[u8]) -> Option<[u8; 32]> {
 }
 
 const VERSION: u64 = 1;
-/// The maximum length of a record in bytes. A record with the maximum number of authenticators and devices, and with
-/// the longest secrets and names, takes about half of this.
+/// The maximum record length in bytes. A record with the maximum number of authenticators and devices, and with the
+/// longest secrets and names, takes about half of this.
 const MAX_RECORD: usize = 1 << 16;

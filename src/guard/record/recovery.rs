@@ -1,9 +1,9 @@
 //! Recovery codes, with which the owner can log in when the authenticator is lost or the guess budget is exhausted.
 //!
-//! A code has 24 symbols of Crockford's base32: 23 random symbols, which are 115 bits, and a check symbol. The check
-//! symbol distinguishes a typing mistake from a wrong code before any hash is computed. A 115-bit code cannot be
-//! guessed, so attempts are not limited. An attacker who exhausts the guess budget therefore cannot lock out an owner
-//! who has a recovery code.
+//! A code has 24 symbols of Crockford's base32: 23 random symbols (115 bits) and a check symbol. The check symbol
+//! distinguishes a typo from a wrong code before any hash is computed. A 115-bit code cannot be guessed, so attempts
+//! are not limited. An attacker who exhausts the guess budget therefore cannot lock out an owner who has a recovery
+//! code.
 //!
 //! The record stores the HMAC-SHA-256 of each code. Each set of codes has a random HMAC key, which is stored sealed.
 
@@ -36,20 +36,20 @@ impl RecoveryCodes {
     /// The number of codes in a set.
     pub const COUNT: usize = 10;
 
-    /// Iterates over the codes. Each code has six groups of four symbols with hyphens between them.
+    /// Iterates over the codes. Each code has six groups of four symbols, separated by hyphens.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
         self.codes.iter().map(|code| code.as_str())
     }
 
-    /// The generation of the account after these codes were made. Store it with the session of the user, so that the
-    /// session stays current.
+    /// The account's generation after these codes were generated. Store it with the user's session, so that the session
+    /// stays current.
     #[must_use]
     pub const fn generation(&self) -> Generation {
         self.generation
     }
 
-    /// Makes new codes, and their hashes under this key.
+    /// Generates new codes, and computes their hashes under this key.
     pub(crate) fn generate(key: &[u8; 32], random: &Randomness) -> Result<(Self, Vec<[u8; 32]>), GuardError> {
         let mut codes = Self { codes: Vec::with_capacity(Self::COUNT), generation: Generation::default() };
         let mut hashes = Vec::with_capacity(Self::COUNT);
@@ -74,12 +74,12 @@ impl fmt::Debug for RecoveryCodes {
     }
 }
 
-/// The recovery codes as they are stored.
+/// The stored recovery codes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RecoverySet {
     pub(crate) id: AuthenticatorId,
     pub(crate) created: u64,
-    /// The HMAC key of the hashes. It is random and stored sealed, so a key rotation can seal it again under the new
+    /// The HMAC key for the hashes. It is random and stored sealed, so a key rotation can seal it again under the new
     /// key. If it were derived from the keyring, the hashes would need the old key forever.
     pub(crate) key: Sealed,
     /// The hash of each code, and the time at which the code was used, or 0 if it is unused.
@@ -106,7 +106,7 @@ impl RecoverySet {
         Ok((codes, Self { id, created: context.now, key, codes: codes_stored }))
     }
 
-    /// Decrypts the key of the hashes.
+    /// Decrypts the HMAC key for the hashes.
     pub(crate) fn open(&self, context: &Context<'_>) -> Result<Zeroizing<[u8; 32]>, GuardError> {
         let opened: Zeroizing<Vec<u8>> = context.keyring.open(&self.key, &self.owner(context.user))?;
         let key = <&[u8; 32]>::try_from(opened.as_slice()).map_err(|_| GuardErrorKind::SealBroken)?;
@@ -125,7 +125,7 @@ impl RecoveryCode {
     /// Digits of other scripts are also accepted. The length of such a string can reveal which symbols are digits, but
     /// more than 90 of the 115 bits remain unknown.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        // Most logins use the code of an authenticator, which is too short.
+        // Most logins use an authenticator code, which is too short to be a recovery code.
         if text.len() < SYMBOLS {
             return None;
         }
@@ -137,7 +137,7 @@ impl RecoveryCode {
         rest.next().is_none().then_some(code)
     }
 
-    /// Returns whether the check symbol is valid. The result may be public, because it only tells whether the input can
+    /// Returns whether the check symbol is valid. The result may be public, because it shows only whether the input can
     /// be a code at all.
     pub(crate) fn is_valid(&self) -> bool {
         let typed = self.0.last().copied().unwrap_or_default();
@@ -148,7 +148,7 @@ impl RecoveryCode {
         hmac_sha256(key, &[&*self.0])
     }
 
-    /// The symbols without the check symbol.
+    /// All symbols except the check symbol.
     fn data(&self) -> &[u8] {
         self.0.split_last().map_or(&[], |(_, data)| data)
     }
@@ -176,7 +176,7 @@ impl RecoveryCode {
 /// Returns the check symbol. The data are the coefficients of a polynomial over GF(32), and the check symbol is its
 /// value at a generator of the field. It is computed with Horner's rule.
 ///
-/// The powers of a generator are distinct and not zero. Therefore the check symbol always changes if a single symbol is
+/// The powers of a generator are distinct and nonzero. Therefore, the check symbol always changes if a single symbol is
 /// wrong or if two different symbols are swapped.
 fn check(data: &[u8]) -> u8 {
     data.iter().fold(0, |sum, symbol| times_generator(sum ^ symbol))
@@ -206,5 +206,5 @@ fn value(byte: u8) -> (u8, u64) {
 const ALPHABET: [u8; 32] = *b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// The number of symbols in a code, including the check symbol.
 const SYMBOLS: usize = 24;
-/// The maximum length of typed text in bytes, with room for separators. Longer text is refused unread.
+/// The maximum length of typed text in bytes, with room for separators. Longer text is refused without being read.
 const MAX_BYTES: usize = 128;

@@ -12,8 +12,8 @@ use crate::guard::record::recovery::RecoverySet;
 impl SecondFactor {
     /// Writes the record as JSON.
     ///
-    /// Every number that depends on the verdict is written in a fixed width and without branches, because neither time
-    /// nor length may reveal the verdict before the swap.
+    /// Every number that depends on the verdict is written with a fixed width and without branches, because neither the
+    /// time taken nor the length of the record may reveal the verdict before the swap.
     pub(crate) fn write(&self) -> Vec<u8> {
         let mut json = Json(Vec::with_capacity(2048 + 512 * self.active.len() + 256 * self.devices.len()));
         json.raw("{\"v\":1,\"generation\":");
@@ -166,7 +166,7 @@ impl RecoverySet {
             json.raw(if index > 0 { ",[\"" } else { "[\"" });
             json.0.extend_from_slice(&hex(hash));
             json.raw("\",");
-            // These times may be public before the swap. `verify_recovery_code` explains why.
+            // These times may be public before the swap; `verify_recovery_code` explains why.
             json.plain(*used);
             json.raw("]");
         }

@@ -1,4 +1,4 @@
-//! The tokens of a login that is not complete yet: the challenge, which asks for a code, and the enrollment ticket.
+//! The tokens for a login that is not complete yet: the challenge, which asks for a code, and the enrollment ticket.
 
 use alloc::string::String;
 use core::fmt;
@@ -15,12 +15,13 @@ use crate::guard::keyring::{Keyring, RingKey};
 use crate::guard::randomness::Randomness;
 use crate::guard::token;
 
-/// A pending login: the password was right, and a code is due. It allows the user to enter a code and nothing else.
+/// A pending login: the password was correct, and a code is required. It allows the user to enter a code and nothing
+/// else.
 ///
 /// A challenge is valid for one user, for at most five minutes ([`Policy::with_login_lifetime`]), and for one success,
 /// no matter how many servers share the store. It becomes void when the [generation](crate::guard::Generation) changes,
 /// for example because the factors change. Completing it with an authenticator's code does not affect other logins of
-/// the same user. A recovery code makes them void.
+/// the same user. Completing it with a recovery code makes them void.
 ///
 /// Keep [`token`](Self::token) in a cookie in the browser. [`Guard::begin_login`] has an example.
 ///
@@ -74,7 +75,7 @@ impl Purpose {
         }
     }
 
-    /// Returns the longest lifetime that the policy allows for such a token, in seconds.
+    /// Returns the longest lifetime that the policy allows for a token with this purpose, in seconds.
     fn lifetime(self, context: &Context<'_>) -> u64 {
         match self {
             Self::Challenge => context.policy.login_lifetime(),
@@ -100,7 +101,7 @@ impl LoginToken {
             generation,
             made: context.now,
             expires: context.now.saturating_add(purpose.lifetime(context)),
-            // Below 2^52, so that JSON parsers that store numbers as doubles read it exactly.
+            // The id is below 2^52, so that JSON parsers that store numbers as doubles read it exactly.
             id: (u64::from_le_bytes(id) >> 12).max(1),
             device,
             key: key.id.clone(),
@@ -110,8 +111,8 @@ impl LoginToken {
         Ok(token)
     }
 
-    /// Returns whether keyfob made this token. Anybody can send a made-up token for any user, so nothing else is looked
-    /// at before this.
+    /// Returns whether keyfob made this token. Anybody can send a forged token for any user, so this is checked before
+    /// anything else.
     pub(crate) fn is_genuine(&self, keyring: &Keyring) -> bool {
         let Some(key) = keyring.key(&self.key) else { return false };
         // The result may be public: the caller is told whether the MAC is valid.
@@ -122,7 +123,7 @@ impl LoginToken {
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::LoginRejected`] if it is not. A missing key has the same error, as with a proof.
+    /// [`GuardErrorKind::LoginRejected`] if it is not. A missing key causes the same error, as it does for a proof.
     pub(crate) fn check_genuine(&self, context: &Context<'_>, purpose: Purpose) -> Result<(), GuardError> {
         let genuine = self.is_genuine(context.keyring) && self.purpose == purpose && self.user == context.user;
         if genuine { Ok(()) } else { Err(GuardErrorKind::LoginRejected.into()) }
@@ -132,7 +133,7 @@ impl LoginToken {
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::LoginRejected`] if not.
+    /// [`GuardErrorKind::LoginRejected`] if either check fails.
     pub(crate) fn check_current(&self, context: &Context<'_>, generation: Generation) -> Result<(), GuardError> {
         let lifetime = self.purpose.lifetime(context);
         let current = self.generation == generation && token::is_timely(self.made, self.expires, lifetime, context.now);
@@ -181,13 +182,13 @@ impl LoginToken {
 macro_rules! login_token {
     ($token:ident, $purpose:ident) => {
         impl $token {
-            /// The token as a string for the cookie. [`from_token`](Self::from_token) reads it.
+            /// The token as a string to keep in a cookie. [`from_token`](Self::from_token) reads it.
             #[must_use]
             pub fn token(&self) -> String {
                 self.0.text()
             }
 
-            /// Parses a token, for example from a cookie, without checking it. The method that it is passed to checks
+            /// Parses a token, for example from a cookie, without checking it. The method that you pass it to checks
             /// it.
             ///
             /// # Errors

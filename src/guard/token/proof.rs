@@ -1,4 +1,4 @@
-//! Proofs of a recent verification (step-up authentication). They protect changes for which an old session must not be
+//! Proofs of a recent verification (step-up authentication). They protect changes for which an old session is not
 //! enough.
 
 use alloc::borrow::Cow;
@@ -20,15 +20,16 @@ use crate::guard::keyring::{RingKey, hmac_sha256};
 use crate::guard::record::SecondFactor;
 use crate::guard::token;
 
-/// Proves that the second factor was verified a short time ago, for one purpose.
+/// Proves, for one purpose, that the second factor was recently verified.
 ///
-/// A proof is valid for one account, one purpose and the current [`Generation`] of the account. By default it expires
-/// after 5 minutes. A change of the factors makes it void, so most proofs can be used for only one change. A proof for
-/// [`Purpose::ADD`] can start several enrollments, until one of them is confirmed. Proofs for [`Purpose::RENAME`] and
-/// for purposes of your application can be used any number of times, because these actions do not change the factors.
+/// A proof is valid for one account, one purpose and the current [`Generation`] of the account. By default, it expires
+/// after 5 minutes. Any change to the factors makes it void, so most proofs can be used for only one change. A proof
+/// for [`Purpose::ADD`] can start several enrollments, until one of them is confirmed. Proofs for [`Purpose::RENAME`]
+/// and for your application's own purposes can be used any number of times, because these actions do not change the
+/// factors.
 ///
-/// [`token`](Self::token) returns the proof as a string. The token is bound to a session, which you name by an
-/// identifier of your choice. It is rejected in any other session, so a stolen token cannot be used without the session
+/// [`token`](Self::token) returns the proof as a string. The token is bound to a session, which you identify with a
+/// string of your choice. It is rejected in any other session, so a stolen token cannot be used without the session
 /// that it belongs to. When the token comes back, name the session again with [`in_session`](Self::in_session).
 ///
 /// An application that does not use a [`Guard`](crate::Guard) makes a proof with [`Accepted::prove`] and passes it to
@@ -132,7 +133,8 @@ impl Accepted {
 }
 
 impl SecondFactor {
-    /// Checks that a proof for a purpose of the application is valid now. The check does not use up the proof.
+    /// Checks that a proof for one of the application's own purposes is currently valid. The check does not use up the
+    /// proof.
     ///
     /// The methods of this type that take a proof check it themselves.
     ///
@@ -164,8 +166,8 @@ impl SecondFactor {
 impl Proof {
     /// Returns the proof as a string that is bound to a session. [`from_token`](Self::from_token) reads it.
     ///
-    /// `session` identifies the user's session: for example the id of the session, or a random value that is kept in
-    /// it. It does not appear in the token.
+    /// `session` identifies the user's session, for example by the session's id or by a random value kept in the
+    /// session. This string does not appear in the token.
     #[must_use]
     pub fn token(&self, session: &str) -> String {
         let (hash, Self { purpose, generation, made, expires, key, mac, .. }) = (session_hash(session), self);
@@ -174,7 +176,7 @@ impl Proof {
         token::write(&[purpose, generation, made, expires], key, &mac)
     }
 
-    /// Parses a token without checking the proof. The method that the proof is passed to checks it.
+    /// Parses a token without checking the proof. The method that receives the proof checks it.
     ///
     /// Name the session with [`in_session`](Self::in_session). Without a session, the proof is rejected.
     ///
@@ -220,8 +222,8 @@ fn bound(mac: &[u8; 32], session: &[u8; 32]) -> [u8; 32] {
     hmac_sha256(mac, &[session])
 }
 
-/// Hashes the identifier of a session, so that all identifiers have the same length. A parsed proof has the hash zero
-/// until its session is named. No known string has this hash.
+/// Hashes a session's identifier, so that all identifiers have the same length. A parsed proof has an all-zero hash
+/// until its session is named. No known string has that hash.
 fn session_hash(session: &str) -> [u8; 32] {
     Sha256::digest(session.as_bytes()).into()
 }
@@ -260,13 +262,13 @@ impl Purpose {
     /// The proof allows removing an authenticator.
     pub const REVOKE: Self = Self(Cow::Borrowed("revoke"));
 
-    /// Makes the purpose of an action in your application that needs a recent verification, such as `transfer`. A proof
+    /// Makes a purpose for an action in your application that needs a recent verification, such as `transfer`. A proof
     /// for this purpose can be used any number of times until it expires.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is empty, longer than 32 bytes, or has characters other
-    /// than lowercase letters, digits and hyphens.
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is empty, is longer than 32 bytes, or contains
+    /// characters other than lowercase letters, digits and hyphens.
     pub fn application(name: &str) -> Result<Self, Error> {
         let purpose = format!("app-{name}");
         let valid = !name.is_empty() && Self::is_valid(&purpose);

@@ -1,9 +1,9 @@
 //! Finds turns in a row of samples: the local maxima and minima of the brightness.
 //!
-//! A small turn can be noise, or it can belong to a code with little contrast. In a black-on-white code, noise can be
-//! as large as the whole difference between black and charcoal in another code. So each row is searched on several
-//! scales. A scale is the smallest difference between adjacent turns that counts, and the search goes from the smallest
-//! scale to the largest.
+//! A small turn can be noise, or it can belong to a low-contrast code. In a black-on-white code, noise can be as large
+//! as the whole difference between black and charcoal in another code. So each row is searched on several scales. A
+//! scale is the smallest difference between adjacent turns that counts, and the search goes from the smallest scale to
+//! the largest.
 
 use alloc::vec::Vec;
 
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 /// The inner square of a possible finder, and the light ring around it.
 pub(super) struct Ring {
     pub(super) middle: i64,
-    /// An upper limit for the distance from the middle of the finder to its edge, in pixels.
+    /// An upper limit on the distance from the middle of the finder to its edge, in pixels.
     pub(super) size: i64,
     /// Twice the value halfway between the shades of the square and the ring.
     pub(super) threshold: i64,
@@ -28,15 +28,15 @@ impl Turns {
         Self(Zeroizing::new(Vec::with_capacity(width)))
     }
 
-    /// Calls `check` with each ring of a row, and with whether the ring is inverted. An inverted ring is darker than
-    /// the square inside it.
+    /// Calls `check` with each ring in a row and whether the ring is inverted. An inverted ring is darker than the
+    /// square inside it.
     pub(super) fn rings(&mut self, row: &[u8], mut check: impl FnMut(Ring, bool)) {
         let turns = &mut *self.0;
         turns.clear();
         let mut filter = Filter::new(LEAST);
         let mut rest = row;
         while let Some((value, behind)) = rest.split_first() {
-            // Most of a page has a single color, so equal samples are skipped in blocks of 16.
+            // Most of a page is a single color, so equal samples are skipped in blocks of 16.
             let (blocks, _) = behind.as_chunks::<16>();
             let same = 16 * blocks.iter().take_while(|block| **block == [*value; 16]).count();
             let other = behind.iter().skip(same).position(|sample| sample != value);
@@ -118,8 +118,8 @@ pub(super) fn cross(is_dark: impl Fn(i64) -> bool, limit: i64) -> Option<(i64, i
     is_finder(&[a2 - a1, a1 - a0, a0 + b0 - 1, b1 - b0, b2 - b1]).then_some((1 - a2, b2))
 }
 
-/// Returns whether the runs dark, light, dark, light, dark have the ratio 1 : 1 : 3 : 1 : 1. The middle run may be off
-/// by a whole module, and the others by 60% of a module. The total must be at least 7 pixels.
+/// Returns whether the lengths of five runs (dark, light, dark, light, dark) are in the ratio 1 : 1 : 3 : 1 : 1. The
+/// middle run may be off by a whole module, and the others by 60% of a module. The total must be at least 7 pixels.
 fn is_finder(runs: &[i64; 5]) -> bool {
     let total: i64 = runs.iter().sum();
     total >= 7
@@ -129,8 +129,7 @@ fn is_finder(runs: &[i64; 5]) -> bool {
         })
 }
 
-/// Inverts a sample if `inverted` is true. This lets light-on-dark codes be read in the same way as dark-on-light
-/// codes.
+/// Inverts a sample if `inverted` is true. Light-on-dark codes can then be read in the same way as dark-on-light codes.
 pub(super) fn shade(sample: u8, inverted: bool) -> u8 {
     if inverted { !sample } else { sample }
 }
@@ -171,7 +170,7 @@ struct Turn {
     value: u8,
     /// True if this turn had a different predecessor on the previous, finer scale. Always true on the first scale.
     is_new: bool,
-    /// The index among the turns that are being thinned.
+    /// The index in the list of turns that is being thinned.
     index: usize,
 }
 

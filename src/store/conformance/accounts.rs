@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::{Violation, current, failed, names, require};
 use crate::store::{Accounts, Swap, Version};
 
-/// Adds records, some of which exist.
+/// Adds records, some of which already exist.
 pub(super) async fn insertion<S: Accounts>(store: &S) -> Result<(), Violation> {
     let names = names();
     let [first, second, third, ..] = &names;
@@ -83,7 +83,8 @@ pub(super) async fn pages<S: Accounts>(store: &S) -> Result<(), Violation> {
     require(!left.iter().any(|name| own.contains(name)), "an account was listed after its record was removed")
 }
 
-/// Lists all accounts. Each page has to hold new accounts, so this ends even if the store ignores where to start.
+/// Lists all accounts. Each page must contain only new accounts, so the loop ends even if the store ignores the
+/// starting point.
 async fn list<S: Accounts>(store: &S, limit: u32) -> Result<Vec<String>, Violation> {
     let mut listed: Vec<String> = Vec::new();
     loop {

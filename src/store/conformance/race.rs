@@ -112,8 +112,8 @@ pub(super) fn for_one_number<S: Store>(clients: &[&S], block_on: &(impl Fn(Test<
     clear(clients, user, block_on)
 }
 
-/// All threads add the same accounts, a few at a time. Each account gets the record of one thread, and only this thread
-/// is told so.
+/// All threads add the same accounts, a few at a time. Each account must get the record of one thread, and only that
+/// thread may be told that it added the record.
 pub(super) fn for_insertions<S: Accounts>(store: &S, block_on: &(impl Fn(Test<'_>) + Sync)) -> Result<(), Violation> {
     let names = |round: usize| -> Vec<String> {
         (0..BATCH).map(|number| format!("keyfob-conformance-race-{round}-{number}")).collect()
@@ -196,7 +196,7 @@ fn together<S: Store>(
                 }
             });
             if spawned.is_err() {
-                // The threads that were started must not wait for this one.
+                // The threads that have already started must not wait for this one.
                 drop(AbandonOnDrop(barrier));
                 report(Violation::Broken(NO_THREAD));
                 return;
@@ -247,13 +247,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 const THREADS: usize = 8;
-/// The minimum number of changes per thread. A slow database takes long between its read and its write, so this many
-/// changes are enough to find a race.
+/// The minimum number of changes per thread. A slow database takes a long time between its read and its write, so this
+/// many changes are enough to find a race.
 const CHANGES: u32 = 100;
-/// The minimum duration of a race. A store in memory takes only nanoseconds between its read and its write, so a race
+/// The minimum duration of a race. An in-memory store takes only nanoseconds between its read and its write, so a race
 /// needs many attempts.
 const MIN_DURATION: Duration = Duration::from_millis(300);
-/// The number of rounds in which records are added, and of accounts in each.
+/// The number of rounds in which records are added. Each round adds [`BATCH`] records.
 const INSERTIONS: usize = 100;
 const BATCH: usize = 5;
 /// The number of spins before a waiting thread yields: a few microseconds.

@@ -1,10 +1,10 @@
-//! The table that `lint` uses. Each problem has a condition, an effect, and a list of affected apps with source and
-//! date.
+//! The table that `lint` uses. Each problem has a condition, an effect, and a list of affected apps, each with a source
+//! and a date.
 //!
 //! Apps change without notice. Each entry gives its source and, if known, the year and month of the source, so that
 //! outdated entries can be found and checked again. The table contains only known problems.
 //!
-//! One known problem is left out on purpose: Apple Passwords and a browser extension read left-over bits in the last
+//! One known problem is left out on purpose: Apple Passwords and a browser extension read leftover bits in the last
 //! character of a secret as part of the secret. `KeyUri` never writes such bits.
 
 use super::{Effect, Factor, KeyUri, divides_a_minute};
