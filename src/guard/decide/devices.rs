@@ -55,6 +55,7 @@ impl SecondFactor {
     /// * [`GuardErrorKind::ProofRejected`] if the code was accepted for another user or longer ago than the lifetime of
     ///   a proof, or if the generation has changed since the code was accepted.
     /// * [`GuardErrorKind::Invalid`] if the name is longer than 256 bytes or contains control characters.
+    /// * [`GuardErrorKind::TooManyDevices`] if the account has sixteen trusted devices.
     /// * [`GuardErrorKind::Suspended`] if the account is suspended.
     /// * [`GuardErrorKind::Randomness`] if the source of randomness failed.
     pub fn remember_device(

@@ -16,7 +16,7 @@ impl SecondFactor {
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::NotEnrolled`] if there is neither an authenticator nor an enrollment.
+    /// [`GuardErrorKind::NotEnrolled`] if there is neither a second factor nor a pending enrollment.
     pub fn operator_remove(&self, context: &Context<'_>, operator: &OperatorId) -> Result<Transition<()>, GuardError> {
         if !self.is_enrolled() && self.pending.is_none() {
             return Err(GuardErrorKind::NotEnrolled.into());
@@ -86,7 +86,7 @@ impl SecondFactor {
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::NotEnrolled`] if there is no active authenticator.
+    /// [`GuardErrorKind::NotEnrolled`] if there is no second factor.
     pub fn operator_unlock(&self, context: &Context<'_>, operator: &OperatorId) -> Result<Transition<()>, GuardError> {
         if !self.is_enrolled() {
             return Err(GuardErrorKind::NotEnrolled.into());
@@ -102,7 +102,8 @@ impl SecondFactor {
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::NotEnrolled`] if there is neither an authenticator nor an enrollment.
+    /// [`GuardErrorKind::NotEnrolled`] if there is neither a second factor nor a pending enrollment, the account is not
+    /// suspended, and no earlier login became void.
     pub fn operator_invalidate_codes(
         &self,
         context: &Context<'_>,
@@ -117,7 +118,8 @@ impl SecondFactor {
     ///
     /// # Errors
     ///
-    /// [`GuardErrorKind::NotEnrolled`] if there is neither an authenticator nor an enrollment.
+    /// [`GuardErrorKind::NotEnrolled`] if there is neither a second factor nor a pending enrollment, the account is not
+    /// suspended, and no earlier login became void.
     pub fn operator_invalidate_recent_codes(
         &self,
         context: &Context<'_>,

@@ -334,8 +334,7 @@ impl<S: Store> Guard<S> {
     /// [`forget_device`](Self::forget_device) ends the trust in one device.
     ///
     /// An account has at most sixteen devices. If a new device would exceed this limit, the known device that expires
-    /// first is forgotten. If all are trusted, the trusted device that expires first is forgotten. That can be the new
-    /// device, if its lifetime is short.
+    /// first is forgotten. If all are trusted, the trusted device that expires first is forgotten.
     ///
     /// ```
     /// use std::time::Duration;
@@ -417,11 +416,9 @@ impl<S: Store> Guard<S> {
     /// method after each login with a code whose [`SignIn::device`] is `None`. Each login on the device with an
     /// authenticator code restarts the 180 days, so set the cookie again each time. A [trusted](Self::trust_device)
     /// device also counts as known. A known device is listed and forgotten in the same way as a trusted one. If the
-    /// account already has sixteen trusted devices, the new device is forgotten at once, and the returned token is not
-    /// valid.
+    /// account already has sixteen trusted devices, a known device is refused.
     ///
     /// Events: [`EventKind::DeviceAdded`], and [`EventKind::DeviceForgotten`] if a device was forgotten to make room.
-    /// If all sixteen devices are trusted, both events name the new device.
     ///
     /// # Errors
     ///
@@ -429,6 +426,8 @@ impl<S: Store> Guard<S> {
     ///   lifetime has passed since the code was accepted, or if the generation has changed since then.
     /// * [`GuardErrorKind::Invalid`](crate::guard::GuardErrorKind::Invalid) if the name is longer than 256 bytes or
     ///   contains control characters.
+    /// * [`GuardErrorKind::TooManyDevices`](crate::guard::GuardErrorKind::TooManyDevices) if the account has sixteen
+    ///   trusted devices.
     /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
     /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn remember_device(&self, accepted: &Accepted, name: &str) -> Result<DeviceToken, GuardError> {
