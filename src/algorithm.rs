@@ -189,7 +189,8 @@ impl<T: Copy> Batch<T> {
         }
     }
 
-    /// Computes the values of the counters that are still waiting, and calls `visit` as [`push`](Self::push) does.
+    /// Computes the values for the counters that are still queued, and passes them to `visit` as [`push`](Self::push)
+    /// does.
     pub(crate) fn flush(&mut self, mut visit: impl FnMut(T, u32)) {
         let Some(kernel) = self.kernel.filter(|_| self.length > 0) else { return };
         let counters = self.waiting.map(|waiting| waiting.map_or(0, |(counter, _)| counter));

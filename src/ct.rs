@@ -124,7 +124,7 @@ pub(crate) fn mask_within(x: u8, low: u8, high: u8) -> u64 {
     mask(((x.wrapping_sub(low) | high.wrapping_sub(x)) >> 31) ^ 1)
 }
 
-/// Like [`mask_within`], for the code points of characters.
+/// Like [`mask_within`], but for characters, which are compared by code point.
 #[inline]
 pub(crate) fn mask_between(x: u32, low: u32, high: u32) -> u64 {
     mask(((x.wrapping_sub(low) | high.wrapping_sub(x)) >> 31) ^ 1)

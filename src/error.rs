@@ -21,7 +21,8 @@ pub struct Error {
     position: Option<usize>,
 }
 
-/// A number or a fixed word. An error must not contain any part of the refused input, and a `Value` cannot hold one.
+/// A number or a static string. An error must never contain any part of the rejected input, and with this type it
+/// cannot.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Value {
     Number(u64),
@@ -107,7 +108,7 @@ impl core::error::Error for Error {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Typed text that is not a code. The error was converted from a [`CodeError`](crate::CodeError).
+    /// Typed text that is not a code. An error of this kind is made from a [`CodeError`](crate::CodeError).
     Code,
     /// The number of digits in a code.
     Digits,

@@ -39,7 +39,8 @@ pub(crate) enum Unreadable {
 /// Splits typed or pasted text into symbols and other characters.
 ///
 /// Bytes for which `alphabet` returns a mask of all ones may belong to a secret, but their positions are public. Any
-/// other character may be a digit of another script, so only its first byte is public.
+/// other character could be a digit in another script, and therefore part of a code, so only its first byte is treated
+/// as public.
 pub(crate) fn pieces(text: &str, alphabet: impl Fn(u8) -> u64) -> impl Iterator<Item = Piece> {
     let mut position = 0;
     core::iter::from_fn(move || {

@@ -78,7 +78,7 @@ pub fn bars(results: &Results) -> Vec<Bar> {
     }
     let adoption = keyfob("adoption").map(|time| ADOPTED as f64 / (time / 1e9));
     bars.push(Bar {
-        what: "users taken over, on SQLite",
+        what: "users adopted, on SQLite",
         bar: ">= 5000 a second".into(),
         measured: adoption.map_or("-".into(), |users| format!("{users:.0} a second")),
         met: adoption.map(|users| users >= 5000.0),

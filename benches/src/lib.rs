@@ -22,7 +22,7 @@ pub const VALUE: u32 = 81_804;
 /// Not the code of any step in the benchmarks; each benchmark that relies on this checks it.
 pub const MISS: &str = "000000";
 
-/// How many users are taken over at a time.
+/// How many users are adopted at a time.
 pub const ADOPTED: usize = 1000;
 
 /// The kinds of files that are timed.

@@ -75,9 +75,9 @@ connection.",
 allows one writer at a time.",
     ),
     (
-        "Users taken over, on SQLite",
+        "Users adopted, on SQLite",
         "adoption",
-        "A thousand users of another system are taken over with `adopt_batch`: their secrets are encrypted, and their
+        "A thousand users of another system are adopted with `adopt_batch`: their secrets are encrypted, and their
 records are added in one transaction. This is compared with a thousand plain inserts of rows of the same size in one
 transaction, in the same database with WAL and `synchronous = FULL`. The table is emptied after 20 000 users.",
     ),
@@ -162,18 +162,20 @@ on a busy machine.
         "
 ## How it was done
 
-* totp-rs and the code on `hmac` are built without keyfob. In one build, Cargo enables a feature for all users of a
-  crate: keyfob enables `sha1/zeroize`, which would make the others slower by wiping memory.
+* totp-rs and the hand-written code that uses the crate `hmac` are built without keyfob. Cargo unifies features within
+  a build: keyfob enables `sha1/zeroize`, which would slow the others down, because they would wipe memory, too.
 * totp-rs is built without its feature `zeroize`, so it wipes nothing; keyfob always wipes.
 * \"By hand\" is code that an application might write on top of HMAC: RFC 4226's truncation, and a loop that stops at
   a match.
-* totp-lite and liboath keep nothing between calls, so they appear with fresh keys only. totp-lite does not verify.
+* totp-lite and liboath hold no state between calls, so they appear only where the key is set up in every call.
+  totp-lite does not verify.
 * libreauth's TOTP reads the system clock in each call, so its HOTP is used to measure a single code.
-* The targets for one verification compare with an existing object of totp-rs, even if keyfob's key is fresh.
+* The performance targets for a single verification are measured against a `TOTP` of totp-rs that already exists, even
+  where keyfob's time includes the setup of the key.
 * One loop calls `ct::eq` and the other comparisons through a function pointer, so the surrounding code is the same for
   all.
-* Between builds, the linker places functions at different addresses, which changes a time of a few nanoseconds by up to
-  0.7 ns.
+* Between builds, the linker places functions at different addresses. This can shift a measurement of a few nanoseconds
+  by up to 0.7 ns.
 * The release profile has Cargo's defaults, and no `target-cpu` is set."
     )
 }
@@ -195,8 +197,8 @@ fn files(page: &mut String, results: &Results) -> std::fmt::Result {
         "
 ## Files of other apps
 
-The time is per account, for files with different numbers of accounts. It is constant if the time to read a file is
-proportional to its size.
+The time is per account, for files with different numbers of accounts. It is the same for all files if the time to read
+a file is proportional to its size.
 
 | accounts | {} |
 |--:|{}",

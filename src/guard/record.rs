@@ -41,7 +41,7 @@ pub struct SecondFactor {
     pub(crate) generation: u64,
     /// The login epoch. It increases when earlier logins become void although the factors stay the same.
     pub(crate) epoch: u64,
-    /// The time at which the second factor was removed, or 0 if the account has one or never had one. This trace
+    /// The time at which the second factor was removed, or 0 if the account has one or never had one. This tombstone
     /// distinguishes a removed second factor from a lost record.
     pub(crate) removed: u64,
     /// The time at which an operator revoked the last authenticator, or 0 if the account is not in this state. In this

@@ -5,8 +5,8 @@
 //! unambiguous without them, and writers disagree on the namespace of some elements.
 //!
 //! The elements that define how codes are computed must be where RFC 6030 puts them. A key is marked as unclear if one
-//! of these elements is elsewhere, or if its parameters or data contain an element that does not belong there. keyfob
-//! cannot know how the codes of such a key are computed.
+//! of these elements is elsewhere, or if its parameters or data contain an element that does not belong there, because
+//! keyfob cannot tell how the codes of such a key are computed.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;

@@ -95,7 +95,7 @@ pub enum Warning {
     WhiteSpace,
     /// The scheme, the type or the value of `encoder` is not in lowercase. Many apps refuse such a URI.
     SchemeSpelling,
-    /// A `#`, a space, a control character or a character outside ASCII is not percent-encoded.
+    /// A `#`, a space, a control character or a non-ASCII character is not percent-encoded.
     RawCharacter,
     /// The name of a parameter is not in lowercase.
     ParameterSpelling,

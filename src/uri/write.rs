@@ -44,7 +44,7 @@ impl KeyUri {
     }
 
     /// Whether `prefix:account` begins with the issuer and a colon. A reader would split such a label after the issuer.
-    /// To prevent that, the writer puts a space after the colon of the prefix; readers drop the space.
+    /// To prevent that, the writer adds a space after the prefix's colon, which readers drop.
     fn reads_as_issuer(&self, prefix: &str) -> bool {
         let rest = self.issuer.as_ref().and_then(|issuer| issuer.strip_prefix(prefix)?.strip_prefix(':'));
         rest.is_some_and(|rest| self.account.strip_prefix(rest).is_some_and(|rest| rest.starts_with(':')))

@@ -5,7 +5,7 @@ use alloc::string::String;
 use crate::guard::id::AuthenticatorId;
 use crate::uri::KeyUri;
 
-/// A user of another system whose authenticator keyfob should take over. [`Guard::adopt_batch`] has an example.
+/// A user of another system whose authenticator keyfob should adopt. [`Guard::adopt_batch`] has an example.
 ///
 /// [`Guard::adopt_batch`]: crate::Guard::adopt_batch
 #[derive(Clone, Debug)]

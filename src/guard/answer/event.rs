@@ -105,7 +105,7 @@ pub(crate) fn events(context: &Context<'_>, kinds: impl IntoIterator<Item = Even
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Flow {
-    /// An operator asked to take over a user from another system with [`Guard::adopt`](crate::Guard::adopt).
+    /// An operator asked to adopt a user from another system with [`Guard::adopt`](crate::Guard::adopt).
     Adopt,
     /// A user entered a code during a login, to be checked by [`Guard::answer`](crate::Guard::answer).
     Answer,
@@ -179,7 +179,7 @@ pub enum EventKind {
         /// HOTP, this is the number of codes that were skipped.
         drift: i64,
     },
-    /// A user's authenticator was taken over from another system. It is active.
+    /// A user's authenticator was adopted from another system. It is active.
     Adopted {
         /// The id of the authenticator in keyfob.
         authenticator: AuthenticatorId,

@@ -1,4 +1,4 @@
-//! Takes over a user's authenticator from another system.
+//! Adopts a user's authenticator from another system.
 
 use alloc::string::String;
 use alloc::vec;
@@ -18,7 +18,7 @@ use crate::guard::setup::Setup;
 use crate::uri::KeyUri;
 
 impl SecondFactor {
-    /// Takes over a user's authenticator from another system. It is active immediately, without any action by its
+    /// Adopts a user's authenticator from another system. It is active immediately, without any action by its
     /// owner. See [`Guard::adopt`](crate::Guard::adopt).
     ///
     /// # Errors

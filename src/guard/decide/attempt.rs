@@ -214,7 +214,7 @@ impl Hidden {
     }
 }
 
-/// The last counter that has a successor.
+/// The largest counter whose code can be accepted. After `u64::MAX`, no counter could mark the code as used.
 pub(crate) const LAST: u64 = u64::MAX - 1;
 
 /// The largest drift, in steps, that is learned without a resynchronization. With a period of 30 seconds, it is 5

@@ -106,7 +106,7 @@ impl SecondFactor {
         Ok(next.changed(context, [EventKind::RecoveryCodesRegenerated].into_iter().chain(canceled), codes))
     }
 
-    /// Disables the second factor, with a proof for [`Purpose::DISABLE`]. The record keeps only a trace of the removal.
+    /// Disables the second factor, with a proof for [`Purpose::DISABLE`]. The record keeps only a tombstone.
     /// See [`Guard::disable`](crate::Guard::disable).
     ///
     /// # Errors
@@ -130,7 +130,7 @@ impl SecondFactor {
         let mut next = Self {
             generation: self.generation,
             epoch: self.epoch,
-            // The trace of an earlier removal keeps its time. Removing only a pending enrollment does not count as a
+            // The tombstone of an earlier removal keeps its time. Removing only a pending enrollment does not count as a
             // removal.
             removed: if self.is_enrolled() { context.now.max(1) } else { self.removed },
             suspended: self.suspended,

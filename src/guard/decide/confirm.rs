@@ -102,7 +102,8 @@ impl SecondFactor {
         let (user, now) = (String::from(context.user), context.now);
         let transition = Transition::new(Change::Write(record), move || {
             let event = |kind| Event::new(&user, now, kind);
-            // The record that accepts or counts the code is now stored, so the answer may be public.
+            // The record that marks the code as used, or counts the failure, is now stored. So it is safe to reveal whether
+            // the code matched.
             if ct::declassify(hit) {
                 let mut events = vec![event(EventKind::Confirmed { authenticator: id.clone() })];
                 events.extend(replaced.map(|authenticator| event(EventKind::Revoked { authenticator })));

@@ -47,7 +47,7 @@ impl SecondFactor {
         self.add_device(context, random, accepted, name, Some(lifetime))
     }
 
-    /// Adds a device on which a login still needs a code, but for which part of the guess budget is reserved. See
+    /// Remembers a device. Logins from it still need a code, but part of the guess budget is reserved for them. See
     /// [`Guard::remember_device`](crate::Guard::remember_device).
     ///
     /// # Errors

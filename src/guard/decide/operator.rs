@@ -11,7 +11,7 @@ use crate::guard::id::{AuthenticatorId, OperatorId};
 use crate::guard::record::SecondFactor;
 
 impl SecondFactor {
-    /// Removes the second factor without a proof. The record keeps only a trace of the removal. Before you call this,
+    /// Removes the second factor without a proof. The record keeps only a tombstone. Before you call this,
     /// verify by other means who is asking. See [`Guard::operator_remove`](crate::Guard::operator_remove).
     ///
     /// # Errors
@@ -73,8 +73,8 @@ impl SecondFactor {
         next.changed(context, [EventKind::Resumed], ()).by(operator)
     }
 
-    /// Erases the whole record, including the trace of a removed second factor. [`Guard::erase`](crate::Guard::erase)
-    /// explains when an application needs this.
+    /// Erases the whole record, including the tombstone of a removed second factor.
+    /// [`Guard::erase`](crate::Guard::erase) explains when an application needs this.
     pub fn erase(&self, context: &Context<'_>) -> Transition<()> {
         let canceled = self.clone().cancel_enrollment(context);
         let events = events(context, [EventKind::Erased].into_iter().chain(canceled));
@@ -129,8 +129,8 @@ impl SecondFactor {
     }
 
     /// Marks the TOTP codes up to the end of the current window as used, cancels the enrollment, and makes earlier
-    /// logins void. If `strict` is set, this also covers a resynchronization after the backup and refuses HOTP codes
-    /// permanently.
+    /// logins void. If `strict` is set, also refuses every TOTP code that a resynchronization after the backup could
+    /// have reached, and refuses HOTP codes permanently.
     fn invalidated(&self, context: &Context<'_>, strict: bool) -> Result<Transition<()>, GuardError> {
         // An account without a second factor can have sessions that became void after the backup.
         let blank = self.generation().is_blank() && !self.suspended;

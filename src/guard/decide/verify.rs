@@ -41,7 +41,7 @@ impl SecondFactor {
         self.verify_on_device(context, typed, None)
     }
 
-    /// Checks what the user typed on a device that may be known. See
+    /// Checks a code that may have been typed on a known device. See
     /// [`Guard::verify_on_device`](crate::Guard::verify_on_device).
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Adoption: takes over users and their authenticators from another system.
+//! Adoption: migrates users and their authenticators from another system.
 
 use alloc::vec::Vec;
 
@@ -16,7 +16,7 @@ use crate::store::{Accounts, Store, Swap};
 use crate::uri::KeyUri;
 
 impl<S: Store> Guard<S> {
-    /// Takes over a user's authenticator from another system. It is active at once: the user does not have to do
+    /// Adopts a user's authenticator from another system. It is active at once: the user does not have to do
     /// anything, and logs in with the same app as before.
     ///
     /// `last_used` is the last TOTP step or HOTP counter whose code the other system accepted. Codes up to it are
@@ -54,13 +54,13 @@ impl<S: Store> Guard<S> {
 }
 
 impl<S: Accounts> Guard<S> {
-    /// Takes over many users, and adds their records in one call to the store. In all other respects, this works like
+    /// Adopts many users, and adds their records in one call to the store. In all other respects, this works like
     /// [`adopt`](Self::adopt).
     ///
-    /// Returns an answer for each user, in the same order. A user who cannot be taken over does not affect the others:
-    /// the answer is an error that says why. If a user is listed more than once, only the first entry is taken over,
+    /// Returns an answer for each user, in the same order. A user who cannot be adopted does not affect the others:
+    /// the answer is an error that says why. If a user is listed more than once, only the first entry is adopted,
     /// and the answer for the others is [`Adoption::Kept`]. Pass up to about a thousand users at a time. If the program
-    /// stops in the middle, run it again: users who have already been taken over are kept.
+    /// stops in the middle, run it again: users who have already been adopted are kept.
     ///
     /// ```
     /// use keyfob::guard::{Adoptee, Adoption, GuardError, OperatorId};
@@ -70,7 +70,7 @@ impl<S: Accounts> Guard<S> {
     /// /// A row of the old table: user, secret in base32, last used step.
     /// type Row = (String, String, Option<u64>);
     ///
-    /// /// Takes over all rows. Returns the users who could not be taken over, and why.
+    /// /// Adopts all rows. Returns the users who could not be adopted, and why.
     /// async fn take_over(
     ///     guard: &Guard<impl Accounts>,
     ///     rows: Vec<Row>,
@@ -117,7 +117,7 @@ impl<S: Accounts> Guard<S> {
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::Store`] if the store failed. Some users may have been taken over; run it again.
+    /// * [`GuardErrorKind::Store`] if the store failed. Some users may have been adopted; run it again.
     /// * [`GuardErrorKind::Clock`] if the clock cannot be read or is set before 1970.
     pub async fn adopt_batch(
         &self,

@@ -168,10 +168,10 @@ impl<S: Store> Guard<S> {
     /// Disables the second factor: removes the authenticators, the recovery codes, the devices, the failure counts and
     /// a pending enrollment. Requires a proof for [`Purpose::DISABLE`].
     ///
-    /// Only a small trace of the record is kept. It has a new [`Generation`], so earlier cookies, proofs and sessions
+    /// Only a tombstone, a small record, is kept. It has a new [`Generation`], so earlier cookies, proofs and sessions
     /// stay void even if the user enrolls again. Store the returned generation with the user's current session, so that
-    /// this session stays valid. The trace also lets [`begin_login`](Self::begin_login) distinguish a removed second
-    /// factor from a lost record. [`erase`](Self::erase) removes the trace.
+    /// this session stays valid. The tombstone also lets [`begin_login`](Self::begin_login) distinguish a removed second
+    /// factor from a lost record. [`erase`](Self::erase) removes the tombstone.
     ///
     /// Events: [`EventKind::Disabled`], and [`EventKind::EnrollmentCanceled`] if an enrollment was pending.
     ///
@@ -187,7 +187,7 @@ impl<S: Store> Guard<S> {
         self.transact(Flow::Disable, user, |factor, context| factor.disable(context, proof)).await
     }
 
-    /// Erases the whole record of a user, including the trace of a removed second factor. Call this when the user's
+    /// Erases the whole record of a user, including the tombstone of a removed second factor. Call this when the user's
     /// account is deleted.
     ///
     /// # Security

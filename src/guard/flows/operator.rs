@@ -14,7 +14,7 @@ use crate::guard::{EventKind, Generation, Status};
 
 impl<S: Store> Guard<S> {
     /// Lets an operator disable the second factor without a proof. Like [`disable`](Self::disable), this keeps only
-    /// a trace of the record. [`operator_unlock`](Self::operator_unlock) has an example.
+    /// a tombstone. [`operator_unlock`](Self::operator_unlock) has an example.
     ///
     /// Events: [`EventKind::Disabled`] if the user had a second factor, and [`EventKind::EnrollmentCanceled`] if an
     /// enrollment was pending.
@@ -109,7 +109,7 @@ impl<S: Store> Guard<S> {
 
     /// Lets an operator suspend an account, for example while a theft is investigated. Nobody can log in to it, whether
     /// with a code, a recovery code or a trusted device. All sessions end, because [`is_current`](Self::is_current)
-    /// returns `false`. Pending logins, proofs and devices become void permanently. A pending enrollment is canceled.
+    /// returns `false`. Pending logins, proofs and devices are invalidated for good. A pending enrollment is canceled.
     ///
     /// Until the account is [resumed](Self::operator_resume), every method that begins a login, checks a code, accepts
     /// a proof or a ticket, starts an enrollment or adds a device fails with

@@ -45,7 +45,7 @@ pub(crate) struct Authenticator {
 }
 
 impl Authenticator {
-    /// Decrypts the secret and prepares HMAC with it. TOTP is HOTP with the time step as the counter (RFC 6238, section
+    /// Decrypts the secret and keys the HMAC with it. TOTP is HOTP with the time step as the counter (RFC 6238, section
     /// 4), so this method serves both.
     pub(crate) fn hotp(&self, user: &str, keyring: &Keyring) -> Result<Hotp, GuardError> {
         let secret = keyring.open(&self.secret, &self.owner(user))?;

@@ -35,8 +35,8 @@ pub(crate) struct Budget {
     pub(crate) known_failures: u64,
     /// The time of the last failure that came from a known device.
     pub(crate) known_failed_at: u64,
-    /// The long-term count of failures that came from known devices, at the time `level_at`. They also count in
-    /// `level`.
+    /// The long-term count of failures that came from known devices, as of `level_at`. These failures are also included
+    /// in `level`.
     pub(crate) known_level: u64,
 }
 
@@ -47,7 +47,7 @@ pub(crate) enum Share {
     Whole,
     /// The part that is not reserved. The account has a known device, but the guess does not come from one.
     Unreserved,
-    /// The reserve for known devices, because the guess comes from one.
+    /// The reserve for known devices. The guess comes from a known device.
     Reserved,
 }
 
@@ -162,13 +162,14 @@ impl Budget {
         matches!(budget.gate(policy, now, share), Gate::Exhausted { .. })
     }
 
-    /// Ends the waits, and refills the budget if any share of it is exhausted. Returns whether one was exhausted.
+    /// Ends the account's wait and, if any share of the budget is exhausted, refills the budget. Returns whether a share
+    /// was exhausted.
     ///
     /// The caller has verified something that a guessing attacker does not have: a recovery code, a new authenticator
     /// or an operator's request. If the budget is not exhausted, the long-term count is kept. If it were reset as well,
-    /// each lift would give an attacker 100 more guesses.
+    /// every call would give an attacker 100 more guesses.
     ///
-    /// `granted` is a mask. Nothing changes if it is not set.
+    /// `granted` is a mask: all ones makes the change, and zero leaves everything as it is.
     pub(crate) fn lift(&mut self, policy: &Policy, now: u64, known: bool, granted: u64) -> bool {
         let shares = [Share::of(policy, known, false), Share::of(policy, known, true)];
         let exhausted = shares.iter().any(|share| matches!(self.gate(policy, now, *share), Gate::Exhausted { .. }));

@@ -178,7 +178,7 @@ impl Proof {
 
     /// Parses a token without checking the proof. The method that receives the proof checks it.
     ///
-    /// Name the session with [`in_session`](Self::in_session). Without a session, the proof is rejected.
+    /// Specify the session with [`in_session`](Self::in_session). Otherwise, the proof is rejected.
     ///
     /// # Errors
     ///
