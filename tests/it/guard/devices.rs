@@ -79,7 +79,10 @@ fn no_device_is_trusted_unless_the_policy_allows_it() {
 fn the_end_of_a_trusted_device_never_moves() {
     let (world, mut phone, _, token) = trusted();
     let made = world.now();
-    assert_eq!(world.status().devices()[0].expires_at(), made + MONTH.as_secs());
+    let status = world.status();
+    let listed = &status.devices()[0];
+    assert_eq!((listed.id(), listed.name(), listed.created_at()), (token.device(), "Firefox", made));
+    assert_eq!(listed.expires_at(), made + MONTH.as_secs());
     for (at, expected) in [
         (made, true),
         (made + MONTH.as_secs() - 1, true),

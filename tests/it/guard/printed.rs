@@ -5,8 +5,9 @@ use std::fmt::{Debug, Display};
 use base64ct::{Base64, Base64Unpadded, Base64UrlUnpadded, Encoding};
 use futures_lite::future::block_on;
 use keyfob::guard::{
-    Accepted, Change, Confirmation, Context, Enrollment, Event, GuardError, GuardErrorKind, Method, Proof, Purpose,
-    Randomness, RecoveryCodes, SecondFactor, Setup, Status, Transition,
+    Accepted, Adoptee, Challenge, Change, Confirmation, Context, DeviceToken, Enrollment, EnrollmentTicket, Event,
+    Generation, GuardError, GuardErrorKind, Method, OperatorId, Proof, Purpose, Randomness, RecoveryCodes,
+    SecondFactor, Setup, SignIn, Status, Transition,
 };
 use keyfob::store::{MemoryStore, Swap, Version};
 use keyfob::{Code, Guard, Keyring, Policy, Verdict};
@@ -163,12 +164,19 @@ fn every_error_says_what_to_do() {
         (Contended, "; try again"),
         (Invalid, "; use another"),
         (KeyMissing, "; add it back"),
+        (LoginRejected, "; begin it again"),
         (LastAuthenticator, "; disable the second factor instead"),
         (NoEnrollment, "; start one"),
         (NotEnrolled, "; enroll first"),
         (ProofRejected, "; verify again"),
         (ProofRequired, "; verify first"),
         (Randomness, "; try again"),
+        (RecordMissing, "; restore it from a backup"),
+        (Removed, "; find out which"),
+        (Suspended, "; an operator can resume it"),
+        (TooManyDevices, "; forget one"),
+        (TrustRefused, "; ask for a code"),
+        (UnknownDevice, "; its status lists the ids"),
         // After a restored backup, used codes are accepted again until an operator invalidates them.
         (RecordInvalid, "then call operator_invalidate_codes"),
         (RecordNewer, "; update this server"),
@@ -197,6 +205,7 @@ fn everything_crosses_threads() {
     fn crosses<T: Send + Sync + 'static>() {}
     fn travels<T: Send + 'static>() {}
     crosses::<(Guard<MemoryStore>, Keyring, Policy, SecondFactor, Enrollment, Confirmation, RecoveryCodes)>();
+    crosses::<(SignIn, Challenge, EnrollmentTicket, DeviceToken, Generation, OperatorId, Adoptee)>();
     crosses::<(Proof, Purpose, Verdict, Accepted, Status, Event, GuardError, Setup, Randomness)>();
     travels::<Transition<Verdict>>();
 }
