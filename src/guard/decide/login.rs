@@ -105,7 +105,7 @@ impl SecondFactor {
         let free = completed.free(context.now, SKEW);
         // A recovery code voids this challenge along with all others, so it needs no slot.
         if let Err(retry_at) = free
-            && RecoveryCode::parse(typed).is_none()
+            && !RecoveryCode::parse(typed).is_some_and(|code| code.is_valid())
         {
             let refused = self.refusal(context, Refusal::Throttled { retry_at }, Change::None, None);
             return Ok(refused.map(Answer::Refused));

@@ -32,11 +32,12 @@ impl CompletedLogins {
     /// slots are all taken in this way could not log in until the clock caught up.
     pub(crate) fn free(&self, now: u64, skew: u64) -> Result<usize, u64> {
         let latest = now.saturating_add(MAX_LIFETIME).saturating_add(skew);
-        let is_free = |slot: &Slot| slot.id == 0 || slot.expires.saturating_add(skew) <= now || slot.expires > latest;
-        match self.0.iter().position(is_free) {
-            Some(index) => Ok(index),
-            None => Err(self.0.iter().map(|slot| slot.expires).min().unwrap_or(now).saturating_add(skew)),
-        }
+        let is_free = |slot: &Slot| slot.id == 0 || slot.expires.saturating_add(skew) <= now;
+        // The clock may return to the time of such a challenge, so its slot is used only if no other is free.
+        let is_from_the_future = |slot: &Slot| slot.expires > latest;
+        let index = self.0.iter().position(is_free).or_else(|| self.0.iter().position(is_from_the_future));
+        let first = || self.0.iter().map(|slot| slot.expires).min().unwrap_or(now).saturating_add(skew);
+        index.ok_or_else(first)
     }
 
     /// Stores a login in the slot at this index if the mask `accepted` is all ones.

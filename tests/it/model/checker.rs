@@ -181,7 +181,9 @@ impl Checker {
     ) -> Result<(), Violation> {
         self.count(at, call, moment.server, &seen.outcome);
         let Some(now) = moment.server else {
-            let right = seen.outcome == Err(GuardErrorKind::Clock) && stored.applied == 0;
+            // A made-up token is refused before anything else.
+            let kind = if call.op.is_forged() { GuardErrorKind::LoginRejected } else { GuardErrorKind::Clock };
+            let right = seen.outcome == Err(kind) && stored.applied == 0;
             return Invariant::WritesOnce.require(right, || format!("without a clock: {:?}", seen.outcome));
         };
         self.creations += 1;
@@ -240,14 +242,7 @@ impl Checker {
             (Err(kind), _) => {
                 let told = |event: &EventKind| matches!(event, EventKind::Failed { kind: told, .. } if told == kind);
                 // What anybody can send without knowing a password is not reported.
-                let unreported = match &call.op {
-                    Op::IsCurrent(_) | Op::Status => true,
-                    Op::Answer(_, token) => token.forged,
-                    Op::Confirm(_, ticket) | Op::Enroll { ticket, .. } => {
-                        ticket.as_ref().is_some_and(|ticket| ticket.forged)
-                    }
-                    _ => false,
-                };
+                let unreported = matches!(call.op, Op::IsCurrent(_) | Op::Status) || call.op.is_forged();
                 unreported || heard.iter().any(told)
             }
             _ => true,

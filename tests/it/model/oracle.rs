@@ -346,6 +346,17 @@ impl World<'_> {
 }
 
 impl Op {
+    /// Whether it comes with a token of a login that keyfob did not make.
+    pub fn is_forged(&self) -> bool {
+        match self {
+            Self::Answer(_, token) => token.forged,
+            Self::Confirm(_, ticket) | Self::Enroll { ticket, .. } => {
+                ticket.as_ref().is_some_and(|ticket| ticket.forged)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether a suspended account refuses it.
     fn is_by_user(&self) -> bool {
         match self {

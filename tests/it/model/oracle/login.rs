@@ -94,13 +94,13 @@ impl World<'_> {
         self.verify(factor, typed, Some(token))
     }
 
-    /// The slot for another completed login: the first one that is empty or too old, or that only a clock that was
-    /// ahead can have filled.
+    /// The slot for another completed login: the first one that is empty or too old, or else the first one that only a
+    /// clock that was ahead can have filled.
     fn slot(&self, factor: &State) -> Result<usize, u64> {
-        let free = |(id, expires): &(u64, u64)| {
-            *id == 0 || expires.saturating_add(60) <= self.now || expires.saturating_sub(self.now) > 360
-        };
-        match (factor.completed.iter().position(free), factor.completed.iter().map(|(_, expires)| expires).min()) {
+        let slots = || factor.completed.iter();
+        let free = slots().position(|(id, expires)| *id == 0 || expires.saturating_add(60) <= self.now);
+        let ahead = || slots().position(|(_, expires)| expires.saturating_sub(self.now) > 360);
+        match (free.or_else(ahead), slots().map(|(_, expires)| expires).min()) {
             (Some(slot), _) => Ok(slot),
             (None, None) => Ok(0),
             (None, Some(first)) => Err(first.saturating_add(60)),
