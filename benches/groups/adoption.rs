@@ -1,4 +1,4 @@
-//! Users of another system, taken over into SQLite, compared with bare inserts of as many rows.
+//! Users of another system, adopted into SQLite, compared with bare inserts of as many rows.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -7,9 +7,8 @@ use keyfob::guard::{Adoptee, Adoption, OperatorId};
 use keyfob::store::{SqliteStore, Store};
 use keyfob::{Guard, KeyUri, Keyring, Secret};
 use keyfob_benches::harness::criterion;
-use keyfob_benches::{ADOPTED, AT};
+use keyfob_benches::{ADOPTED, AT, database};
 use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 /// The table is emptied after so many users.
 const USERS: usize = 20_000;
@@ -19,18 +18,11 @@ fn main() {
     let mut criterion = criterion();
     // In the target folder, because the temporary folder is often in memory, where syncing costs nothing.
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("adoption-{}.db", std::process::id()));
-    let options = SqliteConnectOptions::new()
-        .filename(&file)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(60));
-    let connect = SqlitePoolOptions::new().max_connections(1).connect_with(options);
     let keyring = Keyring::parse(&Keyring::generate("2026").expect("random")).expect("valid");
     let operator = OperatorId::new("benchmark").expect("valid");
     let users: Vec<Adoptee> = (0..USERS).map(adoptee).collect();
     let (pool, guard, length) = runtime.block_on(async {
-        let pool = connect.await.expect("a database");
+        let pool = database::open(&file, 1).await;
         let store = SqliteStore::from_pool(pool.clone()).await.expect("a table");
         let guard = Guard::new(store, keyring, "Example Inc").with_clock(|| Some(AT));
         let adopted = guard.adopt("user", &users[0].uri, users[0].last_used, &operator).await;

@@ -16,9 +16,8 @@ use keyfob::guard::{
 use keyfob::store::{MemoryStore, SqliteStore, Store, Swap, Version};
 use keyfob::{Guard, Key, KeyUri, Keyring, Policy, Secret, Totp, Verdict};
 use keyfob_benches::harness::{criterion, time};
-use keyfob_benches::{AT, MISS, SECRET};
+use keyfob_benches::{AT, MISS, SECRET, database};
 use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tokio::runtime::Runtime;
 
 const ACCOUNT: &str = "user-17";
@@ -221,15 +220,8 @@ fn login(criterion: &mut Criterion, runtime: &Runtime) {
 fn sqlite(criterion: &mut Criterion, runtime: &Runtime) {
     // In the target folder, because the temporary folder is often in memory, where syncing costs nothing.
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("guard-{}.db", std::process::id()));
-    let options = SqliteConnectOptions::new()
-        .filename(&file)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(60));
-    let connect = SqlitePoolOptions::new().max_connections(4).connect_with(options);
     let (bench, pool, length) = runtime.block_on(async {
-        let pool = connect.await.expect("a database");
+        let pool = database::open(&file, 4).await;
         let bench = Bench::new(SqliteStore::from_pool(pool.clone()).await.expect("a table"));
         for account in accounts() {
             bench.enroll(&account).await;

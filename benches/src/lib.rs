@@ -1,6 +1,8 @@
 //! Shared by the groups: inputs, the harness, and the other libraries that need more than one call.
 
 pub mod by_hand;
+#[cfg(feature = "keyfob")]
+pub mod database;
 pub mod harness;
 pub mod liboath;
 

@@ -9,100 +9,83 @@ use crate::error::{Error, ErrorKind};
 use crate::guard::error::GuardError;
 use crate::guard::randomness::Randomness;
 
-/// The id of an authenticator within its account: 16 random lowercase letters. It is not secret and may appear in links
-/// and forms.
-///
-/// ```
-/// use keyfob::guard::AuthenticatorId;
-///
-/// let id = AuthenticatorId::new("hcpbmjdnoaeglkfi"); // from a form
-/// assert!(id.is_ok());
-/// assert!("../admin".parse::<AuthenticatorId>().is_err());
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AuthenticatorId(pub(crate) String);
+/// Defines an id that keyfob generates: 16 random lowercase letters.
+macro_rules! random_id {
+    ($(#[$documentation:meta])* $id:ident, $(#[$parsing:meta])* $refused:ident) => {
+        $(#[$documentation])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $id(pub(crate) String);
 
-impl AuthenticatorId {
-    /// Parses an id of 1 to 32 lowercase letters and digits, such as an id from a form. `str::parse` does the same.
+        impl $id {
+            /// Parses an id of 1 to 32 lowercase letters and digits, such as an id from a form. `str::parse` does the
+            /// same.
+            ///
+            $(#[$parsing])*
+            ///
+            /// # Errors
+            ///
+            /// [`ErrorKind::Name`](crate::ErrorKind::Name) for any other string.
+            pub fn new(id: &str) -> Result<Self, Error> {
+                let symbol = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9');
+                let valid = matches!(id.len(), 1..=32) && id.bytes().all(symbol);
+                if valid { Ok(Self(id.into())) } else { Err($refused) }
+            }
+
+            /// The id as a string.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            pub(crate) fn random(random: &Randomness) -> Result<Self, GuardError> {
+                let mut bytes = [0; 16];
+                random.fill(&mut bytes)?;
+                Ok(Self(bytes.into_iter().map(|byte| char::from(b'a' + (byte & 15))).collect()))
+            }
+        }
+
+        impl FromStr for $id {
+            type Err = Error;
+
+            fn from_str(id: &str) -> Result<Self, Error> {
+                Self::new(id)
+            }
+        }
+
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    };
+}
+
+random_id! {
+    /// The id of an authenticator within its account: 16 random lowercase letters. It is not secret and may appear in
+    /// links and forms.
     ///
+    /// ```
+    /// use keyfob::guard::AuthenticatorId;
+    ///
+    /// let id = AuthenticatorId::new("hcpbmjdnoaeglkfi"); // from a form
+    /// assert!(id.is_ok());
+    /// assert!("../admin".parse::<AuthenticatorId>().is_err());
+    /// ```
+    AuthenticatorId,
     /// This does not check whether the account has such an authenticator; the method that receives the id does.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Name`](crate::ErrorKind::Name) for any other string.
-    pub fn new(id: &str) -> Result<Self, Error> {
-        if is_id(id) { Ok(Self(id.into())) } else { Err(ID_REFUSED) }
-    }
-
-    /// The id as a string.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub(crate) fn random(random: &Randomness) -> Result<Self, GuardError> {
-        random_id(random).map(Self)
-    }
+    ID_REFUSED
 }
 
-impl FromStr for AuthenticatorId {
-    type Err = Error;
-
-    fn from_str(id: &str) -> Result<Self, Error> {
-        Self::new(id)
-    }
-}
-
-impl fmt::Display for AuthenticatorId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-/// The id of a trusted or known device within its account: 16 random lowercase letters. It is not secret and may appear
-/// in links and forms.
-///
-/// [`Status::devices`](crate::guard::Status::devices) lists the ids, and
-/// [`Guard::forget_device`](crate::Guard::forget_device) takes one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DeviceId(pub(crate) String);
-
-impl DeviceId {
-    /// Parses an id of 1 to 32 lowercase letters and digits, such as an id from a form. `str::parse` does the same.
+random_id! {
+    /// The id of a trusted or known device within its account: 16 random lowercase letters. It is not secret and may
+    /// appear in links and forms.
     ///
-    /// This does not check whether the account has such a device; [`Guard::forget_device`](crate::Guard::forget_device)
-    /// does.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Name`](crate::ErrorKind::Name) for any other string.
-    pub fn new(id: &str) -> Result<Self, Error> {
-        if is_id(id) { Ok(Self(id.into())) } else { Err(DEVICE_ID_REFUSED) }
-    }
-
-    /// The id as a string.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub(crate) fn random(random: &Randomness) -> Result<Self, GuardError> {
-        random_id(random).map(Self)
-    }
-}
-
-impl FromStr for DeviceId {
-    type Err = Error;
-
-    fn from_str(id: &str) -> Result<Self, Error> {
-        Self::new(id)
-    }
-}
-
-impl fmt::Display for DeviceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
+    /// [`Status::devices`](crate::guard::Status::devices) lists the ids, and
+    /// [`Guard::forget_device`](crate::Guard::forget_device) takes one.
+    DeviceId,
+    /// This does not check whether the account has such a device;
+    /// [`Guard::forget_device`](crate::Guard::forget_device) does.
+    DEVICE_ID_REFUSED
 }
 
 /// The id of a key in a [`Keyring`](crate::Keyring). It is not secret, and is stored with each secret that is sealed
@@ -173,16 +156,6 @@ impl fmt::Display for OperatorId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
     }
-}
-
-fn is_id(id: &str) -> bool {
-    matches!(id.len(), 1..=32) && id.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'))
-}
-
-fn random_id(random: &Randomness) -> Result<String, GuardError> {
-    let mut bytes = [0; 16];
-    random.fill(&mut bytes)?;
-    Ok(bytes.into_iter().map(|byte| char::from(b'a' + (byte & 15))).collect())
 }
 
 const ID_REFUSED: Error =

@@ -5,8 +5,12 @@ use alloc::string::String;
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
 use crate::error::Error;
+use crate::guard::context::Context;
+use crate::guard::error::GuardError;
 use crate::guard::id::AuthenticatorId;
-use crate::guard::record::authenticator::{NAME_REFUSED, check_name};
+use crate::guard::keyring::Owner;
+use crate::guard::randomness::Randomness;
+use crate::guard::record::authenticator::{Authenticator, NAME_REFUSED, check_name};
 use crate::secret::Secret;
 use crate::totp::Period;
 use crate::uri::{KeyUri, not_supported};
@@ -92,6 +96,34 @@ impl Setup {
             digits: uri.digits(),
             secret: Some(uri.secret().clone()),
             ..Self::totp(uri.account())
+        })
+    }
+
+    /// Makes a new authenticator with these settings and this secret, which is sealed for the user.
+    pub(crate) fn authenticator(
+        &self,
+        context: &Context<'_>,
+        random: &Randomness,
+        secret: &Secret,
+    ) -> Result<Authenticator, GuardError> {
+        let id = AuthenticatorId::random(random)?;
+        let Self { period, algorithm, digits, .. } = *self;
+        let owner = Owner::authenticator(context.user, &id, algorithm, digits, period);
+        Ok(Authenticator {
+            secret: context.keyring.seal(secret.expose_bytes(), &owner, random)?,
+            id,
+            name: self.name.clone(),
+            period,
+            algorithm,
+            digits,
+            created: context.now,
+            next: self.counter,
+            disclosed: 0,
+            repeated: 0,
+            drift: 0,
+            lean: 0,
+            anchor: 0,
+            used: 0,
         })
     }
 

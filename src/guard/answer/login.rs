@@ -80,9 +80,9 @@ pub enum Answer {
 /// Other code cannot create a `SignIn`, and a `SignIn` cannot be used twice:
 ///
 /// ```compile_fail,E0451
-/// use keyfob::guard::SignIn;
-///
-/// let sign_in = SignIn { user: "user-17".into(), ..todo!() };
+/// fn forge(genuine: keyfob::guard::SignIn) -> keyfob::guard::SignIn {
+///     keyfob::guard::SignIn { user: "another user".into(), ..genuine }
+/// }
 /// ```
 ///
 /// ```compile_fail,E0382

@@ -1,6 +1,5 @@
 //! Adopts a user's authenticator from another system.
 
-use alloc::string::String;
 use alloc::vec;
 
 use crate::error::{Error, ErrorKind};
@@ -9,11 +8,9 @@ use crate::guard::answer::event::EventKind;
 use crate::guard::answer::transition::Transition;
 use crate::guard::context::Context;
 use crate::guard::error::GuardError;
-use crate::guard::id::{AuthenticatorId, OperatorId};
-use crate::guard::keyring::Owner;
+use crate::guard::id::OperatorId;
 use crate::guard::randomness::Randomness;
 use crate::guard::record::SecondFactor;
-use crate::guard::record::authenticator::Authenticator;
 use crate::guard::setup::Setup;
 use crate::uri::KeyUri;
 
@@ -39,33 +36,15 @@ impl SecondFactor {
             return Ok(Transition::of(Adoption::Kept, vec![]));
         }
         let setup = Setup::import(uri)?;
-        let secret = setup.secret.ok_or(NO_SECRET)?;
-        let id = AuthenticatorId::random(random)?;
-        let Setup { period, algorithm, digits, .. } = setup;
-        let owner = Owner::authenticator(context.user, &id, algorithm, digits, period);
-        let mut authenticator = Authenticator {
-            secret: context.keyring.seal(secret.expose_bytes(), &owner, random)?,
-            id: id.clone(),
-            name: String::new(),
-            period,
-            algorithm,
-            digits,
-            created: context.now,
-            next: 0,
-            disclosed: 0,
-            repeated: 0,
-            drift: 0,
-            lean: 0,
-            anchor: 0,
-            used: 0,
-        };
+        let mut authenticator = setup.authenticator(context, random, uri.secret())?;
+        let id = authenticator.id.clone();
         let unused = last_used.map(|last| last.saturating_add(1));
-        authenticator.next = match period {
+        authenticator.next = match setup.period {
             // It is unknown which codes in the window have been used, so all of them count as used.
             Some(_) => unused.unwrap_or(authenticator.window(context.policy, context.now).1.saturating_add(1)),
             None => unused.unwrap_or(0).max(setup.counter),
         };
-        if let Some(period) = period {
+        if let Some(period) = setup.period {
             // A time in seconds, passed by mistake instead of a step, would cause every code of the next thousand years
             // to be refused.
             let reach = period.steps(context.now).saturating_add(context.policy.resync_within());
@@ -82,6 +61,5 @@ impl SecondFactor {
     }
 }
 
-const NO_SECRET: Error = Error::new(ErrorKind::Secret, "the URI has no secret");
 const IN_THE_FUTURE: Error =
     Error::new(ErrorKind::Uri, "the last used step is in the future; it must be a step, not a time in seconds");

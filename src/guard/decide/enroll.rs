@@ -6,8 +6,6 @@ use crate::guard::answer::event::{EventKind, events};
 use crate::guard::answer::transition::{Change, Committed, Transition};
 use crate::guard::context::Context;
 use crate::guard::error::{GuardError, GuardErrorKind};
-use crate::guard::id::AuthenticatorId;
-use crate::guard::keyring::Owner;
 use crate::guard::randomness::Randomness;
 use crate::guard::record::SecondFactor;
 use crate::guard::record::authenticator::{Authenticator, Pending};
@@ -78,26 +76,8 @@ impl SecondFactor {
         };
         let uri = uri.with_algorithm(setup.algorithm).with_digits(setup.digits);
 
-        let id = AuthenticatorId::random(random)?;
-        let Setup { period, algorithm, digits, .. } = *setup;
-        let owner = Owner::authenticator(context.user, &id, algorithm, digits, period);
-        let authenticator = Authenticator {
-            secret: context.keyring.seal(secret.expose_bytes(), &owner, random)?,
-            id: id.clone(),
-            name: setup.name.clone(),
-            period,
-            algorithm,
-            digits,
-            created: context.now,
-            next: setup.counter,
-            disclosed: 0,
-            repeated: 0,
-            drift: 0,
-            lean: 0,
-            anchor: 0,
-            used: 0,
-        };
-
+        let authenticator = setup.authenticator(context, random, &secret)?;
+        let id = authenticator.id.clone();
         let mut next = self.clone();
         if next.generation == 0 {
             next.generation = random.generation()?;

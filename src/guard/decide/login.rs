@@ -95,7 +95,7 @@ impl SecondFactor {
         typed: &str,
     ) -> Result<Transition<Answer>, GuardError> {
         let login = &challenge.0;
-        login.check_genuine(context, Purpose::Challenge)?;
+        login.check_genuine(context)?;
         self.not_suspended()?;
         login.check_current(context, self.generation())?;
         let completed = self.logins.clone().unwrap_or(CompletedLogins::EMPTY);
@@ -207,7 +207,7 @@ impl SecondFactor {
     }
 
     fn check_ticket(&self, context: &Context<'_>, ticket: &EnrollmentTicket) -> Result<(), GuardError> {
-        ticket.0.check_genuine(context, Purpose::Enrollment)?;
+        ticket.0.check_genuine(context)?;
         self.not_suspended()?;
         ticket.0.check_current(context, self.generation())?;
         if self.is_enrolled() { Err(GuardErrorKind::LoginRejected.into()) } else { Ok(()) }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures_lite::future::block_on;
 use keyfob::guard::{
-    Answer, AuthenticatorId, Challenge, Confirmation, DeviceId, EnrollmentTicket, EventKind, Expectation, Generation,
-    GuardErrorKind, Login, Method, Purpose, Refusal, Setup, SignIn, SignInMethod,
+    Answer, AuthenticatorId, Challenge, Confirmation, Context, DeviceId, EnrollmentTicket, EventKind, Expectation,
+    Generation, GuardErrorKind, Login, Method, Purpose, Refusal, SecondFactor, Setup, SignIn, SignInMethod,
 };
 use keyfob::{Policy, Secret};
 
@@ -692,4 +692,37 @@ fn an_invalidation_covers_accounts_without_a_second_factor() {
         kind(block_on(world.guard.operator_invalidate_codes("never seen", &crate::operator()))),
         GuardErrorKind::NotEnrolled
     );
+}
+
+/// The same checks without a guard, for an application that passes the user and the challenge itself.
+#[test]
+fn a_challenge_without_a_guard_is_checked_by_the_decision() {
+    let (world, ..) = World::enrolled();
+    let (policy, keys) = (Policy::default(), keyring(&["2026"]));
+    let record = world.bytes(AL).unwrap();
+    let factor = SecondFactor::read(Some(&record)).unwrap();
+    let answers = |user: &str, challenge: &Challenge| {
+        let context = Context::new(user, world.now(), &policy, &keys).unwrap();
+        factor.answer(&context, challenge, "1").map(drop).map_err(|error| error.kind())
+    };
+    let made = challenge(&world);
+    assert_eq!(answers(AL, &made), Ok(()), "control");
+    // The record of another user that differs in nothing but the name.
+    assert_eq!(answers("mallory", &made), Err(GuardErrorKind::LoginRejected));
+    // Made up, with the right user, time and generation.
+    let foreign = keyfob::Keyring::parse(&entry("x").replace("x:", "2026:")).unwrap();
+    let forged = challenge(&world.again(Policy::default(), &foreign));
+    assert_eq!(answers(AL, &forged), Err(GuardErrorKind::LoginRejected));
+    let nobody = SecondFactor::read(None).unwrap();
+    let setup = Setup::totp("al");
+    let enrolls = |user: &str, ticket: &EnrollmentTicket| {
+        let context = Context::new(user, world.now(), &policy, &keys).unwrap();
+        let random = super::randomness(1);
+        nobody.enroll_with_ticket(&context, &random, "Example", &setup, ticket).map(drop).map_err(|error| error.kind())
+    };
+    let made = ticket(&world, "bo");
+    assert_eq!(enrolls("bo", &made), Ok(()), "control");
+    assert_eq!(enrolls("mallory", &made), Err(GuardErrorKind::LoginRejected));
+    let forged = ticket(&world.again(Policy::default(), &foreign), "bo");
+    assert_eq!(enrolls("bo", &forged), Err(GuardErrorKind::LoginRejected));
 }
