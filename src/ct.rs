@@ -185,6 +185,12 @@ pub(crate) fn mask(bit: u32) -> u64 {
     u64::from(black_box(bit)).wrapping_neg()
 }
 
+/// Returns a mask for a condition that is public.
+#[cfg(feature = "guard")]
+pub(crate) const fn public(condition: bool) -> u64 {
+    if condition { u64::MAX } else { 0 }
+}
+
 /// Returns the bits of `a` where the mask has ones, and those of `b` where it has zeros.
 #[inline]
 pub(crate) fn select(mask: u64, a: u64, b: u64) -> u64 {

@@ -129,19 +129,24 @@ mod token;
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::fmt;
 use core::pin::Pin;
 use core::time::Duration;
+use std::sync::{PoisonError, RwLock};
 
 pub use answer::adoption::{Adoptee, Adoption};
 pub use answer::enrollment::{Confirmation, Confirmed, Diagnosis, Enrollment};
 pub use answer::event::{Event, EventKind, Flow};
+pub use answer::invalidation::Invalidation;
 pub use answer::login::{Answer, Expectation, Login, SignIn, SignInMethod};
+pub use answer::notice::{Notice, NoticeKind};
 pub use answer::status::{AuthenticatorStatus, DeviceStatus, Status};
 pub use answer::transition::{Change, Committed, Transition};
 pub use answer::verdict::{Accepted, Method, Refusal, Resynchronization, Verdict};
 pub use context::Context;
 pub use error::{GuardError, GuardErrorKind};
+pub use flows::sweep::Page;
 pub use generation::Generation;
 pub use id::{AuthenticatorId, DeviceId, KeyId, OperatorId};
 pub use keyring::Keyring;
@@ -151,7 +156,8 @@ pub use record::SecondFactor;
 pub use record::recovery::RecoveryCodes;
 pub use setup::Setup;
 pub use token::device::DeviceToken;
-pub use token::login::{Challenge, EnrollmentTicket};
+pub use token::enrollment::EnrollmentHandle;
+pub use token::login::{Challenge, EnrollmentTicket, Voucher};
 pub use token::proof::{Proof, Purpose};
 
 use crate::guard::report::{Clock, Listener, Report, tell};
@@ -268,11 +274,13 @@ use crate::store::{Store, Swap};
 ///   seals no secret uses randomness only if another request changed the record first and a [sleep
 ///   function](Self::with_sleep) is set.
 ///
-/// Every error is also sent as an [`EventKind::Failed`] event, except the errors of [`status`](Self::status) and
-/// [`is_current`](Self::is_current).
+/// Every error is also sent as an [`EventKind::Failed`] event, with two exceptions: the errors of
+/// [`status`](Self::status) and [`is_current`](Self::is_current), and the refusal of a challenge, a ticket, a voucher
+/// or a handle that keyfob did not make.
 pub struct Guard<S> {
     store: S,
-    keyring: Keyring,
+    /// Replaced as a whole, so that a running request keeps the keyring that it started with.
+    keyring: RwLock<Arc<Keyring>>,
     issuer: String,
     policy: Policy,
     clock: Box<Clock>,
@@ -292,7 +300,7 @@ impl<S: Store> Guard<S> {
     pub fn new(store: S, keyring: Keyring, issuer: &str) -> Self {
         Self {
             store,
-            keyring,
+            keyring: RwLock::new(Arc::new(keyring)),
             issuer: issuer.into(),
             policy: Policy::default(),
             clock: Box::new(crate::totp::now),
@@ -361,6 +369,39 @@ impl<S: Store> Guard<S> {
         &self.store
     }
 
+    /// Replaces the keyring while the guard is running, for example after you have rotated the keys. Requests that are
+    /// already running keep the old keyring.
+    ///
+    /// The guard never calls a key service itself. Your application decrypts the keyring when it starts, with a call to
+    /// its key service that may be asynchronous, and passes the result to [`new`](Self::new) and later to this method:
+    ///
+    /// ```
+    /// use keyfob::store::{MemoryStore, Store};
+    /// use keyfob::{Guard, Keyring};
+    ///
+    /// # struct KeyService;
+    /// # impl KeyService {
+    /// # async fn decrypt(&self, wrapped: &[u8]) -> Result<String, keyfob::Error> {
+    /// # Ok(String::from_utf8_lossy(wrapped).into_owned()) } }
+    /// async fn refresh(
+    ///     guard: &Guard<impl Store>,
+    ///     service: &KeyService,
+    ///     wrapped: &[u8],
+    /// ) -> Result<(), keyfob::Error> {
+    ///     guard.replace_keyring(Keyring::parse(&service.decrypt(wrapped).await?)?);
+    ///     Ok(())
+    /// }
+    /// # futures_lite::future::block_on(async {
+    /// # let guard = Guard::new(MemoryStore::new(), Keyring::parse(&Keyring::generate("2026")?)?, "Example Inc");
+    /// # refresh(&guard, &KeyService, Keyring::generate("2027")?.as_bytes()).await?;
+    /// # assert!(format!("{guard:?}").contains("2027"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    pub fn replace_keyring(&self, keyring: Keyring) {
+        // A panic cannot leave the lock's content half changed, so a poisoned lock is still good.
+        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keyring);
+    }
+
     /// Loads the record, decides, swaps in the new record and returns the answer. Starts again if another request has
     /// changed the record in the meantime. If `flow` is given, an error or a dropped request is reported as an event.
     async fn transact<T>(
@@ -390,7 +431,7 @@ impl<S: Store> Guard<S> {
     /// Refuses a token that keyfob did not make, before the record is loaded and without an event. Anybody can send
     /// such a token, for any user, without knowing a password.
     fn check_origin(&self, token: &LoginToken) -> Result<(), GuardError> {
-        if token.is_genuine(&self.keyring) { Ok(()) } else { Err(GuardErrorKind::LoginRejected.into()) }
+        if token.is_genuine(&self.keyring()) { Ok(()) } else { Err(GuardErrorKind::LoginRejected.into()) }
     }
 
     async fn rounds<T>(
@@ -402,7 +443,8 @@ impl<S: Store> Guard<S> {
         let now = (self.clock)().ok_or(GuardErrorKind::Clock)?;
         // All rounds use the first round's time. If each round read the clock, failed swaps could delay the decision
         // until a code for a later time would be accepted.
-        let context = Context::new(user, now, &self.policy, &self.keyring)?;
+        let keyring = self.keyring();
+        let context = Context::new(user, now, &self.policy, &keyring)?;
         let failed = |error: S::Error| GuardError::with_source(GuardErrorKind::Store, error);
         for round in 0..ATTEMPTS {
             if round > 0 {
@@ -420,6 +462,9 @@ impl<S: Store> Guard<S> {
             report.begins(false, false);
             if let Ok(Committed { value, events }) = transition.committed(swap) {
                 events.iter().for_each(|event| tell(&*self.events, event));
+                if report.reminds() {
+                    factor.overdue(now).for_each(|kind| tell(&*self.events, &Event::new(user, now, kind)));
+                }
                 return Ok(value);
             }
         }
@@ -438,11 +483,17 @@ impl<S: Store> Guard<S> {
     }
 }
 
+impl<S> Guard<S> {
+    fn keyring(&self) -> Arc<Keyring> {
+        Arc::clone(&self.keyring.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 impl<S: fmt::Debug> fmt::Debug for Guard<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guard")
             .field("store", &self.store)
-            .field("keyring", &self.keyring)
+            .field("keyring", &self.keyring())
             .field("issuer", &self.issuer)
             .field("policy", &self.policy)
             .finish_non_exhaustive()

@@ -41,11 +41,7 @@ impl<'a> Key<'a> {
     /// How hard the secret is to guess, assuming that it is random.
     #[must_use]
     pub const fn strength(self) -> Strength {
-        match self.0.len() {
-            0..14 => Strength::Weak,
-            14..16 => Strength::Acceptable,
-            _ => Strength::Strong,
-        }
+        Strength::of(self.0.len())
     }
 
     /// Like [`new`](Self::new), but does not check the length. The caller must already have checked it.
@@ -79,6 +75,17 @@ pub enum Strength {
     Acceptable,
     /// At least 128 bits, as RFC 4226 (R6) requires.
     Strong,
+}
+
+impl Strength {
+    /// Returns the strength of a random secret of this length in bytes.
+    pub(crate) const fn of(bytes: usize) -> Self {
+        match bytes {
+            0..14 => Self::Weak,
+            14..16 => Self::Acceptable,
+            _ => Self::Strong,
+        }
+    }
 }
 
 /// [`Key::new`] fills the second `{}` with the refused secret's length in bytes.

@@ -25,7 +25,8 @@ fn main() {
         let pool = database::open(&file, 1).await;
         let store = SqliteStore::from_pool(pool.clone()).await.expect("a table");
         let guard = Guard::new(store, keyring, "Example Inc").with_clock(|| Some(AT));
-        let adopted = guard.adopt("user", &users[0].uri, users[0].last_used, &operator).await;
+        let first = Adoptee { user: "user".into(), ..users[0].clone() };
+        let adopted = guard.adopt(&first, &operator).await;
         assert!(matches!(adopted, Ok(Adoption::Adopted(_))));
         let (_, record) = guard.store().load("user").await.expect("loaded").expect("adopted");
         sqlx::query(
@@ -67,7 +68,12 @@ fn main() {
 fn adoptee(number: usize) -> Adoptee {
     let user = format!("user-{number:06}");
     let secret = Secret::from_bytes(format!("secret {number:013}").as_bytes()).expect("valid");
-    Adoptee { uri: KeyUri::totp("Old", &user, &secret).expect("valid"), user, last_used: Some(AT / 30) }
+    Adoptee {
+        uri: KeyUri::totp("Old", &user, &secret).expect("valid"),
+        user,
+        last_used: Some(AT / 30),
+        name: String::new(),
+    }
 }
 
 /// Stores so many batches, and returns the time that this took. Every row has to be new.

@@ -106,7 +106,13 @@ pub fn write(home: &Path) {
     for (name, number) in [("failures", 80), ("level", 90 * 86_400), ("known_failures", 20), ("known_level", 86_400)] {
         guessed["budget"][name] = number.into();
     }
-    let more = [removed, guessed].map(|record| serde_json::to_vec(&record).unwrap());
+    // A confirmed enrollment that began with a voucher, and one that replaces all.
+    let mut confirmed: Value = serde_json::from_str(&text).unwrap();
+    confirmed["pending"]["confirmed"] = 1.into();
+    let mut replacing = confirmed.clone();
+    confirmed["pending"]["vouched"] = true.into();
+    replacing["pending"]["replaces_all"] = true.into();
+    let more = [removed, guessed, confirmed, replacing].map(|record| serde_json::to_vec(&record).unwrap());
     put("record", [genuine.record.clone()].into_iter().chain(edited).chain(more).collect());
     let ring = format!("2026:{}", *keyfob::base32::encode(&[1; 32]));
     let tokens = [
@@ -117,6 +123,8 @@ pub fn write(home: &Path) {
         format!("{ring}, {}", ring.replace('6', "7")),
         genuine.challenge.token(),
         genuine.ticket.token(),
+        genuine.voucher.token(),
+        genuine.handle.token(),
         genuine.trusted.token().to_string(),
         genuine.known.token().to_lowercase(),
         genuine.generation.clone(),

@@ -99,14 +99,15 @@ pub enum GuardErrorKind {
     Invalid,
     /// The keyring does not contain the key under which a secret was sealed.
     KeyMissing,
-    /// The pending login or the ticket has expired, was already completed, became void, or belongs to another user.
-    /// This is also the error for a token that cannot be parsed, or whose key is no longer in the keyring. Start the
-    /// login over, beginning with the password.
+    /// The pending login, the ticket or the voucher has expired, was already used, became void, or belongs to another
+    /// user. This is also the error for a token that cannot be parsed, or whose key is no longer in the keyring. Start
+    /// over, beginning with the password, or ask for another voucher.
     LoginRejected,
     /// The last active authenticator cannot be revoked. Disable the second factor instead.
     LastAuthenticator,
     /// No enrollment is pending. An earlier one may have expired, or ended after 20 wrong codes. This is also the error
-    /// if an enrollment that was started with a ticket is confirmed without that ticket, or vice versa.
+    /// if an enrollment that was started with a ticket is confirmed without that ticket, or vice versa, and for the
+    /// handle of another enrollment.
     NoEnrollment,
     /// The account has no second factor.
     NotEnrolled,
@@ -153,6 +154,8 @@ pub enum GuardErrorKind {
     UnknownAuthenticator,
     /// The account has no device with this id, or a given string is not a device token.
     UnknownDevice,
+    /// The policy is [strict](crate::Policy::strict), so an exhausted authenticator can only be replaced.
+    UnlockRefused,
     /// The account name is empty, longer than 255 bytes, or contains control characters.
     User,
 }
@@ -166,7 +169,7 @@ impl fmt::Display for GuardErrorKind {
             Self::KeyMissing => {
                 "the keyring does not have the key that this secret was sealed under; add it back as an old key"
             }
-            Self::LoginRejected => "the login has expired, was completed or became void; begin it again",
+            Self::LoginRejected => "the login, ticket or voucher has expired, was used or became void; begin again",
             Self::LastAuthenticator => "this is the last authenticator; disable the second factor instead",
             Self::NoEnrollment => "no enrollment is pending, or it has expired; start one",
             Self::NotEnrolled => "the account has no second factor; enroll first",
@@ -199,6 +202,7 @@ impl fmt::Display for GuardErrorKind {
             Self::TrustRefused => "the policy does not allow this device to be trusted for this long; ask for a code",
             Self::UnknownAuthenticator => "the account has no authenticator with this id; its status lists the ids",
             Self::UnknownDevice => "the account has no such device; its status lists the ids",
+            Self::UnlockRefused => "the policy is strict: an exhausted authenticator can only be replaced or removed",
             Self::User => "the name of an account has 1 to 255 bytes and no control characters; use another",
         })
     }

@@ -8,3 +8,4 @@ mod change;
 mod enroll;
 mod login;
 mod operator;
+pub(crate) mod sweep;

@@ -31,7 +31,8 @@ use crate::error::{Error, ErrorKind};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Generation {
-    /// Changes with the factors. 0 means that the account has no second factor and no tombstone of one that was removed.
+    /// Changes with the factors. 0 means that the account has no second factor and no tombstone of one that was
+    /// removed.
     pub(crate) factors: u64,
     /// Changes when earlier logins become void. 0 if that never happened.
     pub(crate) epoch: u64,

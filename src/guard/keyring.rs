@@ -47,10 +47,10 @@ use crate::totp::Period;
 /// to the front. If you put the new key first right away, one server can seal a secret under a key that another server
 /// does not have yet, and the user cannot log in there.
 ///
-/// An account's secrets are resealed under the primary key at the next login with a code, and by
-/// [`Guard::reseal`](crate::Guard::reseal). A login on a trusted device does not reseal them.
+/// A new primary key does not change the stored secrets. [`Guard::reseal`](crate::Guard::reseal) seals an account's
+/// secrets again, and [`Guard::sweep`](crate::Guard::sweep) does this for all accounts.
 /// [`Status::keys`](crate::guard::Status::keys) lists the keys that an account needs. Once no account needs an old key,
-/// remove it.
+/// remove it. [`Guard::replace_keyring`](crate::Guard::replace_keyring) replaces the keyring of a running server.
 ///
 /// # Security
 ///
@@ -292,6 +292,12 @@ impl Sealed {
 
     pub(crate) fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The length of the secret in bytes. No key is needed, because it follows from the length of the base64 text, in
+    /// which four symbols encode three bytes.
+    pub(crate) fn secret_len(&self) -> usize {
+        ((self.text.len() * 3) >> 2).saturating_sub(NONCE + TAG)
     }
 }
 

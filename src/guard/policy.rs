@@ -9,6 +9,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::algorithm::Algorithm;
 use crate::error::{Error, ErrorKind};
 use crate::hotp::LookAhead;
 use crate::totp::Window;
@@ -48,9 +49,65 @@ struct Settings {
     login_lifetime: u32,
     trusted_device_lifetime: Option<u32>,
     resync_within: u16,
+    algorithm: Algorithm,
+    strict: bool,
+    notices: bool,
 }
 
 impl Policy {
+    /// Returns the default policy with stricter rules, for an organization that has to follow NIST SP 800-63B-4 where
+    /// the default deviates from it:
+    ///
+    /// * **An exhausted authenticator can only be replaced** (section 3.2.2). A recovery code still logs the user in,
+    ///   but does not end a wait or refill the guess budget, and
+    ///   [`operator_unlock`](crate::Guard::operator_unlock) is refused. If a user confirms a new authenticator while
+    ///   the budget is exhausted, all the old ones are removed.
+    /// * **Weak secrets are refused**: an imported or adopted secret has at least 112 bits, and a period is at most 120
+    ///   seconds (section 3.1.4.1).
+    /// * **No device can be trusted** (section 5.1).
+    ///
+    /// The rules belong together: no setting turns one of them off. In a configuration file, the setting is
+    /// `"strict": true`. Authenticators that were enrolled before you switched to this policy are kept.
+    /// [`AuthenticatorStatus::strength`](crate::guard::AuthenticatorStatus::strength) shows which of them are weak. A
+    /// user who has no recovery code when the budget is exhausted can only start over, after
+    /// [`operator_remove`](crate::Guard::operator_remove).
+    ///
+    /// ```
+    /// use keyfob::{Algorithm, Policy};
+    ///
+    /// // Every app that this organization hands out supports SHA-256.
+    /// let policy = Policy::strict().with_algorithm(Algorithm::Sha256);
+    /// # let _ = policy;
+    /// ```
+    #[must_use]
+    pub fn strict() -> Self {
+        Self(Settings { strict: true, ..Settings::default() })
+    }
+
+    /// Sets the hash algorithm for new authenticators whose [`Setup`](crate::guard::Setup) names none. The default is
+    /// SHA-1, because several apps ignore this setting and show wrong codes.
+    ///
+    /// Choose SHA-256 only if all your users have apps that support it. `docs/apps.md` in the repository lists what
+    /// apps do. OWASP ASVS 5.0, appendix C, classifies HMAC-SHA-1 as legacy.
+    #[must_use]
+    pub fn with_algorithm(mut self, algorithm: Algorithm) -> Self {
+        self.0.algorithm = algorithm;
+        self
+    }
+
+    /// Keeps a [`Notice`](crate::guard::Notice) in the record for each change that the user must be told about, until
+    /// your application [acknowledges](crate::Guard::acknowledge) it. By default, no notices are kept.
+    ///
+    /// An event is lost if the server crashes between the change and the email. A notice is stored together with the
+    /// change, so it survives the crash. Later requests for the same user report it with
+    /// [`EventKind::Unacknowledged`](crate::guard::EventKind::Unacknowledged), and
+    /// [`Status::notices`](crate::guard::Status::notices) lists it.
+    #[must_use]
+    pub fn with_notices(mut self) -> Self {
+        self.0.notices = true;
+        self
+    }
+
     /// Sets the TOTP window: the number of steps on each side of the current step whose codes are also accepted. The
     /// default is one on each side.
     #[must_use]
@@ -177,7 +234,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `longest` is 1 to 90 days.
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) unless `longest` is 1 to 90 days, and for a
+    /// [strict](Self::strict) policy.
     pub fn with_trusted_devices(mut self, longest: Duration) -> Result<Self, Error> {
         self.0.trusted_device_lifetime = Some(seconds(longest));
         self.0.try_into()
@@ -305,6 +363,18 @@ impl Policy {
     pub(crate) fn resync_within(&self) -> u64 {
         self.0.resync_within.into()
     }
+
+    pub(crate) const fn algorithm(&self) -> Algorithm {
+        self.0.algorithm
+    }
+
+    pub(crate) const fn is_strict(&self) -> bool {
+        self.0.strict
+    }
+
+    pub(crate) const fn keeps_notices(&self) -> bool {
+        self.0.notices
+    }
 }
 
 impl Default for Settings {
@@ -323,6 +393,9 @@ impl Default for Settings {
             login_lifetime: 300,
             trusted_device_lifetime: None,
             resync_within: 120,
+            algorithm: Algorithm::Sha1,
+            strict: false,
+            notices: false,
         }
     }
 }
@@ -362,6 +435,9 @@ impl TryFrom<Settings> for Policy {
         }
         if settings.trusted_device_lifetime.is_some_and(|lifetime| !(DAY..=90 * DAY).contains(&lifetime)) {
             return refused("the lifetime of a trusted device is 1 to 90 days");
+        }
+        if settings.strict && settings.trusted_device_lifetime.is_some() {
+            return refused("a strict policy does not allow trusted devices");
         }
         if !matches!(settings.resync_within, 1..=3000) {
             return refused("a resynchronization searches 1 to 3000 steps");

@@ -7,12 +7,14 @@ pub(crate) mod budget;
 pub(crate) mod devices;
 mod fixed_json;
 pub(crate) mod logins;
+pub(crate) mod notices;
 mod read;
 pub(crate) mod recovery;
 mod write;
 
 use alloc::vec::Vec;
 
+use crate::guard::answer::notice::NoticeKind;
 use crate::guard::context::Context;
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::generation::Generation;
@@ -20,6 +22,7 @@ use crate::guard::record::authenticator::{Authenticator, Pending};
 use crate::guard::record::budget::{Budget, Gate, Share};
 use crate::guard::record::devices::Device;
 use crate::guard::record::logins::CompletedLogins;
+use crate::guard::record::notices::Notices;
 use crate::guard::record::recovery::RecoverySet;
 
 /// The second factor of one account, read from its record and validated. Its methods verify codes and change the
@@ -55,6 +58,10 @@ pub struct SecondFactor {
     /// `None` until [`answer`](Self::answer) first compares a code. The code does not have to be accepted.
     pub(crate) logins: Option<CompletedLogins>,
     pub(crate) budget: Budget,
+    /// The id of the voucher that can still be redeemed, or 0 if there is none.
+    pub(crate) voucher: u64,
+    /// `None` unless the policy keeps notices.
+    pub(crate) notices: Option<Notices>,
 }
 
 impl SecondFactor {
@@ -79,6 +86,7 @@ impl SecondFactor {
     pub(crate) fn factors_changed(&mut self) {
         self.generation = generation_after(self.generation);
         self.devices.clear();
+        self.voucher = 0;
     }
 
     /// Makes earlier logins void: sessions, pending logins, proofs and devices.
@@ -90,6 +98,7 @@ impl SecondFactor {
     pub(crate) fn void_logins(&mut self, now: u64) {
         self.epoch = self.epoch.saturating_add(1).max(now.min(MAX_TIME));
         self.devices.clear();
+        self.voucher = 0;
     }
 
     /// # Errors
@@ -97,6 +106,20 @@ impl SecondFactor {
     /// [`GuardErrorKind::Suspended`] if an operator has suspended the account.
     pub(crate) fn not_suspended(&self) -> Result<(), GuardError> {
         if self.suspended { Err(GuardErrorKind::Suspended.into()) } else { Ok(()) }
+    }
+
+    /// Keeps a notice of this kind if the mask `happened` is all ones and the policy keeps notices. The length of the
+    /// record does not depend on the mask.
+    pub(crate) fn note(&mut self, context: &Context<'_>, kind: NoticeKind, happened: u64) {
+        if context.policy.keeps_notices() {
+            self.notices.get_or_insert_default().keep(kind, context.now, happened);
+        }
+    }
+
+    /// Returns whether any part of the guess budget is used up.
+    pub(crate) fn is_exhausted(&self, context: &Context<'_>) -> bool {
+        let known = self.has_known_device(context.now);
+        self.budget.is_exhausted(context.policy, context.now, known)
     }
 
     /// Returns whether the account has a known device. Trusted devices are also known.

@@ -43,6 +43,12 @@ impl<'a> Report<'a> {
         self.operator = operator;
     }
 
+    /// Whether the request reports notices that are still not acknowledged. A request that only reads the status or
+    /// acknowledges a notice does not.
+    pub(crate) const fn reminds(&self) -> bool {
+        !matches!(self.flow, None | Some(Flow::Acknowledge))
+    }
+
     pub(crate) const fn user(&self) -> &'a str {
         self.user
     }

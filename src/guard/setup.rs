@@ -4,13 +4,15 @@ use alloc::string::String;
 
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::guard::context::Context;
 use crate::guard::error::GuardError;
 use crate::guard::id::AuthenticatorId;
 use crate::guard::keyring::Owner;
+use crate::guard::policy::Policy;
 use crate::guard::randomness::Randomness;
 use crate::guard::record::authenticator::{Authenticator, NAME_REFUSED, check_name};
+use crate::key::Strength;
 use crate::secret::Secret;
 use crate::totp::Period;
 use crate::uri::{KeyUri, not_supported};
@@ -45,7 +47,8 @@ use crate::uri::{KeyUri, not_supported};
 pub struct Setup {
     pub(crate) period: Option<Period>,
     pub(crate) counter: u64,
-    pub(crate) algorithm: Algorithm,
+    /// `None` if the policy chooses.
+    pub(crate) algorithm: Option<Algorithm>,
     pub(crate) digits: Digits,
     pub(crate) secret: Option<Secret>,
     pub(crate) label: String,
@@ -63,7 +66,7 @@ impl Setup {
         Self {
             period: Some(Period::default()),
             counter: 0,
-            algorithm: Algorithm::default(),
+            algorithm: None,
             digits: Digits::default(),
             secret: None,
             label: label.into(),
@@ -92,11 +95,31 @@ impl Setup {
         Ok(Self {
             period: uri.period(),
             counter: uri.counter().unwrap_or(0),
-            algorithm: uri.algorithm(),
+            algorithm: Some(uri.algorithm()),
             digits: uri.digits(),
             secret: Some(uri.secret().clone()),
             ..Self::totp(uri.account())
         })
+    }
+
+    pub(crate) fn algorithm(&self, policy: &Policy) -> Algorithm {
+        self.algorithm.unwrap_or(policy.algorithm())
+    }
+
+    /// # Errors
+    ///
+    /// [`GuardErrorKind::Invalid`](crate::guard::GuardErrorKind::Invalid) if the policy is strict, and the imported
+    /// secret is weak or the period is too long.
+    pub(crate) fn check(&self, policy: &Policy) -> Result<(), GuardError> {
+        if policy.is_strict() {
+            if self.secret.as_ref().is_some_and(|secret| secret.strength() < Strength::Acceptable) {
+                return Err(WEAK.into());
+            }
+            if self.period.is_some_and(|period| period.seconds() > MAX_PERIOD) {
+                return Err(LONG_PERIOD.into());
+            }
+        }
+        Ok(())
     }
 
     /// Makes a new authenticator with these settings and this secret, which is sealed for the user.
@@ -107,7 +130,8 @@ impl Setup {
         secret: &Secret,
     ) -> Result<Authenticator, GuardError> {
         let id = AuthenticatorId::random(random)?;
-        let Self { period, algorithm, digits, .. } = *self;
+        let Self { period, digits, .. } = *self;
+        let algorithm = self.algorithm(context.policy);
         let owner = Owner::authenticator(context.user, &id, algorithm, digits, period);
         Ok(Authenticator {
             secret: context.keyring.seal(secret.expose_bytes(), &owner, random)?,
@@ -117,6 +141,7 @@ impl Setup {
             algorithm,
             digits,
             created: context.now,
+            bound: 0,
             next: self.counter,
             disclosed: 0,
             repeated: 0,
@@ -128,10 +153,11 @@ impl Setup {
     }
 
     /// Sets the hash algorithm. Several apps ignore this setting and show wrong codes, which
-    /// [`Diagnosis`](crate::guard::Diagnosis) detects.
+    /// [`Diagnosis`](crate::guard::Diagnosis) detects. Without this call, the policy decides
+    /// ([`Policy::with_algorithm`](crate::Policy::with_algorithm)).
     #[must_use]
     pub fn with_algorithm(mut self, algorithm: Algorithm) -> Self {
-        self.algorithm = algorithm;
+        self.algorithm = Some(algorithm);
         self
     }
 
@@ -163,3 +189,11 @@ impl Setup {
         self
     }
 }
+
+/// The longest period that a strict policy allows, in seconds. NIST SP 800-63B-4, section 3.1.4.1, requires a new code
+/// at least every two minutes.
+const MAX_PERIOD: u32 = 120;
+const WEAK: Error =
+    Error::new(ErrorKind::Policy, "the policy is strict: an imported secret has at least 112 bits (14 bytes)");
+const LONG_PERIOD: Error =
+    Error::new(ErrorKind::Policy, "the policy is strict: a period is at most {} seconds").number(MAX_PERIOD as u64);

@@ -1,9 +1,10 @@
-//! Short-lived strings with a MAC: proofs, pending logins and enrollment tickets. They share a format and a MAC
-//! computation.
+//! Short-lived strings with a MAC: proofs, pending logins, enrollment tickets, enrollment handles and vouchers. They
+//! share a format and a MAC computation.
 //!
 //! A device token has no MAC. It contains a random secret whose hash is in the record.
 
 pub(crate) mod device;
+pub(crate) mod enrollment;
 pub(crate) mod login;
 pub(crate) mod proof;
 

@@ -21,12 +21,8 @@ use crate::store::{Accounts, Store, Swap, Version};
 /// This store needs the `tokio` runtime, a C compiler, and Rust 1.94, which `sqlx` 0.9 requires. The pool type of
 /// `sqlx` 0.9 is part of the public interface.
 ///
-/// After you restore a backup, codes that were used after the backup was made would be accepted again. This loop goes
-/// through all accounts and invalidates those codes:
-///
 /// ```
-/// use keyfob::guard::{GuardErrorKind, OperatorId};
-/// use keyfob::store::{Accounts, SqliteStore};
+/// use keyfob::store::SqliteStore;
 /// use keyfob::{Guard, Keyring};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -36,27 +32,15 @@ use crate::store::{Accounts, Store, Swap, Version};
 /// let store = SqliteStore::open(&database).await?;
 /// let guard = Guard::new(store, Keyring::parse(&keys)?, "Example Inc");
 /// # guard.enroll("user-17", &keyfob::guard::Setup::totp("alice@example.com")).await?;
-/// let operator = OperatorId::new("restore")?;
-/// let mut last = String::new();
-/// loop {
-///     let accounts = guard.store().accounts(&last, 1000).await?;
-///     let Some(end) = accounts.last() else { break };
-///     last.clone_from(end);
-///     for user in &accounts {
-///         match guard.operator_invalidate_codes(user, &operator).await {
-///             // The record holds nothing to invalidate.
-///             Err(error) if error.kind() == GuardErrorKind::NotEnrolled => {}
-///             invalidated => invalidated?,
-///         }
-///         // The backup may be from before a key rotation.
-///         guard.reseal(user).await?;
-///     }
-/// }
-/// # assert_eq!(last, "user-17");
+///
+/// // When the server stops.
 /// guard.store().close().await;
 /// # std::fs::remove_file(database)?;
 /// # Ok(()) }
 /// ```
+///
+/// After you restore a backup, codes that were used after the backup was made would be accepted again.
+/// [`Guard::operator_invalidate_codes`](crate::Guard::operator_invalidate_codes) has a program that prevents this.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     pool: SqlitePool,

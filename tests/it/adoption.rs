@@ -3,14 +3,15 @@
 mod crash;
 mod kept;
 mod rows;
+mod several;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_lite::future::block_on;
 use keyfob::guard::{
-    Adoptee, Adoption, Event, EventKind, Expectation, GuardError, GuardErrorKind, Login, OperatorId, Purpose, Refusal,
-    SignInMethod,
+    Adoptee, Adoption, Event, EventKind, Expectation, Flow, GuardError, GuardErrorKind, Login, OperatorId, Purpose,
+    Refusal, SignInMethod,
 };
 use keyfob::store::{Accounts, MemoryStore, StoreError, Version};
 use keyfob::{Algorithm, Digits, Guard, Hotp, KeyUri, Period, Policy, Secret, Verdict, Window};
@@ -50,7 +51,7 @@ impl<S: Accounts> Site<S> {
     }
 
     fn adopt(&self, adoptee: &Adoptee) -> Result<Adoption, GuardError> {
-        block_on(self.guard.adopt(&adoptee.user, &adoptee.uri, adoptee.last_used, &operator()))
+        block_on(self.guard.adopt(adoptee, &operator()))
     }
 
     fn adopt_batch(&self, adoptees: &[Adoptee]) -> Vec<Result<Adoption, GuardError>> {
@@ -83,11 +84,21 @@ fn secret(seed: u8) -> Secret {
 
 /// A user with the usual settings.
 fn adoptee(user: &str, seed: u8, last_used: Option<u64>) -> Adoptee {
-    Adoptee { user: user.into(), uri: KeyUri::totp("Old", "label", &secret(seed)).unwrap(), last_used }
+    Adoptee {
+        user: user.into(),
+        uri: KeyUri::totp("Old", "label", &secret(seed)).unwrap(),
+        last_used,
+        name: String::new(),
+    }
 }
 
 fn button(user: &str, seed: u8, counter: u64, last_used: Option<u64>) -> Adoptee {
-    Adoptee { user: user.into(), uri: KeyUri::hotp("Old", "label", &secret(seed), counter).unwrap(), last_used }
+    Adoptee {
+        user: user.into(),
+        uri: KeyUri::hotp("Old", "label", &secret(seed), counter).unwrap(),
+        last_used,
+        name: String::new(),
+    }
 }
 
 fn code(seed: u8, step: u64) -> String {
@@ -132,7 +143,7 @@ fn without_a_last_step_the_present_window_counts_as_used() {
                 move || Some(clock.load(Ordering::SeqCst))
             });
         let al = adoptee("al", 1, None);
-        let answer = block_on(guard.adopt("al", &al.uri, None, &operator()));
+        let answer = block_on(guard.adopt(&al, &operator()));
         assert!(adopted(&answer));
         let first = STEP + u64::from(ahead) + 1;
         let last = STEP - u64::from(behind);
@@ -194,7 +205,7 @@ fn whatever_is_adopted_can_be_used() {
             None => KeyUri::hotp("Old", "al", &secret, counter).unwrap(),
         };
         let uri = uri.with_algorithm(algorithm).with_digits(digits);
-        let al = Adoptee { user: "al".into(), uri, last_used };
+        let al = Adoptee { user: "al".into(), uri, last_used, name: String::new() };
         let site = Site::new();
         if site.adopt_batch(std::slice::from_ref(&al))[0].is_err() {
             prop_assert!(period.is_some() && site.stored("al").is_none());
@@ -245,8 +256,12 @@ fn a_user_logs_in_and_gets_recovery_codes() {
 #[test]
 fn each_reject_says_why_and_affects_nobody_else() {
     let long = "x".repeat(256);
-    let steam =
-        Adoptee { user: "steam".into(), uri: KeyUri::steam("Steam", "al", &secret(1)).unwrap(), last_used: None };
+    let steam = Adoptee {
+        user: "steam".into(),
+        uri: KeyUri::steam("Steam", "al", &secret(1)).unwrap(),
+        last_used: None,
+        name: String::new(),
+    };
     let reach = 120;
     let rejects = [
         (steam, GuardErrorKind::Invalid, "steam"),
@@ -291,7 +306,7 @@ fn each_reject_says_why_and_affects_nobody_else() {
 fn every_event_names_the_operator() {
     let site = Site::new();
     let setup = keyfob::guard::Setup::totp("bo");
-    block_on(site.guard.enroll("bo", &setup)).unwrap();
+    let waiting = block_on(site.guard.enroll("bo", &setup)).unwrap();
     assert!(adopted(&site.adopt(&adoptee("cy", 3, None))));
     assert_eq!(site.heard().iter().filter(|event| event.operator() == Some(&operator())).count(), 1);
 
@@ -300,23 +315,30 @@ fn every_event_names_the_operator() {
         adoptee("bo", 2, None), // has an enrollment
         adoptee("cy", 3, None), // is kept
         adoptee("", 4, None),   // is refused
-        adoptee("al", 5, None), // is kept
+        adoptee("al", 5, None), // a second one
+        adoptee("al", 5, None), // the same once more
     ];
     let answers = site.adopt_batch(&all);
     let heard = site.heard();
     assert!(heard.iter().all(|event| event.operator() == Some(&operator()) && event.at() == NOW));
-    let Ok(Adoption::Adopted(al)) = answers[0].as_ref() else { panic!() };
-    let Ok(Adoption::Adopted(bo)) = answers[1].as_ref() else { panic!() };
+    let id = |row: usize| match answers[row].as_ref() {
+        Ok(Adoption::Adopted(id)) => id.clone(),
+        other => panic!("{other:?}"),
+    };
+    let adopted = |row| EventKind::Adopted { authenticator: id(row) };
+    let failed = |kind| EventKind::Failed { flow: Flow::Adopt, kind };
+    assert!(matches!(answers[2], Ok(Adoption::Kept)));
+    // User by user, and nothing for the one who is kept.
     let kinds: Vec<_> = heard.iter().map(|event| (event.user(), event.kind().clone())).collect();
-    let adopted = |id: &keyfob::guard::AuthenticatorId| EventKind::Adopted { authenticator: id.clone() };
-    assert!(
-        matches!(
-            kinds.as_slice(),
-            [(_, _), (_, _), (_, EventKind::EnrollmentCanceled { .. }), ("", EventKind::Failed { .. })]
-        ),
-        "{kinds:?}"
-    );
-    assert_eq!(kinds[..2], [("al", adopted(al)), ("bo", adopted(bo))]);
+    let expected = [
+        ("", failed(GuardErrorKind::User)),
+        ("al", adopted(0)),
+        ("al", adopted(4)),
+        ("al", failed(GuardErrorKind::SecretInUse)),
+        ("bo", adopted(1)),
+        ("bo", EventKind::EnrollmentCanceled { authenticator: waiting.authenticator().clone() }),
+    ];
+    assert_eq!(kinds, expected);
     assert!(heard[0].to_string().contains("operator=\"migration of 2026\""));
 }
 

@@ -6,18 +6,26 @@ mod change;
 mod devices;
 mod dropped;
 mod enrollment;
+mod events;
+
 mod imported;
 mod length;
 mod limits;
 mod login;
+mod notices;
 mod operator;
 mod policy;
 mod printed;
 mod proof;
 mod record;
 mod recovery;
+mod reopen;
+mod restore;
+mod rotation;
 mod seal;
+mod strict;
 mod verify;
+mod vouch;
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};

@@ -5,7 +5,7 @@ use alloc::string::String;
 use crate::guard::id::AuthenticatorId;
 use crate::uri::KeyUri;
 
-/// A user of another system whose authenticator keyfob should adopt. [`Guard::adopt_batch`] has an example.
+/// An authenticator of another system's user, which keyfob should adopt. [`Guard::adopt_batch`] has an example.
 ///
 /// [`Guard::adopt_batch`]: crate::Guard::adopt_batch
 #[derive(Clone, Debug)]
@@ -16,9 +16,11 @@ pub struct Adoptee {
     pub uri: KeyUri,
     /// The last TOTP step or HOTP counter whose code the other system accepted, if it stored one. It counts as used.
     pub last_used: Option<u64>,
+    /// The name by which the user recognizes the authenticator in a list, or an empty string.
+    pub name: String,
 }
 
-/// The result of adopting a user.
+/// The result of adopting an authenticator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Adoption {

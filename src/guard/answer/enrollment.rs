@@ -14,6 +14,7 @@ use crate::guard::answer::verdict::Refusal;
 use crate::guard::generation::Generation;
 use crate::guard::id::AuthenticatorId;
 use crate::guard::record::recovery::RecoveryCodes;
+use crate::guard::token::enrollment::EnrollmentHandle;
 use crate::totp::Period;
 use crate::uri::KeyUri;
 
@@ -29,6 +30,7 @@ pub struct Enrollment {
     pub(crate) authenticator: AuthenticatorId,
     pub(crate) uri: KeyUri,
     pub(crate) expires_at: u64,
+    pub(crate) handle: EnrollmentHandle,
 }
 
 impl Enrollment {
@@ -36,6 +38,13 @@ impl Enrollment {
     #[must_use]
     pub const fn authenticator(&self) -> &AuthenticatorId {
         &self.authenticator
+    }
+
+    /// The handle with which [`Guard::reopen_enrollment`](crate::Guard::reopen_enrollment) shows this enrollment again,
+    /// for example after the user has reloaded the page. Only the browser that began the enrollment should have it.
+    #[must_use]
+    pub const fn handle(&self) -> &EnrollmentHandle {
+        &self.handle
     }
 
     /// The `otpauth` URI that the QR code contains.
@@ -100,8 +109,8 @@ impl Confirmed {
         &self.authenticator
     }
 
-    /// The new recovery codes, if this is the account's first authenticator. Show them now, because they cannot be
-    /// retrieved later.
+    /// The new recovery codes, if the account had none, as is the case for its first authenticator. Show them now,
+    /// because they cannot be retrieved later.
     ///
     /// Returns `None` if the account already has recovery codes, or if the new codes could not be stored, which is
     /// reported as an event. Without a [`Guard`](crate::Guard), this is always `None`. In that case, generate the codes

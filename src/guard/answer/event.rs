@@ -9,6 +9,7 @@ use core::fmt;
 
 use crate::guard::answer::enrollment::Diagnosis;
 use crate::guard::answer::login::SignInMethod;
+use crate::guard::answer::notice::{Notice, NoticeKind};
 use crate::guard::answer::verdict::{Method, Refusal};
 use crate::guard::context::Context;
 use crate::guard::error::GuardErrorKind;
@@ -81,6 +82,23 @@ impl Event {
     pub const fn kind(&self) -> &EventKind {
         &self.kind
     }
+
+    /// The notice that belongs to this event, or `None` if the user does not have to be told. If the policy
+    /// [keeps notices](crate::Policy::with_notices), tell the user, and then pass the notice to
+    /// [`Guard::acknowledge`](crate::Guard::acknowledge).
+    #[must_use]
+    pub const fn notice(&self) -> Option<Notice> {
+        let kind = match self.kind {
+            EventKind::Confirmed { .. } => NoticeKind::Added,
+            EventKind::Revoked { .. } | EventKind::Disabled => NoticeKind::Removed,
+            EventKind::Recovered { .. } => NoticeKind::Recovered,
+            EventKind::RecoveryCodesRegenerated => NoticeKind::RecoveryCodesReplaced,
+            EventKind::Exhausted => NoticeKind::Exhausted,
+            EventKind::Unacknowledged { notice } => return Some(notice),
+            _ => return None,
+        };
+        Some(Notice::new(kind, self.at))
+    }
 }
 
 /// Formats the event as a single line for the log.
@@ -105,12 +123,16 @@ pub(crate) fn events(context: &Context<'_>, kinds: impl IntoIterator<Item = Even
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Flow {
+    /// The application acknowledged a notice with [`Guard::acknowledge`](crate::Guard::acknowledge).
+    Acknowledge,
     /// An operator asked to adopt a user from another system with [`Guard::adopt`](crate::Guard::adopt).
     Adopt,
     /// A user entered a code during a login, to be checked by [`Guard::answer`](crate::Guard::answer).
     Answer,
     /// A user began a login with [`Guard::begin_login`](crate::Guard::begin_login).
     BeginLogin,
+    /// A user asked to cancel an enrollment with [`Guard::cancel_enrollment`](crate::Guard::cancel_enrollment).
+    CancelEnrollment,
     /// The application asked to check a proof with [`Guard::check`](crate::Guard::check).
     Check,
     /// A user asked to confirm an enrollment with [`Guard::confirm`](crate::Guard::confirm) or
@@ -142,9 +164,13 @@ pub enum Flow {
     OperatorUnlock,
     /// An operator asked to remove the second factor with [`Guard::operator_remove`](crate::Guard::operator_remove).
     OperatorRemove,
+    /// An operator vouched for a user with [`Guard::operator_vouch`](crate::Guard::operator_vouch).
+    OperatorVouch,
     /// [`Guard::confirm`](crate::Guard::confirm) or [`Guard::confirm_with_ticket`](crate::Guard::confirm_with_ticket)
     /// tried to create the first recovery codes after activating the authenticator.
     RecoveryCodes,
+    /// A user redeemed a voucher with [`Guard::redeem`](crate::Guard::redeem).
+    Redeem,
     /// The owner asked to replace the recovery codes with
     /// [`Guard::regenerate_recovery_codes`](crate::Guard::regenerate_recovery_codes).
     RegenerateRecoveryCodes,
@@ -152,6 +178,12 @@ pub enum Flow {
     RememberDevice,
     /// The owner asked to rename an authenticator with [`Guard::rename`](crate::Guard::rename).
     Rename,
+    /// A user asked to see a pending enrollment again with
+    /// [`Guard::reopen_enrollment`](crate::Guard::reopen_enrollment).
+    ReopenEnrollment,
+    /// The owner asked for a new recovery code with
+    /// [`Guard::replace_recovery_code`](crate::Guard::replace_recovery_code).
+    ReplaceRecoveryCode,
     /// The application asked to reseal the secrets under the primary key with [`Guard::reseal`](crate::Guard::reseal).
     Reseal,
     /// A user asked to resynchronize an authenticator with [`Guard::resync`](crate::Guard::resync).
@@ -223,9 +255,9 @@ pub enum EventKind {
         /// seen.
         may_have_changed: bool,
     },
-    /// A pending enrollment was canceled. This happens if another one is started, the factors or the user's password
-    /// change, or the record is erased. It also happens if an operator removes the second factor, invalidates its codes
-    /// or suspends the account.
+    /// A pending enrollment was canceled. This happens if the user cancels it, another one is started, the factors or
+    /// the user's password change, or the record is erased. It also happens if an operator removes the second factor,
+    /// invalidates its codes or suspends the account.
     EnrollmentCanceled {
         /// The authenticator that was pending.
         authenticator: AuthenticatorId,
@@ -265,11 +297,16 @@ pub enum EventKind {
     /// A recovery code or a new authenticator refilled an exhausted guess budget, or an operator ended the account's
     /// wait.
     Unlocked,
-    /// The first recovery codes were created, right after the first authenticator was confirmed.
+    /// Recovery codes were created right after an authenticator was confirmed, because the account had none.
     RecoveryCodesIssued,
     /// A recovery code was used. Tell the user, and have them enroll a new authenticator.
     Recovered {
         /// The number of recovery codes left.
+        left: u8,
+    },
+    /// A recovery code that had been used was replaced with a new one.
+    RecoveryCodeReplaced {
+        /// The number of unused recovery codes, including the new one.
         left: u8,
     },
     /// The recovery codes were replaced. Tell the user.
@@ -286,12 +323,6 @@ pub enum EventKind {
     },
     /// The secrets that were sealed under an old key were resealed under the primary key.
     Resealed,
-    /// A code was accepted, but the account's secrets could not be resealed under the primary key. The account still
-    /// needs the old key.
-    ResealFailed {
-        /// The kind of error.
-        kind: GuardErrorKind,
-    },
     /// An operator ended the account's suspension.
     Resumed,
     /// An authenticator was resynchronized.
@@ -315,4 +346,14 @@ pub enum EventKind {
     },
     /// An operator suspended the account.
     Suspended,
+    /// A notice has been in the record for at least five minutes, so the user may not have been told. Each request for
+    /// this user sends this event again until the notice is [acknowledged](crate::Guard::acknowledge).
+    Unacknowledged {
+        /// What the user must be told about.
+        notice: Notice,
+    },
+    /// An operator vouched for the user, who can now add an authenticator without a code. Tell the user.
+    Vouched,
+    /// The user redeemed the operator's voucher, but has not added an authenticator yet.
+    VoucherRedeemed,
 }

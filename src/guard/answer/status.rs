@@ -6,12 +6,14 @@ use core::time::Duration;
 
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
+use crate::guard::answer::notice::Notice;
 use crate::guard::answer::verdict::Method;
 use crate::guard::generation::Generation;
 use crate::guard::id::{AuthenticatorId, DeviceId, KeyId};
 use crate::guard::record::authenticator::Authenticator;
 use crate::guard::record::budget::Gate;
 use crate::guard::record::devices::Device;
+use crate::key::Strength;
 use crate::totp::Period;
 
 /// The state of an account's second factor.
@@ -28,6 +30,7 @@ pub struct Status {
     pub(crate) enrolled: bool,
     pub(crate) suspended: bool,
     pub(crate) devices: Vec<DeviceStatus>,
+    pub(crate) notices: Vec<Notice>,
     pub(crate) failures: u64,
     pub(crate) gate: Gate,
     pub(crate) keys: Vec<KeyId>,
@@ -58,7 +61,8 @@ impl Status {
     }
 
     /// Whether the user has ever been issued recovery codes for the current factors. If not, for example after an
-    /// [adoption](crate::Guard::adopt), offer to generate them.
+    /// [adoption](crate::Guard::adopt) or an [invalidation](crate::Guard::operator_invalidate_codes), offer to generate
+    /// them.
     #[must_use]
     pub const fn has_recovery_codes(&self) -> bool {
         self.has_recovery_codes
@@ -86,6 +90,13 @@ impl Status {
     #[must_use]
     pub fn devices(&self) -> &[DeviceStatus] {
         &self.devices
+    }
+
+    /// The notices that your application has not [acknowledged](crate::Guard::acknowledge) yet: what the user must be
+    /// told about. Empty unless the policy [keeps notices](crate::Policy::with_notices).
+    #[must_use]
+    pub fn notices(&self) -> &[Notice] {
+        &self.notices
     }
 
     /// The number of failures since the last success, or since the account's wait was last ended.
@@ -186,7 +197,9 @@ pub struct AuthenticatorStatus {
     period: Option<Period>,
     algorithm: Algorithm,
     digits: Digits,
+    strength: Strength,
     created: u64,
+    bound: u64,
     used: u64,
     drift: i64,
 }
@@ -199,7 +212,9 @@ impl AuthenticatorStatus {
             period: authenticator.period,
             algorithm: authenticator.algorithm,
             digits: authenticator.digits,
+            strength: Strength::of(authenticator.secret.secret_len()),
             created: authenticator.created,
+            bound: authenticator.bound,
             used: authenticator.used,
             drift: authenticator.drift,
         }
@@ -235,10 +250,24 @@ impl AuthenticatorStatus {
         self.digits
     }
 
+    /// How hard the secret is to guess. keyfob generates only strong secrets, but it accepts weak ones from other
+    /// systems. Ask the owner of a weak secret to replace the authenticator.
+    #[must_use]
+    pub const fn strength(&self) -> Strength {
+        self.strength
+    }
+
     /// The time at which enrollment was started, in Unix seconds.
     #[must_use]
     pub const fn created_at(&self) -> u64 {
         self.created
+    }
+
+    /// The time at which the authenticator was bound to the account, in Unix seconds: when a code confirmed it, or when
+    /// it was [adopted](crate::Guard::adopt).
+    #[must_use]
+    pub const fn bound_at(&self) -> u64 {
+        self.bound
     }
 
     /// The time at which a login or a resynchronization last accepted a code from this authenticator, in Unix seconds.

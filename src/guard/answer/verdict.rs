@@ -29,6 +29,8 @@ pub struct Accepted {
     pub(crate) drift: i64,
     pub(crate) recovery_codes_left: u8,
     pub(crate) history: History,
+    /// The stored hash of the recovery code that was used, if it was one.
+    pub(crate) used_recovery_code: Option<[u8; 32]>,
 }
 
 /// The history of an account before a login.
@@ -52,8 +54,9 @@ impl Accepted {
         &self.user
     }
 
-    /// Whether the code was a TOTP code, an HOTP code or a recovery code. After a recovery code, have the user enroll a
-    /// new authenticator.
+    /// Whether the code was a TOTP code, an HOTP code or a recovery code. After a recovery code, show a new one
+    /// ([`Guard::replace_recovery_code`](crate::Guard::replace_recovery_code)), and have the user enroll a new
+    /// authenticator.
     #[must_use]
     pub const fn method(&self) -> Method {
         self.method

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 
 use crate::ct;
 use crate::guard::answer::event::{Event, EventKind, events};
+use crate::guard::answer::notice::NoticeKind;
 use crate::guard::answer::transition::{Change, Committed, Transition};
 use crate::guard::answer::verdict::{Method, Refusal};
 use crate::guard::context::Context;
@@ -85,6 +86,8 @@ impl SecondFactor {
         let uncounted = repeated & !accepted;
         next.budget.charge(context.policy, context.now, share, Outcome { success: accepted, uncounted });
         complete(&mut next, accepted);
+        let exhausts = self.budget.ends_with_a_failure(context.policy, context.now, share);
+        next.note(context, NoticeKind::Exhausted, !accepted & !uncounted & ct::public(exhausts));
         let record = next.write();
         let hidden = Hidden {
             accepted,
@@ -93,7 +96,7 @@ impl SecondFactor {
             matched,
             drift: drift.cast_signed(),
             context: (context.user.into(), context.now),
-            exhausts: self.budget.ends_with_a_failure(context.policy, context.now, share),
+            exhausts,
             authenticators: next.active,
         };
         Ok((record, hidden))

@@ -3,7 +3,9 @@
 use alloc::vec;
 
 use crate::guard::answer::event::{EventKind, events};
+use crate::guard::answer::notice::{Notice, NoticeKind};
 use crate::guard::answer::transition::{Change, Committed, Transition};
+use crate::guard::answer::verdict::Accepted;
 use crate::guard::context::Context;
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::generation::Generation;
@@ -11,6 +13,7 @@ use crate::guard::id::AuthenticatorId;
 use crate::guard::randomness::Randomness;
 use crate::guard::record::SecondFactor;
 use crate::guard::record::authenticator::{NAME_REFUSED, check_name};
+use crate::guard::record::notices::Notices;
 use crate::guard::record::recovery::{RecoveryCodes, RecoverySet};
 use crate::guard::token::proof::{Proof, Purpose};
 
@@ -70,8 +73,9 @@ impl SecondFactor {
         if next.active.is_empty() {
             return Err(GuardErrorKind::LastAuthenticator.into());
         }
-        let canceled = next.cancel_enrollment(context);
+        let canceled = next.drop_enrollment(context);
         next.factors_changed();
+        next.note(context, NoticeKind::Removed, u64::MAX);
         let revoked = EventKind::Revoked { authenticator: authenticator.clone() };
         let generation = next.generation();
         Ok(next.changed(context, [revoked].into_iter().chain(canceled), generation))
@@ -100,10 +104,45 @@ impl SecondFactor {
         let (mut codes, set) = RecoverySet::generate(context, random)?;
         let mut next = self.clone();
         next.recovery = Some(set);
-        let canceled = next.cancel_enrollment(context);
+        let canceled = next.drop_enrollment(context);
         next.factors_changed();
+        next.note(context, NoticeKind::RecoveryCodesReplaced, u64::MAX);
         codes.generation = next.generation();
         Ok(next.changed(context, [EventKind::RecoveryCodesRegenerated].into_iter().chain(canceled), codes))
+    }
+
+    /// Replaces the recovery code that was just used with a new one. See
+    /// [`Guard::replace_recovery_code`](crate::Guard::replace_recovery_code).
+    ///
+    /// # Errors
+    ///
+    /// * [`GuardErrorKind::ProofRejected`] if the code was accepted for another user or longer ago than the lifetime of
+    ///   a proof, or if the generation has changed since the code was accepted.
+    /// * [`GuardErrorKind::KeyMissing`] or [`GuardErrorKind::SealBroken`] if the key of the recovery codes cannot be
+    ///   opened.
+    /// * [`GuardErrorKind::Suspended`] if the account is suspended.
+    /// * [`GuardErrorKind::Randomness`] if the source of randomness failed.
+    pub fn replace_recovery_code(
+        &self,
+        context: &Context<'_>,
+        random: &Randomness,
+        accepted: &Accepted,
+    ) -> Result<Transition<Option<RecoveryCodes>>, GuardError> {
+        self.not_suspended()?;
+        self.check_accepted(context, accepted)?;
+        let mut next = self.clone();
+        // The hash is not secret: without its key, it reveals nothing about the code.
+        let is_used = |(hash, used): &&mut ([u8; 32], u64)| Some(*hash) == accepted.used_recovery_code && *used != 0;
+        let set = next.recovery.as_mut();
+        let Some((set, key)) = set.map(|set| set.open(context).map(|key| (set, key))).transpose()? else {
+            return Ok(Transition::of(None, vec![]));
+        };
+        let Some(slot) = set.codes.iter_mut().find(is_used) else { return Ok(Transition::of(None, vec![])) };
+        let (mut codes, hash) = RecoveryCodes::replacement(&key, random)?;
+        *slot = (hash, 0);
+        codes.generation = self.generation();
+        let left = set.left();
+        Ok(next.changed(context, [EventKind::RecoveryCodeReplaced { left }], Some(codes)))
     }
 
     /// Disables the second factor, with a proof for [`Purpose::DISABLE`]. The record keeps only a tombstone.
@@ -130,22 +169,42 @@ impl SecondFactor {
         let mut next = Self {
             generation: self.generation,
             epoch: self.epoch,
-            // The tombstone of an earlier removal keeps its time. Removing only a pending enrollment does not count as a
-            // removal.
+            // The tombstone of an earlier removal keeps its time. Removing only a pending enrollment does not count as
+            // a removal.
             removed: if self.is_enrolled() { context.now.max(1) } else { self.removed },
             suspended: self.suspended,
+            notices: self.notices.clone(),
             ..Self::default()
         };
+        if self.is_enrolled() {
+            next.note(context, NoticeKind::Removed, u64::MAX);
+        }
         next.factors_changed();
         next.void_logins(context.now);
         let generation = next.generation();
-        let canceled = self.clone().cancel_enrollment(context);
+        let canceled = self.clone().drop_enrollment(context);
         let disabled = self.is_enrolled().then_some(EventKind::Disabled);
         next.changed(context, disabled.into_iter().chain(canceled), generation)
     }
 
+    /// Removes a notice that the user has been told about. See [`Guard::acknowledge`](crate::Guard::acknowledge).
+    pub fn acknowledge(&self, context: &Context<'_>, notice: Notice) -> Transition<()> {
+        let mut next = self.clone();
+        match next.notices.as_mut().is_some_and(|notices| notices.acknowledge(notice)) {
+            true => next.changed(context, [], ()),
+            false => Transition::of((), vec![]),
+        }
+    }
+
+    /// Returns an event for each notice that should have been acknowledged by now.
+    pub(crate) fn overdue(&self, now: u64) -> impl Iterator<Item = EventKind> {
+        let pending = self.notices.iter().flat_map(Notices::pending);
+        let overdue = pending.filter(move |notice| now.saturating_sub(notice.at()) >= TIME_TO_TELL);
+        overdue.map(|notice| EventKind::Unacknowledged { notice })
+    }
+
     /// Removes the enrollment. Returns an event if the enrollment was still pending.
-    pub(crate) fn cancel_enrollment(&mut self, context: &Context<'_>) -> Option<EventKind> {
+    pub(crate) fn drop_enrollment(&mut self, context: &Context<'_>) -> Option<EventKind> {
         let pending = self.pending.take().filter(|pending| pending.is_waiting(context))?;
         Some(EventKind::EnrollmentCanceled { authenticator: pending.authenticator.id })
     }
@@ -161,3 +220,7 @@ impl SecondFactor {
         Transition::new(Change::Write(self.write()), move || Committed { value, events })
     }
 }
+
+/// How long the application may take to tell the user and acknowledge the notice, in seconds. Only then do later
+/// requests report the notice again.
+const TIME_TO_TELL: u64 = 300;

@@ -2,11 +2,13 @@
 
 use alloc::string::String;
 use alloc::vec;
+use alloc::vec::Vec;
 
 use crate::code::Code;
 use crate::ct;
 use crate::guard::answer::enrollment::{Confirmation, Confirmed};
 use crate::guard::answer::event::{Event, EventKind, events};
+use crate::guard::answer::notice::NoticeKind;
 use crate::guard::answer::transition::{Change, Committed, Transition};
 use crate::guard::answer::verdict::Refusal;
 use crate::guard::context::Context;
@@ -74,39 +76,52 @@ impl SecondFactor {
             if pending.imported { HiddenDiagnosis::none() } else { pending.diagnose(context, &code, to)? };
 
         let mut next = self.clone();
-        let mut lifted = false;
+        let (mut lifted, mut replaces_all) = (false, false);
+        let exhausted = self.is_exhausted(context);
         if pending.imported {
-            next.budget.charge(context.policy, context.now, share, Outcome { success: hit, uncounted: 0 });
-        } else if self.is_enrolled() {
+            // The holder of an imported secret can confirm it at any time. So under a strict policy, and with a voucher,
+            // confirming it does not allow more guesses at the authenticators that stay.
+            let keeps = hit & ct::public(self.is_enrolled() && (pending.vouched || context.policy.is_strict()));
+            let outcome = Outcome { success: hit & !keeps, uncounted: keeps };
+            next.budget.charge(context.policy, context.now, share, outcome);
+        } else if self.is_enrolled() && !pending.vouched && (exhausted || !context.policy.is_strict()) {
             // A new authenticator ends the account's wait. This is the re-binding described in NIST SP 800-63B-4,
             // section 3.2.2. The enrollment required a proof, so an attacker who can only guess cannot get this far. A
             // user's first authenticator requires no proof, so it does not end the wait.
             lifted = next.budget.lift(context.policy, context.now, self.has_known_device(context.now), hit);
+            replaces_all = context.policy.is_strict();
         }
         next.budget.succeeded_at = ct::select(hit, context.now.max(1), next.budget.succeeded_at);
         next.pending = Some(Pending {
+            replaces_all,
             tries: ct::select(hit, pending.tries, pending.tries.saturating_add(1)),
             confirmed: hit & 1,
             authenticator: Authenticator {
+                bound: ct::select(hit, context.now.max(1), 0),
                 next: ct::select(hit, counter.wrapping_add(1), authenticator.next),
                 disclosed: ct::select(!hit & diagnosis.future, diagnosis.step.wrapping_add(1), authenticator.disclosed),
                 ..authenticator.clone()
             },
             ..pending.clone()
         });
+        let exhausts = pending.imported && self.budget.ends_with_a_failure(context.policy, context.now, share);
+        let replaces = |active: &&Authenticator| replaces_all || Some(&active.id) == pending.replaces.as_ref();
+        let replaced: Vec<_> = self.active.iter().filter(replaces).map(|active| active.id.clone()).collect();
+        next.note(context, NoticeKind::Added, hit);
+        next.note(context, NoticeKind::Removed, hit & ct::public(!replaced.is_empty()));
+        next.note(context, NoticeKind::Exhausted, !hit & ct::public(exhausts));
         let record = next.write();
 
-        let (id, replaced) = (authenticator.id.clone(), pending.replaces.clone());
-        let exhausts = pending.imported && self.budget.ends_with_a_failure(context.policy, context.now, share);
+        let id = authenticator.id.clone();
         let generation = Generation { factors: generation_after(self.generation), epoch: self.epoch };
         let (user, now) = (String::from(context.user), context.now);
         let transition = Transition::new(Change::Write(record), move || {
             let event = |kind| Event::new(&user, now, kind);
-            // The record that marks the code as used, or counts the failure, is now stored. So it is safe to reveal whether
-            // the code matched.
+            // The record that marks the code as used, or counts the failure, is now stored. So it is safe to reveal
+            // whether the code matched.
             if ct::declassify(hit) {
                 let mut events = vec![event(EventKind::Confirmed { authenticator: id.clone() })];
-                events.extend(replaced.map(|authenticator| event(EventKind::Revoked { authenticator })));
+                events.extend(replaced.into_iter().map(|authenticator| event(EventKind::Revoked { authenticator })));
                 events.extend(lifted.then(|| event(EventKind::Unlocked)));
                 let user = user.clone();
                 let confirmed = Confirmed { user, generation, authenticator: id, recovery_codes: None, sign_in: None };

@@ -81,11 +81,7 @@ impl SecondFactor {
         if !check_name(name) {
             return Err(NAME_REFUSED.into());
         }
-        let lifetime = context.policy.proof_lifetime();
-        let timely = is_timely(accepted.at, accepted.at.saturating_add(lifetime), lifetime, context.now);
-        if !timely || accepted.user != context.user || accepted.generation != self.generation() {
-            return Err(GuardErrorKind::ProofRejected.into());
-        }
+        self.check_accepted(context, accepted)?;
         let token = DeviceToken::generate(random)?;
         let device = Device {
             id: token.id.clone(),
@@ -100,6 +96,18 @@ impl SecondFactor {
         let added = EventKind::DeviceAdded { device: token.id.clone(), trusted: trusted.is_some() };
         let forgotten = removed.map(|device| EventKind::DeviceForgotten { device });
         Ok(next.changed(context, [added].into_iter().chain(forgotten), token))
+    }
+
+    /// Checks that a code was accepted for this user not long ago, and that nothing has changed since.
+    ///
+    /// # Errors
+    ///
+    /// [`GuardErrorKind::ProofRejected`] if this is not the case.
+    pub(crate) fn check_accepted(&self, context: &Context<'_>, accepted: &Accepted) -> Result<(), GuardError> {
+        let lifetime = context.policy.proof_lifetime();
+        let timely = is_timely(accepted.at, accepted.at.saturating_add(lifetime), lifetime, context.now);
+        let current = accepted.user == context.user && accepted.generation == self.generation();
+        if timely && current { Ok(()) } else { Err(GuardErrorKind::ProofRejected.into()) }
     }
 
     /// Forgets one device. See [`Guard::forget_device`](crate::Guard::forget_device).
@@ -121,7 +129,7 @@ impl SecondFactor {
     pub fn forget_devices(&self, context: &Context<'_>) -> Transition<Generation> {
         let mut next = self.clone();
         // An attacker who knew the old password may have started the enrollment.
-        let canceled = next.cancel_enrollment(context);
+        let canceled = next.drop_enrollment(context);
         next.void_logins(context.now);
         let generation = next.generation();
         let kinds: Vec<_> = [EventKind::LoginsVoided].into_iter().chain(canceled).collect();

@@ -77,9 +77,7 @@ impl SecondFactor {
 
     /// Checks the code that a user typed in a login. See [`Guard::answer`](crate::Guard::answer).
     ///
-    /// Store the change before you use the answer, in a transaction that a failed login does not roll back. Unlike the
-    /// `Guard` method, this method does not reseal secrets under the primary key. Use [`reseal`](Self::reseal) for
-    /// that.
+    /// Store the change before you use the answer, in a transaction that a failed login does not roll back.
     ///
     /// # Errors
     ///
@@ -188,6 +186,7 @@ impl SecondFactor {
                     drift: 0,
                     recovery_codes_left: 0,
                     history,
+                    used_recovery_code: None,
                 };
                 confirmed.sign_in = Some(Box::new(SignIn::with_code(accepted, None)));
             }

@@ -21,14 +21,6 @@ impl SecondFactor {
     ///   [`GuardErrorKind::SealBroken`](crate::guard::GuardErrorKind::SealBroken) if a secret cannot be opened.
     /// * [`GuardErrorKind::Randomness`](crate::guard::GuardErrorKind::Randomness) if the source of randomness failed.
     pub fn reseal(&self, context: &Context<'_>, random: &Randomness) -> Result<Transition<bool>, GuardError> {
-        Ok(match self.resealed(context, random)? {
-            Some(next) => next.changed(context, [EventKind::Resealed], true),
-            None => Transition::of(false, vec![]),
-        })
-    }
-
-    /// Returns the record with all secrets sealed under the primary key, or `None` if they already are.
-    pub(crate) fn resealed(&self, context: &Context<'_>, random: &Randomness) -> Result<Option<Self>, GuardError> {
         let mut next = self.clone();
         // The key of an expired enrollment may no longer be in the keyring. This must not prevent the other secrets
         // from being resealed, so the enrollment is removed.
@@ -50,18 +42,10 @@ impl SecondFactor {
             set.key = key;
             resealed = true;
         }
-        Ok(resealed.then_some(next))
-    }
-
-    /// Returns whether any of the account's secrets is sealed under an old key.
-    pub(crate) fn needs_resealing(&self, keyring: &Keyring) -> bool {
-        self.sealed().any(|sealed| sealed.key != *keyring.primary())
-    }
-
-    /// Returns all sealed secrets, including that of an expired enrollment.
-    fn sealed(&self) -> impl Iterator<Item = &Sealed> {
-        let authenticators = self.active.iter().chain(self.pending.as_ref().map(|pending| &pending.authenticator));
-        authenticators.map(|authenticator| &authenticator.secret).chain(self.recovery.as_ref().map(|set| &set.key))
+        Ok(match resealed {
+            true => next.changed(context, [EventKind::Resealed], true),
+            false => Transition::of(false, vec![]),
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use crate::guard::context::Context;
 use crate::guard::id::KeyId;
 use crate::guard::record::SecondFactor;
 use crate::guard::record::authenticator::Authenticator;
+use crate::guard::record::notices::Notices;
 use crate::guard::record::recovery::RecoverySet;
 
 impl SecondFactor {
@@ -40,6 +41,7 @@ impl SecondFactor {
             enrolled: self.is_enrolled(),
             suspended: self.suspended,
             devices: devices.map(|device| DeviceStatus::of(device, device.is_trusted(context))).collect(),
+            notices: self.notices.as_ref().map(Notices::pending).unwrap_or_default(),
             failures: self.budget.failures,
             gate: self.budget.gate(context.policy, context.now, self.share(context, false)),
             keys,

@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use crate::code::Code;
 use crate::ct;
 use crate::guard::answer::event::{Event, EventKind, events};
+use crate::guard::answer::notice::NoticeKind;
 use crate::guard::answer::transition::{Change, Committed, Transition};
 use crate::guard::answer::verdict::{Accepted, History, Method, Refusal, Verdict};
 use crate::guard::context::Context;
@@ -28,8 +29,7 @@ impl SecondFactor {
     /// [`Guard::verify`](crate::Guard::verify).
     ///
     /// Store the change before you use the verdict, in a transaction that a failed login does not roll back. A refusal
-    /// can change the record too, because it counts a failure. Unlike [`Guard::verify`](crate::Guard::verify), this
-    /// method does not reseal secrets under the primary key. Use [`reseal`](Self::reseal) for that.
+    /// can change the record too, because it counts a failure.
     ///
     /// # Errors
     ///
@@ -119,8 +119,17 @@ impl SecondFactor {
                 let kind = EventKind::Accepted { method, authenticator: Some(id.clone()), drift };
                 let events = vec![Event::new(&user, now, kind)];
                 let authenticator = Some((id, name));
-                let accepted =
-                    Accepted { user, at: now, generation, method, authenticator, drift, recovery_codes_left, history };
+                let accepted = Accepted {
+                    user,
+                    at: now,
+                    generation,
+                    method,
+                    authenticator,
+                    drift,
+                    recovery_codes_left,
+                    history,
+                    used_recovery_code: None,
+                };
                 Committed { value: Verdict::Accepted(accepted), events }
             }
             Err((refused, mut events)) => {
@@ -154,11 +163,14 @@ impl SecondFactor {
         }
         // 0 means that the code is unused.
         *used = context.now.max(1);
-        let lifted = next.budget.lift(context.policy, context.now, self.has_known_device(context.now), u64::MAX);
+        // Under a strict policy, only an authenticator's own code or a new authenticator resets the counts.
+        let lifted = !context.policy.is_strict()
+            && next.budget.lift(context.policy, context.now, self.has_known_device(context.now), u64::MAX);
         next.budget.succeeded_at = context.now.max(1);
         // An owner who uses a recovery code may be recovering from an attack, so earlier logins become void.
         next.void_logins(context.now);
-        let canceled = next.cancel_enrollment(context);
+        let canceled = next.drop_enrollment(context);
+        next.note(context, NoticeKind::Recovered, u64::MAX);
         complete(&mut next, u64::MAX);
         let left = next.recovery.as_ref().map_or(0, |recovery| recovery.left());
         let accepted = Accepted {
@@ -170,6 +182,7 @@ impl SecondFactor {
             drift: 0,
             recovery_codes_left: left,
             history: self.history(),
+            used_recovery_code: Some(hash),
         };
         let accept = EventKind::Accepted { method: Method::RecoveryCode, authenticator: None, drift: 0 };
         let kinds = [accept, EventKind::Recovered { left }]

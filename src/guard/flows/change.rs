@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use crate::guard::Guard;
 use crate::guard::answer::event::Flow;
+use crate::guard::answer::notice::Notice;
 use crate::guard::answer::status::Status;
 use crate::guard::answer::transition::Transition;
 use crate::guard::answer::verdict::Accepted;
@@ -43,7 +44,7 @@ impl<S: Store> Guard<S> {
     #[must_use]
     pub fn prove(&self, accepted: &Accepted, purpose: &Purpose) -> Proof {
         let (user, now) = (accepted.user(), accepted.at);
-        accepted.prove(&Context { user, now, policy: &self.policy, keyring: &self.keyring }, purpose)
+        accepted.prove(&Context { user, now, policy: &self.policy, keyring: &self.keyring() }, purpose)
     }
 
     /// Checks a proof for an action of your application, such as a payment. The check does not use up the proof.
@@ -165,13 +166,87 @@ impl<S: Store> Guard<S> {
         .await
     }
 
+    /// Replaces the recovery code that a login has just used with a new one, so that the user does not run out of codes
+    /// (NIST SP 800-63B-4, section 4.2.1.1). Show the new code, because it cannot be read again. Call this right after
+    /// the login, before the user changes the factors.
+    ///
+    /// Returns `None` if the login did not use a recovery code, or if the code was already replaced. The other recovery
+    /// codes and the [`Generation`] do not change.
+    ///
+    /// ```
+    /// use keyfob::Guard;
+    /// use keyfob::guard::{GuardError, SignIn};
+    /// use keyfob::store::Store;
+    ///
+    /// async fn welcome(guard: &Guard<impl Store>, sign_in: &SignIn) -> Result<(), GuardError> {
+    ///     if let Some(accepted) = sign_in.accepted()
+    ///         && let Some(new) = guard.replace_recovery_code(accepted).await?
+    ///     {
+    ///         new.iter().for_each(|code| println!("Cross out the code you used, and add: {code}"));
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// Event: [`EventKind::RecoveryCodeReplaced`], if the code was replaced.
+    ///
+    /// # Errors
+    ///
+    /// * [`GuardErrorKind::ProofRejected`](crate::guard::GuardErrorKind::ProofRejected) if more time than a proof's
+    ///   lifetime has passed since the code was accepted, or if the generation has changed since then.
+    /// * [`GuardErrorKind::KeyMissing`](crate::guard::GuardErrorKind::KeyMissing) or
+    ///   [`GuardErrorKind::SealBroken`](crate::guard::GuardErrorKind::SealBroken) if the key of the recovery codes
+    ///   cannot be opened.
+    /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
+    pub async fn replace_recovery_code(&self, accepted: &Accepted) -> Result<Option<RecoveryCodes>, GuardError> {
+        self.transact(Flow::ReplaceRecoveryCode, accepted.user(), |factor, context| {
+            factor.replace_recovery_code(context, &self.randomness, accepted)
+        })
+        .await
+    }
+
+    /// Removes a notice from the record, because the user has been told. Does nothing if the record does not contain
+    /// the notice, or if it contains a later one of the same kind.
+    ///
+    /// With [`Policy::with_notices`](crate::Policy::with_notices), the record keeps a notice for each change that the
+    /// user must be told about. Acknowledge it after the email was sent. If the server crashes before that, later
+    /// requests for this user send [`EventKind::Unacknowledged`], and [`Status::notices`] lists the notice. So the user
+    /// is told at least once:
+    ///
+    /// ```
+    /// use keyfob::Guard;
+    /// use keyfob::guard::{Event, GuardError};
+    /// use keyfob::store::Store;
+    ///
+    /// /// Runs in a task of its own. The event listener puts the events into its queue.
+    /// async fn tell(guard: &Guard<impl Store>, event: &Event) -> Result<(), GuardError> {
+    ///     if let Some(notice) = event.notice() {
+    ///         println!("email to {}: {:?} at {}", event.user(), notice.kind(), notice.at());
+    ///         guard.acknowledge(event.user(), notice).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// A user who does not come back causes no later request. To find the notices of such users, call
+    /// [`status`](Self::status) for all accounts with [`sweep`](crate::Guard::sweep). The guide has [a
+    /// program](crate::guide::operation#notices-that-must-arrive).
+    ///
+    /// # Errors
+    ///
+    /// The errors common to all methods; see [`Guard`](Guard#errors).
+    pub async fn acknowledge(&self, user: &str, notice: Notice) -> Result<(), GuardError> {
+        self.transact(Flow::Acknowledge, user, |factor, context| Ok(factor.acknowledge(context, notice))).await
+    }
+
     /// Disables the second factor: removes the authenticators, the recovery codes, the devices, the failure counts and
     /// a pending enrollment. Requires a proof for [`Purpose::DISABLE`].
     ///
     /// Only a tombstone, a small record, is kept. It has a new [`Generation`], so earlier cookies, proofs and sessions
     /// stay void even if the user enrolls again. Store the returned generation with the user's current session, so that
-    /// this session stays valid. The tombstone also lets [`begin_login`](Self::begin_login) distinguish a removed second
-    /// factor from a lost record. [`erase`](Self::erase) removes the tombstone.
+    /// this session stays valid. The tombstone also lets [`begin_login`](Self::begin_login) distinguish a removed
+    /// second factor from a lost record. [`erase`](Self::erase) removes the tombstone.
     ///
     /// Events: [`EventKind::Disabled`], and [`EventKind::EnrollmentCanceled`] if an enrollment was pending.
     ///

@@ -4,9 +4,10 @@ use crate::guard::Guard;
 use crate::guard::answer::enrollment::{Confirmation, Enrollment};
 use crate::guard::answer::event::Flow;
 use crate::guard::context::Context;
-use crate::guard::error::GuardError;
+use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::record::SecondFactor;
 use crate::guard::setup::Setup;
+use crate::guard::token::enrollment::EnrollmentHandle;
 use crate::guard::token::login::EnrollmentTicket;
 use crate::guard::token::proof::Proof;
 use crate::store::Store;
@@ -21,7 +22,8 @@ impl<S: Store> Guard<S> {
     /// Show the [`Enrollment`] to the user, who scans the QR code or types in the secret. Then pass the first code to
     /// [`confirm`](Self::confirm). The second factor is not active until that succeeds. By default, an enrollment
     /// expires after 15 minutes ([`Policy::with_enrollment_lifetime`](crate::Policy::with_enrollment_lifetime)). A new
-    /// enrollment replaces one that is still pending.
+    /// enrollment replaces one that is still pending. To show the pending one again, call
+    /// [`reopen_enrollment`](Self::reopen_enrollment).
     ///
     /// Call this only for a user who is logged in. It requires no proof, because there is no second factor yet. If the
     /// user already has one, use [`enroll_another`](Self::enroll_another).
@@ -30,13 +32,12 @@ impl<S: Store> Guard<S> {
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::ProofRequired`](crate::guard::GuardErrorKind::ProofRequired) if the user has an active
-    ///   authenticator.
-    /// * [`GuardErrorKind::UnknownAuthenticator`](crate::guard::GuardErrorKind::UnknownAuthenticator) if the setup
-    ///   [replaces](Setup::replacing) an authenticator, because the user has none yet.
-    /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
-    /// * [`GuardErrorKind::Invalid`](crate::guard::GuardErrorKind::Invalid) if a URI cannot contain the issuer or the
-    ///   label.
+    /// * [`GuardErrorKind::ProofRequired`] if the user has an active authenticator.
+    /// * [`GuardErrorKind::UnknownAuthenticator`] if the setup [replaces](Setup::replacing) an authenticator, because
+    ///   the user has none yet.
+    /// * [`GuardErrorKind::Suspended`] if the account is suspended.
+    /// * [`GuardErrorKind::Invalid`] if a URI cannot contain the issuer or the label, or if the policy is
+    ///   [strict](crate::Policy::strict) and refuses the imported secret or the period.
     /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn enroll(&self, user: &str, setup: &Setup) -> Result<Enrollment, GuardError> {
         self.transact(Flow::Enroll, user, |factor, context| {
@@ -46,7 +47,8 @@ impl<S: Store> Guard<S> {
     }
 
     /// Starts the enrollment of an additional authenticator, or of one that [replaces](Setup::replacing) an active
-    /// authenticator. Takes a proof for [`Purpose::ADD`].
+    /// authenticator. Takes a proof for [`Purpose::ADD`]. A proof from [`redeem`](Self::redeem) is also accepted, but
+    /// only for an additional authenticator.
     ///
     /// The active authenticators stay valid. An authenticator to be replaced stays valid until the new one is
     /// confirmed. Everything else, including the events, works as in [`enroll`](Self::enroll). If the user has no
@@ -56,18 +58,16 @@ impl<S: Store> Guard<S> {
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::ProofRejected`](crate::guard::GuardErrorKind::ProofRejected) if the user has an active
-    ///   authenticator and the proof is not valid for this enrollment, for one of the reasons that
-    ///   [`check`](Self::check) lists.
-    /// * [`GuardErrorKind::TooManyAuthenticators`](crate::guard::GuardErrorKind::TooManyAuthenticators) if the user has
-    ///   eight active authenticators, and the setup replaces none of them.
-    /// * [`GuardErrorKind::UnknownAuthenticator`](crate::guard::GuardErrorKind::UnknownAuthenticator) if the
-    ///   authenticator to replace is not an active authenticator of this user.
-    /// * [`GuardErrorKind::SecretInUse`](crate::guard::GuardErrorKind::SecretInUse) if an active authenticator already
-    ///   uses the imported secret.
-    /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
-    /// * [`GuardErrorKind::Invalid`](crate::guard::GuardErrorKind::Invalid) if a URI cannot contain the issuer or the
-    ///   label.
+    /// * [`GuardErrorKind::ProofRejected`] if the user has an active authenticator and the proof is not valid for this
+    ///   enrollment, for one of the reasons that [`check`](Self::check) lists.
+    /// * [`GuardErrorKind::TooManyAuthenticators`] if the user has eight active authenticators, and the setup replaces
+    ///   none of them.
+    /// * [`GuardErrorKind::UnknownAuthenticator`] if the authenticator to replace is not an active authenticator of
+    ///   this user.
+    /// * [`GuardErrorKind::SecretInUse`] if an active authenticator already uses the imported secret.
+    /// * [`GuardErrorKind::Suspended`] if the account is suspended.
+    /// * [`GuardErrorKind::Invalid`] if a URI cannot contain the issuer or the label, or if the policy is
+    ///   [strict](crate::Policy::strict) and refuses the imported secret or the period.
     /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn enroll_another(&self, user: &str, setup: &Setup, proof: &Proof) -> Result<Enrollment, GuardError> {
         self.transact(Flow::Enroll, user, |factor, context| {
@@ -78,10 +78,10 @@ impl<S: Store> Guard<S> {
 
     /// Confirms the pending enrollment with a code from the new authenticator, which becomes active.
     ///
-    /// The code then counts as used, so the user cannot also log in with it. Confirming the first authenticator also
-    /// generates ten recovery codes. Show [`Confirmed::recovery_codes`](crate::guard::Confirmed::recovery_codes) now,
-    /// because they cannot be read again. If the authenticator was enrolled to [replace](Setup::replacing) another one,
-    /// the same swap removes the old one.
+    /// The code then counts as used, so the user cannot also log in with it. If the account has no recovery codes, as
+    /// is the case for its first authenticator, ten are generated. Show
+    /// [`Confirmed::recovery_codes`](crate::guard::Confirmed::recovery_codes) now, because they cannot be read again.
+    /// If the authenticator was enrolled to [replace](Setup::replacing) another one, the same swap removes the old one.
     ///
     /// The [`Generation`](crate::guard::Generation) changes, and all devices are forgotten. Store
     /// [`Confirmed::generation`](crate::guard::Confirmed::generation) with the user's session, so that the session
@@ -101,27 +101,28 @@ impl<S: Store> Guard<S> {
     ///
     /// Confirming an additional authenticator whose secret keyfob generated ends the account's wait and refills an
     /// exhausted budget. An attacker who only guesses cannot confirm such an authenticator, because its enrollment
-    /// required a proof. This is the re-binding of NIST SP 800-63B-4, section 3.2.2.
+    /// required a proof. This is the re-binding of NIST SP 800-63B-4, section 3.2.2. There are two exceptions: an
+    /// enrollment that began with a [voucher](Self::operator_vouch) never changes the wait or the budget. Under a
+    /// [strict](crate::Policy::strict) policy, a new authenticator changes them only if the budget is exhausted, and it
+    /// then replaces all others.
     ///
     /// A second swap stores the recovery codes. If it fails, the authenticator is active but the user has no recovery
     /// codes: `recovery_codes` returns `None`, [`Status::recovery_codes_left`] is 0, and an [`EventKind::Failed`] event
     /// reports the error. In that case, ask the user to generate recovery codes with
     /// [`regenerate_recovery_codes`](Self::regenerate_recovery_codes).
     ///
-    /// Events after a correct code: [`EventKind::Confirmed`], [`EventKind::Revoked`] for a replaced authenticator,
+    /// Events after a correct code: [`EventKind::Confirmed`], [`EventKind::Revoked`] for each replaced authenticator,
     /// [`EventKind::Unlocked`] if an exhausted budget was refilled, and [`EventKind::RecoveryCodesIssued`] if recovery
     /// codes were generated. Events after a refusal: [`EventKind::EnrollmentRefused`] and, for an imported secret,
     /// [`EventKind::Exhausted`] as for [`verify`](Self::verify).
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::NoEnrollment`](crate::guard::GuardErrorKind::NoEnrollment) if no enrollment is pending, for
-    ///   example because it has expired or received 20 wrong codes, or if it was started [with a
-    ///   ticket](Self::enroll_with_ticket).
-    /// * [`GuardErrorKind::KeyMissing`](crate::guard::GuardErrorKind::KeyMissing) or
-    ///   [`GuardErrorKind::SealBroken`](crate::guard::GuardErrorKind::SealBroken) if the secret of the new
-    ///   authenticator cannot be opened.
-    /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
+    /// * [`GuardErrorKind::NoEnrollment`] if no enrollment is pending, for example because it has expired or received
+    ///   20 wrong codes, or if it was started [with a ticket](Self::enroll_with_ticket).
+    /// * [`GuardErrorKind::KeyMissing`] or [`GuardErrorKind::SealBroken`] if the secret of the new authenticator cannot
+    ///   be opened.
+    /// * [`GuardErrorKind::Suspended`] if the account is suspended.
     /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn confirm(&self, user: &str, typed: &str) -> Result<Confirmation, GuardError> {
         let confirmation = self.transact(Flow::Confirm, user, |factor, context| factor.confirm(context, typed)).await?;
@@ -141,6 +142,78 @@ impl<S: Store> Guard<S> {
             confirmed.count_recovery_codes();
         }
         confirmation
+    }
+
+    /// Shows a pending enrollment again, for example after the user has reloaded the page.
+    ///
+    /// `handle` comes from [`Enrollment::handle`]. Keep it in a cookie of its own, and not in the session. `label` is
+    /// the label that the app shows, which keyfob does not store.
+    ///
+    /// ```
+    /// use keyfob::Guard;
+    /// use keyfob::guard::{Enrollment, EnrollmentHandle, GuardError, Setup};
+    /// use keyfob::store::Store;
+    ///
+    /// /// Returns what to show, and the cookie to set.
+    /// async fn page(
+    ///     guard: &Guard<impl Store>,
+    ///     user: &str,
+    ///     cookie: Option<&str>,
+    /// ) -> Result<(Enrollment, String), GuardError> {
+    ///     let label = "alice@example.com";
+    ///     if let Some(cookie) = cookie
+    ///         && let Ok(handle) = EnrollmentHandle::from_token(cookie)
+    ///         && handle.user() == user
+    ///         && let Ok(enrollment) = guard.reopen_enrollment(&handle, label).await
+    ///     {
+    ///         return Ok((enrollment, cookie.into()));
+    ///     }
+    ///     let enrollment = guard.enroll(user, &Setup::totp(label)).await?;
+    ///     let cookie = enrollment.handle().token();
+    ///     Ok((enrollment, cookie))
+    /// }
+    /// # use keyfob::{Keyring, store::MemoryStore};
+    /// # futures_lite::future::block_on(async {
+    /// # let guard = Guard::new(MemoryStore::new(), Keyring::parse(&Keyring::generate("2026")?)?, "Example Inc");
+    /// # let (first, cookie) = page(&guard, "user-17", None).await?;
+    /// # let (again, _) = page(&guard, "user-17", Some(&cookie)).await?;
+    /// # assert_eq!(*first.uri().to_uri(), *again.uri().to_uri());
+    /// # guard.cancel_enrollment("user-17").await?;
+    /// # let (other, _) = page(&guard, "user-17", Some(&cookie)).await?;
+    /// # assert_ne!(*first.uri().to_uri(), *other.uri().to_uri());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// * [`GuardErrorKind::NoEnrollment`] if the handle is not genuine, or if its enrollment was confirmed or canceled
+    ///   or has expired.
+    /// * [`GuardErrorKind::KeyMissing`] or [`GuardErrorKind::SealBroken`] if the secret cannot be opened.
+    /// * [`GuardErrorKind::Suspended`] if the account is suspended.
+    /// * [`GuardErrorKind::Invalid`] if a URI cannot contain the label.
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
+    pub async fn reopen_enrollment(&self, handle: &EnrollmentHandle, label: &str) -> Result<Enrollment, GuardError> {
+        // Anybody can make up a handle for any user. It is refused before the record is loaded, without an event.
+        if !handle.is_genuine(&self.keyring()) {
+            return Err(GuardErrorKind::NoEnrollment.into());
+        }
+        self.transact(Flow::ReopenEnrollment, handle.user(), |factor, context| {
+            factor.reopen_enrollment(context, &self.issuer, label, handle)
+        })
+        .await
+    }
+
+    /// Cancels the pending enrollment. Call this only for a user who is logged in. It needs no proof, because it only
+    /// withdraws a secret that is not in use yet.
+    ///
+    /// Event: [`EventKind::EnrollmentCanceled`].
+    ///
+    /// # Errors
+    ///
+    /// * [`GuardErrorKind::NoEnrollment`] if no enrollment is pending.
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
+    pub async fn cancel_enrollment(&self, user: &str) -> Result<(), GuardError> {
+        self.transact(Flow::CancelEnrollment, user, |factor, context| factor.cancel_enrollment(context)).await
     }
 
     /// Starts the enrollment of a required first authenticator during a login.
@@ -196,9 +269,8 @@ impl<S: Store> Guard<S> {
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::LoginRejected`](crate::guard::GuardErrorKind::LoginRejected) if the ticket is not genuine,
-    ///   has expired or is void, for example because the user already has a second factor, or if the ticket's key is no
-    ///   longer in the keyring.
+    /// * [`GuardErrorKind::LoginRejected`] if the ticket is not genuine, has expired or is void, for example because
+    ///   the user already has a second factor, or if the ticket's key is no longer in the keyring.
     /// * The errors of [`enroll`](Self::enroll).
     pub async fn enroll_with_ticket(&self, ticket: &EnrollmentTicket, setup: &Setup) -> Result<Enrollment, GuardError> {
         self.check_origin(&ticket.0)?;
@@ -219,11 +291,9 @@ impl<S: Store> Guard<S> {
     ///
     /// # Errors
     ///
-    /// * [`GuardErrorKind::LoginRejected`](crate::guard::GuardErrorKind::LoginRejected) if the ticket is not genuine,
-    ///   has expired or is void, for example because the user already has a second factor, or if the ticket's key is no
-    ///   longer in the keyring.
-    /// * The errors of [`confirm`](Self::confirm).
-    ///   [`GuardErrorKind::NoEnrollment`](crate::guard::GuardErrorKind::NoEnrollment) is also returned if the pending
+    /// * [`GuardErrorKind::LoginRejected`] if the ticket is not genuine, has expired or is void, for example because
+    ///   the user already has a second factor, or if the ticket's key is no longer in the keyring.
+    /// * The errors of [`confirm`](Self::confirm). [`GuardErrorKind::NoEnrollment`] is also returned if the pending
     ///   enrollment was started without this ticket.
     pub async fn confirm_with_ticket(
         &self,

@@ -4,9 +4,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::guard::Guard;
-use crate::guard::answer::event::{Event, EventKind, Flow, events};
+use crate::guard::answer::event::Flow;
 use crate::guard::answer::login::{Answer, Expectation, Login};
-use crate::guard::answer::transition::{Change, Transition};
+use crate::guard::answer::transition::Transition;
 use crate::guard::answer::verdict::{Accepted, Resynchronization, Verdict};
 use crate::guard::context::Context;
 use crate::guard::error::GuardError;
@@ -19,7 +19,7 @@ use crate::store::Store;
 
 // The links in the documentation need these names.
 #[cfg(doc)]
-use crate::guard::{SignIn, Status};
+use crate::guard::{EventKind, SignIn, Status};
 
 impl<S: Store> Guard<S> {
     /// Begins a login after you have checked the password or another first factor, and returns whether a code is
@@ -159,11 +159,7 @@ impl<S: Store> Guard<S> {
     /// * The errors of [`verify`](Self::verify).
     pub async fn answer(&self, challenge: &Challenge, typed: &str) -> Result<Answer, GuardError> {
         self.check_origin(&challenge.0)?;
-        self.transact(Flow::Answer, challenge.user(), |factor, context| {
-            let accepted = |answer: &Answer| matches!(answer, Answer::Accepted(_));
-            self.resealing(factor, context, |factor| factor.answer(context, challenge, typed), accepted)
-        })
-        .await
+        self.transact(Flow::Answer, challenge.user(), |factor, context| factor.answer(context, challenge, typed)).await
     }
 
     /// Returns whether a session is still current. Call this for each request in a session, for example in middleware,
@@ -212,11 +208,9 @@ impl<S: Store> Guard<S> {
     ///
     /// **Recovery codes.** Each recovery code works once. A 115-bit code cannot be guessed, so recovery codes are never
     /// charged, and they work even when the budget is exhausted. An accepted recovery code ends the account's wait, and
-    /// refills the budget if it is exhausted. It also voids earlier logins: sessions, pending logins, proofs and
-    /// devices. Afterward, have the user enroll a new authenticator.
-    ///
-    /// If the account's secrets are sealed under an old key, an attempt that changes the record also reseals them under
-    /// the primary key. The same swap stores both changes, so the verdict does not wait for a second swap.
+    /// refills the budget if it is exhausted, except under a [strict](crate::Policy::strict) policy. It also voids
+    /// earlier logins: sessions, pending logins, proofs and devices. Afterward, show a new recovery code
+    /// ([`replace_recovery_code`](Self::replace_recovery_code)), and then have the user enroll a new authenticator.
     ///
     /// Events:
     ///
@@ -226,8 +220,6 @@ impl<S: Store> Guard<S> {
     ///   the budget is exhausted, the next refusal and then one refusal a day send `Exhausted` again.
     /// * [`EventKind::ClockBehind`] if a code was compared and not accepted, for each authenticator that can currently
     ///   show only used codes.
-    /// * If secrets were sealed under an old key: [`EventKind::Resealed`] if the attempt changed the record, or
-    ///   [`EventKind::ResealFailed`] if sealing failed and the code was accepted.
     ///
     /// # Errors
     ///
@@ -255,38 +247,7 @@ impl<S: Store> Guard<S> {
         typed: &str,
         device: Option<&DeviceToken>,
     ) -> Result<Verdict, GuardError> {
-        self.transact(Flow::Verify, user, |factor, context| {
-            let accepted = |verdict: &Verdict| matches!(verdict, Verdict::Accepted(_));
-            self.resealing(factor, context, |factor| factor.verify_on_device(context, typed, device), accepted)
-        })
-        .await
-    }
-
-    /// Checks a code. If any secret is sealed under an old key, the same change also reseals all secrets under the
-    /// primary key.
-    pub(crate) fn resealing<T: 'static>(
-        &self,
-        factor: &SecondFactor,
-        context: &Context<'_>,
-        decide: impl FnOnce(&SecondFactor) -> Result<Transition<T>, GuardError>,
-        accepted: impl FnOnce(&T) -> bool + Send + 'static,
-    ) -> Result<Transition<T>, GuardError> {
-        if !factor.needs_resealing(context.keyring) {
-            return decide(factor);
-        }
-        let (factor, kind) = match factor.resealed(context, &self.randomness) {
-            Ok(resealed) => (&resealed.unwrap_or_else(|| factor.clone()), EventKind::Resealed),
-            Err(error) => (factor, EventKind::ResealFailed { kind: error.kind() }),
-        };
-        let transition = decide(factor)?;
-        let written = matches!(transition.change(), Change::Write(_));
-        let events = events(context, [kind]);
-        let failed = matches!(events.first().map(Event::kind), Some(EventKind::ResealFailed { .. }));
-        Ok(transition.with_events(
-            move |answer| {
-                if written && (accepted(answer) || !failed) { events } else { Vec::new() }
-            },
-        ))
+        self.transact(Flow::Verify, user, |factor, context| factor.verify_on_device(context, typed, device)).await
     }
 
     /// Uses two consecutive codes to find an authenticator that is out of sync, and stores its counter or its drift

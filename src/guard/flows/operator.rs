@@ -2,10 +2,13 @@
 
 use crate::guard::Guard;
 use crate::guard::answer::event::Flow;
+use crate::guard::answer::invalidation::Invalidation;
 use crate::guard::context::Context;
 use crate::guard::error::GuardError;
 use crate::guard::id::{AuthenticatorId, OperatorId};
 use crate::guard::record::SecondFactor;
+use crate::guard::token::login::Voucher;
+use crate::guard::token::proof::Proof;
 use crate::store::Store;
 
 // The links in the documentation need these names.
@@ -99,6 +102,8 @@ impl<S: Store> Guard<S> {
     /// # Errors
     ///
     /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has no second factor.
+    /// * [`GuardErrorKind::UnlockRefused`](crate::guard::GuardErrorKind::UnlockRefused) if the policy is
+    ///   [strict](crate::Policy::strict).
     /// * The errors common to all methods; see [`Guard`](Guard#errors).
     pub async fn operator_unlock(&self, user: &str, operator: &OperatorId) -> Result<(), GuardError> {
         self.transact_by(Some(operator), Flow::OperatorUnlock, user, |factor, context| {
@@ -140,13 +145,142 @@ impl<S: Store> Guard<S> {
         self.transact_by(Some(operator), Flow::OperatorResume, user, decide).await
     }
 
-    /// Refuses every code that may already have been used, except recovery codes. An operator needs this after
-    /// restoring the store from a backup, because the restored records do not show which codes have been used since the
-    /// backup.
+    /// Vouches for a user who has no working code, and returns a voucher with which the user can add an authenticator.
+    ///
+    /// Use this for a user who was [adopted](Self::adopt) from another system, has lost the app, and still has a backup
+    /// code of that system. Check that code with the other system's hash, and make it unusable there. A support
+    /// employee who has verified the user by other means can vouch as well. As `operator`, pass the name of that
+    /// employee, or the name of your application if it has checked the backup code itself.
+    ///
+    /// The user enters the password, hands in the voucher, and adds an authenticator:
+    ///
+    /// ```
+    /// use keyfob::Guard;
+    /// use keyfob::guard::{Enrollment, GuardError, OperatorId, Setup, Voucher};
+    /// use keyfob::store::Store;
+    ///
+    /// /// The user has shown a valid backup code of the old system. Returns the text for the user.
+    /// async fn vouch(guard: &Guard<impl Store>, user: &str) -> Result<String, GuardError> {
+    ///     let operator = OperatorId::new("backup-codes")?;
+    ///     Ok(guard.operator_vouch(user, &operator).await?.token())
+    /// }
+    ///
+    /// /// `user` has entered the password. Then confirm the new app with `Guard::confirm`.
+    /// async fn add(
+    ///     guard: &Guard<impl Store>,
+    ///     user: &str,
+    ///     voucher: &str,
+    /// ) -> Result<Option<Enrollment>, GuardError> {
+    ///     let voucher = Voucher::from_token(voucher)?;
+    ///     if voucher.user() != user {
+    ///         return Ok(None);
+    ///     }
+    ///     let proof = guard.redeem(&voucher).await?;
+    ///     guard.enroll_another(user, &Setup::totp("alice@example.com"), &proof).await.map(Some)
+    /// }
+    /// # use keyfob::{KeyUri, Keyring, guard::{Adoptee, Confirmation}, store::MemoryStore};
+    /// # futures_lite::future::block_on(async {
+    /// # let guard = Guard::new(MemoryStore::new(), Keyring::parse(&Keyring::generate("2026")?)?, "Example Inc")
+    /// #     .with_clock(|| Some(1_900_000_000));
+    /// # let uri = KeyUri::parse("otpauth://totp/Old:al?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Old")?;
+    /// # let adoptee = Adoptee { user: "user-17".into(), uri, last_used: None, name: String::new() };
+    /// # let _ = guard.adopt(&adoptee, &OperatorId::new("migration")?).await?;
+    /// # let token = vouch(&guard, "user-17").await?;
+    /// # let app = add(&guard, "user-17", &token).await?.unwrap().uri().to_totp().unwrap();
+    /// # let confirmed = guard.confirm("user-17", &app.code_at(1_900_000_000).to_string()).await?;
+    /// # assert!(matches!(confirmed, Confirmation::Confirmed(_)));
+    /// # assert!(add(&guard, "user-17", &token).await.is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    ///
+    /// The voucher is valid for 15 minutes by default
+    /// ([`Policy::with_enrollment_lifetime`](crate::Policy::with_enrollment_lifetime)). A new voucher makes an earlier
+    /// one for the same user void.
+    ///
+    /// Event: [`EventKind::Vouched`], which names the operator.
+    ///
+    /// # Security
+    ///
+    /// A voucher together with the password is enough to add an authenticator, so verify who is asking as carefully as
+    /// for [`operator_remove`](Self::operator_remove). It is good for nothing else: it replaces and removes no
+    /// authenticator, and does not refill the guess budget.
+    ///
+    /// # Errors
+    ///
+    /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has no second factor.
+    ///   Such a user needs no voucher to enroll.
+    /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
+    pub async fn operator_vouch(&self, user: &str, operator: &OperatorId) -> Result<Voucher, GuardError> {
+        self.transact_by(Some(operator), Flow::OperatorVouch, user, |factor, context| {
+            factor.operator_vouch(context, &self.randomness, operator)
+        })
+        .await
+    }
+
+    /// Redeems a [voucher](Self::operator_vouch), and returns a proof for
+    /// [`enroll_another`](Self::enroll_another). Call this only after you have checked the user's password.
+    ///
+    /// The voucher cannot be redeemed again. If the user needs more than one request to add the authenticator, keep the
+    /// proof as a [token](Proof::token), which is bound to the session. The proof is valid for 5 minutes by default,
+    /// and becomes void once the authenticator is confirmed.
+    ///
+    /// Event: [`EventKind::VoucherRedeemed`].
+    ///
+    /// # Errors
+    ///
+    /// * [`GuardErrorKind::LoginRejected`](crate::guard::GuardErrorKind::LoginRejected) if the voucher is not genuine,
+    ///   has expired, was redeemed or is void, or if its key is no longer in the keyring.
+    /// * [`GuardErrorKind::Suspended`](crate::guard::GuardErrorKind::Suspended) if the account is suspended.
+    /// * The errors common to all methods; see [`Guard`](Guard#errors).
+    pub async fn redeem(&self, voucher: &Voucher) -> Result<Proof, GuardError> {
+        self.check_origin(&voucher.0)?;
+        self.transact(Flow::Redeem, voucher.user(), |factor, context| factor.redeem(context, voucher)).await
+    }
+
+    /// Refuses every code that may already have been used. An operator needs this after restoring the store from a
+    /// backup, because the restored records do not show which codes have been used since the backup.
     ///
     /// A pending enrollment is canceled, and all devices are forgotten. The [`Generation`] changes to one that the
-    /// account has never had, so earlier sessions, pending logins and proofs become void. `SqliteStore` has an example
-    /// that processes all accounts.
+    /// account has never had, so earlier sessions, pending logins and proofs become void. The answer lists what is left
+    /// to do for this account. This program processes all accounts:
+    ///
+    /// ```
+    /// use keyfob::guard::{GuardError, GuardErrorKind, OperatorId};
+    /// use keyfob::store::Accounts;
+    /// use keyfob::{Guard, Keyring, store::MemoryStore};
+    ///
+    /// async fn after_restore(guard: &Guard<impl Accounts>) -> Result<(), GuardError> {
+    ///     let operator = &OperatorId::new("restore")?;
+    ///     let mut last = String::new();
+    ///     loop {
+    ///         let page = guard
+    ///             .sweep(&last, 1000, |user| async move {
+    ///                 let left = guard.operator_invalidate_codes(&user, operator).await?;
+    ///                 guard.reseal(&user).await?; // the backup may be from before a key rotation
+    ///                 Ok(left)
+    ///             })
+    ///             .await?;
+    ///         let Some(end) = page.last() else { return Ok(()) };
+    ///         last = end.into();
+    ///         for (user, answer) in page.accounts() {
+    ///             match answer {
+    ///                 Ok(left) => println!("{user}: {left:?}"),
+    ///                 // The record holds nothing to invalidate.
+    ///                 Err(error) if error.kind() == GuardErrorKind::NotEnrolled => {}
+    ///                 Err(error) => println!("{user}: {error}"),
+    ///             }
+    ///         }
+    ///     }
+    /// }
+    /// # use keyfob::guard::Setup;
+    /// # futures_lite::future::block_on(async {
+    /// # let guard = Guard::new(MemoryStore::new(), Keyring::parse(&Keyring::generate("2026")?)?, "Example Inc");
+    /// # guard.enroll("user-17", &Setup::totp("alice")).await?;
+    /// # after_restore(&guard).await?;
+    /// # assert!(!guard.status("user-17").await?.enrollment_pending());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     ///
     /// This method is strict, at a cost to users:
     ///
@@ -157,11 +291,14 @@ impl<S: Store> Guard<S> {
     ///   refused code sends [`EventKind::ClockBehind`].
     /// * **HOTP codes are refused permanently**, because nothing shows which counters were used after the backup. Have
     ///   the owner replace the authenticator.
+    /// * **Recovery codes are removed**, because nothing shows which of them were used after the backup. Have the owner
+    ///   generate new ones.
     ///
-    /// Recovery codes still work, including codes that were used after the backup. Authenticators that were revoked
-    /// after the backup are active again. Ask users to replace their recovery codes and to check their list of
-    /// authenticators. [`operator_invalidate_recent_codes`](Self::operator_invalidate_recent_codes) covers less, but
-    /// does not lock users out for long.
+    /// A user who has no TOTP authenticator needs a [voucher](Self::operator_vouch) to log in again. Authenticators
+    /// that were revoked after the backup are active again, and nothing in the record shows which ones, so
+    /// [`Invalidation::to_check`](crate::guard::Invalidation::to_check) lists all active authenticators.
+    /// [`operator_invalidate_recent_codes`](Self::operator_invalidate_recent_codes) covers less, but does not lock
+    /// users out for long.
     ///
     /// Events: [`EventKind::CodesInvalidated`], and [`EventKind::EnrollmentCanceled`] if an enrollment was pending.
     ///
@@ -170,7 +307,11 @@ impl<S: Store> Guard<S> {
     /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has no second factor
     ///   and no pending enrollment, is not suspended, and still has the [`Generation`] of an account without a record.
     /// * The errors common to all methods; see [`Guard`](Guard#errors).
-    pub async fn operator_invalidate_codes(&self, user: &str, operator: &OperatorId) -> Result<(), GuardError> {
+    pub async fn operator_invalidate_codes(
+        &self,
+        user: &str,
+        operator: &OperatorId,
+    ) -> Result<Invalidation, GuardError> {
         self.transact_by(Some(operator), Flow::OperatorInvalidateCodes, user, |factor, context| {
             factor.operator_invalidate_codes(context, operator)
         })
@@ -180,11 +321,12 @@ impl<S: Store> Guard<S> {
     /// Like [`operator_invalidate_codes`](Self::operator_invalidate_codes), but refuses TOTP codes only up to the end
     /// of the current window. Users whose clocks are right can log in again within two minutes.
     ///
-    /// This method leaves two gaps:
+    /// This method leaves three gaps:
     ///
     /// * If an authenticator was [resynchronized](Self::resync) after the backup because its clock is ahead, its used
     ///   codes are accepted again when the server's clock reaches their time.
     /// * HOTP codes that were used after the backup are accepted again.
+    /// * Recovery codes that were used after the backup are accepted again.
     ///
     /// Everything else is the same, including the events.
     ///
@@ -193,7 +335,11 @@ impl<S: Store> Guard<S> {
     /// * [`GuardErrorKind::NotEnrolled`](crate::guard::GuardErrorKind::NotEnrolled) if the user has no second factor
     ///   and no pending enrollment, is not suspended, and still has the [`Generation`] of an account without a record.
     /// * The errors common to all methods; see [`Guard`](Guard#errors).
-    pub async fn operator_invalidate_recent_codes(&self, user: &str, operator: &OperatorId) -> Result<(), GuardError> {
+    pub async fn operator_invalidate_recent_codes(
+        &self,
+        user: &str,
+        operator: &OperatorId,
+    ) -> Result<Invalidation, GuardError> {
         self.transact_by(Some(operator), Flow::OperatorInvalidateCodes, user, |factor, context| {
             factor.operator_invalidate_recent_codes(context, operator)
         })
@@ -202,10 +348,9 @@ impl<S: Store> Guard<S> {
 
     /// Reseals all of the user's secrets under the primary key. Returns whether any secret was sealed under an old key.
     ///
-    /// An account moves to the primary key when its user logs in with a code. Use this method to move the other
-    /// accounts before you remove an old key from the keyring. [`Status::keys`] lists the keys that a user still needs.
-    /// `SqliteStore` has an example that processes all accounts. An enrollment under an old key that can no longer be
-    /// confirmed is removed instead of being resealed.
+    /// Call this for all accounts before you remove an old key from the keyring. [`sweep`](crate::Guard::sweep) has an
+    /// example. You can also call it in the background after a login. [`Status::keys`] lists the keys that a user still
+    /// needs. An enrollment under an old key that can no longer be confirmed is removed instead of being resealed.
     ///
     /// Event: [`EventKind::Resealed`], if any secret was sealed under an old key.
     ///

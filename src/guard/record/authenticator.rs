@@ -23,7 +23,11 @@ pub(crate) struct Authenticator {
     pub(crate) period: Option<Period>,
     pub(crate) algorithm: Algorithm,
     pub(crate) digits: Digits,
+    /// The time at which the enrollment began.
     pub(crate) created: u64,
+    /// The time at which a code confirmed the authenticator or at which it was adopted, or 0 if it is still pending. In
+    /// a pending enrollment, this reveals the verdict.
+    pub(crate) bound: u64,
     /// The lowest step or counter whose code can still be accepted. All lower steps or counters count as used.
     pub(crate) next: u64,
     /// A diagnosis during enrollment can reveal that the typed code belongs to a future step. That code then counts as
@@ -87,6 +91,11 @@ pub(crate) struct Pending {
     pub(crate) confirmed: u64,
     /// The active authenticator to remove when this one is confirmed.
     pub(crate) replaces: Option<AuthenticatorId>,
+    /// Whether confirming this one removes all active authenticators. This is the case if the policy is strict and the
+    /// guess budget was exhausted when a code was last compared.
+    pub(crate) replaces_all: bool,
+    /// Whether the enrollment began with a [voucher](crate::guard::Voucher). It then does not refill the guess budget.
+    pub(crate) vouched: bool,
 }
 
 impl Pending {

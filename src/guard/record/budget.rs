@@ -162,8 +162,14 @@ impl Budget {
         matches!(budget.gate(policy, now, share), Gate::Exhausted { .. })
     }
 
-    /// Ends the account's wait and, if any share of the budget is exhausted, refills the budget. Returns whether a share
-    /// was exhausted.
+    /// Returns whether any share of the budget is exhausted. `known` is whether the account has a known device.
+    pub(crate) fn is_exhausted(&self, policy: &Policy, now: u64, known: bool) -> bool {
+        let shares = [Share::of(policy, known, false), Share::of(policy, known, true)];
+        shares.iter().any(|share| matches!(self.gate(policy, now, *share), Gate::Exhausted { .. }))
+    }
+
+    /// Ends the account's wait and, if any share of the budget is exhausted, refills the budget. Returns whether a
+    /// share was exhausted.
     ///
     /// The caller has verified something that a guessing attacker does not have: a recovery code, a new authenticator
     /// or an operator's request. If the budget is not exhausted, the long-term count is kept. If it were reset as well,
@@ -171,8 +177,7 @@ impl Budget {
     ///
     /// `granted` is a mask: all ones makes the change, and zero leaves everything as it is.
     pub(crate) fn lift(&mut self, policy: &Policy, now: u64, known: bool, granted: u64) -> bool {
-        let shares = [Share::of(policy, known, false), Share::of(policy, known, true)];
-        let exhausted = shares.iter().any(|share| matches!(self.gate(policy, now, *share), Gate::Exhausted { .. }));
+        let exhausted = self.is_exhausted(policy, now, known);
         self.failures = ct::select(granted, 0, self.failures);
         self.known_failures = ct::select(granted, 0, self.known_failures);
         self.reported_at = ct::select(granted, 0, self.reported_at);
@@ -190,7 +195,7 @@ impl Budget {
         let Outcome { success, uncounted } = outcome;
         let failure = !success & !uncounted;
         let known = share == Share::Reserved;
-        let [known_failure, other_failure] = [failure & mask(known), failure & mask(!known)];
+        let [known_failure, other_failure] = [failure & ct::public(known), failure & ct::public(!known)];
         self.failures = ct::select(success, 0, self.failures.saturating_add(failure & 1));
         self.known_failures = ct::select(success, 0, self.known_failures.saturating_add(known_failure & 1));
         // These times never move back. If a server with a slow clock could move them back, the wait would end
@@ -252,11 +257,6 @@ impl Outcome {
 /// Returns the part of a limit that is reserved for known devices.
 const fn reserve(limit: u64) -> u64 {
     limit >> QUARTER
-}
-
-/// Returns a mask for a public condition.
-const fn mask(condition: bool) -> u64 {
-    if condition { u64::MAX } else { 0 }
 }
 
 /// Returns the wait after this many consecutive failures, in seconds.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::algorithm::Algorithm;
 use crate::code::Digits;
+use crate::guard::answer::notice::NoticeKind;
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::id::{AuthenticatorId, DeviceId};
 use crate::guard::keyring::Sealed;
@@ -16,6 +17,7 @@ use crate::guard::record::authenticator::{Authenticator, LEANS, MAX_DRIFT, Pendi
 use crate::guard::record::budget::{Budget, MAX_FAILURES, MAX_LEVEL};
 use crate::guard::record::devices::{Device, MAX_DEVICES};
 use crate::guard::record::logins::{CompletedLogins, SLOTS, Slot};
+use crate::guard::record::notices::Notices;
 use crate::guard::record::recovery::{RecoveryCodes, RecoverySet};
 use crate::totp::Period;
 
@@ -54,6 +56,8 @@ struct Stored<'a> {
     removed: u64,
     revoked: u64,
     suspended: bool,
+    #[serde(default)]
+    voucher: u64,
     #[serde(borrow)]
     active: Vec<StoredAuthenticator<'a>>,
     #[serde(borrow)]
@@ -63,6 +67,7 @@ struct Stored<'a> {
     #[serde(borrow, default)]
     devices: Vec<StoredDevice<'a>>,
     logins: Option<&'a str>,
+    notices: Option<[u64; NoticeKind::ALL.len()]>,
     budget: StoredBudget,
 }
 
@@ -81,6 +86,7 @@ struct StoredAuthenticator<'a> {
     algorithm: Algorithm,
     digits: Digits,
     created: u64,
+    bound: u64,
     next: u64,
     disclosed: u64,
     repeated: u64,
@@ -111,6 +117,10 @@ struct StoredPending<'a> {
     tries: u64,
     confirmed: u64,
     replaces: Option<&'a str>,
+    #[serde(default)]
+    replaces_all: bool,
+    #[serde(default)]
+    vouched: bool,
 }
 
 #[derive(Deserialize)]
@@ -188,7 +198,8 @@ impl Stored<'_> {
             Some(recovery) => Some(recovery.validated()?),
             None => None,
         };
-        let Self { generation, epoch, removed, revoked, suspended, .. } = self;
+        let Self { generation, epoch, removed, revoked, suspended, voucher, .. } = self;
+        let notices = self.notices.map(Notices);
         let budget = self.budget.validated()?;
         let stored = SecondFactor {
             generation,
@@ -202,6 +213,8 @@ impl Stored<'_> {
             devices,
             logins,
             budget,
+            voucher,
+            notices,
         };
         Some(stored.activated())
     }
@@ -214,7 +227,8 @@ impl SecondFactor {
     /// of the record would have revealed the verdict before the swap.
     fn activated(mut self) -> Self {
         if let Some(pending) = self.pending.take_if(|pending| pending.confirmed == 1) {
-            self.active.retain(|authenticator| Some(&authenticator.id) != pending.replaces.as_ref());
+            let replaced = |id: &AuthenticatorId| pending.replaces_all || Some(id) == pending.replaces.as_ref();
+            self.active.retain(|authenticator| !replaced(&authenticator.id));
             self.active.push(pending.authenticator);
             (self.removed, self.revoked) = (0, 0);
             self.factors_changed();
@@ -240,6 +254,7 @@ impl StoredAuthenticator<'_> {
             algorithm: self.algorithm,
             digits: self.digits,
             created: self.created,
+            bound: self.bound,
             next: self.next,
             disclosed: self.disclosed,
             repeated: self.repeated,
@@ -258,9 +273,19 @@ impl StoredPending<'_> {
             Some(id) => Some(AuthenticatorId::new(id).ok()?),
             None => None,
         };
-        let Self { since, imported, ticket, tries, confirmed, .. } = self;
+        let Self { since, imported, ticket, tries, confirmed, replaces_all, vouched, .. } = self;
         let authenticator = self.authenticator.validated()?;
-        (confirmed <= 1).then_some(Pending { authenticator, since, imported, ticket, tries, confirmed, replaces })
+        (confirmed <= 1).then_some(Pending {
+            authenticator,
+            since,
+            imported,
+            ticket,
+            tries,
+            confirmed,
+            replaces,
+            replaces_all,
+            vouched,
+        })
     }
 }
 

@@ -25,8 +25,9 @@ use crate::typed::symbols;
 /// New recovery codes in plaintext. Show them to the user now: only their hashes are stored.
 ///
 /// [`Guard::confirm`](crate::Guard::confirm) returns the codes when it confirms the first authenticator, and
-/// [`Guard::regenerate_recovery_codes`](crate::Guard::regenerate_recovery_codes) replaces them. The codes are wiped on
-/// drop.
+/// [`Guard::regenerate_recovery_codes`](crate::Guard::regenerate_recovery_codes) replaces them. After one of them was
+/// used, [`Guard::replace_recovery_code`](crate::Guard::replace_recovery_code) returns a single new one. The codes are
+/// wiped on drop.
 pub struct RecoveryCodes {
     codes: Vec<Zeroizing<String>>,
     pub(crate) generation: Generation,
@@ -54,17 +55,17 @@ impl RecoveryCodes {
         let mut codes = Self { codes: Vec::with_capacity(Self::COUNT), generation: Generation::default() };
         let mut hashes = Vec::with_capacity(Self::COUNT);
         for _ in 0..Self::COUNT {
-            let mut code = RecoveryCode(Zeroizing::new([0; SYMBOLS]));
-            random.fill(&mut *code.0)?;
-            code.0.iter_mut().for_each(|symbol| *symbol &= 31);
-            let check = check(code.data());
-            if let Some(last) = code.0.last_mut() {
-                *last = check;
-            }
+            let code = RecoveryCode::random(random)?;
             hashes.push(code.hash(key));
             codes.codes.push(code.text());
         }
         Ok((codes, hashes))
+    }
+
+    /// Generates a single code, and computes its hash under the key of an existing set.
+    pub(crate) fn replacement(key: &[u8; 32], random: &Randomness) -> Result<(Self, [u8; 32]), GuardError> {
+        let code = RecoveryCode::random(random)?;
+        Ok((Self { codes: [code.text()].into(), generation: Generation::default() }, code.hash(key)))
     }
 }
 
@@ -118,6 +119,17 @@ impl RecoverySet {
 pub(crate) struct RecoveryCode(Zeroizing<[u8; SYMBOLS]>);
 
 impl RecoveryCode {
+    fn random(random: &Randomness) -> Result<Self, GuardError> {
+        let mut code = Self(Zeroizing::new([0; SYMBOLS]));
+        random.fill(&mut *code.0)?;
+        code.0.iter_mut().for_each(|symbol| *symbol &= 31);
+        let check = check(code.data());
+        if let Some(last) = code.0.last_mut() {
+            *last = check;
+        }
+        Ok(code)
+    }
+
     /// Parses a string that has the form of a recovery code, and returns `None` for any other string. Uppercase,
     /// lowercase and full-width characters are accepted, and the separators that [`symbols`] skips are ignored. O is
     /// read as 0, and I and L are read as 1. The check symbol is not checked.

@@ -25,6 +25,10 @@ impl SecondFactor {
         json.raw(",\"revoked\":");
         json.plain(self.revoked);
         json.raw(if self.suspended { ",\"suspended\":true" } else { ",\"suspended\":false" });
+        if self.voucher != 0 {
+            json.raw(",\"voucher\":");
+            json.plain(self.voucher);
+        }
         json.raw(",\"active\":[");
         for (index, authenticator) in self.active.iter().enumerate() {
             json.raw(if index > 0 { "," } else { "" });
@@ -49,6 +53,12 @@ impl SecondFactor {
             if let Some(id) = &pending.replaces {
                 json.raw(",\"replaces\":");
                 json.text(&id.0);
+            }
+            if pending.replaces_all {
+                json.raw(",\"replaces_all\":true");
+            }
+            if pending.vouched {
+                json.raw(",\"vouched\":true");
             }
             json.raw("}");
         }
@@ -77,6 +87,14 @@ impl SecondFactor {
                 json.0.extend_from_slice(&hex(&bytes));
             }
             json.raw("\"");
+        }
+        if let Some(notices) = &self.notices {
+            json.raw(",\"notices\":[");
+            for (index, at) in notices.0.iter().enumerate() {
+                json.raw(if index > 0 { "," } else { "" });
+                json.fixed(*at, 0);
+            }
+            json.raw("]");
         }
         let Budget { failures, failed_at, level, level_at, until, reported_at, .. } = self.budget;
         let Budget { succeeded_at, known_failures, known_failed_at, known_level, .. } = self.budget;
@@ -116,6 +134,8 @@ impl Authenticator {
         json.plain(self.digits.get().into());
         json.raw(",\"created\":");
         json.plain(self.created);
+        json.raw(",\"bound\":");
+        json.fixed(self.bound, 0);
         json.raw(",\"next\":");
         json.fixed(self.next, 0);
         json.raw(",\"disclosed\":");

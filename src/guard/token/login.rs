@@ -1,4 +1,5 @@
-//! The tokens for a login that is not complete yet: the challenge, which asks for a code, and the enrollment ticket.
+//! The tokens for a login that is not complete yet: the challenge, which asks for a code, the enrollment ticket, and
+//! an operator's voucher.
 
 use alloc::string::String;
 use core::fmt;
@@ -44,7 +45,22 @@ pub struct Challenge(pub(crate) LoginToken);
 #[derive(Clone)]
 pub struct EnrollmentTicket(pub(crate) LoginToken);
 
-/// What both tokens have in common.
+/// An operator's statement that a user without a working code may add an authenticator, for example after the user has
+/// shown a backup code of another system. It allows nothing else.
+///
+/// A voucher is valid for one user, can be redeemed once, and expires after as long as an enrollment can be confirmed
+/// ([`Policy::with_enrollment_lifetime`]). It becomes void when the [generation](crate::guard::Generation) changes, or
+/// when another voucher is made for the same user.
+///
+/// Give [`token`](Self::token) to the user. Anybody who has both the token and the user's password can add an
+/// authenticator. [`Guard::operator_vouch`] has an example.
+///
+/// [`Policy::with_enrollment_lifetime`]: crate::Policy::with_enrollment_lifetime
+/// [`Guard::operator_vouch`]: crate::Guard::operator_vouch
+#[derive(Clone)]
+pub struct Voucher(pub(crate) LoginToken);
+
+/// What these tokens have in common.
 #[derive(Clone)]
 pub(crate) struct LoginToken {
     purpose: Purpose,
@@ -65,6 +81,7 @@ pub(crate) struct LoginToken {
 pub(crate) enum Purpose {
     Challenge,
     Enrollment,
+    Voucher,
 }
 
 impl Purpose {
@@ -72,6 +89,7 @@ impl Purpose {
         match self {
             Self::Challenge => "login",
             Self::Enrollment => "enroll",
+            Self::Voucher => "vouch",
         }
     }
 
@@ -79,7 +97,7 @@ impl Purpose {
     fn lifetime(self, context: &Context<'_>) -> u64 {
         match self {
             Self::Challenge => context.policy.login_lifetime(),
-            Self::Enrollment => context.policy.enrollment_lifetime(),
+            Self::Enrollment | Self::Voucher => context.policy.enrollment_lifetime(),
         }
     }
 }
@@ -120,7 +138,7 @@ impl LoginToken {
     }
 
     /// Checks that the token is genuine, and made for this user. Its purpose is checked when it is parsed: a
-    /// [`Challenge`] and an [`EnrollmentTicket`] each hold only tokens of their own purpose.
+    /// [`Challenge`], an [`EnrollmentTicket`] and a [`Voucher`] each hold only tokens of their own purpose.
     ///
     /// # Errors
     ///
@@ -235,3 +253,4 @@ macro_rules! login_token {
 
 login_token!(Challenge, Challenge);
 login_token!(EnrollmentTicket, Enrollment);
+login_token!(Voucher, Voucher);

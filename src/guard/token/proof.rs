@@ -117,18 +117,7 @@ impl Accepted {
     /// verification.
     #[must_use]
     pub fn prove(&self, context: &Context<'_>, purpose: &Purpose) -> Proof {
-        let key = context.keyring.primary_key();
-        let mut proof = Proof {
-            purpose: purpose.0.clone().into_owned(),
-            generation: self.generation,
-            made: self.at,
-            expires: self.at.saturating_add(context.policy.proof_lifetime()),
-            key: key.id.clone(),
-            mac: [0; 32],
-            session: None,
-        };
-        proof.mac = proof.expected(&self.user, key);
-        proof
+        Proof::make(context, &self.user, self.at, self.generation, purpose)
     }
 }
 
@@ -164,6 +153,25 @@ impl SecondFactor {
 }
 
 impl Proof {
+    pub(crate) fn make(context: &Context<'_>, user: &str, at: u64, generation: Generation, purpose: &Purpose) -> Self {
+        let key = context.keyring.primary_key();
+        let mut proof = Self {
+            purpose: purpose.0.clone().into_owned(),
+            generation,
+            made: at,
+            expires: at.saturating_add(context.policy.proof_lifetime()),
+            key: key.id.clone(),
+            mac: [0; 32],
+            session: None,
+        };
+        proof.mac = proof.expected(user, key);
+        proof
+    }
+
+    pub(crate) fn is_for(&self, purpose: &Purpose) -> bool {
+        self.purpose == purpose.0
+    }
+
     /// Returns the proof as a string that is bound to a session. [`from_token`](Self::from_token) reads it.
     ///
     /// `session` identifies the user's session, for example by the session's id or by a random value kept in the
@@ -261,6 +269,8 @@ impl Purpose {
     pub const RENAME: Self = Self(Cow::Borrowed("rename"));
     /// The proof allows removing an authenticator.
     pub const REVOKE: Self = Self(Cow::Borrowed("revoke"));
+    /// The proof comes from a [voucher](crate::guard::Voucher), and allows adding an authenticator.
+    pub(crate) const VOUCHED: Self = Self(Cow::Borrowed("vouched"));
 
     /// Makes a purpose for an action in your application that needs a recent verification, such as `transfer`. A proof
     /// for this purpose can be used any number of times until it expires.

@@ -282,7 +282,8 @@ const ACCOUNT: &str = "user-17";
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
 fn policy() -> Policy {
-    Policy::default().with_trusted_devices(MONTH).unwrap()
+    // With notices, one more part of the record depends on the verdict.
+    Policy::default().with_trusted_devices(MONTH).unwrap().with_notices()
 }
 
 /// Replaces the random generator. Generations and ids are public and have a fixed length; all other bytes depend on the

@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         ("enrolled anew", enrolled_anew),
         ("one challenge", one_challenge),
         ("two devices", two_devices),
+        ("one voucher", one_voucher),
     ];
     for (name, claim) in claims {
         for (store, racy) in [("swaps", false), ("checks, then writes", true)] {
@@ -129,6 +130,23 @@ fn two_devices(racy: bool) {
         let Verdict::Refused(refused) = block_on(guard.verify(ACCOUNT, &code(seed))).unwrap() else { panic!() };
         assert_eq!(refused, Refusal::Replayed);
     }
+}
+
+/// Two threads redeem the same voucher. Exactly one of them gets a proof.
+fn one_voucher(racy: bool) {
+    let guard = guard(racy, Policy::default());
+    let voucher = block_on(guard.operator_vouch(ACCOUNT, &OperatorId::new("jane").unwrap())).unwrap();
+    let proofs = [voucher.clone(), voucher].map(|voucher| {
+        let guard = guard.clone();
+        thread::spawn(move || match block_on(guard.redeem(&voucher)) {
+            Ok(_) => true,
+            Err(error) => {
+                assert_eq!(error.kind(), GuardErrorKind::LoginRejected);
+                false
+            }
+        })
+    });
+    assert_eq!(proofs.into_iter().filter_map(|proof| proof.join().ok()).filter(|proof| *proof).count(), 1);
 }
 
 /// Verifies three codes in parallel. Returns the refusal of each code, or `None` if it was accepted.

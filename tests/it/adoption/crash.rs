@@ -37,6 +37,10 @@ fn a_killed_adoption_is_finished_by_the_next_run() {
         let stored = runtime.block_on(read(&file));
         assert!([until, until + BATCH].contains(&stored.len()), "{} users after kill {kill}", stored.len());
         assert!(kept.iter().all(|(user, record)| stored.get(user) == Some(record)), "a record was changed");
+        for number in (0..USERS).step_by(4) {
+            let half = stored.get(&user(number)).is_some_and(|record| authenticators(record) != 2);
+            assert!(!half, "{} has one authenticator of two", user(number));
+        }
         counts.push(stored.len());
         kept = stored;
     }
@@ -50,17 +54,26 @@ fn a_killed_adoption_is_finished_by_the_next_run() {
     let users: BTreeSet<String> = (0..USERS).map(user).collect();
     assert!(stored.keys().eq(&users), "{} users", stored.len());
 
-    // Each record accepts the next code of its user, and not the last one that was used.
+    // Each record accepts the next code of its user, and not the last one that was used. A user with two authenticators
+    // has both or none, whenever the program was killed.
     let (keyring, policy) = (keyring(), Policy::default());
     for number in 0..USERS {
         let name = user(number);
         let accepts = |now: u64, step: u64| {
             let context = Context::new(&name, now, &policy, &keyring).unwrap();
-            let transition = SecondFactor::read(Some(&stored[&name])).unwrap().verify(&context, &code(number, step));
-            let verdict = transition.unwrap().committed(Swap::Swapped).unwrap().value;
-            matches!(verdict, Verdict::Accepted(_))
+            let factor = SecondFactor::read(Some(&stored[&name])).unwrap();
+            let all = if number.is_multiple_of(4) { vec![number, USERS + number] } else { vec![number] };
+            let good = all.into_iter().map(|number| {
+                let transition = factor.verify(&context, &code(number, step));
+                let verdict = transition.unwrap().committed(Swap::Swapped).unwrap().value;
+                matches!(verdict, Verdict::Accepted(_))
+            });
+            let good: Vec<bool> = good.collect();
+            assert!(good.iter().all(|one| *one == good[0]), "{name}");
+            good[0]
         };
         assert!(!accepts(NOW, STEP) && accepts(NOW + 30, STEP + 1), "{name}");
+        assert_eq!(authenticators(&stored[&name]), adoptees(number).len(), "{name}");
     }
     // Through the store as well, for some.
     runtime.block_on(async {
@@ -72,6 +85,11 @@ fn a_killed_adoption_is_finished_by_the_next_run() {
         }
         guard.store().close().await;
     });
+}
+
+/// Each authenticator has one sealed secret, and these users have no recovery codes.
+fn authenticators(record: &[u8]) -> usize {
+    str::from_utf8(record).unwrap().matches("\"sealed\":").count()
 }
 
 /// All records, by user.
@@ -152,14 +170,14 @@ fn worker() {
         let mut lines = std::io::stdin().lines();
         for numbers in (0..USERS).collect::<Vec<_>>().chunks(BATCH) {
             lines.next().unwrap().unwrap();
-            let batch: Vec<_> = numbers.iter().copied().map(adoptee).collect();
+            let batch: Vec<_> = numbers.iter().copied().flat_map(adoptees).collect();
             for answer in guard.adopt_batch(&batch, &operator()).await.unwrap() {
                 adopted += usize::from(matches!(answer.unwrap(), Adoption::Adopted(_)));
             }
-            done += batch.len();
+            done += numbers.len();
             println!("{MARK}{done}");
         }
-        assert!(adopted < USERS, "an earlier process has stored some");
+        assert!(adopted < USERS + USERS / 4, "an earlier process has stored some");
         guard.store().close().await;
     });
 }
@@ -172,10 +190,15 @@ fn secret(number: usize) -> Secret {
     Secret::from_bytes(format!("secret {number:013}").as_bytes()).unwrap()
 }
 
-fn adoptee(number: usize) -> Adoptee {
-    let user = user(number);
-    let uri = KeyUri::totp("Old", &user, &secret(number)).unwrap();
-    Adoptee { user, uri, last_used: Some(STEP) }
+/// Every fourth user has a second authenticator.
+fn adoptees(number: usize) -> Vec<Adoptee> {
+    let secrets = [Some(number), number.is_multiple_of(4).then_some(USERS + number)];
+    let adoptee = |secret_of: usize| {
+        let user = user(number);
+        let uri = KeyUri::totp("Old", &user, &secret(secret_of)).unwrap();
+        Adoptee { user, uri, last_used: Some(STEP), name: String::new() }
+    };
+    secrets.into_iter().flatten().map(adoptee).collect()
 }
 
 fn code(number: usize, step: u64) -> String {

@@ -37,24 +37,6 @@ fn a_second_run_changes_nothing() {
     assert_ne!(site.verify("user-0", &code(1, STEP + 2)), Answer::Accepted, "the code was used");
 }
 
-#[test]
-fn the_first_row_of_a_user_counts() {
-    for copies in 2..5u8 {
-        let site = Site::new();
-        let mut all: Vec<_> = (0..copies).map(|copy| adoptee("al", 1 + copy, Some(0))).collect();
-        all.insert(1, adoptee("bo", 9, Some(0)));
-        let answers = site.adopt_batch(&all);
-        assert!(adopted(&answers[0]) && adopted(&answers[1]));
-        assert!(answers[2..].iter().all(|answer| matches!(answer, Ok(Adoption::Kept))));
-        assert_eq!(site.heard().len(), 2);
-        for copy in 1..copies {
-            assert_ne!(site.verify("al", &code(1 + copy, STEP)), Answer::Accepted);
-        }
-        assert_eq!(site.verify("al", &code(1, STEP)), Answer::Accepted);
-        assert_eq!(block_on(site.guard.status("al")).unwrap().authenticators().len(), 1);
-    }
-}
-
 /// How an account came to its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Past {

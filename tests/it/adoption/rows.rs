@@ -96,7 +96,7 @@ fn totp_rs() {
                     totp(text(row, "email"), &secret, algorithm, digits, period)
                 }
             };
-            Adoptee { user: row["id"].to_string(), uri, last_used: row["totp_last_step"].as_u64() }
+            Adoptee { user: row["id"].to_string(), uri, last_used: row["totp_last_step"].as_u64(), name: String::new() }
         };
         let users: Vec<_> = rows(&file, "rows").iter().map(|entry| (convert(entry), &entry["codes"])).collect();
         assert_eq!(users.len(), 3);
@@ -118,7 +118,10 @@ fn django_otp() {
         }
         let uri = totp(&user(row), &key(row), "SHA1", number(row, "digits"), number(row, "step"));
         // -1 if no code was used.
-        users.push((Adoptee { user: user(row), uri, last_used: row["last_t"].as_u64() }, &entry["codes"]));
+        users.push((
+            Adoptee { user: user(row), uri, last_used: row["last_t"].as_u64(), name: String::new() },
+            &entry["codes"],
+        ));
     }
     assert_eq!((users.len(), left), (4, vec!["5".to_owned(), "6".to_owned()]));
     take_over(&users);
@@ -128,7 +131,7 @@ fn django_otp() {
         let row = &entry["row"];
         let uri = KeyUri::hotp("Old", "x", &key(row), number(row, "counter")).unwrap();
         let uri = uri.with_digits(digits_of(number(row, "digits")));
-        users.push((Adoptee { user: user(row), uri, last_used: None }, &entry["codes"]));
+        users.push((Adoptee { user: user(row), uri, last_used: None, name: String::new() }, &entry["codes"]));
     }
     assert_eq!(users.len(), 2);
     take_over(&users);
@@ -149,7 +152,12 @@ fn better_auth() {
             _ => Secret::from_bytes(text(entry, "decrypted").as_bytes()).unwrap(),
         };
         users.push((
-            Adoptee { user: user.into(), uri: totp(user, &secret, "SHA1", 6, 30), last_used: None },
+            Adoptee {
+                user: user.into(),
+                uri: totp(user, &secret, "SHA1", 6, 30),
+                last_used: None,
+                name: String::new(),
+            },
             &entry["codes"],
         ));
         // The URI in the QR code that the user scanned has the same secret.
@@ -170,7 +178,7 @@ fn devise_two_factor() {
         let uri = totp(text(row, "email"), &secret, "SHA1", 6, 30);
         // The step of the login, whose code may be that of the next step.
         let last_used = row["consumed_timestep"].as_u64().map(|step| step + 1);
-        Adoptee { user: row["id"].to_string(), uri, last_used }
+        Adoptee { user: row["id"].to_string(), uri, last_used, name: String::new() }
     };
     let users: Vec<_> = entries.map(|entry| (convert(&entry["row"]), &entry["codes"])).collect();
     assert_eq!(users.len(), 2);
@@ -183,7 +191,12 @@ fn fortify() {
     let entries = rows(&file, "rows").iter().filter(|entry| !entry["row"]["two_factor_confirmed_at"].is_null());
     let convert = |row: &Value| {
         let secret = Secret::from_base32(text(row, "two_factor_secret")).unwrap();
-        Adoptee { user: row["id"].to_string(), uri: totp("x", &secret, "SHA1", 6, 30), last_used: None }
+        Adoptee {
+            user: row["id"].to_string(),
+            uri: totp("x", &secret, "SHA1", 6, 30),
+            last_used: None,
+            name: String::new(),
+        }
     };
     let users: Vec<_> = entries.map(|entry| (convert(&entry["row"]), &entry["codes"])).collect();
     assert_eq!(users.len(), 2);
@@ -211,7 +224,7 @@ fn keycloak() {
                 .with_algorithm(algorithm_of(algorithm))
                 .with_digits(digits_of(digits)),
         };
-        Adoptee { user: user.into(), uri, last_used: None }
+        Adoptee { user: user.into(), uri, last_used: None, name: String::new() }
     };
     let users: Vec<_> = rows(&file, "rows").iter().map(|entry| (convert(&entry["row"]), &entry["codes"])).collect();
     assert_eq!(users.len(), 3);
@@ -225,7 +238,12 @@ fn authelia() {
         let secret = Secret::from_base32(text(row, "secret")).unwrap();
         let (algorithm, digits, period) = (text(row, "algorithm"), number(row, "digits"), number(row, "period"));
         let user = text(row, "username");
-        Adoptee { user: user.into(), uri: totp(user, &secret, algorithm, digits, period), last_used: None }
+        Adoptee {
+            user: user.into(),
+            uri: totp(user, &secret, algorithm, digits, period),
+            last_used: None,
+            name: String::new(),
+        }
     };
     let users: Vec<_> = rows(&file, "rows").iter().map(|entry| (convert(&entry["row"]), &entry["codes"])).collect();
     assert_eq!(users.len(), 2);
@@ -245,7 +263,7 @@ fn privacyidea() {
         let uri = by_serial[serial].clone();
         let last_used = uri.period().map(|_| number(row, "count"));
         assert_eq!(uri.counter(), last_used.is_none().then(|| number(row, "count")));
-        Adoptee { user: serial.into(), uri, last_used }
+        Adoptee { user: serial.into(), uri, last_used, name: String::new() }
     };
     let users: Vec<_> = rows(&file, "rows").iter().map(|entry| (convert(&entry["row"]), &entry["codes"])).collect();
     assert_eq!(users.len(), 3);

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use keyfob::guard::{
-    Answer, Challenge, Change, Committed, Context, DeviceToken, EnrollmentTicket, Expectation, GuardError,
-    GuardErrorKind, Login, Proof, Randomness, SecondFactor, Setup, SignInMethod, Transition,
+    Adoptee, Adoption, Answer, Challenge, Change, Committed, Context, DeviceToken, EnrollmentHandle, EnrollmentTicket,
+    Expectation, GuardError, GuardErrorKind, Login, Proof, Randomness, SecondFactor, Setup, SignInMethod, Transition,
+    Voucher,
 };
 use keyfob::store::Swap;
-use keyfob::{Hotp, Keyring, Policy, Secret, Verdict};
+use keyfob::{Hotp, KeyUri, Keyring, Policy, Secret, Verdict};
 use serde_json::{Value, json};
 
 use crate::random::Random;
@@ -32,6 +33,8 @@ pub fn run(data: &[u8]) {
         assert!(at >= NOW && at - NOW <= longest * 86_400);
     }
 
+    // Once a confirmed enrollment is active, the factors have changed.
+    let confirmed = read["pending"]["confirmed"] == 1;
     // An operator who ends waits writes what was read, in one spelling.
     if let Some(first) = written(factor.operator_unlock(&context, &crate::operator())) {
         let again = SecondFactor::read(Some(&first)).unwrap();
@@ -39,11 +42,10 @@ pub fn run(data: &[u8]) {
         let wrote: Value = serde_json::from_slice(&first).unwrap();
         let absent = [Value::Null, json!(0), json!(false), json!([])];
         let said = |value: &Value, name: &str| value.get(name).filter(|value| !absent.contains(value)).cloned();
-        let names = ["v", "epoch", "suspended", "recovery", "logins"];
-        // Once a confirmed enrollment is active, the factors have changed.
-        let confirmed = read["pending"]["confirmed"] == 1;
-        let more = ["generation", "removed", "devices"].into_iter().filter(|_| !confirmed);
-        for name in names.into_iter().chain(more) {
+        let names = ["v", "epoch", "suspended", "recovery", "logins", "notices", "revoked"];
+        let names = names.into_iter().filter(|name| !(confirmed && *name == "revoked"));
+        let more = ["generation", "removed", "devices", "voucher"].into_iter().filter(|_| !confirmed);
+        for name in names.chain(more) {
             assert_eq!(said(&read, name), said(&wrote, name));
         }
     }
@@ -60,6 +62,11 @@ pub fn run(data: &[u8]) {
     assert!(factor.disable(&context, &Proof::from_token(&none).unwrap()).is_err());
 
     void(&factor, &context);
+    voucher(&factor, &context);
+    enrollment(&factor, &read, &context);
+    adoption(&factor, &context);
+    notices(&factor, &context);
+    strict(&factor);
     login(&factor, &read, &context);
     codes(&factor, &read, &context);
 }
@@ -82,6 +89,112 @@ fn void(factor: &SecondFactor, context: &Context<'_>) {
         if !next.status(context).is_suspended() {
             assert!(next.is_current(next.generation()));
         }
+    }
+}
+
+/// A voucher is redeemed once, and allows to add an authenticator and nothing else.
+fn voucher(factor: &SecondFactor, context: &Context<'_>) {
+    let (random, setup) = (randomness(11), Setup::totp("al"));
+    let redeem = |record: Option<Vec<u8>>, voucher: &Voucher| {
+        let factor = SecondFactor::read(record.as_deref()).unwrap();
+        let redeemed = factor.redeem(context, voucher);
+        let next = SecondFactor::read(Some(&written_by(redeemed.as_ref().ok()?)?)).unwrap();
+        let again = next.redeem(context, voucher).err().map(|error| error.kind());
+        assert_eq!(again, Some(GuardErrorKind::LoginRejected));
+        let proof = value(redeemed.unwrap());
+        assert!(next.disable(context, &proof).is_err());
+        assert!(next.regenerate_recovery_codes(context, &random, &proof).is_err());
+        for active in next.status(context).authenticators() {
+            assert!(next.revoke(context, active.id(), &proof).is_err());
+            let replacing = setup.clone().replacing(active.id().clone());
+            assert!(next.enroll(context, &random, "Example", &replacing, Some(&proof)).is_err());
+        }
+        Some(next.enroll(context, &random, "Example", &setup, Some(&proof)).map_err(|error| error.kind()).map(drop))
+    };
+    let status = factor.status(context);
+    match factor.operator_vouch(context, &random, &crate::operator()) {
+        Ok(vouched) => {
+            assert!(!status.is_suspended());
+            let (record, voucher) = (written_by(&vouched), value(vouched));
+            let enrolled = redeem(record.clone(), &voucher).expect("a new voucher");
+            assert!(matches!(enrolled, Ok(()) | Err(GuardErrorKind::TooManyAuthenticators)));
+            assert!(redeem(record, &genuine().voucher).is_none(), "only the last one");
+        }
+        Err(error) => {
+            let kind = if status.is_suspended() { GuardErrorKind::Suspended } else { GuardErrorKind::NotEnrolled };
+            assert_eq!(error.kind(), kind);
+        }
+    }
+    let redeemed = factor.redeem(context, &genuine().voucher);
+    assert!(redeemed.is_err() || factor.generation().to_string() == genuine().generation);
+}
+
+/// A handle shows a secret that was not touched, until the enrollment is canceled.
+fn enrollment(factor: &SecondFactor, read: &Value, context: &Context<'_>) {
+    let handle = &genuine().handle;
+    if let Ok(shown) = factor.reopen_enrollment(context, "Example", "al", handle) {
+        assert!(matches!(shown.change(), Change::None));
+        let real: Value = serde_json::from_slice(&genuine().record).unwrap();
+        for name in SEALED_WITH {
+            assert_eq!(read["pending"]["authenticator"][name], real["pending"]["authenticator"][name]);
+        }
+        let enrollment = value(shown);
+        assert_eq!(enrollment.authenticator().as_str(), real["pending"]["authenticator"]["id"]);
+        assert_eq!(enrollment.handle().token(), handle.token());
+    }
+    let canceled = written(factor.cancel_enrollment(context));
+    assert_eq!(canceled.is_some(), factor.status(context).enrollment_pending());
+    if let Some(canceled) = canceled {
+        let next = SecondFactor::read(Some(&canceled)).unwrap();
+        assert!(!next.status(context).enrollment_pending() && next.generation() == factor.generation());
+        assert!(next.reopen_enrollment(context, "Example", "al", handle).is_err());
+    }
+}
+
+/// Adoption changes only an account that has no second factor, and whose second factor was not removed.
+fn adoption(factor: &SecondFactor, context: &Context<'_>) {
+    let [uri, other] = secrets().map(|secret| KeyUri::totp("Old", ACCOUNT, &secret).unwrap());
+    let adoptee =
+        |uri: &KeyUri| Adoptee { user: ACCOUNT.into(), uri: uri.clone(), last_used: None, name: String::new() };
+    let [first, second] = [adoptee(&uri), adoptee(&other)];
+    let adopted = factor.adopt(context, &randomness(12), &[&first, &first, &second], &crate::operator()).unwrap();
+    let record = written_by(&adopted);
+    let answers: Vec<_> = value(adopted).into_iter().map(|answer| answer.map_err(|error| error.kind())).collect();
+    match record {
+        Some(record) => {
+            assert!(!factor.status(context).is_active());
+            assert_eq!(answers[1], Err(GuardErrorKind::SecretInUse));
+            let listed = SecondFactor::read(Some(&record)).unwrap().status(context);
+            let ids: Vec<_> = listed.authenticators().iter().map(|active| active.id().clone()).collect();
+            assert_eq!(
+                [&answers[0], &answers[2]].map(|answer| answer.clone().unwrap()),
+                [0, 1].map(|index| Adoption::Adopted(ids[index].clone()))
+            );
+        }
+        None => assert!(answers.iter().all(|answer| *answer == Ok(Adoption::Kept))),
+    }
+}
+
+/// Each notice is there until it is acknowledged.
+fn notices(factor: &SecondFactor, context: &Context<'_>) {
+    let pending = factor.status(context).notices().to_vec();
+    for notice in &pending {
+        let record = written_by(&factor.acknowledge(context, *notice)).expect("a notice that is there");
+        let next = SecondFactor::read(Some(&record)).unwrap().status(context);
+        let left: Vec<_> = pending.iter().filter(|other| *other != notice).copied().collect();
+        assert_eq!(next.notices(), left);
+    }
+}
+
+/// Under a strict policy, neither an operator nor a recovery code changes the counts.
+fn strict(factor: &SecondFactor) {
+    let (policy, keys) = (Policy::strict(), keyring());
+    let context = Context::new(ACCOUNT, NOW, &policy, &keys).unwrap();
+    assert!(factor.operator_unlock(&context, &crate::operator()).is_err());
+    let Ok(verdict) = factor.verify(&context, &genuine().codes[0]) else { return };
+    if let Some(record) = written_by(&verdict) {
+        let next = SecondFactor::read(Some(&record)).unwrap().status(&context);
+        assert_eq!(next.consecutive_failures(), factor.status(&context).consecutive_failures());
     }
 }
 
@@ -176,6 +289,17 @@ fn codes(factor: &SecondFactor, read: &Value, context: &Context<'_>) {
         let record = written_by(&transition);
         let Verdict::Accepted(accepted) = value(transition) else { continue };
         // It is stored, and spent.
+        let kept = SecondFactor::read(record.as_deref()).unwrap();
+        let replaced = kept.replace_recovery_code(context, &randomness(13), &accepted).unwrap();
+        let again = written_by(&replaced);
+        if let (Some(fresh), Some(again)) = (value(replaced), again) {
+            let next = SecondFactor::read(Some(&again)).unwrap();
+            let verify = |typed: &str| value(next.verify(context, typed).unwrap());
+            assert!(accepted.authenticator().is_none() && matches!(verify(code), Verdict::Refused(_)));
+            assert!(fresh.iter().all(|fresh| matches!(verify(fresh), Verdict::Accepted(_))));
+            let twice = next.replace_recovery_code(context, &randomness(14), &accepted).unwrap();
+            assert!(value(twice).is_none());
+        }
         let next = SecondFactor::read(Some(&record.unwrap())).unwrap();
         let Verdict::Refused(_) = value(next.verify(context, code).unwrap()) else {
             panic!("{code} was accepted twice");
@@ -231,7 +355,7 @@ pub fn value<T>(transition: Transition<T>) -> T {
 }
 
 pub fn policy() -> Policy {
-    Policy::default().with_trusted_devices(MONTH).unwrap()
+    Policy::default().with_notices().with_trusted_devices(MONTH).unwrap()
 }
 
 pub fn keyring() -> Keyring {
@@ -252,7 +376,7 @@ fn secrets() -> [Secret; 2] {
     [b"12345678901234567890", b"09876543210987654321"].map(|bytes| Secret::from_bytes(bytes).unwrap())
 }
 
-/// An account with an app, a token with a counter and two devices, and what its user holds.
+/// An account with an app, a token with a counter, two devices and a pending enrollment, and what its user holds.
 pub struct Genuine {
     pub record: Vec<u8>,
     pub codes: Vec<String>,
@@ -261,6 +385,10 @@ pub struct Genuine {
     pub proof: Proof,
     /// A login on the known device, which waits for a code.
     pub challenge: Challenge,
+    /// Allows to add an authenticator.
+    pub voucher: Voucher,
+    /// Shows the pending enrollment.
+    pub handle: EnrollmentHandle,
     /// A ticket for the same account, if it had no record.
     pub ticket: EnrollmentTicket,
     pub trusted: DeviceToken,
@@ -281,7 +409,7 @@ pub fn right_code() -> String {
 fn make() -> Genuine {
     use futures_lite::future::block_on;
     use keyfob::guard::{Confirmation, Purpose};
-    use keyfob::{Guard, KeyUri, store::MemoryStore, store::Store};
+    use keyfob::{Guard, store::MemoryStore, store::Store};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -317,6 +445,9 @@ fn make() -> Genuine {
     let accepted = sign_in.accepted().unwrap();
     let trusted = block_on(guard.trust_device(accepted, "Firefox", MONTH)).unwrap();
     let known = block_on(guard.remember_device(accepted, "Safari")).unwrap();
+    let adds = guard.prove(accepted, &Purpose::ADD);
+    let handle = block_on(guard.enroll_another(ACCOUNT, &Setup::totp("al"), &adds)).unwrap().handle().clone();
+    let voucher = block_on(guard.operator_vouch(ACCOUNT, &crate::operator())).unwrap();
     let proof = guard.prove(accepted, &Purpose::DISABLE);
     let challenge = login(NOW - 60, Some(&known));
     let record = block_on(guard.store().load(ACCOUNT)).unwrap().unwrap().1;
@@ -329,7 +460,7 @@ fn make() -> Genuine {
         panic!("an account without a record")
     };
     let generation = sign_in.generation().to_string();
-    Genuine { record, codes, generation, proof, challenge, ticket, trusted, known }
+    Genuine { record, codes, generation, proof, challenge, voucher, handle, ticket, trusted, known }
 }
 
 /// The end of the text of a generation with the last epoch.

@@ -1,8 +1,8 @@
 //! Proofs, the tokens of a login, generations, recovery codes and keyrings as text.
 
 use keyfob::guard::{
-    AuthenticatorId, Challenge, Context, DeviceId, DeviceToken, EnrollmentTicket, Expectation, Generation, Login,
-    Proof, Purpose, SecondFactor, Setup, SignInMethod,
+    AuthenticatorId, Challenge, Context, DeviceId, DeviceToken, EnrollmentHandle, EnrollmentTicket, Expectation,
+    Generation, Login, Proof, Purpose, SecondFactor, Setup, SignInMethod, Voucher,
 };
 use keyfob::{Keyring, Verdict};
 
@@ -59,6 +59,15 @@ fn login(text: &str, factor: &SecondFactor, context: &Context<'_>) {
         let enrolled = nobody.enroll_with_ticket(context, &random, "Example", &setup, &read);
         assert_eq!(enrolled.is_ok(), text == genuine.ticket.token());
         assert!(factor.enroll_with_ticket(context, &random, "Example", &setup, &read).is_err());
+    }
+    if let Ok(read) = Voucher::from_token(text) {
+        assert_eq!(read.token(), text);
+        assert_eq!(factor.redeem(context, &read).is_ok(), text == genuine.voucher.token());
+    }
+    if let Ok(read) = EnrollmentHandle::from_token(text) {
+        assert_eq!(read.token(), text);
+        let reopened = factor.reopen_enrollment(context, "Example", "al", &read);
+        assert_eq!(reopened.is_ok(), text == genuine.handle.token());
     }
     if let Ok(read) = DeviceToken::from_token(text) {
         assert_eq!(read.token().as_str(), text);

@@ -1,5 +1,5 @@
 use futures_lite::future::block_on;
-use keyfob::guard::{Confirmation, Diagnosis, EventKind, GuardErrorKind, Method, Purpose, Refusal, Setup};
+use keyfob::guard::{Adoptee, Confirmation, Diagnosis, EventKind, GuardErrorKind, Method, Purpose, Refusal, Setup};
 use keyfob::{Algorithm, Digits, ErrorKind, Hotp, KeyUri, Period, Policy, Secret};
 
 use super::{AL, DAY, Phone, T, World, kind};
@@ -276,4 +276,27 @@ fn each_enrollment_has_a_secret_of_its_own() {
             assert!(seen.insert(secret[..20].to_vec()), "a secret was issued twice");
         }
     }
+}
+
+/// NIST SP 800-63B-4, section 4.1: the status says when each authenticator was bound.
+#[test]
+fn the_time_of_binding_is_that_of_the_right_code_or_of_the_adoption() {
+    let world = World::new();
+    let mut phone = Phone::of(&world.enroll(AL, &Setup::totp("al@example.com"), None).unwrap());
+    world.pass(300);
+    let _ = block_on(world.guard.confirm(AL, &phone.wrong(world.now()))).unwrap();
+    world.pass(100);
+    let _ = world.confirm(AL, &phone.code(world.now()));
+    world.pass(60);
+    assert!(world.verify(&phone.code(world.now())).is_ok());
+    let times = |user| {
+        let status = block_on(world.guard.status(user)).unwrap();
+        (status.authenticators()[0].created_at(), status.authenticators()[0].bound_at())
+    };
+    assert_eq!(times(AL), (T, T + 400));
+
+    let uri = KeyUri::totp("Old", "bo", &Secret::from_bytes(&[7; 20]).unwrap()).unwrap();
+    let adoptee = Adoptee { user: "bo".into(), uri, last_used: None, name: String::new() };
+    let _ = block_on(world.guard.adopt(&adoptee, &crate::operator())).unwrap();
+    assert_eq!(times("bo"), (world.now(), world.now()));
 }

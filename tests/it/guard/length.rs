@@ -16,9 +16,13 @@ use super::{AL, Phone, World, keyring};
 
 /// Decides without a store. Returns the length of the next record, and the length that it would have if its numbers
 /// were not padded.
-fn lengths<T>(world: &World, decide: impl FnOnce(&SecondFactor, &Context<'_>) -> Transition<T>) -> (usize, usize) {
-    let (policy, keyring) = (Policy::default(), keyring(&["2026"]));
-    let context = Context::new(AL, world.now(), &policy, &keyring).unwrap();
+fn lengths<T>(
+    world: &World,
+    policy: &Policy,
+    decide: impl FnOnce(&SecondFactor, &Context<'_>) -> Transition<T>,
+) -> (usize, usize) {
+    let keyring = keyring(&["2026"]);
+    let context = Context::new(AL, world.now(), policy, &keyring).unwrap();
     let factor = SecondFactor::read(world.bytes(AL).as_deref()).unwrap();
     match decide(&factor, &context).change() {
         Change::Write(record) => {
@@ -50,8 +54,11 @@ fn an_accepted_answer_is_as_long_as_a_refused_one() {
     let kinds = proptest::collection::vec(any::<bool>(), 1..=3);
     proptest!(ProptestConfig::with_cases(32), |(
         kinds in kinds, known in any::<bool>(), rounds in 0..=5usize, failures in 0..=4u32, chosen in any::<usize>(),
+        notices in any::<bool>(), late in any::<bool>(), acknowledged in any::<bool>(), brink in any::<bool>(),
     )| {
-        let world = World::new();
+        let policy = if notices { Policy::default().with_notices() } else { Policy::default() };
+        // A record from before the policy has no notices yet.
+        let world = World::with(if late { Policy::default() } else { policy.clone() });
         let mut phones: Vec<Phone> = Vec::new();
         for hotp in &kinds {
             let setup = if *hotp { Setup::hotp("al@example.com") } else { Setup::totp("al@example.com") };
@@ -74,16 +81,34 @@ fn an_accepted_answer_is_as_long_as_a_refused_one() {
         let chosen = chosen % phones.len();
         world.fail(&phones[chosen], failures);
         world.pass(30);
+        if acknowledged {
+            for notice in world.status().notices() {
+                block_on(world.guard.acknowledge(AL, *notice)).unwrap();
+            }
+        }
+        // The next miss exhausts the budget, and is a notice that a hit is not.
+        let brink = brink && device.is_none();
+        if brink {
+            world.edit(|record| {
+                record["budget"]["failures"] = 99.into();
+                record["budget"]["failed_at"] = 0.into();
+            });
+        }
         let challenge = challenge(&world, device.as_ref());
-        let answer = |typed: &str| lengths(&world, |factor, context| factor.answer(context, &challenge, typed).unwrap());
+        let answer =
+            |typed: &str| lengths(&world, &policy, |factor, context| factor.answer(context, &challenge, typed).unwrap());
         let miss = answer(&phones[chosen].wrong(world.now()));
-        let hit = answer(&phones[chosen].code(world.now()));
+        let (typed, next) = (phones[chosen].code(world.now()), phones[chosen].clone().code(world.now() + 30));
+        let hit = answer(&typed);
+        let resync =
+            |first: &str| lengths(&world, &policy, |factor, context| factor.resync(context, first, &next).unwrap());
+        prop_assert_eq!(resync(&typed).0, resync(&phones[chosen].wrong(world.now())).0);
         prop_assert_eq!(hit.0, miss.0);
         differ.set(differ.get() + usize::from(hit.1 != miss.1));
         if let Some(used) = used.get(chosen) {
             // The first repetition of a used code is free, and the second is charged.
             prop_assert_eq!(answer(used).0, miss.0);
-            if failures == 0 {
+            if failures == 0 && !brink {
                 assert_eq!(world.verify(used).unwrap_err(), Refusal::Replayed);
                 prop_assert_eq!(answer(used).0, miss.0);
             }
@@ -97,8 +122,10 @@ fn an_enrollment_with_a_ticket_is_as_long_when_it_is_refused() {
     let mut differ = false;
     let secret = Secret::from_bytes(&[7; 20]).unwrap();
     let imported = Setup::import(&KeyUri::totp("Example", "al", &secret).unwrap()).unwrap();
-    for setup in [imported, Setup::totp("al@example.com"), Setup::hotp("al@example.com")] {
-        let world = World::new();
+    let setups = [imported, Setup::totp("al@example.com"), Setup::hotp("al@example.com")];
+    let policies = [Policy::default(), Policy::default().with_notices()];
+    for (setup, policy) in setups.into_iter().flat_map(|setup| policies.clone().map(|policy| (setup.clone(), policy))) {
+        let world = World::with(policy.clone());
         let ticket = ticket(&world);
         let mut phone = Phone::of(&block_on(world.guard.enroll_with_ticket(&ticket, &setup)).unwrap());
         let typed = [phone.wrong(world.now()), phone.code(world.now())];
@@ -109,11 +136,45 @@ fn an_enrollment_with_a_ticket_is_as_long_when_it_is_refused() {
             .into_iter()
             .chain(near)
             .map(|typed| {
-                lengths(&world, |factor, context| factor.confirm_with_ticket(context, &ticket, &typed).unwrap())
+                let confirm = |factor: &SecondFactor, context: &Context<'_>| {
+                    factor.confirm_with_ticket(context, &ticket, &typed).unwrap()
+                };
+                lengths(&world, &policy, confirm)
             })
             .collect();
         assert!(all.iter().all(|length| length.0 == all[0].0), "{all:?}");
         differ |= all[0].1 != all[1].1;
+    }
+    assert!(differ, "without the padding, the lengths of a miss and a hit differ");
+}
+
+/// A confirmation that replaces others, or exhausts the budget, has notices of its own.
+#[test]
+fn a_confirmation_with_notices_is_as_long_as_a_refusal() {
+    let secret = Secret::from_bytes(&[7; 20]).unwrap();
+    let imported = Setup::import(&KeyUri::totp("Example", "al", &secret).unwrap()).unwrap();
+    let mut differ = false;
+    let policies = [(Policy::default(), false), (Policy::strict(), true), (Policy::strict(), false)];
+    for ((policy, exhausted), late) in policies.into_iter().flat_map(|row| [(row.clone(), false), (row, true)]) {
+        for (imports, setup) in [(true, imported.clone()), (false, Setup::totp("al@example.com"))] {
+            let policy = policy.clone().with_notices();
+            let before = if late { Policy::default() } else { policy.clone() };
+            let (world, mut first, _) = World::enrolled_with(before, &Setup::totp("al@example.com"));
+            let proof = world.prove(&mut first, &Purpose::ADD);
+            let setup = if exhausted { setup } else { setup.replacing(first.id.clone()) };
+            let mut new = Phone::of(&world.enroll(AL, &setup, Some(&proof)).unwrap());
+            for notice in world.status().notices() {
+                block_on(world.guard.acknowledge(AL, *notice)).unwrap();
+            }
+            // At the brink, a wrong code for an imported secret exhausts the budget.
+            let failures = if exhausted && !imports { 100 } else { 99 };
+            world.edit(|record| record["budget"]["failures"] = failures.into());
+            let confirm =
+                |typed: &str| lengths(&world, &policy, |factor, context| factor.confirm(context, typed).unwrap());
+            let [miss, hit] = [new.wrong(world.now()), new.code(world.now())].map(|typed| confirm(&typed));
+            assert_eq!(hit.0, miss.0);
+            differ |= hit.1 != miss.1;
+        }
     }
     assert!(differ, "without the padding, the lengths of a miss and a hit differ");
 }

@@ -459,7 +459,8 @@ fn a_suspended_account_refuses_every_flow() {
     for enrolled in [true, false] {
         let policy = Policy::default().with_trusted_devices(Duration::from_secs(30 * DAY)).unwrap();
         let world = World::with(policy);
-        let mut phone = Phone::of(&world.enroll(AL, &Setup::totp("al"), None).unwrap());
+        let enrollment = world.enroll(AL, &Setup::totp("al"), None).unwrap();
+        let (mut phone, handle) = (Phone::of(&enrollment), enrollment.handle().clone());
         let mut codes = Vec::new();
         let mut device = None;
         let accepted = if enrolled {
@@ -474,6 +475,7 @@ fn a_suspended_account_refuses_every_flow() {
             None
         };
         let pending = enrolled.then(|| challenge(&world));
+        let voucher = enrolled.then(|| super::vouch::vouch(&world));
         let made = (!enrolled).then(|| ticket(&world, AL));
         let generation = world.status().generation();
         world.heard();
@@ -488,12 +490,15 @@ fn a_suspended_account_refuses_every_flow() {
             kind(block_on(guard.resync(AL, &typed, &typed))),
             kind(block_on(guard.confirm(AL, &typed))),
             kind(block_on(guard.enroll(AL, &setup))),
+            kind(block_on(guard.reopen_enrollment(&handle, "al"))),
+            kind(block_on(guard.operator_vouch(AL, &crate::operator()))),
         ];
         for expectation in [Expectation::Optional, Expectation::Enrolled, Expectation::RequiredFrom(u64::MAX)] {
             kinds.push(kind(block_on(guard.begin_login(AL, expectation, device.as_ref()))));
         }
         kinds.extend(codes.first().map(|code| kind(block_on(guard.verify(AL, code)))));
         kinds.extend(pending.as_ref().map(|pending| kind(block_on(guard.answer(pending, &typed)))));
+        kinds.extend(voucher.as_ref().map(|voucher| kind(block_on(guard.redeem(voucher)))));
         kinds.extend(made.as_ref().map(|made| kind(block_on(guard.enroll_with_ticket(made, &setup)))));
         kinds.extend(made.as_ref().map(|made| kind(block_on(guard.confirm_with_ticket(made, &typed)))));
         if let Some(accepted) = accepted.as_ref().and_then(SignIn::accepted) {
@@ -501,6 +506,7 @@ fn a_suspended_account_refuses_every_flow() {
             let id = AuthenticatorId::new("x").unwrap();
             kinds.extend([
                 kind(block_on(guard.remember_device(accepted, "x"))),
+                kind(block_on(guard.replace_recovery_code(accepted))),
                 kind(block_on(guard.trust_device(accepted, "x", Duration::from_secs(60)))),
                 kind(block_on(guard.check(AL, &proof(Purpose::ADD), &Purpose::ADD))),
                 kind(block_on(guard.enroll_another(AL, &setup, &proof(Purpose::ADD)))),

@@ -2,8 +2,8 @@
 
 use futures_lite::future::block_on;
 use keyfob::guard::{
-    Adoption, Answer, AuthenticatorId, EventKind, Expectation, GuardErrorKind, Login, OperatorId, Purpose, Refusal,
-    Setup,
+    Adoptee, Adoption, Answer, AuthenticatorId, EventKind, Expectation, GuardErrorKind, Login, OperatorId, Purpose,
+    Refusal, Setup,
 };
 
 use super::login::{answer, challenge};
@@ -26,15 +26,18 @@ fn events_say_which_operator() {
     block_on(guard.operator_revoke(AL, &second.id, &jane)).unwrap();
     block_on(guard.operator_suspend(AL, &jane)).unwrap();
     block_on(guard.operator_resume(AL, &jane)).unwrap();
+    block_on(guard.operator_vouch(AL, &jane)).unwrap();
     block_on(guard.operator_invalidate_codes(AL, &jane)).unwrap();
     block_on(guard.operator_invalidate_recent_codes(AL, &jane)).unwrap();
     block_on(guard.operator_remove(AL, &jane)).unwrap();
-    let adoption = block_on(guard.adopt("bo", &phone.uri, None, &jane)).unwrap();
+    let bo = Adoptee { user: "bo".into(), uri: phone.uri.clone(), last_used: None, name: String::new() };
+    let adoption = block_on(guard.adopt(&bo, &jane)).unwrap();
     assert!(matches!(adoption, Adoption::Adopted(_)));
     // What fails says so, too.
     assert_eq!(kind(block_on(guard.operator_revoke(AL, &nobody, &jane))), GuardErrorKind::UnknownAuthenticator);
+    assert_eq!(kind(block_on(guard.operator_vouch(AL, &jane))), GuardErrorKind::NotEnrolled);
     let events: Vec<_> = world.events.lock().unwrap().drain(..).collect();
-    assert_eq!(events.len(), 9);
+    assert_eq!(events.len(), 11);
     for event in events {
         assert_eq!(event.operator(), Some(&jane), "{event}");
         assert!(event.to_string().contains(" operator=\"jane@example.com\" "), "{event}");

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use keyfob::guard::{Purpose, Setup};
-use keyfob::{Digits, ErrorKind, LookAhead, Policy, Window};
+use keyfob::{Algorithm, Digits, ErrorKind, LookAhead, Policy, Window};
 
 use super::{AL, DAY, World, YEAR};
 
@@ -55,7 +55,7 @@ fn the_odds_are_the_guesses_times_the_codes_that_are_right() {
 fn no_setting_turns_a_limit_off() {
     let policy = Policy::default;
     type Made = Result<Policy, keyfob::Error>;
-    let good: [Made; 14] = [
+    let good: [Made; 18] = [
         policy().with_waits(crate::guarded::waits(1, 1, 1)),
         policy().with_waits(crate::guarded::waits(10, 86_400, 86_400)),
         policy().with_consecutive_failures(5),
@@ -70,6 +70,10 @@ fn no_setting_turns_a_limit_off() {
         policy().with_resync_within(3000),
         Ok(policy().with_window(Window::new(10, 10).unwrap())),
         Ok(policy().with_look_ahead(LookAhead::new(10).unwrap())),
+        Ok(policy().with_algorithm(Algorithm::Sha512)),
+        Ok(policy().with_notices()),
+        Ok(Policy::strict()),
+        Policy::strict().with_algorithm(Algorithm::Sha256).with_notices().with_long_term(50, 1),
     ];
     for policy in good.map(Result::unwrap) {
         // Settings are read as they are written, by way of the same checks.
@@ -77,7 +81,7 @@ fn no_setting_turns_a_limit_off() {
         assert_eq!(serde_json::from_str::<Policy>(&text).unwrap(), policy, "{text}");
         assert_eq!(postcard::from_bytes::<Policy>(&postcard::to_allocvec(&policy).unwrap()).unwrap(), policy);
     }
-    let bad: [Made; 17] = [
+    let bad: [Made; 19] = [
         policy().with_waits(crate::guarded::waits(0, 30, 3600)),
         policy().with_waits(crate::guarded::waits(11, 30, 3600)),
         policy().with_waits(crate::guarded::waits(5, 0, 3600)),
@@ -95,6 +99,8 @@ fn no_setting_turns_a_limit_off() {
         policy().with_proof_lifetime(Duration::from_secs(3601)),
         policy().with_resync_within(0),
         policy().with_resync_within(3001),
+        Policy::strict().with_trusted_devices(Duration::from_secs(DAY)),
+        Policy::strict().with_consecutive_failures(101),
     ];
     for made in bad {
         assert_eq!(made.unwrap_err().kind(), ErrorKind::Policy);
@@ -127,6 +133,10 @@ fn what_a_setter_refuses_is_not_read() {
         r#"{"resync_within":0}"#,
         r#"{"resync_within":3001}"#,
         r#"{"look_ahead":11}"#,
+        r#"{"strict":true,"trusted_device_lifetime":86400}"#,
+        r#"{"algorithm":"MD5"}"#,
+        r#"{"strict":1}"#,
+        r#"{"notices":"yes"}"#,
         r#"{"window":{"behind":11,"ahead":0}}"#,
         r#"{"longterm_failures":50}"#,
         "null",

@@ -5,9 +5,9 @@ use std::fmt::{Debug, Display};
 use base64ct::{Base64, Base64Unpadded, Base64UrlUnpadded, Encoding};
 use futures_lite::future::block_on;
 use keyfob::guard::{
-    Accepted, Adoptee, Challenge, Change, Confirmation, Context, DeviceToken, Enrollment, EnrollmentTicket, Event,
-    Generation, GuardError, GuardErrorKind, Method, OperatorId, Proof, Purpose, Randomness, RecoveryCodes,
-    SecondFactor, Setup, SignIn, Status, Transition,
+    Accepted, Adoptee, Challenge, Change, Confirmation, Context, DeviceToken, Enrollment, EnrollmentHandle,
+    EnrollmentTicket, Event, Generation, GuardError, GuardErrorKind, Invalidation, Method, Notice, OperatorId, Page,
+    Proof, Purpose, Randomness, RecoveryCodes, SecondFactor, Setup, SignIn, Status, Transition, Voucher,
 };
 use keyfob::store::{MemoryStore, Swap, Version};
 use keyfob::{Code, Guard, Keyring, Policy, Verdict};
@@ -113,6 +113,23 @@ fn nothing_printed_holds_a_secret_a_code_or_a_key() {
     let new = block_on(world.guard.regenerate_recovery_codes(AL, &proof)).unwrap();
     new.iter().for_each(|code| hidden.text(code));
     show(&new);
+    // The tokens of the flows around: a handle, a voucher and what it brings, and a new recovery code.
+    let Verdict::Accepted(accepted) = block_on(world.guard.verify(AL, new.iter().next().unwrap())).unwrap() else {
+        panic!()
+    };
+    let replaced = block_on(world.guard.replace_recovery_code(&accepted)).unwrap().unwrap();
+    replaced.iter().for_each(|code| hidden.text(code));
+    let voucher = block_on(world.guard.operator_vouch(AL, &crate::operator())).unwrap();
+    let vouched = block_on(world.guard.redeem(&voucher)).unwrap();
+    let again = world.enroll(AL, &Setup::totp("al@example.com"), Some(&vouched)).unwrap();
+    hidden.bytes(again.uri().secret().expose_bytes());
+    let handle = again.handle().token();
+    for token in [&handle, &voucher.token(), &vouched.token("session")] {
+        hidden.0.push(token.rsplit('~').next().unwrap()[..20].to_owned());
+    }
+    show(&(&accepted, &replaced, &voucher, &vouched, &again, again.handle()));
+    show(&block_on(world.guard.reopen_enrollment(again.handle(), "al@example.com")).unwrap());
+    show(&(Voucher::from_token(&handle), EnrollmentHandle::from_token(&voucher.token())));
     show(&Keyring::parse(&format!("{},{}", entry("2026"), entry("2026"))).unwrap_err());
     show(&Keyring::parse(&entry("2026")[5..]).unwrap_err());
     show(&Keyring::parse(&format!("{}1", entry("2026"))).unwrap_err());
@@ -140,7 +157,7 @@ fn nothing_printed_holds_a_secret_a_code_or_a_key() {
 
     // The control: each exit is seen.
     let secret = phone.uri.secret().expose_bytes();
-    let doors: [String; 10] = [
+    let doors: [String; 11] = [
         phone.uri.to_uri().to_string(),
         phone.uri.secret().expose_base32().to_string(),
         format!("{secret:?}"),
@@ -150,6 +167,7 @@ fn nothing_printed_holds_a_secret_a_code_or_a_key() {
         Base64Unpadded::encode_string(secret),
         recovery[9].replace('-', ""),
         token,
+        handle,
         entry("2026"),
     ];
     doors.iter().for_each(|door| assert!(hidden.find(door).is_some(), "not seen: {door}"));
@@ -164,7 +182,7 @@ fn every_error_says_what_to_do() {
         (Contended, "; try again"),
         (Invalid, "; use another"),
         (KeyMissing, "; add it back"),
-        (LoginRejected, "; begin it again"),
+        (LoginRejected, "; begin again"),
         (LastAuthenticator, "; disable the second factor instead"),
         (NoEnrollment, "; start one"),
         (NotEnrolled, "; enroll first"),
@@ -176,6 +194,7 @@ fn every_error_says_what_to_do() {
         (Suspended, "; an operator can resume it"),
         (TooManyDevices, "; forget one"),
         (TrustRefused, "; ask for a code"),
+        (UnlockRefused, ": an exhausted authenticator can only be replaced"),
         (UnknownDevice, "; its status lists the ids"),
         // After a restored backup, used codes are accepted again until an operator invalidates them.
         (RecordInvalid, "then call operator_invalidate_codes"),
@@ -206,6 +225,7 @@ fn everything_crosses_threads() {
     fn travels<T: Send + 'static>() {}
     crosses::<(Guard<MemoryStore>, Keyring, Policy, SecondFactor, Enrollment, Confirmation, RecoveryCodes)>();
     crosses::<(SignIn, Challenge, EnrollmentTicket, DeviceToken, Generation, OperatorId, Adoptee)>();
+    crosses::<(EnrollmentHandle, Voucher, Invalidation, Notice, Page<()>)>();
     crosses::<(Proof, Purpose, Verdict, Accepted, Status, Event, GuardError, Setup, Randomness)>();
     travels::<Transition<Verdict>>();
 }

@@ -43,7 +43,7 @@ fn written<T>(transition: &Transition<T>) -> Option<Vec<u8>> {
 
 /// An account with everything that a record can hold.
 fn full() -> (World, Phone, Phone, Vec<String>) {
-    let policy = Policy::default().with_trusted_devices(Duration::from_secs(30 * DAY)).unwrap();
+    let policy = Policy::default().with_trusted_devices(Duration::from_secs(30 * DAY)).unwrap().with_notices();
     let (world, mut app, codes) = World::enrolled_with(policy, &Setup::totp("al@example.com"));
     let proof = world.prove(&mut app, &Purpose::ADD);
     let (token, _) = world.add(AL, &Setup::hotp("al@example.com").with_name("a \"b\" \u{e9}").unwrap(), Some(&proof));
@@ -56,6 +56,7 @@ fn full() -> (World, Phone, Phone, Vec<String>) {
     block_on(world.guard.trust_device(accepted, "Firefox", Duration::from_secs(DAY))).unwrap();
     block_on(world.guard.remember_device(accepted, "a \"b\"")).unwrap();
     world.fail(&app, 1);
+    block_on(world.guard.operator_vouch(AL, &crate::operator())).unwrap();
     (world, app, token, codes)
 }
 
@@ -70,7 +71,7 @@ fn what_was_read_is_what_is_written() {
         |record: &[u8]| written(&read(record).unwrap().operator_unlock(&context, &crate::operator()).unwrap()).unwrap();
     let big = || sample::select(vec![0, 1, 9, 10, 99, 100, T, (1 << 53) - 1, 1 << 53, 1 << 63, u64::MAX - 1, u64::MAX]);
     let number = move || proptest::prop_oneof![big(), any::<u64>()];
-    let numbers = proptest::collection::vec(number(), 20);
+    let numbers = proptest::collection::vec(number(), 24);
     let rest = (-3000..=3000i64, -2..=2i64, 0..=6_300_000u64, any::<bool>(), 0..=10usize);
     let name = option::of("[^\\p{Cc}]{0,60}");
     proptest!(|(n in numbers, (drift, lean, level, imported, codes) in rest, name in name)| {
@@ -79,7 +80,7 @@ fn what_was_read_is_what_is_written() {
         for (place, created, next, used) in [(0, n[1], n[2], n[3]), (1, n[4], n[5], n[6])] {
             let one = &mut record["active"][place];
             (one["created"], one["next"], one["used"]) = (created.into(), next.into(), used.into());
-            one["disclosed"] = n[13].into();
+            (one["disclosed"], one["bound"]) = (n[13].into(), n[20].into());
         }
         let one = &mut record["active"][0];
         (one["drift"], one["lean"], one["name"]) = (drift.into(), lean.into(), "x".into());
@@ -96,6 +97,9 @@ fn what_was_read_is_what_is_written() {
         record["pending"]["imported"] = imported.into();
         (record["recovery"]["created"], record["recovery"]["codes"][1][1]) = (n[10].into(), n[11].into());
         record["recovery"]["codes"].as_array_mut().unwrap().truncate(codes);
+        // Without a voucher, the field is missing.
+        record["voucher"] = n[21].max(1).into();
+        record["notices"] = json!([n[22], n[23], 0, n[22] / 3, T]);
         let written = again(&bytes(&record));
         assert_eq!(serde_json::from_slice::<Value>(&written).unwrap(), record);
         assert_eq!(again(&written), written);
@@ -116,6 +120,25 @@ fn the_page_on_the_record_names_every_field() {
     leaves("", &world.record(), &mut written);
     block_on(world.guard.operator_suspend(AL, &crate::operator())).unwrap();
     leaves("", &world.record(), &mut written);
+    // An enrollment with a voucher, and one that takes the place of all under a strict policy.
+    for strict in [false, true] {
+        let policy = if strict { Policy::strict() } else { Policy::default() };
+        let (world, phone, codes) = World::enrolled_with(policy, &Setup::totp("al@example.com"));
+        let proof = match strict {
+            true => {
+                world.edit(|record| record["budget"]["failures"] = 100.into());
+                let accepted = world.verify(&codes[0]).unwrap();
+                world.guard.prove(&accepted, &Purpose::ADD)
+            }
+            false => {
+                let voucher = block_on(world.guard.operator_vouch(AL, &crate::operator())).unwrap();
+                block_on(world.guard.redeem(&voucher)).unwrap()
+            }
+        };
+        world.enroll(AL, &Setup::totp("al@example.com"), Some(&proof)).unwrap();
+        let _ = block_on(world.guard.confirm(AL, &phone.wrong(world.now()))).unwrap();
+        leaves("", &world.record(), &mut written);
+    }
     let page = include_str!("../../../docs/record.md");
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     let named: BTreeSet<_> = rows.map(String::from).collect();
@@ -285,7 +308,7 @@ fn what_no_version_wrote_is_not_read() {
     let (world, ..) = full();
     let record = world.record();
     type Edit = fn(&mut Value);
-    let edits: [Edit; 50] = [
+    let edits: [Edit; 57] = [
         |r| r["v"] = 0.into(),
         |r| r["v"] = (-1).into(),
         |r| r["v"] = "1".into(),
@@ -336,6 +359,13 @@ fn what_no_version_wrote_is_not_read() {
         |r| r["logins"] = "0".repeat(511).into(),
         |r| r["logins"] = "0".repeat(576).into(),
         |r| r["logins"] = "g".repeat(512).into(),
+        |r| r["voucher"] = (-1).into(),
+        |r| r["notices"] = vec![0; 4].into(),
+        |r| r["notices"] = vec![0; 6].into(),
+        |r| r["notices"][4] = (-1).into(),
+        |r| r["active"][0]["bound"] = (-1).into(),
+        |r| r["pending"]["vouched"] = 1.into(),
+        |r| r["pending"]["replaces_all"] = 1.into(),
     ];
     for (row, edit) in edits.into_iter().enumerate() {
         let mut other = record.clone();
@@ -349,9 +379,11 @@ fn what_no_version_wrote_is_not_read() {
         more.pointer_mut(place).unwrap()["more"] = 1.into();
         assert_eq!(read(&bytes(&more)).err(), Some(GuardErrorKind::RecordInvalid), "{place}");
         for field in record.pointer(place).unwrap().as_object().unwrap().keys() {
-            let optional =
-                [("", "pending"), ("", "recovery"), ("", "devices"), ("", "logins"), ("/pending", "replaces")]
-                    .contains(&(place, field.as_str()));
+            let optional = match place {
+                "" => ["pending", "recovery", "devices", "logins", "voucher", "notices"].contains(&field.as_str()),
+                "/pending" => field == "replaces",
+                _ => false,
+            };
             let mut less = record.clone();
             less.pointer_mut(place).unwrap().as_object_mut().unwrap().remove(field);
             // Without a period it is a counter: that the seal notices.

@@ -1,7 +1,11 @@
 use futures_lite::future::block_on;
-use keyfob::guard::{EventKind, Method, Purpose, Refusal, Setup};
+use keyfob::Policy;
+use keyfob::guard::{
+    Accepted, Answer, Context, EventKind, Flow, GuardErrorKind, Method, Purpose, Randomness, RecoveryCodes, Refusal,
+    SecondFactor, Setup,
+};
 
-use super::{AL, DAY, World, randomness};
+use super::{AL, DAY, World, keyring, randomness};
 use crate::Random;
 
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -170,6 +174,147 @@ fn a_code_ends_waits_and_lifts_a_budget_only_when_it_is_exhausted() {
     assert!(world.verify(&codes[0]).is_ok(), "whoever guesses keeps the owner out of recovery");
     assert!(!world.heard().contains(&EventKind::Unlocked));
     assert_eq!((world.status().consecutive_failures(), level(&world)), (0, before), "guesses were refilled");
+}
+
+fn replace(world: &World, accepted: &Accepted) -> Result<Option<RecoveryCodes>, GuardErrorKind> {
+    block_on(world.guard.replace_recovery_code(accepted)).map_err(|error| error.kind())
+}
+
+/// The one code that a replacement returns.
+fn single(codes: &RecoveryCodes) -> String {
+    let [code] = codes.iter().collect::<Vec<_>>()[..] else { panic!("{} codes", codes.iter().len()) };
+    code.into()
+}
+
+#[test]
+fn who_replaces_each_used_code_never_runs_out() {
+    // The control does not replace them.
+    for replaces in [true, false] {
+        let (world, _, mut codes) = World::enrolled();
+        let mut spent = Vec::new();
+        for round in 0..10u8 {
+            let code = codes.remove(0);
+            let accepted = world.verify(&code).unwrap();
+            spent.push(code);
+            let left = if replaces { 9 } else { 9 - round };
+            assert_eq!((accepted.recovery_codes_left(), world.status().recovery_codes_left()), (left, left));
+            if !replaces {
+                continue;
+            }
+            let others = world.record()["recovery"]["codes"].clone();
+            world.heard();
+            let new = replace(&world, &accepted).unwrap().unwrap();
+            assert_eq!(world.heard(), [EventKind::RecoveryCodeReplaced { left: 10 }]);
+            assert_eq!(world.status().recovery_codes_left(), 10);
+            // The session that the login began is still current, and the other codes are as they were.
+            assert_eq!((new.generation(), world.status().generation()), (accepted.generation(), accepted.generation()));
+            let now = world.record()["recovery"]["codes"].clone();
+            let changed =
+                others.as_array().unwrap().iter().zip(now.as_array().unwrap()).filter(|(old, new)| old != new);
+            assert_eq!(changed.count(), 1);
+            let new = single(&new);
+            assert!(!codes.contains(&new) && !spent.contains(&new));
+            codes.push(new);
+            // Nobody gets two for one.
+            let stored = world.stored(AL);
+            assert!(replace(&world, &accepted).unwrap().is_none());
+            assert!(world.stored(AL) == stored && world.heard().is_empty());
+        }
+        for code in &spent {
+            assert!(world.verify(code).is_err(), "a code that was replaced is accepted");
+        }
+        assert_eq!(codes.len(), if replaces { 10 } else { 0 });
+        // The new ones are as good as the first, and each of them is accepted once.
+        for code in &codes {
+            assert_eq!(world.verify(code).unwrap().method(), Method::RecoveryCode);
+            assert_eq!(world.verify(code).unwrap_err(), Refusal::Replayed);
+        }
+    }
+}
+
+#[test]
+fn a_code_is_replaced_shortly_after_it_was_used_and_if_nothing_has_changed() {
+    type Change = fn(&World, &[String]);
+    let rows: [(&str, bool, Change); 8] = [
+        ("nothing", true, |_, _| {}),
+        ("the lifetime of a proof, almost", true, |world, _| world.pass(299)),
+        ("the lifetime of a proof", false, |world, _| world.pass(300)),
+        ("another recovery code", false, |world, codes| assert!(world.verify(&codes[1]).is_ok())),
+        ("a new password", false, |world, _| block_on(world.guard.forget_devices(AL)).map(drop).unwrap()),
+        ("a restored backup", false, |world, _| {
+            block_on(world.guard.operator_invalidate_codes(AL, &crate::operator())).map(drop).unwrap();
+        }),
+        ("a suspension", false, |world, _| {
+            block_on(world.guard.operator_suspend(AL, &crate::operator())).unwrap();
+            block_on(world.guard.operator_resume(AL, &crate::operator())).unwrap();
+        }),
+        ("a removal", false, |world, _| {
+            block_on(world.guard.operator_remove(AL, &crate::operator())).unwrap();
+        }),
+    ];
+    for (name, good, change) in rows {
+        let (world, _, codes) = World::enrolled();
+        let accepted = world.verify(&codes[0]).unwrap();
+        change(&world, &codes);
+        world.heard();
+        let before = world.stored(AL);
+        let kind = GuardErrorKind::ProofRejected;
+        match replace(&world, &accepted) {
+            Ok(new) => assert!(good && new.is_some(), "{name}"),
+            Err(refused) => {
+                assert!(!good && refused == kind, "{name}");
+                assert_eq!(world.heard(), [EventKind::Failed { flow: Flow::ReplaceRecoveryCode, kind }], "{name}");
+                assert_eq!(world.stored(AL), before, "{name}");
+            }
+        }
+    }
+    // New codes are a change as well: the used one is not among them.
+    let (world, _, codes) = World::enrolled();
+    let accepted = world.verify(&codes[0]).unwrap();
+    let proof = world.guard.prove(&accepted, &Purpose::REGENERATE);
+    block_on(world.guard.regenerate_recovery_codes(AL, &proof)).unwrap();
+    assert_eq!(replace(&world, &accepted).unwrap_err(), GuardErrorKind::ProofRejected);
+
+    let (world, _, codes) = World::enrolled();
+    let accepted = world.verify(&codes[0]).unwrap();
+    block_on(world.guard.operator_suspend(AL, &crate::operator())).unwrap();
+    assert_eq!(replace(&world, &accepted).unwrap_err(), GuardErrorKind::Suspended);
+    // Without a guard, the application names the user.
+    let (world, _, codes) = World::enrolled();
+    let accepted = world.verify(&codes[0]).unwrap();
+    let (policy, ring) = (Policy::default(), keyring(&["2026"]));
+    let factor = SecondFactor::read(world.bytes(AL).as_deref()).unwrap();
+    for (user, good) in [(AL, true), ("bo", false)] {
+        let context = Context::new(user, world.now(), &policy, &ring).unwrap();
+        assert_eq!(factor.replace_recovery_code(&context, &Randomness::default(), &accepted).is_ok(), good, "{user}");
+    }
+}
+
+#[test]
+fn a_code_of_an_app_brings_no_recovery_code() {
+    let (world, mut phone, codes) = World::enrolled();
+    let Answer::Accepted(sign_in) = world.log_in(&phone.code(world.now()), None) else { panic!() };
+    let stored = world.stored(AL);
+    world.heard();
+    // Also while a used code is there that could be replaced.
+    assert!(replace(&world, sign_in.accepted().unwrap()).unwrap().is_none());
+    assert!(world.stored(AL) == stored && world.heard().is_empty());
+    assert!(world.verify(&codes[0]).is_ok());
+    world.pass(30);
+    let accepted = world.verify(&phone.code(world.now())).unwrap();
+    assert!(replace(&world, &accepted).unwrap().is_none());
+    assert_eq!(world.status().recovery_codes_left(), 9);
+    // The control: the sign-in that rests on a recovery code.
+    let Answer::Accepted(sign_in) = world.log_in(&codes[1], None) else { panic!() };
+    let new = single(&replace(&world, sign_in.accepted().unwrap()).unwrap().unwrap());
+    assert_eq!(world.status().recovery_codes_left(), 9);
+    assert!(world.verify(&new).is_ok());
+
+    // An account that was adopted has none to replace.
+    world.edit(|record| drop(record.as_object_mut().unwrap().remove("recovery")));
+    world.pass(30);
+    let accepted = world.verify(&phone.code(world.now())).unwrap();
+    assert!(replace(&world, &accepted).unwrap().is_none());
 }
 
 #[test]

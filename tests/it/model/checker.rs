@@ -2,6 +2,8 @@
 //! well.
 
 // `fuzz` includes this file by its path, so the paths of the submodules have to be explicit.
+#[path = "checker/additions.rs"]
+mod additions;
 #[path = "checker/budget.rs"]
 mod budget;
 #[path = "checker/logins.rs"]
@@ -12,13 +14,16 @@ mod record;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use keyfob::guard::{Accepted, AuthenticatorId, EventKind, Generation, GuardErrorKind, Proof, Refusal, SignIn};
+use keyfob::guard::{
+    Accepted, AuthenticatorId, Event, EventKind, Generation, GuardErrorKind, Notice, Proof, Refusal, SignIn,
+};
 pub use logins::DeviceOf;
 use record::read;
 use serde_json::Value;
 
+use super::call::{adopted, lost};
 use super::invariant::{Invariant, Violation};
-use super::oracle::{Answer, DAY, Gate, Limits, Op, Phone, Share, State, Typed, World};
+use super::oracle::{Answer, DAY, Gate, Kind, Limits, Notices, Op, Phone, Share, State, Typed, World};
 
 /// A call. `source` is the phone and the counter of the typed code, or of the second one of two.
 #[derive(Clone, Debug)]
@@ -33,7 +38,7 @@ pub struct Call {
 #[derive(Clone, Debug, Default)]
 pub struct With {
     pub proof: Option<Proof>,
-    /// The text of a challenge, a ticket or the token of a device, or the id of a device to forget.
+    /// The text of a token of a login, of a handle or of a device, or the id of a device to forget.
     pub token: Option<String>,
     pub kept: Option<Arc<Kept>>,
     pub session: Option<Generation>,
@@ -62,12 +67,20 @@ pub struct Seen {
     /// Whether the caller gave up.
     pub dropped: bool,
     pub phone: Option<Phone>,
+    /// The ids of the authenticators that were adopted.
+    pub adopted: Vec<AuthenticatorId>,
+    /// The last secret that was made.
+    pub secret: Vec<u8>,
     pub codes: Option<Vec<String>>,
     pub kept: Option<Kept>,
-    /// A new challenge, ticket or device.
+    /// From a voucher.
+    pub proof: Option<Proof>,
+    /// A new challenge, ticket, voucher, handle or device.
     pub token: Option<String>,
     /// The generation for the session.
     pub session: Option<Generation>,
+    pub notices: Vec<Notice>,
+    pub events: Vec<Event>,
 }
 
 /// The store's part in a call: how many changes took effect, the error it may have caused, and the record afterwards,
@@ -75,6 +88,8 @@ pub struct Seen {
 pub struct Stored<'a> {
     pub applied: u32,
     pub faulted: Option<GuardErrorKind>,
+    /// Whether the primary key changed before the change was stored.
+    pub rotated: bool,
     pub record: Option<Option<&'a [u8]>>,
 }
 
@@ -100,6 +115,10 @@ pub struct Account {
     /// The number of those from known devices, without what was forgiven.
     known_ever: u64,
     clock: u64,
+    /// The notices that were sent and not acknowledged.
+    told: Notices,
+    /// The voucher that the pending enrollment began with.
+    voucher: Option<u64>,
 }
 
 impl Account {
@@ -132,10 +151,19 @@ pub struct Checker {
     accepted: HashSet<(usize, u64)>,
     /// The repetitions that were not counted.
     free: HashSet<(usize, u64)>,
-    completed: HashSet<u64>,
+    /// The account, the kind and the id of each token that completed a login.
+    completed: HashSet<(usize, Kind, u64)>,
     highest: HashMap<usize, u64>,
     gone: HashSet<usize>,
     spent: HashSet<String>,
+    replaced: HashSet<String>,
+    /// The vouchers that were redeemed, and those that have added an authenticator.
+    redeemed: HashSet<u64>,
+    added: HashSet<u64>,
+    /// The authenticators whose enrollment is not pending anymore.
+    ended: HashSet<usize>,
+    /// How often each secret was compared since a code of its account was accepted.
+    in_a_row: HashMap<usize, u64>,
 }
 
 impl Checker {
@@ -157,6 +185,11 @@ impl Checker {
             highest: HashMap::new(),
             gone: HashSet::new(),
             spent: HashSet::new(),
+            replaced: HashSet::new(),
+            redeemed: HashSet::new(),
+            added: HashSet::new(),
+            ended: HashSet::new(),
+            in_a_row: HashMap::new(),
         }
     }
 
@@ -182,7 +215,11 @@ impl Checker {
         self.count(at, call, moment.server, &seen.outcome);
         let Some(now) = moment.server else {
             // A made-up token is refused before anything else.
-            let kind = if call.op.is_forged() { GuardErrorKind::LoginRejected } else { GuardErrorKind::Clock };
+            let kind = match call.op {
+                _ if !call.op.is_forged() => GuardErrorKind::Clock,
+                Op::Reopen(_) => GuardErrorKind::NoEnrollment,
+                _ => GuardErrorKind::LoginRejected,
+            };
             let right = seen.outcome == Err(kind) && stored.applied == 0;
             return Invariant::WritesOnce.require(right, || format!("without a clock: {:?}", seen.outcome));
         };
@@ -193,16 +230,17 @@ impl Checker {
             limits: self.limits,
             phones: &self.phones,
             primary: self.primary,
+            latest: self.primary + usize::from(stored.rotated),
             creation: self.creations,
         };
         let (expected, next) = world.predict(self.accounts[at].state.as_ref(), &call.op);
-        let old_key = self.accounts[at].state.as_ref().is_some_and(|state| state.old_key(self.primary));
         let silent = stored.faulted.is_some_and(|kind| seen.outcome == Err(kind));
         // If it was written but the answer was lost, it counts as answered: the code must not be accepted again.
         let outcome = if silent && stored.applied > 0 { &expected } else { &seen.outcome };
         let free = *outcome == expected && self.repeated(at, outcome, &next)?;
         self.invariants(at, call, (now, moment), (outcome, free))?;
         self.logins(at, call, now, outcome)?;
+        self.additions(at, call, now, (outcome, seen), stored.record)?;
         self.writes(call, &seen.outcome, stored, next.is_some())?;
         if let Ok(answer) = &seen.outcome
             && let Some(record) = stored.record
@@ -218,16 +256,13 @@ impl Checker {
         if let Some(mut next) = next.filter(|_| !silent || stored.applied > 0) {
             let record = stored.record.flatten();
             if let Some(next) = next.as_mut() {
-                if old_key && matches!(call.op, Op::Answer(..) | Op::Verify(_)) {
-                    next.reseal(self.primary, now);
-                }
                 // Recovery codes are stored by a second change.
                 let had = self.accounts[at].state.as_ref().is_some_and(|state| state.recovery.is_some());
                 if matches!(expected, Ok(Answer::Confirmed { .. })) && !had && stored.applied < 2 {
                     next.recovery = None;
                 }
             }
-            self.adopt(at, call, next, seen, record);
+            self.take_over(at, call, (&expected, next), seen, record);
         }
         match stored.record {
             Some(record) if self.strict => self.same(at, record),
@@ -236,14 +271,17 @@ impl Checker {
     }
 
     /// [`Invariant::FailureIsReported`].
-    pub fn heard(&self, call: &Call, seen: &Seen, heard: &[EventKind]) -> Result<(), Violation> {
+    pub fn heard(&self, call: &Call, seen: &Seen) -> Result<(), Violation> {
+        let mut heard = seen.events.iter().map(Event::kind);
         let reported = match (&seen.outcome, seen.dropped) {
-            (_, true) => heard.iter().any(|kind| matches!(kind, EventKind::Dropped { may_have_changed: true, .. })),
+            // A batch tells its caller about each authenticator.
+            (Err(_), _) if matches!(&call.op, Op::Adopt(adoptees) if adoptees.len() != 1) => true,
+            (_, true) => heard.any(|kind| matches!(kind, EventKind::Dropped { may_have_changed: true, .. })),
             (Err(kind), _) => {
                 let told = |event: &EventKind| matches!(event, EventKind::Failed { kind: told, .. } if told == kind);
                 // What anybody can send without knowing a password is not reported.
                 let unreported = matches!(call.op, Op::IsCurrent(_) | Op::Status) || call.op.is_forged();
-                unreported || heard.iter().any(told)
+                unreported || heard.any(told)
             }
             _ => true,
         };
@@ -278,6 +316,11 @@ impl Checker {
                 };
                 let fresh = self.spent.insert(code.clone());
                 Invariant::RecoveryCodeOnce.require(fresh, || "a recovery code was accepted again".into())
+            }
+            Answer::Replaced(true) => {
+                let Op::ReplaceCode(login) = &call.op else { return Ok(()) };
+                let fresh = login.recovery_code.clone().is_some_and(|code| self.replaced.insert(code));
+                Invariant::RecoveryCodeOnce.require(fresh, || "a recovery code was replaced again".into())
             }
             // A server whose clock is ahead by up to an hour may have counted.
             Answer::Refused(Refusal::Throttled { retry_at }) => {
@@ -340,16 +383,22 @@ impl Checker {
         Invariant::AnswerIsStored.require(outcome.is_err() || !changes || stored.applied > 0, seen)
     }
 
-    fn adopt(&mut self, at: usize, call: &Call, mut next: Option<State>, seen: &mut Seen, record: Option<&[u8]>) {
-        let lost = || record.map_or(Value::Null, read);
+    /// Takes over the state that the oracle predicts, with what only the answer or the record shows.
+    fn take_over(
+        &mut self,
+        at: usize,
+        call: &Call,
+        (expected, mut next): (&Result<Answer, GuardErrorKind>, Option<State>),
+        seen: &mut Seen,
+        record: Option<&[u8]>,
+    ) {
+        let stored = || record.map_or(Value::Null, read);
         match (&call.op, &mut next) {
-            (Op::Enroll { hotp, odd, .. }, Some(next)) => {
-                // If the answer was lost, the secret is unknown.
+            (Op::Enroll { .. }, Some(next)) => {
                 let phone = seen.phone.take().unwrap_or_else(|| {
                     // A broken store may have lost the enrollment.
-                    let id = lost()["pending"]["authenticator"]["id"].as_str().unwrap_or("lost").parse().unwrap();
-                    let period = (!hotp).then_some(if *odd { 60 } else { 30 });
-                    Phone { id, hotp: None, period, counter: 0, ahead: 0 }
+                    let id = stored()["pending"]["authenticator"]["id"].as_str().unwrap_or("lost").parse().unwrap();
+                    lost(&call.op, id, self.ids.len(), &seen.secret)
                 });
                 if let Some(pending) = &mut next.pending {
                     pending.authenticator.phone = self.phones.len();
@@ -357,7 +406,33 @@ impl Checker {
                 self.ids.push(phone.id.clone());
                 self.phones.push(phone);
             }
-            (Op::AddDevice(..), Some(next)) => self.added(at, next, seen.token.take(), lost()),
+            (Op::Adopt(adoptees), Some(next)) => {
+                let Ok(Answer::Adopted(answers)) = expected else { return };
+                let mut active = next.active.iter_mut().enumerate();
+                for (adoptee, _) in adoptees.iter().zip(answers).filter(|(_, answer)| answer.is_ok()) {
+                    let Some((index, authenticator)) = active.next() else { break };
+                    let id =
+                        seen.adopted.get(index).cloned().unwrap_or_else(|| {
+                            stored()["active"][index]["id"].as_str().unwrap_or("lost").parse().unwrap()
+                        });
+                    authenticator.phone = self.phones.len();
+                    self.ids.push(id.clone());
+                    self.phones.push(Phone { id, ..adopted(adoptee).1 });
+                }
+            }
+            (Op::Vouch, Some(next)) => {
+                let told = seen.token.as_ref().map(|token| token.split('~').nth(5).unwrap().parse().unwrap());
+                next.voucher = told.or_else(|| stored()["voucher"].as_u64()).unwrap_or(0);
+            }
+            (Op::ReplaceCode(login), Some(next)) => {
+                let before = self.accounts[at].state.as_ref().and_then(|state| state.recovery.as_ref());
+                let slot =
+                    before.and_then(|(codes, _)| codes.iter().position(|(code, _)| *code == login.recovery_code));
+                if let (Some(told), Some(slot), Some((codes, _))) = (seen.codes.take(), slot, &mut next.recovery) {
+                    codes[slot].0 = told.into_iter().next();
+                }
+            }
+            (Op::AddDevice(..), Some(next)) => self.added(at, next, seen.token.take(), stored()),
             (Op::Confirm(..) | Op::Regenerate(_), Some(next)) => {
                 if let (Some(told), Some((codes, _))) = (seen.codes.take(), &mut next.recovery) {
                     *codes = told.into_iter().map(|code| (Some(code), false)).collect();
@@ -370,6 +445,18 @@ impl Checker {
             account.refill();
         }
         let before = std::mem::replace(&mut account.state, next);
+        let pending = |state: &Option<State>| Some(state.as_ref()?.pending.as_ref()?.authenticator.phone);
+        let began = pending(&before).filter(|phone| pending(&account.state) != Some(*phone));
+        self.ended.extend(began);
+        let limits = self.limits;
+        let all = |state: &State| state.pending.as_ref().is_some_and(|pending| pending.replaces.is_none());
+        let single = account.state.as_ref().is_some_and(|state| state.active.len() == 1);
+        let replaces_all = limits.strict
+            && matches!(expected, Ok(Answer::Confirmed { .. }))
+            && before.as_ref().is_some_and(|state| !state.active.is_empty() && single && all(state));
+        if replaces_all {
+            *self.counts.entry("Replaces all".into()).or_default() += 1;
+        }
         let codes = |state: &Option<State>| -> HashSet<String> {
             let sets = state.iter().flat_map(|state| &state.recovery);
             sets.flat_map(|(codes, _)| codes.iter().filter_map(|(code, _)| code.clone())).collect()
@@ -379,6 +466,27 @@ impl Checker {
         };
         self.spent.extend(codes(&before).difference(&codes(&account.state)).cloned());
         self.gone.extend(phones(&before).difference(&phones(&account.state)));
+    }
+
+    /// A backup is restored.
+    pub fn restore(&mut self, at: usize, state: Option<State>) {
+        // Proofs from the undone period could have the same generation as later ones.
+        let account = &mut self.accounts[at];
+        account.told = state.as_ref().and_then(|state| state.notices.clone()).unwrap_or_default();
+        account.voucher = None;
+        for pending in state.iter().filter_map(|state| state.pending.as_ref()) {
+            self.ended.remove(&pending.authenticator.phone);
+        }
+        let codes = state.iter().filter_map(|state| state.recovery.as_ref()).flat_map(|(codes, _)| codes);
+        for code in codes.filter_map(|(code, _)| code.as_ref()) {
+            self.replaced.remove(code);
+        }
+        account.state = state;
+    }
+
+    /// After the record was erased or replaced, the guard cannot know which tickets have completed a login.
+    pub fn revive(&mut self, at: usize) {
+        self.completed.retain(|(account, kind, _)| *account != at || *kind != Kind::Ticket);
     }
 
     /// After a restored backup and invalidated codes, forgets exactly what the documentation says the guard cannot
@@ -391,6 +499,7 @@ impl Checker {
         let pending = state.pending.iter().map(|pending| &pending.authenticator);
         for authenticator in state.active.iter().chain(pending) {
             self.gone.remove(&authenticator.phone);
+            self.in_a_row.remove(&authenticator.phone);
             self.free.retain(|(phone, _)| *phone != authenticator.phone);
             self.accepted.retain(|(phone, counter)| *phone != authenticator.phone || *counter < authenticator.next);
             self.highest.remove(&authenticator.phone);
@@ -410,15 +519,24 @@ impl Checker {
             Ok(Answer::Current(false)) => "NotCurrent".into(),
             Ok(Answer::SignedIn(method)) => format!("{method:?}"),
             Ok(Answer::Done) => format!("{:?}", call.op),
+            Ok(Answer::Replaced(false)) => "Nothing to replace".into(),
             Ok(answer) => format!("{answer:?}"),
             Err(kind) => format!("{kind:?}"),
         };
-        let word = if text == "Exhausted for good" { &text } else { text.split([' ', '(', '{']).next().unwrap() };
+        let whole = ["Exhausted for good", "Nothing to replace"].contains(&&*text);
+        let word = if whole { &text } else { text.split([' ', '(', '{']).next().unwrap() };
         let mut words = vec![word.to_string()];
         let login = matches!(call.op, Op::Answer(..) | Op::Confirm(_, Some(_)));
         if login && matches!(outcome, Ok(Answer::Accepted { .. } | Answer::Confirmed { .. } | Answer::Recovered { .. }))
         {
             words.push(format!("{word} in a login"));
+        }
+        if let Ok(Answer::Adopted(answers)) = outcome {
+            words.extend(answers.iter().map(|answer| match answer {
+                Ok(true) => "Adopted one".into(),
+                Ok(false) => "Kept".into(),
+                Err(kind) => format!("{kind:?}"),
+            }));
         }
         if let (Some(now), Ok(Answer::Refused(reason)), true) = (now, outcome, call.op.is_guess()) {
             let (share, gate) = self.gate_of(at, now, call.op.device());

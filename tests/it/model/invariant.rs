@@ -34,7 +34,7 @@ invariants! {
     NotComparedWhileThrottled: "No code is compared before the wait after the last failure is over.",
     AnswerIsStored: "Whatever an answer says is in the stored record.",
     WritesOnce: "An error writes nothing, and an answer writes the record once (a first confirmation twice).",
-    RecoveryCodeOnce: "A recovery code is accepted at most once.",
+    RecoveryCodeOnce: "A recovery code is accepted at most once, and replaced at most once.",
     SealedInPlace: "A sealed secret opens only in the record, and with the settings, that it was sealed for.",
     WaitsAreBounded: "No wait is longer than the policy allows.",
     StaysRefused: "An exhausted budget stays exhausted, and a revoked authenticator stays revoked.",
@@ -45,6 +45,10 @@ invariants! {
     SuspendedAcceptsNothing: "A suspended account accepts nothing.",
     FailureIsReported: "Every request that ends without an answer is reported as an event.",
     OracleAgrees: "The answer and the stored record are those of the oracle.",
+    VoucherAddsOne: "A voucher is redeemed once, and adds one authenticator and nothing else.",
+    HandleShowsItsOwn: "A handle shows only the secret of the enrollment that it came with, and only while that is pending.",
+    NoticeStays: "A notice stays in the record until it is acknowledged.",
+    StrictlyLimited: "Under a strict policy, only a success lets a secret be compared more often than the limit.",
 }
 
 impl fmt::Display for Invariant {

@@ -7,18 +7,26 @@ mod budget;
 mod change;
 #[path = "oracle/codes.rs"]
 mod codes;
+#[path = "oracle/factors.rs"]
+mod factors;
 #[path = "oracle/login.rs"]
 mod login;
+#[path = "oracle/notices.rs"]
+mod notices;
 
 pub use budget::{Budget, DAY, Gate, Limits, Share};
 use keyfob::Hotp;
-use keyfob::guard::{AuthenticatorId, Expectation, GuardErrorKind, Purpose, Refusal, SignInMethod};
-pub use login::{Device, Token, is_timely};
+use keyfob::guard::{AuthenticatorId, Expectation, GuardErrorKind, Notice, Purpose, Refusal, SignInMethod};
+pub use login::{Device, Kind, Token, is_timely};
+pub use notices::Notices;
 
-/// The user's app or token. `hotp` is unknown if the answer of the enrollment was lost.
+/// The user's app or token.
 pub struct Phone {
     pub id: AuthenticatorId,
-    pub hotp: Option<Hotp>,
+    pub hotp: Hotp,
+    /// Whether anybody has the secret. If the answer of the enrollment was lost, nobody does, and only the oracle knows
+    /// which codes match by chance.
+    pub shown: bool,
     pub period: Option<u64>,
     pub counter: u64,
     /// How many steps its clock is ahead.
@@ -36,6 +44,8 @@ pub struct Authenticator {
     pub drift: i64,
     pub lean: i64,
     pub anchor: i64,
+    /// When a code confirmed it, or when it was adopted, or 0.
+    pub bound: u64,
     pub key: usize,
 }
 
@@ -48,6 +58,10 @@ pub struct Pending {
     pub ticket: u64,
     pub tries: u8,
     pub replaces: Option<usize>,
+    /// Whether it was to replace all others when a code was last compared.
+    pub replaces_all: bool,
+    /// The id of the voucher that it began with, or 0.
+    pub voucher: u64,
 }
 
 /// The code, unless the answer with it was lost, and whether it was used.
@@ -72,6 +86,10 @@ pub struct State {
     /// The ids of the completed logins, and when their challenges expire. There are 16 once there is any.
     pub completed: Vec<(u64, u64)>,
     pub budget: Budget,
+    /// The id of the voucher that can be redeemed, or 0.
+    pub voucher: u64,
+    /// `None` until the first one could have been kept.
+    pub notices: Option<Notices>,
 }
 
 #[derive(Clone, Debug)]
@@ -85,10 +103,18 @@ pub enum Typed {
 #[derive(Clone, Debug)]
 pub struct Bound {
     pub account: usize,
-    pub purpose: Purpose,
+    pub allows: Allows,
     pub generation: Generation,
     pub made: u64,
     pub way: Way,
+}
+
+/// What a proof is for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Allows {
+    Purpose(Purpose),
+    /// To add an authenticator, with the voucher that has this id.
+    Voucher(u64),
 }
 
 /// How a proof reaches the guard.
@@ -107,25 +133,53 @@ pub struct Login {
     pub account: usize,
     pub generation: Generation,
     pub at: u64,
+    /// The recovery code that was used, if it was one.
+    pub recovery_code: Option<String>,
+}
+
+/// What shows an enrollment again.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub account: usize,
+    pub phone: usize,
+    /// Whether somebody has changed the text.
+    pub forged: bool,
+}
+
+/// An authenticator of another system.
+#[derive(Clone, Copy, Debug)]
+pub struct Adoptee {
+    pub hotp: bool,
+    /// Whether the secret is too short for a strict policy.
+    pub weak: bool,
+    /// The last step or counter that the other system accepted.
+    pub last_used: Option<u64>,
+    /// Which secret it has.
+    pub secret: usize,
 }
 
 #[derive(Clone, Debug)]
 pub enum Op {
+    Acknowledge(Notice),
     /// Adds a device that is trusted for this many seconds, or only known.
     AddDevice(Login, Option<u64>),
+    Adopt(Vec<Adoptee>),
     Answer(Typed, Token),
     /// `device` is the number of the device, and whether its token is genuine.
     BeginLogin {
         expectation: Expectation,
         device: Option<(usize, bool)>,
     },
+    Cancel,
     Confirm(Typed, Option<Token>),
     Disable(Option<Bound>),
-    /// `odd` imports a secret, with an unusual algorithm, length and period.
+    /// `odd` imports a secret, with an unusual algorithm, length and period, and `weak` one that is too short for a
+    /// strict policy.
     Enroll {
         replaces: Option<usize>,
         hotp: bool,
         odd: bool,
+        weak: bool,
         proof: Option<Bound>,
         ticket: Option<Token>,
     },
@@ -136,9 +190,12 @@ pub enum Op {
     ForgetDevices,
     IsCurrent(Generation),
     Lift,
+    Redeem(Token),
     Regenerate(Option<Bound>),
     Remove,
     Rename(usize, Option<Bound>),
+    Reopen(Handle),
+    ReplaceCode(Login),
     Reseal,
     Resume,
     Resync(Typed, Typed),
@@ -146,6 +203,7 @@ pub enum Op {
     Status,
     Suspend,
     Verify(Typed),
+    Vouch,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -158,6 +216,8 @@ pub enum Answer {
     Added {
         trusted: bool,
     },
+    /// Whether each authenticator was adopted, or was kept from it because the account has some.
+    Adopted(Vec<Result<bool, GuardErrorKind>>),
     Challenge,
     Confirmed {
         recovery_codes: bool,
@@ -169,11 +229,17 @@ pub enum Answer {
     Recovered {
         left: usize,
     },
+    Redeemed,
     Refused(Refusal),
+    /// Whether there was a recovery code to replace.
+    Replaced(bool),
     Resealed(bool),
     Resynchronized {
         phone: usize,
         drift: i64,
+    },
+    Shown {
+        phone: usize,
     },
     /// Without a code.
     SignedIn(SignInMethod),
@@ -185,7 +251,9 @@ pub enum Answer {
         retry_at: Option<u64>,
         devices: usize,
         suspended: bool,
+        notices: [u64; 5],
     },
+    Vouched,
 }
 
 /// The answer, and the record if it is written. `Some(None)` removes the record.
@@ -223,16 +291,17 @@ impl Authenticator {
 }
 
 impl Phone {
-    pub fn code_at(&self, counter: u64) -> Option<String> {
-        self.hotp.as_ref().map(|hotp| hotp.code(counter).to_string())
+    /// What it shows, or what somebody types who does not have the secret.
+    pub fn code_at(&self, counter: u64) -> String {
+        if self.shown { self.hotp.code(counter).to_string() } else { "000000".into() }
     }
 
     fn newest(&self, codes: &[&str], from: u64, to: u64) -> Option<u64> {
         let last = codes.len() as u64 - 1;
         // The last counter has no successor.
-        (from.saturating_add(last)..=to.min(u64::MAX - 1)).rev().find(|at| {
-            codes.iter().rev().zip(0..).all(|(code, back)| self.code_at(at - back).as_deref() == Some(*code))
-        })
+        (from.saturating_add(last)..=to.min(u64::MAX - 1))
+            .rev()
+            .find(|at| codes.iter().rev().zip(0..).all(|(code, back)| self.hotp.code(at - back).to_string() == *code))
     }
 }
 
@@ -254,14 +323,7 @@ impl State {
         self.recovery.as_ref().map_or(0, |(codes, _)| codes.iter().filter(|(_, used)| !used).count())
     }
 
-    pub fn old_key(&self, primary: usize) -> bool {
-        let authenticators = self.active.iter().chain(self.pending.as_ref().map(|pending| &pending.authenticator));
-        let mut keys =
-            authenticators.map(|authenticator| authenticator.key).chain(self.recovery.as_ref().map(|set| set.1));
-        keys.any(|key| key != primary)
-    }
-
-    pub fn reseal(&mut self, primary: usize, now: u64) {
+    fn reseal(&mut self, primary: usize, now: u64) {
         self.pending.take_if(|pending| !pending.waits(now) && pending.authenticator.key != primary);
         self.active
             .iter_mut()
@@ -290,11 +352,13 @@ impl State {
     fn factors_changed(&mut self) {
         self.factors.1 = self.factors.1.wrapping_add(1);
         self.devices.clear();
+        self.voucher = 0;
     }
 
     fn void(&mut self, now: u64) {
         self.epoch = (self.epoch + 1).max(now.min(1 << 52));
         self.devices.clear();
+        self.voucher = 0;
     }
 }
 
@@ -305,6 +369,8 @@ pub struct World<'a> {
     pub limits: Limits,
     pub phones: &'a [Phone],
     pub primary: usize,
+    /// The primary key at the end of the request, which seals the first recovery codes.
+    pub latest: usize,
     /// The number for the creation of a record.
     pub creation: u64,
 }
@@ -313,10 +379,12 @@ impl World<'_> {
     pub fn predict(&self, state: Option<&State>, op: &Op) -> Prediction {
         let factor = state.cloned().unwrap_or_default();
         let forged = match op {
-            Op::Answer(_, token) => token.forged || token.ticket || token.account != self.account,
+            Op::Answer(_, token) => !self.is_genuine(token, Kind::Challenge),
             Op::Confirm(_, Some(token)) | Op::Enroll { ticket: Some(token), .. } => {
-                token.forged || !token.ticket || token.account != self.account
+                !self.is_genuine(token, Kind::Ticket)
             }
+            Op::Redeem(token) => !self.is_genuine(token, Kind::Voucher),
+            Op::Reopen(handle) => handle.forged,
             _ => false,
         };
         if factor.suspended && op.is_by_user() && !forged {
@@ -346,10 +414,11 @@ impl World<'_> {
 }
 
 impl Op {
-    /// Whether it comes with a token of a login that keyfob did not make.
+    /// Whether it comes with a token that keyfob did not make, and that is refused before the record is loaded.
     pub fn is_forged(&self) -> bool {
         match self {
-            Self::Answer(_, token) => token.forged,
+            Self::Answer(_, token) | Self::Redeem(token) => token.forged,
+            Self::Reopen(handle) => handle.forged,
             Self::Confirm(_, ticket) | Self::Enroll { ticket, .. } => {
                 ticket.as_ref().is_some_and(|ticket| ticket.forged)
             }
@@ -367,12 +436,19 @@ impl Op {
             | Self::Disable(_)
             | Self::Enroll { .. }
             | Self::IsCurrent(_)
+            | Self::Redeem(_)
             | Self::Regenerate(_)
             | Self::Rename(..)
+            | Self::Reopen(_)
+            | Self::ReplaceCode(_)
             | Self::Resync(..)
             | Self::Revoke(..)
-            | Self::Verify(_) => true,
-            Self::Erase
+            | Self::Verify(_)
+            | Self::Vouch => true,
+            Self::Acknowledge(_)
+            | Self::Adopt(_)
+            | Self::Cancel
+            | Self::Erase
             | Self::Fence(_)
             | Self::ForgetDevice(_)
             | Self::ForgetDevices

@@ -5,6 +5,8 @@
 mod codes;
 #[path = "script/database.rs"]
 mod database;
+#[path = "script/factors.rs"]
+mod factors;
 #[path = "script/held.rs"]
 mod held;
 #[path = "script/login.rs"]
@@ -18,10 +20,10 @@ use held::Held;
 use keyfob::guard::{GuardErrorKind, Purpose, Waits};
 use keyfob::{LookAhead, Policy, Window};
 
-use super::call::{Heard, Shared, guard, run};
-use super::checker::{Call, Checker, Moment, Stored, With};
+use super::call::{Server, keyring, run};
+use super::checker::{Call, Checker, Moment, Seen, Stored, With};
 use super::invariant::Violation;
-use super::oracle::{Answer, DAY, Gate, Limits, Op, Typed};
+use super::oracle::{Answer, Authenticator, DAY, Gate, Limits, Op, Typed};
 use super::store::{Broken, Fault, Faulty, lock};
 use crate::random::{Choices, Random};
 
@@ -29,10 +31,7 @@ pub struct Run {
     random: Choices,
     clock: Arc<Mutex<Option<u64>>>,
     store: Arc<Faulty>,
-    guard: Arc<Shared>,
-    heard: Heard,
-    policy: Policy,
-    randomness: Arc<Mutex<Random>>,
+    server: Server,
     check: Checker,
     /// How many seconds the clock of a second server lags.
     lag: u64,
@@ -58,6 +57,7 @@ impl Run {
     }
 
     fn by(mut random: Choices, seed: u64, broken: Option<Broken>) -> Self {
+        let (strict, notices) = (random.below(4) == 0 || broken == Some(Broken::Lenient), random.below(2) == 0);
         // Small limits are reached within one life.
         let limits = match random.below(3) {
             0 => Limits {
@@ -72,6 +72,8 @@ impl Run {
                 ahead: 1,
                 look_ahead: 5,
                 trust: 30 * DAY,
+                strict,
+                notices,
             },
             1 => Limits {
                 free: 2,
@@ -85,6 +87,8 @@ impl Run {
                 ahead: 0,
                 look_ahead: 0,
                 trust: 0,
+                strict,
+                notices,
             },
             _ => Limits {
                 free: 3,
@@ -98,15 +102,21 @@ impl Run {
                 ahead: 2,
                 look_ahead: 10,
                 trust: DAY,
+                strict,
+                notices,
             },
         };
+        // A strict policy allows no trusted devices.
+        let limits = Limits { trust: if strict { 0 } else { limits.trust }, ..limits };
         let (first, longest) = match broken {
             Some(Broken::Impatient) => (DAY, DAY),
             _ => (limits.first_wait, limits.longest_wait),
         };
         // Without the helper of the other tests, which `fuzz` does not include.
         let (first, longest) = (Duration::from_secs(first), Duration::from_secs(longest));
-        let policy = Policy::default()
+        let policy = if strict && broken != Some(Broken::Lenient) { Policy::strict() } else { Policy::default() };
+        let policy = if notices { policy.with_notices() } else { policy };
+        let policy = policy
             .with_waits(Waits { after_failures: limits.free as u8, first, longest })
             .map(|policy| policy.with_window(Window::new(limits.behind as u8, limits.ahead as u8).unwrap()))
             .map(|policy| policy.with_look_ahead(LookAhead::new(limits.look_ahead as u8).unwrap()))
@@ -119,14 +129,38 @@ impl Run {
             })
             .unwrap();
         let clock = Arc::new(Mutex::new(Some(1_900_000_000)));
-        let randomness = Arc::new(Mutex::new(Random(seed)));
         let store = Faulty::new(broken);
-        let heard = Arc::default();
-        let guard = guard(&store, &clock, &randomness, &heard, &policy, 0);
+        let server = Server::new(&store, &clock, seed, &policy);
         let check = Checker::new(limits, broken.is_none(), &["al", "bo", "cy"]);
         let lag = [0, 1, 60, 1800, 3600][random.below(5) as usize];
         let (held, trace) = (Held::default(), VecDeque::new());
-        Self { random, clock, store, guard, heard, policy, randomness, check, lag, held, detour: None, trace }
+        Self { random, clock, store, server, check, lag, held, detour: None, trace }
+    }
+
+    /// An enrollment whose answer was lost, and codes that match its secret by chance: the code of a future step, which
+    /// the diagnosis discloses, the one that confirms it, and one of a login.
+    pub fn lost_enrollment(&mut self) -> Result<(), Violation> {
+        self.lag = 0;
+        let enroll = Op::Enroll { replaces: None, hotp: false, odd: false, weak: false, proof: None, ticket: None };
+        self.perform_with(0, simple(enroll), Fault::ErrorAfter, Default::default())?;
+        for (seconds, ahead) in [(0, 20), (30, 0), (60, 0)] {
+            *lock(&self.clock) = Some(self.now() + seconds);
+            let step = self.now() / 30 + ahead;
+            let Some(phone) = self.check.phones.first() else { break };
+            assert!(!phone.shown, "nobody has the secret");
+            let right = code(phone.hotp.code(step).to_string(), Some((0, step)));
+            let call = match right.op {
+                Op::Verify(typed) if seconds < 60 => Call { op: Op::Confirm(typed, None), ..right },
+                op => Call { op, ..right },
+            };
+            self.perform_with(0, call, Fault::None, Default::default())?;
+        }
+        Ok(())
+    }
+
+    /// The only authenticator that the oracle expects to be active.
+    pub fn only_authenticator(&self) -> &Authenticator {
+        &self.check.accounts[0].state.as_ref().expect("a record").active[0]
     }
 
     pub fn counts(&self) -> &BTreeMap<String, u64> {
@@ -196,14 +230,14 @@ impl Run {
     fn rotate(&mut self) {
         if self.check.primary < 5 {
             self.check.primary += 1;
-            let (store, clock, randomness) = (&self.store, &self.clock, &self.randomness);
-            self.guard = guard(store, clock, randomness, &self.heard, &self.policy, self.check.primary);
+            self.server.guard.replace_keyring(keyring(self.check.primary));
         }
     }
 
     /// Makes one call, sometimes with a failing store or with another request between load and swap.
     fn perform(&mut self, at: usize, call: Call, faults: bool) -> Result<(), Violation> {
         let meanwhile = Arc::new(Mutex::new(None));
+        let rotated = Arc::new(Mutex::new(false));
         let mut others = None;
         let fault = match self.random.below(100) {
             _ if !faults => Fault::None,
@@ -217,17 +251,29 @@ impl Run {
             11..=20 => {
                 let other = self.other(at, &call);
                 others = Some(other.clone());
-                let (guard, store, ids) = (self.guard.clone(), self.store.clone(), self.check.ids.clone());
+                let (server, store, ids) = (self.server.clone(), self.store.clone(), self.check.ids.clone());
                 let (name, seen) = (self.check.accounts[at].name.clone(), meanwhile.clone());
                 Fault::Meanwhile(Box::new(move || {
                     let before = std::mem::take(&mut *lock(&store.applied));
-                    let answer = run(&guard, &name, &ids, &other);
+                    let answer = run(&server, &name, &ids, &other);
                     let applied = std::mem::replace(&mut *lock(&store.applied), before);
                     *lock(&seen) = Some((answer, applied));
                 }))
             }
+            21 if self.check.primary < 5 => {
+                let (guard, next, rotated) = (self.server.guard.clone(), self.check.primary + 1, rotated.clone());
+                Fault::Meanwhile(Box::new(move || {
+                    guard.replace_keyring(keyring(next));
+                    *lock(&rotated) = true;
+                }))
+            }
             _ => Fault::None,
         };
+        self.perform_with(at, call, fault, Meanwhile { call: others, seen: meanwhile, rotated })
+    }
+
+    /// Makes one call with this fault.
+    fn perform_with(&mut self, at: usize, call: Call, fault: Fault, meanwhile: Meanwhile) -> Result<(), Violation> {
         let faulted = match &fault {
             Fault::Conflict(times) => (*times >= ATTEMPTS).then_some(GuardErrorKind::Contended),
             Fault::Meanwhile(_) | Fault::None => None,
@@ -240,16 +286,18 @@ impl Run {
         *lock(&self.clock) = now;
         *lock(&self.store.fault) = fault;
         *lock(&self.store.applied) = 0;
-        lock(&self.heard).clear();
         let name = self.check.accounts[at].name.clone();
-        let mut seen = run(&self.guard, &name, &self.check.ids, &call);
+        let mut seen = run(&self.server, &name, &self.check.ids, &call);
         *lock(&self.clock) = right;
         *lock(&self.store.fault) = Fault::None;
         let bytes = self.store.bytes(&name);
-        if let (Some((mut seen, applied)), Some(other)) = (lock(&meanwhile).take(), others) {
+        let rotated = *lock(&meanwhile.rotated);
+        if let (Some((mut seen, applied)), Some(other)) = (lock(&meanwhile.seen).take(), meanwhile.call) {
             self.note(format!("{now:?} {name} meanwhile {other:?}: {:?}", seen.outcome));
             // The other request was stored first.
-            self.check.check(at, &other, moment, &mut seen, &Stored { applied, faulted: None, record: None })?;
+            self.check.heard(&other, &seen)?;
+            let stored = Stored { applied, faulted: None, rotated: false, record: None };
+            self.check.check(at, &other, moment, &mut seen, &stored)?;
         }
         let applied = *lock(&self.store.applied);
         let (op, typed, source) = (&call.op, &call.typed, call.source);
@@ -257,12 +305,16 @@ impl Run {
         if seen.dropped {
             *self.check.counts.entry("Dropped".into()).or_default() += 1;
         }
-        self.check.heard(&call, &seen, &lock(&self.heard))?;
-        let stored = Stored { applied, faulted, record: Some(bytes.as_deref()) };
+        self.check.heard(&call, &seen)?;
+        let stored = Stored { applied, faulted, rotated, record: Some(bytes.as_deref()) };
         self.check.check(at, &call, moment, &mut seen, &stored)?;
+        if rotated {
+            self.check.primary += 1;
+            *self.check.counts.entry("Rotated meanwhile".into()).or_default() += 1;
+        }
         self.keep(at, &call, seen.outcome.is_ok().then_some(&mut seen), now.unwrap_or(0))?;
         if matches!(call.op, Op::Erase) && applied > 0 {
-            self.held.revive(at, &self.check);
+            self.held.revive(at, &mut self.check);
         }
         if !matches!(seen.outcome, Err(_) | Ok(Answer::Refused(_))) && call.source.is_some() {
             self.check.accounts[at].last = Some(call);
@@ -284,8 +336,14 @@ impl Run {
         if state.is_some_and(|state| state.suspended) && self.random.below(3) == 0 {
             return Ok(simple(Op::Resume));
         }
-        let kind = self.random.below(140);
+        let exhausted = self.check.limits.strict && matches!(self.check.gate(at, self.now()), Gate::Exhausted(_));
+        if exhausted && active && self.random.below(16) == 0 {
+            return self.factors(at, 20);
+        }
+        let kind = self.random.below(156);
         let kind = match kind {
+            0..=59 if !active && waiting && self.random.below(8) == 0 => 145,
+            0..=59 if !active && !waiting && self.random.below(5) == 0 => 155,
             0..=59 | 100..=118 if !active && waiting => 90,
             0..=59 | 100..=118 if !active => 80,
             kind => kind,
@@ -316,14 +374,16 @@ impl Run {
             78..=84 => {
                 let replaces = (self.random.below(4) == 0).then(|| self.phone(at));
                 let (hotp, odd) = (self.random.below(3) == 0, self.random.below(3) == 0);
+                let weak = odd && self.random.below(4) == 0;
                 let by_ticket = if active { self.random.below(8) == 0 } else { self.random.below(2) == 0 };
                 match by_ticket {
                     true => {
-                        let enroll = |ticket| Op::Enroll { replaces: None, hotp, odd, proof: None, ticket };
+                        let enroll = |ticket| Op::Enroll { replaces: None, hotp, odd, weak, proof: None, ticket };
                         self.with_ticket(at, enroll)?
                     }
                     false => {
-                        self.proved(at, &Purpose::ADD, |proof| Op::Enroll { replaces, hotp, odd, proof, ticket: None })?
+                        let enroll = |proof| Op::Enroll { replaces, hotp, odd, weak, proof, ticket: None };
+                        self.proved(at, &Purpose::ADD, enroll)?
                     }
                 }
             }
@@ -337,6 +397,7 @@ impl Run {
                 0 => self.proved(at, &Purpose::DISABLE, Op::Disable)?,
                 _ => simple(Op::Status),
             },
+            140.. => self.factors(at, kind - 140)?,
             _ => self.login(at, kind - 96)?,
         })
     }
@@ -352,6 +413,7 @@ impl Run {
                 }
                 _ => call.clone(),
             },
+            (Op::Redeem(_) | Op::ReplaceCode(_), 0..=4) => call.clone(),
             (_, 0..=5) => self.right(at),
             (_, 6) => code(format!("{:06}", self.random.below(1_000_000)), None),
             (_, 7) => simple(if self.random.below(3) == 0 { Op::Remove } else { Op::Lift }),
@@ -364,6 +426,15 @@ impl Run {
             _ => simple(Op::Rename(self.phone(at), None)),
         }
     }
+}
+
+/// What happens between load and swap.
+#[derive(Default)]
+struct Meanwhile {
+    call: Option<Call>,
+    /// The answer to the call, and the number of changes that it made.
+    seen: Arc<Mutex<Option<(Seen, u32)>>>,
+    rotated: Arc<Mutex<bool>>,
 }
 
 /// After this many lost swaps the guard gives up.

@@ -1,9 +1,10 @@
 //! A store that fails on demand, and broken stores for the controls.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_lite::future::block_on;
-use keyfob::store::{MemoryStore, Store, StoreError, Swap, Version};
+use keyfob::store::{Accounts, MemoryStore, Store, StoreError, Swap, Version};
 use serde_json::{Value, json};
 
 /// Happens once, to the next call that it applies to.
@@ -40,6 +41,8 @@ pub enum Broken {
     ForgetsFailures,
     /// The completed logins are lost.
     ForgetsLogins,
+    /// The notices are lost.
+    ForgetsNotices,
     /// The suspension is lost.
     ForgetsSuspension,
     /// The long-term count is lost.
@@ -50,6 +53,12 @@ pub enum Broken {
     Heals,
     /// Waits are longer than the checker expects.
     Impatient,
+    /// Enrollments stay when they were canceled.
+    KeepsEnrollments,
+    /// Redeemed vouchers come back.
+    KeepsVouchers,
+    /// The policy is not strict, although the checker expects it.
+    Lenient,
     /// Some writes are lost.
     Lost,
     /// Counters and steps go back a little.
@@ -68,6 +77,8 @@ pub struct Faulty {
     pub broken: Option<Broken>,
     /// Earlier records, for the stale replica.
     past: Mutex<Vec<(String, Vec<u8>)>>,
+    /// The latest enrollment or voucher of each account, for a store that keeps them.
+    kept: Mutex<HashMap<String, Value>>,
     rounds: Mutex<u32>,
 }
 
@@ -79,6 +90,7 @@ impl Faulty {
             applied: Mutex::default(),
             broken,
             past: Mutex::default(),
+            kept: Mutex::default(),
             rounds: Mutex::default(),
         })
     }
@@ -137,6 +149,12 @@ impl Faulty {
         {
             lock(&self.past).push((account.into(), old));
         }
+        if let (Some(name), Some(record)) = (self.keeps(), record) {
+            let value: Value = serde_json::from_slice(record).unwrap();
+            if !value[name].is_null() && value[name]["confirmed"] != 1 {
+                lock(&self.kept).insert(account.into(), value[name].clone());
+            }
+        }
         let expected = match self.broken {
             Some(Broken::Blind) => block_on(self.inner.load(account))?.map(|(version, _)| version),
             _ => expected,
@@ -150,6 +168,15 @@ impl Faulty {
             (true, _) => Err("written, but the answer was lost".into()),
             (_, Some(Broken::Unsure)) if self.now_and_then() => Ok(Swap::Conflict),
             _ => Ok(swap),
+        }
+    }
+
+    /// Which field of a record stays.
+    fn keeps(&self) -> Option<&'static str> {
+        match self.broken {
+            Some(Broken::KeepsEnrollments) => Some("pending"),
+            Some(Broken::KeepsVouchers) => Some("voucher"),
+            _ => None,
         }
     }
 
@@ -169,6 +196,18 @@ impl Faulty {
             Some(Broken::ForgetsTotal) => edit(|value| value["budget"]["level"] = json!(0)),
             Some(Broken::ForgetsEpoch) => edit(|value| value["epoch"] = json!(0)),
             Some(Broken::ForgetsLogins) => edit(|value| drop(value.as_object_mut().unwrap().remove("logins"))),
+            Some(Broken::ForgetsNotices) => edit(|value| drop(value.as_object_mut().unwrap().remove("notices"))),
+            Some(Broken::KeepsEnrollments | Broken::KeepsVouchers) => {
+                let mut value: Value = serde_json::from_slice(&record).unwrap();
+                let name = self.keeps().unwrap();
+                let kept = lock(&self.kept).get(account).cloned().unwrap_or_default();
+                let active = value["active"].as_array().unwrap();
+                let confirmed = active.iter().any(|active| active["id"] == kept["authenticator"]["id"]);
+                if value[name].is_null() && !kept.is_null() && !confirmed {
+                    value[name] = kept;
+                }
+                serde_json::to_vec(&value).unwrap()
+            }
             Some(Broken::ForgetsSuspension) => edit(|value| value["suspended"] = json!(false)),
             Some(Broken::ExtendsTrust) => edit(|value| {
                 let devices = value.get_mut("devices").and_then(Value::as_array_mut);
@@ -219,6 +258,32 @@ impl Store for Faulty {
 
     async fn swap(&self, account: &str, expected: Option<Version>, record: Option<&[u8]>) -> Result<Swap, StoreError> {
         self.change(account, expected, record).await
+    }
+}
+
+impl Accounts for Faulty {
+    async fn accounts(&self, after: &str, limit: u32) -> Result<Vec<String>, StoreError> {
+        Ok(self.inner.accounts(after, limit).await?)
+    }
+
+    async fn insert(&self, records: &[(&str, &[u8])]) -> Result<Vec<bool>, StoreError> {
+        let fits = |fault: &Fault| {
+            use Fault::{DroppedAfter, DroppedBefore, ErrorAfter, ErrorBefore};
+            matches!(fault, DroppedAfter | DroppedBefore | ErrorAfter | ErrorBefore)
+        };
+        let fault = self.take(fits);
+        match fault {
+            Fault::ErrorBefore => return Err("not written".into()),
+            Fault::DroppedBefore => std::future::pending().await,
+            _ => {}
+        }
+        let inserted = self.inner.insert(records).await?;
+        *lock(&self.applied) += inserted.iter().map(|inserted| u32::from(*inserted)).sum::<u32>();
+        match fault {
+            Fault::ErrorAfter => Err("written, but the answer was lost".into()),
+            Fault::DroppedAfter => std::future::pending().await,
+            _ => Ok(inserted),
+        }
     }
 }
 

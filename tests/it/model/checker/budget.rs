@@ -17,6 +17,7 @@ impl Checker {
     ) -> Result<(), Violation> {
         let (share, gate) = self.gate_of(at, now, call.op.device());
         let limits = self.limits;
+        self.strictly(at, call, (outcome, free))?;
         let account = &mut self.accounts[at];
         // After the right clock was set back, a lagging server may be the first to notice.
         let forward = right.checked_sub(account.clock).unwrap_or_else(|| {
@@ -103,16 +104,58 @@ impl Checker {
                 return Err(Violation(invariant, format!("compared with the budget {gate:?}: {answer:?}")));
             }
         }
-        let rebound = !imported && !first && matches!(answer, Answer::Confirmed { .. });
-        let lifted = rebound
-            || matches!(answer, Answer::Recovered { .. })
-            || (*answer == Answer::Done && matches!(call.op, Op::Lift));
-        if hit || lifted {
+        let vouched = waiting.is_some_and(|pending| pending.voucher != 0);
+        let exhausted = |state: &State| state.budget.exhausted(limits, now, state.has_device(now));
+        let exhausted = account.state.as_ref().is_some_and(exhausted);
+        let rebound = !imported && !first && !vouched && (exhausted || !limits.strict);
+        let helped =
+            matches!(answer, Answer::Recovered { .. }) || (*answer == Answer::Done && matches!(call.op, Op::Lift));
+        let lifted = (rebound && matches!(answer, Answer::Confirmed { .. })) || (helped && !limits.strict);
+        // Who imports a secret may have known it before.
+        let keeps = confirms && !first && (vouched || limits.strict);
+        if (hit && !keeps) || lifted {
             account.failures = [0, 0];
         }
-        let exhausted = |state: &State| state.budget.exhausted(limits, now, state.has_device(now));
-        if lifted && account.state.as_ref().is_some_and(exhausted) {
+        if lifted && exhausted {
             (account.total, account.known_total, account.known_ever) = (0, 0, 0);
+        }
+        Ok(())
+    }
+
+    /// [`Invariant::StrictlyLimited`].
+    fn strictly(
+        &mut self,
+        at: usize,
+        call: &Call,
+        (outcome, free): (&Result<Answer, GuardErrorKind>, bool),
+    ) -> Result<(), Violation> {
+        let (Some(state), true) = (&self.accounts[at].state, self.limits.strict) else { return Ok(()) };
+        let active = state.active.iter().map(|authenticator| authenticator.phone);
+        match outcome {
+            Ok(Answer::Accepted { .. } | Answer::Resynchronized { .. }) => {
+                self.in_a_row.retain(|phone, _| active.clone().all(|active| active != *phone));
+            }
+            // A code of the new authenticator itself.
+            Ok(Answer::Confirmed { .. }) => {
+                let pending = state.pending.as_ref().map(|pending| pending.authenticator.phone);
+                self.in_a_row.retain(|phone, _| Some(*phone) != pending);
+            }
+            Ok(Answer::Refused(Refusal::WrongCode | Refusal::Replayed)) if !free => {
+                let pending = state.pending.iter().filter(|pending| pending.imported);
+                let pending = pending.map(|pending| pending.authenticator.phone);
+                let compared: Vec<usize> = match call.op {
+                    Op::Confirm(Typed::Code(_), _) => pending.collect(),
+                    _ if call.op.is_guess() => active.collect(),
+                    _ => Vec::new(),
+                };
+                for phone in compared {
+                    let count = self.in_a_row.entry(phone).or_default();
+                    *count += 1;
+                    Invariant::StrictlyLimited
+                        .require(*count <= self.limits.consecutive, || format!("{count} times for {phone}"))?;
+                }
+            }
+            _ => {}
         }
         Ok(())
     }

@@ -39,7 +39,7 @@ impl Checker {
         if let Op::Answer(_, token) | Op::Confirm(_, Some(token)) = &call.op
             && completes
         {
-            Invariant::CompletedOnce.require(self.completed.insert(token.id), told)?;
+            Invariant::CompletedOnce.require(self.completed.insert((at, token.kind, token.id)), told)?;
         }
 
         let device = match call.op {
@@ -63,6 +63,7 @@ impl Checker {
                 Some(call.with.born)
             }
             (Op::Disable(_) | Op::Regenerate(_) | Op::Rename(..) | Op::Revoke(..), _) => Some(call.with.born),
+            (Op::Redeem(_) | Op::ReplaceCode(_), _) => Some(call.with.born),
             _ => None,
         };
         Invariant::StaysVoid.require(honored.is_none_or(|born| born == Some(account.voids)), || {
@@ -79,6 +80,7 @@ impl Checker {
             (Op::Suspend, _) => !account.suspended,
             (Op::Resume, _) => account.suspended,
             (Op::Disable(_) | Op::Erase | Op::Fence(_) | Op::ForgetDevices, _) => true,
+            (Op::Adopt(_), Answer::Adopted(answers)) => answers.contains(&Ok(true)),
             (Op::Regenerate(_) | Op::Remove | Op::Revoke(..), _) => true,
             _ => false,
         };
@@ -106,7 +108,18 @@ impl Checker {
                 () if token.forged => Some("Forged"),
                 () if call.with.born != Some(voids) => Some("Void"),
                 () if !is_timely(token.made, token.expires, now) => Some("Expired"),
-                () => self.completed.contains(&token.id).then_some("Completed before"),
+                () => self.completed.contains(&(at, token.kind, token.id)).then_some("Completed before"),
+            },
+            (Op::Redeem(token), Err(GuardErrorKind::LoginRejected)) => match () {
+                () if token.forged => Some("Forged voucher"),
+                () if call.with.born != Some(voids) => Some("Void voucher"),
+                () if !is_timely(token.made, token.expires, now) => Some("Expired voucher"),
+                () if self.redeemed.contains(&token.id) => Some("Redeemed before"),
+                () => Some("Newer voucher"),
+            },
+            (Op::Reopen(handle), Err(GuardErrorKind::NoEnrollment)) => match () {
+                () if handle.forged => Some("Forged handle"),
+                () => self.ended.contains(&handle.phone).then_some("Old handle"),
             },
             (Op::BeginLogin { device: Some((number, genuine)), .. }, Ok(Answer::Challenge)) => {
                 match &self.devices[*number] {
@@ -162,6 +175,7 @@ impl Op {
     fn is_for_all(&self) -> bool {
         let operator = matches!(self, Self::Erase | Self::Fence(_) | Self::Lift | Self::Remove | Self::Reseal);
         let devices = matches!(self, Self::ForgetDevice(_) | Self::ForgetDevices);
-        operator || devices || matches!(self, Self::Resume | Self::Status | Self::Suspend)
+        let more = matches!(self, Self::Acknowledge(_) | Self::Adopt(_) | Self::Cancel);
+        operator || devices || more || matches!(self, Self::Resume | Self::Status | Self::Suspend)
     }
 }

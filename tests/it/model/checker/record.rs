@@ -68,6 +68,7 @@ impl Checker {
                 && value["drift"] == authenticator.drift
                 && value["lean"] == authenticator.lean
                 && value["anchor"] == authenticator.anchor
+                && value["bound"] == authenticator.bound
                 && value["secret"]["key"] == format!("k{}", authenticator.key)
         };
         let active = value["active"].as_array().unwrap();
@@ -83,7 +84,11 @@ impl Checker {
         };
         let completed: String =
             state.completed.iter().map(|(id, expires)| format!("{id:016x}{expires:016x}")).collect();
+        let notices = state.notices.as_ref().map(|notices| serde_json::json!(notices.0));
         value["epoch"] == state.epoch
+            && value["voucher"].as_u64().unwrap_or(0) == state.voucher
+            && value.get("notices").cloned() == notices
+            && value["revoked"] == 0
             && value["removed"].as_u64().unwrap_or(0) == state.removed
             && value["suspended"].as_bool().unwrap_or(false) == state.suspended
             && (devices.len() == state.devices.len() && state.devices.iter().zip(devices).all(same_device))
@@ -97,6 +102,8 @@ impl Checker {
                     && (stored["since"] == pending.since && stored["tries"] == pending.tries)
                     && stored["imported"] == pending.imported
                     && stored["ticket"].as_u64().unwrap_or(0) == pending.ticket
+                    && stored["replaces_all"].as_bool().unwrap_or(false) == pending.replaces_all
+                    && stored["vouched"].as_bool().unwrap_or(false) == (pending.voucher != 0)
             })
             && match (&state.recovery, used) {
                 (Some((codes, key)), Some(used)) => {
@@ -124,10 +131,10 @@ pub fn read(record: &[u8]) -> Value {
     if value["pending"]["confirmed"] == 1 {
         let mut pending = value.as_object_mut().unwrap().remove("pending").unwrap();
         let active = value["active"].as_array_mut().unwrap();
-        active.retain(|authenticator| authenticator["id"] != pending["replaces"]);
+        active.retain(|other| pending["replaces_all"] != true && other["id"] != pending["replaces"]);
         active.push(pending["authenticator"].take());
         // The factors changed.
-        value.as_object_mut().unwrap().retain(|name, _| !["devices", "removed"].contains(&name.as_str()));
+        value.as_object_mut().unwrap().retain(|name, _| !["devices", "removed", "voucher"].contains(&name.as_str()));
     }
     value
 }

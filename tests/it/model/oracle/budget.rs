@@ -15,6 +15,10 @@ pub struct Limits {
     pub look_ahead: u64,
     /// For how long a device can be trusted, or 0 if no device can be.
     pub trust: u64,
+    /// Whether the policy is strict: neither recovery codes nor operators allow more guesses.
+    pub strict: bool,
+    /// Whether the policy keeps notices.
+    pub notices: bool,
 }
 
 /// The fields that begin with `known` are what known devices did. It counts in the other fields as well.
@@ -138,6 +142,13 @@ impl Budget {
     pub fn exhausted(&self, limits: Limits, now: u64, known: bool) -> bool {
         let full = |from_known| self.gate(limits, now, limits.share(known, from_known));
         [false, true].into_iter().any(|from_known| matches!(full(from_known), Gate::Exhausted(_)))
+    }
+
+    /// Whether one more failure exhausts this share.
+    pub fn ends(&self, limits: Limits, now: u64, share: Share) -> bool {
+        let mut budget = self.clone();
+        budget.failed(limits, now, share);
+        matches!(budget.gate(limits, now, share), Gate::Exhausted(_))
     }
 
     pub fn lift(&mut self, limits: Limits, now: u64, known: bool) {

@@ -1,14 +1,20 @@
 //! The changes of the oracle for which no code is compared.
 
-use keyfob::guard::{GuardErrorKind, Purpose};
+use keyfob::guard::{GuardErrorKind, NoticeKind, Purpose};
 
-use super::{Answer, Authenticator, Bound, Gate, Op, Pending, State, Way, World, is_timely};
+use super::login::Changed;
+use super::{Allows, Answer, Bound, Gate, Op, State, Way, World, is_timely};
 
 impl World<'_> {
     fn proved(&self, factor: &State, purpose: &Purpose, proof: Option<&Bound>) -> Result<(), GuardErrorKind> {
+        let right = proof.is_some_and(|proof| proof.allows == Allows::Purpose(purpose.clone()));
+        self.is_proof(factor, proof.filter(|_| right))
+    }
+
+    /// Checks a proof, whatever it is for.
+    pub(super) fn is_proof(&self, factor: &State, proof: Option<&Bound>) -> Result<(), GuardErrorKind> {
         let good = proof.is_some_and(|proof| {
             proof.account == self.account
-                && proof.purpose == *purpose
                 && proof.way != Way::OtherSession
                 && proof.generation == factor.generation()
                 && is_timely(proof.made, proof.made.saturating_add(300), self.now)
@@ -16,43 +22,31 @@ impl World<'_> {
         if good { Ok(()) } else { Err(GuardErrorKind::ProofRejected) }
     }
 
-    pub(super) fn change(&self, mut factor: State, op: &Op) -> Result<(Answer, Option<Option<State>>), GuardErrorKind> {
+    pub(super) fn change(&self, mut factor: State, op: &Op) -> Changed {
         let enrolled = if factor.active.is_empty() { Err(GuardErrorKind::NotEnrolled) } else { Ok(()) };
         let has = |factor: &State, phone| factor.active.iter().any(|authenticator| authenticator.phone == phone);
         match op {
             Op::BeginLogin { expectation, device } => return self.begin_login(&factor, *expectation, *device),
             Op::AddDevice(login, lifetime) => return self.add_device(factor, login, *lifetime),
             Op::IsCurrent(generation) => return Ok((Answer::Current(*generation == factor.generation()), None)),
-            Op::Enroll { replaces, proof, odd, ticket, .. } => {
-                let ticket = self.ticket(&factor, ticket.as_ref())?;
-                if enrolled.is_ok() {
-                    proof.as_ref().ok_or(GuardErrorKind::ProofRequired)?;
-                    self.proved(&factor, &Purpose::ADD, proof.as_ref())?;
-                }
-                if replaces.is_some_and(|phone| !has(&factor, phone)) {
-                    return Err(GuardErrorKind::UnknownAuthenticator);
-                }
-                if replaces.is_none() && factor.active.len() >= 8 {
-                    return Err(GuardErrorKind::TooManyAuthenticators);
-                }
-                if factor.factors == (0, 0) {
-                    factor.factors = (self.creation, 0);
-                }
-                // The caller fills in the phone.
-                let authenticator = Authenticator {
-                    phone: usize::MAX,
-                    next: 0,
-                    disclosed: 0,
-                    repeated: 0,
-                    drift: 0,
-                    lean: 0,
-                    anchor: 0,
-                    key: self.primary,
-                };
-                let (since, imported) = (self.now, *odd);
-                factor.pending =
-                    Some(Pending { authenticator, since, imported, ticket, tries: 0, replaces: *replaces });
-                return Ok((Answer::Enrolled, Some(Some(factor))));
+            Op::Enroll { .. } => return self.enroll(factor, op),
+            Op::Adopt(adoptees) => return Ok(self.adopt(factor, adoptees)),
+            Op::Reopen(handle) => return self.reopen(&factor, handle),
+            Op::ReplaceCode(login) => return self.replace_code(factor, login),
+            Op::Redeem(token) => return self.redeem(factor, token),
+            Op::Cancel => {
+                let pending = factor.pending.take().filter(|pending| pending.waits(self.now));
+                pending.ok_or(GuardErrorKind::NoEnrollment)?;
+            }
+            Op::Vouch => {
+                enrolled?;
+                // The caller fills in the voucher.
+                factor.voucher = u64::MAX;
+                return Ok((Answer::Vouched, Some(Some(factor))));
+            }
+            Op::Acknowledge(notice) => {
+                let removed = factor.notices.as_mut().is_some_and(|notices| notices.acknowledge(*notice));
+                return Ok((Answer::Done, removed.then_some(Some(factor))));
             }
             Op::Status => {
                 let gate = factor.budget.gate(self.limits, self.now, factor.share(self.limits, self.now, None));
@@ -64,7 +58,9 @@ impl World<'_> {
                 let (failures, left, active) = (factor.budget.failures, factor.left(), factor.active.len());
                 let devices = factor.devices.iter().filter(|device| self.now < device.ends).count();
                 let suspended = factor.suspended;
-                let status = Answer::Status { failures, left, active, exhausted, retry_at, devices, suspended };
+                let notices = factor.notices.clone().unwrap_or_default().0;
+                let status =
+                    Answer::Status { failures, left, active, exhausted, retry_at, devices, suspended, notices };
                 return Ok((status, None));
             }
             Op::Reseal => {
@@ -95,6 +91,7 @@ impl World<'_> {
                 }
                 factor.pending = None;
                 factor.factors_changed();
+                self.note(&mut factor, NoticeKind::Removed, true);
             }
             Op::Disable(proof) => {
                 enrolled?;
@@ -125,9 +122,13 @@ impl World<'_> {
                 factor.recovery = Some((vec![(None, false); 10], self.primary));
                 factor.pending = None;
                 factor.factors_changed();
+                self.note(&mut factor, NoticeKind::RecoveryCodesReplaced, true);
             }
             Op::Lift => {
                 enrolled?;
+                if self.limits.strict {
+                    return Err(GuardErrorKind::UnlockRefused);
+                }
                 let known = factor.has_device(self.now);
                 factor.budget.lift(self.limits, self.now, known);
             }
@@ -137,6 +138,8 @@ impl World<'_> {
                     return Err(GuardErrorKind::NotEnrolled);
                 }
                 factor.pending = None;
+                // It is not known which of them were used.
+                factor.recovery.take_if(|_| *strict);
                 for authenticator in &mut factor.active {
                     let phone = &self.phones[authenticator.phone];
                     match phone.period {
@@ -165,6 +168,10 @@ impl World<'_> {
         let mut next = State { factors: factor.factors, epoch: factor.epoch, ..State::default() };
         next.removed = if factor.active.is_empty() { factor.removed } else { self.now.max(1) };
         next.suspended = factor.suspended;
+        next.notices = factor.notices.clone();
+        if !factor.active.is_empty() {
+            self.note(&mut next, NoticeKind::Removed, true);
+        }
         next.factors_changed();
         next.void(self.now);
         (Answer::Done, Some(Some(next)))

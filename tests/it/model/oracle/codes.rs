@@ -1,6 +1,6 @@
 //! How the oracle compares codes.
 
-use keyfob::guard::{GuardErrorKind, Refusal};
+use keyfob::guard::{GuardErrorKind, NoticeKind, Refusal};
 
 use super::{Answer, Authenticator, Gate, Pending, Phone, Prediction, Share, State, Token, Typed, World, refused};
 
@@ -21,11 +21,14 @@ impl World<'_> {
                     return refused(Refusal::Replayed);
                 }
                 let known = factor.has_device(self.now);
-                factor.budget.lift(self.limits, self.now, known);
+                if !self.limits.strict {
+                    factor.budget.lift(self.limits, self.now, known);
+                }
                 factor.budget.succeeded_at = self.now.max(1);
                 factor.void(self.now);
                 // Somebody else may have begun it.
                 factor.pending = None;
+                self.note(&mut factor, NoticeKind::Recovered, true);
                 if let Some(token) = login {
                     self.complete(&mut factor, token, true);
                 }
@@ -119,6 +122,8 @@ impl World<'_> {
                 None => {}
             }
         }
+        let exhausts = factor.budget.ends(self.limits, self.now, share);
+        self.note(&mut factor, NoticeKind::Exhausted, accepted.is_none() && !free && exhausts);
         let Some((phone, drift)) = accepted else {
             match free {
                 true => factor.budget.counted(self.limits, self.now),
@@ -181,6 +186,12 @@ impl World<'_> {
         {
             return barred;
         }
+        let enrolled = !factor.active.is_empty();
+        let known = factor.has_device(now);
+        let exhausted = factor.budget.exhausted(self.limits, now, known);
+        let exhausts = pending.imported && factor.budget.ends(self.limits, now, share);
+        let lifts = !pending.imported && enrolled && pending.voucher == 0 && (exhausted || !self.limits.strict);
+        pending.replaces_all = lifts && self.limits.strict;
         let phone = &self.phones[pending.authenticator.phone];
         let (from, to) = pending.authenticator.window(self.limits, phone, now);
         let found = phone.newest(&[code], from.max(pending.authenticator.next), to);
@@ -193,21 +204,29 @@ impl World<'_> {
                 factor.budget.failed(self.limits, now, share);
             }
             factor.pending = Some(pending);
+            self.note(&mut factor, NoticeKind::Exhausted, exhausts);
             return (Ok(Answer::Refused(Refusal::WrongCode)), Some(Some(factor)));
         };
-        if pending.imported {
-            factor.budget.succeeded(self.limits, now);
-        } else if !factor.active.is_empty() {
-            let known = factor.has_device(now);
-            factor.budget.lift(self.limits, now, known);
+        match pending.imported {
+            // The secret may have been there before, so it does not allow more guesses at the others.
+            true if enrolled && (pending.voucher != 0 || self.limits.strict) => {
+                factor.budget.counted(self.limits, now);
+            }
+            true => factor.budget.succeeded(self.limits, now),
+            false if lifts => factor.budget.lift(self.limits, now, known),
+            false => {}
         }
         factor.budget.succeeded_at = now.max(1);
-        factor.active.retain(|authenticator| Some(authenticator.phone) != pending.replaces);
-        factor.active.push(Authenticator { next: counter + 1, ..pending.authenticator });
+        let before = factor.active.len();
+        factor.active.retain(|authenticator| !pending.replaces_all && Some(authenticator.phone) != pending.replaces);
+        self.note(&mut factor, NoticeKind::Added, true);
+        let removes = factor.active.len() < before;
+        self.note(&mut factor, NoticeKind::Removed, removes);
+        factor.active.push(Authenticator { next: counter + 1, bound: now.max(1), ..pending.authenticator });
         factor.removed = 0;
         factor.factors_changed();
         let recovery_codes = factor.recovery.is_none();
-        factor.recovery.get_or_insert((vec![(None, false); 10], self.primary));
+        factor.recovery.get_or_insert((vec![(None, false); 10], self.latest));
         (Ok(Answer::Confirmed { recovery_codes }), Some(Some(factor)))
     }
 }

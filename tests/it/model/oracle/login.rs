@@ -19,11 +19,17 @@ impl Device {
     }
 }
 
-/// A challenge, or a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Challenge,
+    Ticket,
+    Voucher,
+}
+
+/// A challenge, a ticket or a voucher.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Token {
-    /// Whether it is a ticket.
-    pub ticket: bool,
+    pub kind: Kind,
     /// The account that it names.
     pub account: usize,
     pub generation: super::Generation,
@@ -41,7 +47,7 @@ pub fn is_timely(made: u64, expires: u64, now: u64) -> bool {
     (made <= now || made - now <= 60) && now < expires
 }
 
-type Changed = Result<(Answer, Option<Option<State>>), GuardErrorKind>;
+pub(super) type Changed = Result<(Answer, Option<Option<State>>), GuardErrorKind>;
 
 impl World<'_> {
     /// The number of the device whose token was shown, if the account has it.
@@ -74,17 +80,19 @@ impl World<'_> {
         Ok((answer, None))
     }
 
-    fn is_valid(&self, factor: &State, token: &Token, ticket: bool) -> bool {
-        !token.forged
-            && token.ticket == ticket
-            && token.account == self.account
+    pub(super) fn is_genuine(&self, token: &Token, kind: Kind) -> bool {
+        !token.forged && token.kind == kind && token.account == self.account
+    }
+
+    pub(super) fn is_valid(&self, factor: &State, token: &Token, kind: Kind) -> bool {
+        self.is_genuine(token, kind)
             && token.generation == factor.generation()
             && is_timely(token.made, token.expires, self.now)
     }
 
     pub(super) fn answer(&self, factor: State, typed: &Typed, token: &Token) -> Prediction {
         let completed = factor.completed.iter().any(|(id, _)| *id == token.id);
-        if completed || !self.is_valid(&factor, token, false) {
+        if completed || !self.is_valid(&factor, token, Kind::Challenge) {
             return (Err(GuardErrorKind::LoginRejected), None);
         }
         // A recovery code makes every challenge void, so it needs no slot.
@@ -128,7 +136,7 @@ impl World<'_> {
     /// A ticket serves only an account without a second factor.
     pub(super) fn ticket(&self, factor: &State, ticket: Option<&Token>) -> Result<u64, GuardErrorKind> {
         let Some(ticket) = ticket else { return Ok(0) };
-        let good = self.is_valid(factor, ticket, true) && factor.active.is_empty();
+        let good = self.is_valid(factor, ticket, Kind::Ticket) && factor.active.is_empty();
         if good { Ok(ticket.id) } else { Err(GuardErrorKind::LoginRejected) }
     }
 
@@ -137,14 +145,17 @@ impl World<'_> {
         (!allowed).then_some(GuardErrorKind::TrustRefused)
     }
 
+    pub(super) fn check_login(&self, factor: &State, login: &Login) -> Result<(), GuardErrorKind> {
+        let timely = is_timely(login.at, login.at.saturating_add(300), self.now);
+        let current = login.account == self.account && login.generation == factor.generation();
+        if timely && current { Ok(()) } else { Err(GuardErrorKind::ProofRejected) }
+    }
+
     pub(super) fn add_device(&self, mut factor: State, login: &Login, lifetime: Option<u64>) -> Changed {
         if let Some(kind) = self.trust_refused(lifetime) {
             return Err(kind);
         }
-        let timely = is_timely(login.at, login.at.saturating_add(300), self.now);
-        if !timely || login.account != self.account || login.generation != factor.generation() {
-            return Err(GuardErrorKind::ProofRejected);
-        }
+        self.check_login(&factor, login)?;
         let now = self.now;
         factor.devices.retain(|device| now < device.ends);
         let trusted = lifetime.is_some();

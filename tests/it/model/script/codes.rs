@@ -1,7 +1,7 @@
 //! Chooses the codes that users and guessers type.
 
 use super::super::checker::Call;
-use super::super::oracle::{Op, Typed};
+use super::super::oracle::{Kind, Op, Typed};
 use super::{Run, code, simple};
 
 impl Run {
@@ -39,7 +39,7 @@ impl Run {
                 (phone.counter - u64::from(phone.counter > 0)).saturating_add_signed(off)
             }
         };
-        let text = phone.code_at(counter).unwrap_or_else(|| "000000".into());
+        let text = phone.code_at(counter);
         code(text, Some((index, counter)))
     }
 
@@ -81,9 +81,8 @@ impl Run {
                 phone.counter
             }
         };
-        let show = |counter| phone.code_at(counter).unwrap_or_else(|| "000000".into());
-        let first = show(counter.saturating_sub(u64::from(broken != 0)));
-        let second = show(counter);
+        let first = phone.code_at(counter.saturating_sub(u64::from(broken != 0)));
+        let second = phone.code_at(counter);
         let op = Op::Resync(Typed::Code(first.clone()), Typed::Code(second.clone()));
         Call { typed: [first, second], source: Some((index, counter)), ..simple(op) }
     }
@@ -96,14 +95,14 @@ impl Run {
         let code = match phone.map(|phone| (phone, &self.check.phones[phone])) {
             Some((index, phone)) => {
                 let counter = phone.period.map_or(phone.counter, |period| now / period);
-                code(phone.code_at(counter).unwrap_or_else(|| "000000".into()), Some((index, counter)))
+                code(phone.code_at(counter), Some((index, counter)))
             }
             None => code(format!("{:06}", self.random.below(1_000_000)), None),
         };
         let Op::Verify(typed) = code.op else { return simple(Op::Status) };
         // Usually with the ticket that began the enrollment, if one did.
         let ticket = match self.random.below(8) {
-            0 => self.random_token(at, true),
+            0 => self.random_token(at, Kind::Ticket),
             _ => self.held.tokens.iter().find(|held| began != 0 && held.item.1.id == began).cloned(),
         };
         let with = ticket.as_ref().map(|held| held.with()).unwrap_or_default();

@@ -62,7 +62,7 @@ impl Run {
         let call = self.right(owner);
         self.store.put(&name, Some(damaged.as_bytes()));
         *lock(&self.store.applied) = 0;
-        let seen = run(&self.guard, &name, &self.check.ids, &call);
+        let seen = run(&self.server, &name, &self.check.ids, &call);
         let applied = *lock(&self.store.applied);
         self.store.put(&name, Some(&bytes));
         *self.check.counts.entry(format!("{kind:?}")).or_default() += 1;
@@ -73,15 +73,13 @@ impl Run {
 
     /// Restores a backup, after which the operator invalidates codes.
     pub(super) fn restore(&mut self, at: usize) -> Result<(), Violation> {
-        let account = &mut self.check.accounts[at];
+        let account = &self.check.accounts[at];
         let Some((bytes, state)) = account.snapshot.clone() else { return Ok(()) };
         if lock(&self.clock).is_none() {
             return Ok(());
         }
-        // Proofs from the undone period could have the same generation as later ones.
-        account.state = state;
-        let before = account.voids;
-        let name = account.name.clone();
+        let (before, name) = (account.voids, account.name.clone());
+        self.check.restore(at, state);
         self.store.put(&name, bytes.as_deref());
         self.note(format!("{name} restored"));
         let strict = self.random.below(2) == 0;
@@ -89,7 +87,7 @@ impl Run {
         self.check.restored(at);
         // Without a second factor, nothing was invalidated.
         if self.check.accounts[at].voids == before {
-            self.held.revive(at, &self.check);
+            self.held.revive(at, &mut self.check);
         }
         Ok(())
     }

@@ -6,12 +6,12 @@ use keyfob::guard::{Expectation, Purpose};
 
 use super::super::checker::{Call, Kept, With};
 use super::super::invariant::Violation;
-use super::super::oracle::{Login, Op, Token, Typed};
+use super::super::oracle::{Kind, Login, Op, Token, Typed};
 use super::held::Old;
 use super::{Run, answering, code, simple};
 
 /// The names of the accounts in a token.
-const NAMES: [&str; 3] = ["YWw", "Ym8", "Y3k"];
+pub(super) const NAMES: [&str; 3] = ["YWw", "Ym8", "Y3k"];
 
 impl Run {
     pub(super) fn login(&mut self, at: usize, kind: u64) -> Result<Call, Violation> {
@@ -36,7 +36,7 @@ impl Run {
                 // Somebody who has a ticket, and does not know whether its enrollment has begun.
                 match confirmed.op {
                     Op::Confirm(typed, None) => {
-                        let ticket = self.random_token(at, true);
+                        let ticket = self.random_token(at, Kind::Ticket);
                         let with = ticket.as_ref().map(Old::with).unwrap_or_default();
                         Call { op: Op::Confirm(typed, ticket.map(|held| held.item.1)), with, ..confirmed }
                     }
@@ -82,9 +82,9 @@ impl Run {
         Call { with, ..simple(Op::BeginLogin { expectation, device: Some((number, genuine)) }) }
     }
 
-    /// A challenge or a ticket of this account from some time.
-    pub(super) fn random_token(&mut self, at: usize, ticket: bool) -> Option<Old<(String, Token)>> {
-        let fits = |held: &&Old<(String, Token)>| held.account == at && held.item.1.ticket == ticket;
+    /// A token of this kind and this account from some time.
+    pub(super) fn random_token(&mut self, at: usize, kind: Kind) -> Option<Old<(String, Token)>> {
+        let fits = |held: &&Old<(String, Token)>| held.account == at && held.item.1.kind == kind;
         let tokens: Vec<_> = self.held.tokens.iter().filter(fits).cloned().collect();
         if tokens.is_empty() { None } else { Some(tokens[self.random.below(tokens.len() as u64) as usize].clone()) }
     }
@@ -93,19 +93,19 @@ impl Run {
     fn challenge(&mut self, at: usize) -> Result<Option<Old<(String, Token)>>, Violation> {
         match self.random.below(12) {
             0 => Ok(self.forged(at, "login")),
-            1..=3 => Ok(self.random_token(at, false)),
+            1..=3 => Ok(self.random_token(at, Kind::Challenge)),
             _ => {
                 let begin = self.begin(at, false);
                 self.perform(at, begin, false)?;
                 let voids = self.check.accounts[at].voids;
                 let mut mine = self.held.tokens.iter().filter(|held| held.account == at && held.born == voids);
-                Ok(mine.find(|held| !held.item.1.ticket).cloned())
+                Ok(mine.find(|held| held.item.1.kind == Kind::Challenge).cloned())
             }
         }
     }
 
     /// A token that somebody has changed: a number in it, what it is for, or the name of the account.
-    fn forged(&mut self, at: usize, purpose: &str) -> Option<Old<(String, Token)>> {
+    pub(super) fn forged(&mut self, at: usize, purpose: &str) -> Option<Old<(String, Token)>> {
         let index = self.random.below(24) as usize;
         let mut held = self.held.tokens.get(index)?.clone();
         let (text, token) = &mut held.item;
@@ -154,11 +154,11 @@ impl Run {
     pub(super) fn with_ticket(&mut self, at: usize, op: impl FnOnce(Option<Token>) -> Op) -> Result<Call, Violation> {
         let held = match self.random.below(8) {
             0 => self.forged(at, "enroll"),
-            1 | 2 => self.random_token(at, true),
+            1 | 2 => self.random_token(at, Kind::Ticket),
             _ => {
                 let begin = simple(Op::BeginLogin { expectation: Expectation::RequiredFrom(0), device: None });
                 self.perform(at, begin, false)?;
-                self.held.tokens.iter().find(|held| held.account == at && held.item.1.ticket).cloned()
+                self.held.tokens.iter().find(|held| held.account == at && held.item.1.kind == Kind::Ticket).cloned()
             }
         };
         let with = held.as_ref().map(Old::with).unwrap_or_default();
@@ -220,7 +220,8 @@ impl Run {
                 true => {
                     let begin = self.begin(at, true);
                     self.perform(at, begin, false)?;
-                    let token = self.held.tokens.iter().find(|held| held.account == at && !held.item.1.ticket);
+                    let token =
+                        self.held.tokens.iter().find(|held| held.account == at && held.item.1.kind == Kind::Challenge);
                     let (Some(code), Some(held)) = (self.next_code(at), token) else { break };
                     let op = Op::Answer(Typed::Malformed, held.item.1.clone());
                     answering(code, &Call { with: held.with(), ..simple(op) })
@@ -243,7 +244,7 @@ impl Run {
         state.active.iter().find_map(|authenticator| {
             let phone = &self.check.phones[authenticator.phone];
             let counter = Some(authenticator.next).filter(|next| phone.period.is_none() && *next < u64::MAX)?;
-            Some(code(phone.code_at(counter)?, Some((authenticator.phone, counter))))
+            Some(code(phone.code_at(counter), Some((authenticator.phone, counter))))
         })
     }
 }
