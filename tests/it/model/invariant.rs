@@ -46,7 +46,7 @@ invariants! {
     FailureIsReported: "Every request that ends without an answer is reported as an event.",
     OracleAgrees: "The answer and the stored record are those of the oracle.",
     VoucherAddsOne: "A voucher is redeemed once, and adds one authenticator and nothing else.",
-    HandleShowsItsOwn: "A handle shows only the secret of its own enrollment, and only while that enrollment is pending.",
+    HandleShowsItsOwn: "A handle shows only its own enrollment's secret, and only while that enrollment is pending.",
     NoticeStays: "A notice stays in the record until it is acknowledged.",
     StrictlyLimited: "Under a strict policy, only a success lets a secret be compared more often than the limit.",
 }
