@@ -40,6 +40,9 @@ impl Invalidation {
     }
 
     /// The number of unused recovery codes that were removed. Ask the user to generate new ones.
+    ///
+    /// This is 0 if the codes were removed by an earlier call, for example by a sweep that was interrupted.
+    /// [`Status::has_recovery_codes`](crate::guard::Status::has_recovery_codes) still shows that the user has none.
     #[must_use]
     pub const fn recovery_codes_voided(&self) -> u8 {
         self.recovery_codes

@@ -132,14 +132,11 @@ impl SecondFactor {
         self.check_accepted(context, accepted)?;
         let mut next = self.clone();
         // The hash is not secret: without its key, it reveals nothing about the code.
-        let is_used = |(hash, used): &&mut ([u8; 32], u64)| Some(*hash) == accepted.used_recovery_code && *used != 0;
-        let set = next.recovery.as_mut();
-        let Some((set, key)) = set.map(|set| set.open(context).map(|key| (set, key))).transpose()? else {
-            return Ok(Transition::of(None, vec![]));
-        };
-        let Some(slot) = set.codes.iter_mut().find(is_used) else { return Ok(Transition::of(None, vec![])) };
-        let (mut codes, hash) = RecoveryCodes::replacement(&key, random)?;
-        *slot = (hash, 0);
+        let is_used = |(hash, used): &([u8; 32], u64)| Some(*hash) == accepted.used_recovery_code && *used != 0;
+        let set = next.recovery.as_mut().filter(|set| set.codes.iter().any(is_used));
+        let Some(set) = set else { return Ok(Transition::of(None, vec![])) };
+        let (mut codes, hash) = RecoveryCodes::replacement(&*set.open(context)?, random)?;
+        set.codes.iter_mut().filter(|code| is_used(code)).for_each(|code| *code = (hash, 0));
         codes.generation = self.generation();
         let left = set.left();
         Ok(next.changed(context, [EventKind::RecoveryCodeReplaced { left }], Some(codes)))
@@ -199,7 +196,8 @@ impl SecondFactor {
     /// Returns an event for each notice that should have been acknowledged by now.
     pub(crate) fn overdue(&self, now: u64) -> impl Iterator<Item = EventKind> {
         let pending = self.notices.iter().flat_map(Notices::pending);
-        let overdue = pending.filter(move |notice| now.saturating_sub(notice.at()) >= TIME_TO_TELL);
+        // A time in the future means that a clock was ahead. The age of the notice is then unknown, so it is reported.
+        let overdue = pending.filter(move |notice| now.abs_diff(notice.at()) >= TIME_TO_TELL);
         overdue.map(|notice| EventKind::Unacknowledged { notice })
     }
 

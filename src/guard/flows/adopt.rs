@@ -5,15 +5,14 @@ use alloc::vec::Vec;
 
 use crate::guard::Guard;
 use crate::guard::answer::adoption::{Adoptee, Adoption};
-use crate::guard::answer::event::{Event, EventKind, Flow};
-#[cfg(doc)]
-use crate::guard::answer::status::Status;
-use crate::guard::answer::transition::Change;
+use crate::guard::answer::event::Flow;
 use crate::guard::context::Context;
 use crate::guard::error::{GuardError, GuardErrorKind};
 use crate::guard::id::OperatorId;
 use crate::guard::record::SecondFactor;
-use crate::guard::report::tell;
+use crate::guard::report::{Report, tell};
+#[cfg(doc)]
+use crate::guard::{EventKind, Status};
 use crate::store::{Accounts, Store, Swap};
 
 impl<S: Store> Guard<S> {
@@ -49,11 +48,7 @@ impl<S: Store> Guard<S> {
     }
 
     /// Adopts all authenticators of one user.
-    async fn adopt_all(
-        &self,
-        adoptees: &[&Adoptee],
-        operator: &OperatorId,
-    ) -> Result<Vec<Result<Adoption, GuardError>>, GuardError> {
+    async fn adopt_all(&self, adoptees: &[&Adoptee], operator: &OperatorId) -> Adopted {
         let Some(first) = adoptees.first() else { return Ok(Vec::new()) };
         self.transact_by(Some(operator), Flow::Adopt, &first.user, |factor, context| {
             factor.adopt(context, &self.randomness, adoptees, operator)
@@ -140,65 +135,106 @@ impl<S: Accounts> Guard<S> {
         adoptees: &[Adoptee],
         operator: &OperatorId,
     ) -> Result<Vec<Result<Adoption, GuardError>>, GuardError> {
-        let now = (self.clock)().ok_or(GuardErrorKind::Clock)?;
-        let keyring = self.keyring();
         // All authenticators of a user are adopted together, in the order in which they are listed.
-        let mut users: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (index, adoptee) in adoptees.iter().enumerate() {
-            users.entry(&adoptee.user).or_default().push(index);
+        let mut users: BTreeMap<&str, Group<'_>> = BTreeMap::new();
+        for (row, adoptee) in adoptees.iter().enumerate() {
+            let group = users.entry(&adoptee.user).or_insert_with(|| {
+                let mut report = Report::new(&*self.clock, &*self.events, &adoptee.user, Some(Flow::Adopt));
+                report.by(Some(operator));
+                Group { rows: Vec::new(), adoptees: Vec::new(), report }
+            });
+            group.rows.push(row);
+            group.adoptees.push(adoptee);
         }
-        let fresh = SecondFactor::default();
-        let mut decisions = Vec::with_capacity(users.len());
-        for (user, rows) in users {
-            let group: Vec<&Adoptee> = rows.iter().filter_map(|row| adoptees.get(*row)).collect();
-            let context = Context::new(user, now, &self.policy, &keyring);
-            let decision = context.and_then(|context| fresh.adopt(&context, &self.randomness, &group, operator));
-            decisions.push((user, rows, group, decision));
-        }
-        let records: Vec<(&str, &[u8])> = decisions
-            .iter()
-            .filter_map(|(user, _, _, decision)| Some((*user, decision.as_ref().ok()?.change().record()?)))
-            .collect();
-        let inserted = self.store.insert(&records).await;
-        let inserted = inserted.map_err(|error| GuardError::with_source(GuardErrorKind::Store, error))?;
-        let mut inserted = inserted.into_iter();
+        let mut groups: Vec<Group<'_>> = users.into_values().collect();
+        let inserted = match self.insert(&mut groups, operator).await {
+            Ok(inserted) => inserted,
+            Err(error) => {
+                groups.iter_mut().for_each(|group| group.report.ended(Some(error.kind())));
+                return Err(error);
+            }
+        };
         let mut answers: Vec<_> = adoptees.iter().map(|_| Ok(Adoption::Kept)).collect();
-        for (user, rows, group, decision) in decisions {
-            let adopted = match decision {
-                Ok(transition) if matches!(transition.change(), Change::None) || inserted.next() == Some(true) => {
-                    transition.committed(Swap::Swapped).map(|committed| {
-                        committed.events.iter().for_each(|event| tell(&*self.events, event));
-                        committed.value
-                    })
-                }
-                // The account has a record, but it may have no second factor.
-                Ok(_) => self.adopt_all(&group, operator).await,
-                Err(error) => {
-                    let kind = EventKind::Failed { flow: Flow::Adopt, kind: error.kind() };
-                    tell(&*self.events, &Event::new(user, now, kind).by(operator));
-                    Err(error)
+        for (mut group, inserted) in groups.into_iter().zip(inserted) {
+            let adopted = match inserted {
+                Some(adopted) => adopted,
+                // The account has a record, but it may have no second factor. Or none of the rows can be adopted.
+                None => {
+                    group.report.ended(None);
+                    self.adopt_all(&group.adoptees, operator).await
                 }
             };
-            match adopted {
-                Ok(group) => {
-                    for (row, answer) in rows.into_iter().zip(group) {
-                        if let Some(slot) = answers.get_mut(row) {
-                            *slot = answer;
-                        }
-                    }
-                }
+            let mut adopted = match adopted {
+                Ok(adopted) => adopted.into_iter(),
                 Err(error) => {
                     let kind = error.kind();
-                    let mut first = Some(error);
-                    for row in rows {
-                        let error = first.take().unwrap_or_else(|| kind.into());
-                        if let Some(slot) = answers.get_mut(row) {
-                            *slot = Err(error);
-                        }
-                    }
+                    let others = group.rows.iter().skip(1).map(|_| Err(kind.into()));
+                    [Err(error)].into_iter().chain(others).collect::<Vec<_>>().into_iter()
+                }
+            };
+            for row in group.rows {
+                if let (Some(slot), Some(answer)) = (answers.get_mut(row), adopted.next()) {
+                    *slot = answer;
                 }
             }
         }
         Ok(answers)
     }
+
+    /// Adds a record for each user who has none, in one call to the store. Returns `None` for a user whose record was
+    /// not added.
+    async fn insert(
+        &self,
+        groups: &mut [Group<'_>],
+        operator: &OperatorId,
+    ) -> Result<Vec<Option<Adopted>>, GuardError> {
+        let now = (self.clock)().ok_or(GuardErrorKind::Clock)?;
+        let keyring = self.keyring();
+        let fresh = SecondFactor::default();
+        let decide = |group: &Group<'_>| {
+            let context = Context::new(group.report.user(), now, &self.policy, &keyring)?;
+            fresh.adopt(&context, &self.randomness, &group.adoptees, operator)
+        };
+        let decisions: Vec<_> = groups.iter().map(decide).collect();
+        let mut records: Vec<(&str, &[u8])> = Vec::with_capacity(groups.len());
+        for (group, decision) in groups.iter_mut().zip(&decisions) {
+            if let Some(record) = decision.as_ref().ok().and_then(|transition| transition.change().record()) {
+                group.report.begins(true, false);
+                records.push((group.report.user(), record));
+            }
+        }
+        let inserted = self.store.insert(&records).await;
+        let inserted = inserted.map_err(|error| GuardError::with_source(GuardErrorKind::Store, error))?;
+        let mut inserted = inserted.into_iter();
+        let mut answers = Vec::with_capacity(groups.len());
+        for (group, decision) in groups.iter_mut().zip(decisions) {
+            group.report.begins(false, false);
+            answers.push(match decision {
+                Err(error) => {
+                    group.report.ended(Some(error.kind()));
+                    Some(Err(error))
+                }
+                Ok(transition) if transition.change().record().is_some() && inserted.next() == Some(true) => {
+                    group.report.ended(None);
+                    Some(transition.committed(Swap::Swapped).map(|committed| {
+                        committed.events.iter().for_each(|event| tell(&*self.events, event));
+                        committed.value
+                    }))
+                }
+                Ok(_) => None,
+            });
+        }
+        Ok(answers)
+    }
 }
+
+/// The rows of one user in a batch.
+struct Group<'a> {
+    /// The positions of the rows in the batch.
+    rows: Vec<usize>,
+    adoptees: Vec<&'a Adoptee>,
+    report: Report<'a>,
+}
+
+/// The answers for the rows of one user.
+type Adopted = Result<Vec<Result<Adoption, GuardError>>, GuardError>;

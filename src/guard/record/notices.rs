@@ -15,7 +15,9 @@ impl Notices {
     pub(crate) fn keep(&mut self, kind: NoticeKind, now: u64, happened: u64) {
         for (at, slot) in self.0.iter_mut().zip(NoticeKind::ALL) {
             if slot == kind {
-                *at = ct::select(happened, now.max(1), *at);
+                // The time never moves back. If a server whose clock is behind could move it back, acknowledging an
+                // earlier notice would remove this one.
+                *at = ct::select(happened, now.max(1).max(*at), *at);
             }
         }
     }

@@ -210,6 +210,74 @@ fn a_row_of_another_user_is_refused() {
     assert_eq!(kinds, [None, Some(GuardErrorKind::User), None]);
 }
 
+/// A user who has a second factor is kept, even if none of the rows could be adopted.
+#[test]
+fn rows_of_a_user_who_is_kept_are_not_judged() {
+    let site = Site::new();
+    assert_eq!(told(&site, &[adoptee("al", 1, None)]), ["adopted"]);
+    let late = Some(u64::MAX);
+    assert_eq!(told(&site, &[adoptee("al", 2, late), adoptee("al", 3, late)]), ["kept", "kept"]);
+    assert_eq!(told(&site, &[adoptee("bo", 2, late), adoptee("cy", 3, late)]), ["Invalid", "Invalid"]);
+}
+
+/// A batch that fails or is dropped while it is stored is reported for each of its users.
+#[test]
+fn a_batch_without_an_answer_is_reported_for_each_user() {
+    /// Fails, or never answers.
+    struct Silent {
+        inner: MemoryStore,
+        fails: bool,
+    }
+
+    impl Store for Silent {
+        type Error = std::io::Error;
+
+        async fn load(&self, user: &str) -> Result<Option<(Version, Vec<u8>)>, Self::Error> {
+            let Ok(loaded) = self.inner.load(user).await;
+            Ok(loaded)
+        }
+
+        async fn swap(&self, _: &str, _: Option<Version>, _: Option<&[u8]>) -> Result<Swap, Self::Error> {
+            Err(std::io::Error::other("down"))
+        }
+    }
+
+    impl Accounts for Silent {
+        async fn accounts(&self, _: &str, _: u32) -> Result<Vec<String>, Self::Error> {
+            Err(std::io::Error::other("down"))
+        }
+
+        async fn insert(&self, _: &[(&str, &[u8])]) -> Result<Vec<bool>, Self::Error> {
+            match self.fails {
+                true => Err(std::io::Error::other("down")),
+                false => std::future::pending().await,
+            }
+        }
+    }
+
+    let all =
+        [adoptee("al", 1, None), adoptee("bo", 2, None), adoptee("al", 3, None), adoptee("cy", 4, Some(u64::MAX))];
+    for fails in [true, false] {
+        let site = Site::over(Silent { inner: MemoryStore::new(), fails });
+        let operator = operator();
+        let mut batch = Box::pin(site.guard.adopt_batch(&all, &operator));
+        let answer = block_on(futures_lite::future::poll_once(&mut batch));
+        assert_eq!(answer.map(|answer| answer.unwrap_err().kind()), fails.then_some(GuardErrorKind::Store));
+        drop(batch);
+        let heard = site.heard();
+        let users: Vec<_> = heard.iter().map(|event| event.user()).collect();
+        assert_eq!(users, ["al", "bo", "cy"]);
+        for event in &heard {
+            let may_have_changed = event.user() != "cy";
+            let expected = match fails {
+                true => EventKind::Failed { flow: Flow::Adopt, kind: GuardErrorKind::Store },
+                false => EventKind::Dropped { flow: Flow::Adopt, may_have_changed },
+            };
+            assert_eq!((event.kind(), event.operator()), (&expected, Some(&operator)));
+        }
+    }
+}
+
 /// A store that fails fails all rows of the user with the same kind, and the event names the operator.
 #[test]
 fn an_error_of_a_user_is_the_answer_for_all_rows() {

@@ -274,8 +274,6 @@ impl Checker {
     pub fn heard(&self, call: &Call, seen: &Seen) -> Result<(), Violation> {
         let mut heard = seen.events.iter().map(Event::kind);
         let reported = match (&seen.outcome, seen.dropped) {
-            // A batch tells its caller about each authenticator.
-            (Err(_), _) if matches!(&call.op, Op::Adopt(adoptees) if adoptees.len() != 1) => true,
             (_, true) => heard.any(|kind| matches!(kind, EventKind::Dropped { may_have_changed: true, .. })),
             (Err(kind), _) => {
                 let told = |event: &EventKind| matches!(event, EventKind::Failed { kind: told, .. } if told == kind);

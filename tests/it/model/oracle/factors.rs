@@ -74,9 +74,7 @@ impl World<'_> {
             }
             answers.push(answer.map(|_| true));
         }
-        // A batch looks at the record only if there is something to adopt.
-        let looks = adoptees.len() == 1 || !active.is_empty();
-        if looks && (!factor.active.is_empty() || factor.removed > 0) {
+        if !factor.active.is_empty() || factor.removed > 0 {
             return (Answer::Adopted(vec![Ok(false); adoptees.len()]), None);
         }
         if active.is_empty() {

@@ -34,7 +34,7 @@ impl Notices {
 
     /// Those that the application should have acknowledged by now.
     pub fn overdue(&self, now: u64) -> Self {
-        Self(self.0.map(|at| if now.saturating_sub(at) >= 300 { at } else { 0 }))
+        Self(self.0.map(|at| if at != 0 && now.abs_diff(at) >= 300 { at } else { 0 }))
     }
 }
 
@@ -44,7 +44,8 @@ impl World<'_> {
         if self.limits.notices {
             let notices = factor.notices.get_or_insert_default();
             if due {
-                *notices.of(kind) = self.now.max(1);
+                let at = notices.of(kind);
+                *at = self.now.max(1).max(*at);
             }
         }
     }
