@@ -135,6 +135,8 @@ pub enum ErrorKind {
     Qr,
     /// A secret, or its base32 text.
     Secret,
+    /// The name of a store's table.
+    Table,
     /// An `otpauth` URI, or a part of one: issuer, account, parameter or algorithm name.
     Uri,
     /// The TOTP window.

@@ -33,6 +33,18 @@ pub mod operation {}
 #[doc = include_str!("../docs/guide/database.md")]
 pub mod database {}
 
+#[doc = include_str!("../docs/guide/postgresql.md")]
+pub mod postgresql {}
+
+#[doc = include_str!("../docs/guide/mysql.md")]
+pub mod mysql {}
+
+#[doc = include_str!("../docs/guide/redis.md")]
+pub mod redis {}
+
+#[doc = include_str!("../docs/guide/size.md")]
+pub mod size {}
+
 #[doc = include_str!("../docs/guide/import.md")]
 pub mod import {}
 

@@ -6,6 +6,14 @@
 
 pub mod conformance;
 mod memory;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "redis", feature = "sqlite"))]
+mod options;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -13,7 +21,18 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "redis"))]
+use rand::TryRng;
+
 pub use memory::MemoryStore;
+#[cfg(feature = "mysql")]
+pub use mysql::MySqlStore;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "redis", feature = "sqlite"))]
+pub use options::StoreOptions;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
+#[cfg(feature = "redis")]
+pub use redis::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 
@@ -142,6 +161,24 @@ impl Version {
     pub const fn get(self) -> u64 {
         self.0
     }
+
+    /// A random version below 2^61 for a new record.
+    ///
+    /// An account that is removed and enrolled again therefore does not reuse an earlier version, and a change that was
+    /// prepared before the removal fails at the swap.
+    #[cfg(any(feature = "mysql", feature = "postgres", feature = "redis"))]
+    fn random() -> std::io::Result<Self> {
+        let number = rand::rngs::SysRng.try_next_u64().map_err(std::io::Error::other)?;
+        Ok(Self(number >> 3))
+    }
+}
+
+/// Bytes as hexadecimal digits, for a statement that is sent without parameters. Digits need no escaping, whatever the
+/// settings of the connection.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from(if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble });
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// The outcome of [`Store::swap`].

@@ -28,6 +28,7 @@ mod random;
 mod search;
 mod secret;
 mod serde;
+mod servers;
 mod steam;
 mod store;
 mod totp;

@@ -308,4 +308,8 @@ impl Store for Broken {
 }
 
 mod accounts;
+mod mysql;
+mod postgres;
+mod redis;
+mod remote;
 mod sqlite;

@@ -2,7 +2,7 @@
 
 use keyfob::Policy;
 use keyfob::guard::{GuardErrorKind, Refusal};
-use keyfob::store::{Accounts, SqliteStore, Store, Swap, conformance};
+use keyfob::store::{Accounts, SqliteStore, Store, StoreOptions, Swap, conformance};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
@@ -70,6 +70,32 @@ async fn records_survive_and_the_table_is_made_once() {
     assert_eq!(store.load(ACCOUNT).await.unwrap().unwrap(), before);
     assert_eq!(store.swap(ACCOUNT, Some(before.0), Some(b"next")).await.unwrap(), Swap::Swapped);
     assert_eq!(store.swap(ACCOUNT, Some(before.0), Some(b"late")).await.unwrap(), Swap::Conflict);
+}
+
+/// The documented statement is the one that is run.
+#[tokio::test]
+async fn the_table_can_be_named() {
+    let scratch = Scratch::new("named");
+    let options = SqliteConnectOptions::new().filename(scratch.file("db")).create_if_missing(true);
+    let pool = SqlitePool::connect_with(options.journal_mode(SqliteJournalMode::Wal)).await.unwrap();
+    sqlx::raw_sql(include_str!("../../../src/store/sqlite.sql")).execute(&pool).await.unwrap();
+    let store = SqliteStore::open(scratch.file("db")).await.unwrap();
+    let named = StoreOptions::new().with_table("Other_1").unwrap();
+    let other = SqliteStore::open_with(scratch.file("db"), named).await.unwrap();
+    assert_eq!(store.swap(ACCOUNT, None, Some(b"1")).await.unwrap(), Swap::Swapped);
+    assert_eq!(other.load(ACCOUNT).await.unwrap(), None);
+    assert_eq!(other.insert(&[(ACCOUNT, b"2")]).await.unwrap(), [true]);
+    let tables: Vec<(String, String)> =
+        sqlx::query_as("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetch_all(&pool).await.unwrap();
+    let [(documented, first), (named, second)] = &tables[..] else { panic!("{tables:?}") };
+    assert_eq!(second.replace(&format!("\"{named}\""), documented), *first);
+
+    let single = || SqlitePoolOptions::new().max_connections(1);
+    let memory = single().connect("sqlite::memory:").await.unwrap();
+    assert!(SqliteStore::from_pool(memory.clone()).await.is_err());
+    let lossy = StoreOptions::new().allow_lost_changes();
+    let store = SqliteStore::from_pool_with(memory, lossy).await.unwrap();
+    assert_eq!(store.swap(ACCOUNT, None, Some(b"1")).await.unwrap(), Swap::Swapped);
 }
 
 /// The first start of a service with several processes.
