@@ -1,11 +1,11 @@
 //! The limits that keyfob sets itself, and whether they are met.
 
-use keyfob_benches::ADOPTED;
+use keyfob_benches::{ADOPTED, APPLICATIONS_POOL};
 
 use crate::results::Results;
 
 pub struct Bar {
-    pub what: &'static str,
+    pub what: String,
     pub bar: String,
     pub measured: String,
     met: Option<bool>,
@@ -16,13 +16,22 @@ impl Bar {
         match self.met {
             Some(true) => "met",
             Some(false) => "**not met**",
-            None => "not measured",
+            None if self.measured == "-" => "not measured",
+            None => "no bar",
         }
     }
 }
 
 /// The crates that compare in constant time.
 pub const CT_PEERS: [&str; 5] = ["constant_time_eq", "subtle", "ctutils", "ring", "aws-lc-rs"];
+
+/// The name of each store, and its groups alone and 32 at once.
+pub const STORES: [(&str, &str, &str); 4] = [
+    ("SQLite", "store, SQLite", "store, SQLite, 32 at once"),
+    ("PostgreSQL", "store, PostgreSQL", "store, PostgreSQL, 32 at once"),
+    ("MariaDB", "store, MariaDB", "store, MariaDB, 32 at once"),
+    ("Redis", "store, Redis", "store, Redis, 32 at once"),
+];
 
 /// Two measurements of the same code differ by this much.
 const NOISE: f64 = 1.03;
@@ -55,7 +64,7 @@ pub fn bars(results: &Results) -> Vec<Bar> {
             ..ratio("search of 2881 steps", "", keyfob("search"), results.get("search", "totp-rs"), at_most)
         },
         None => Bar {
-            what: "search of 2881 steps",
+            what: "search of 2881 steps".into(),
             bar: "none on a machine without AVX2".into(),
             measured: "-".into(),
             met: None,
@@ -70,19 +79,36 @@ pub fn bars(results: &Results) -> Vec<Bar> {
     ] {
         let time = results.get(group, name);
         bars.push(Bar {
-            what,
+            what: what.into(),
             bar: "<= 10 µs".into(),
             measured: time.map_or("-".into(), |time| format!("{:.1} µs", time / 1e3)),
             met: time.map(|time| time <= 10e3),
         });
     }
-    let adoption = keyfob("adoption").map(|time| ADOPTED as f64 / (time / 1e9));
-    bars.push(Bar {
-        what: "users adopted, on SQLite",
-        bar: ">= 5000 a second".into(),
-        measured: adoption.map_or("-".into(), |users| format!("{users:.0} a second")),
-        met: adoption.map(|users| users >= 5000.0),
-    });
+    for (store, (name, alone, at_once)) in STORES.into_iter().enumerate() {
+        let at_least = [Some(0.90), Some(0.85), Some(0.85), None][store];
+        let base_name = if at_least.is_some() { "a bare select and update" } else { "`GET` and the bare script" };
+        for (row, pool) in [("keyfob", ""), (APPLICATIONS_POOL, ", in the application's pool")] {
+            for (how, group, base) in
+                [("", alone, "bare select and update"), (", 32 at once", at_once, "bare selects and updates")]
+            {
+                let Some(own) = results.get(group, row) else { continue };
+                let what = format!("one verification on {name}{pool}{how}");
+                bars.push(share(what, base_name, Some(own), results.get(group, base), at_least));
+            }
+        }
+    }
+    for (what, group) in
+        [("users adopted, on SQLite", "adoption, SQLite"), ("users adopted, on PostgreSQL", "adoption, PostgreSQL")]
+    {
+        let adopted = keyfob(group).map(|time| ADOPTED as f64 / (time / 1e9));
+        bars.push(Bar {
+            what: what.into(),
+            bar: ">= 5000 a second".into(),
+            measured: adopted.map_or("-".into(), |users| format!("{users:.0} a second")),
+            met: adopted.map(|users| users >= 5000.0),
+        });
+    }
     for (what, group, base_name) in [
         ("one URI, written", "URI, write", "`to_url` of totp-rs"),
         ("one URI, read", "URI, read", "`from_url` of totp-rs"),
@@ -93,10 +119,24 @@ pub fn bars(results: &Results) -> Vec<Bar> {
     bars
 }
 
-fn ratio(what: &'static str, base_name: &str, own: Option<f64>, base: Option<f64>, at_most: f64) -> Bar {
-    let ratio = own.zip(base).map(|(own, base)| own / base);
+/// How fast keyfob is compared with the bare statements, as a part of their speed.
+fn share(what: String, base_name: &str, own: Option<f64>, base: Option<f64>, at_least: Option<f64>) -> Bar {
+    let share = own.zip(base).map(|(own, base)| base / own);
     Bar {
         what,
+        bar: match at_least {
+            Some(at_least) => format!(">= {at_least:.2} of the speed of {base_name}"),
+            None => format!("none; the part of the speed of {base_name}"),
+        },
+        measured: share.map_or("-".into(), |share| format!("{share:.2}")),
+        met: share.zip(at_least).map(|(share, at_least)| share >= at_least),
+    }
+}
+
+fn ratio(what: &str, base_name: &str, own: Option<f64>, base: Option<f64>, at_most: f64) -> Bar {
+    let ratio = own.zip(base).map(|(own, base)| own / base);
+    Bar {
+        what: what.into(),
         bar: format!("<= {at_most:.2} times {base_name}"),
         measured: ratio.map_or("-".into(), |ratio| format!("{ratio:.2}")),
         met: ratio.map(|ratio| ratio <= at_most),
@@ -121,12 +161,12 @@ fn search_bar() -> Option<(&'static str, f64)> {
 
 fn comparison(results: &Results) -> [Bar; 2] {
     let own = results.over_length("ct::eq", "keyfob");
-    let bar = |what, bar, ratios: Vec<(usize, f64)>, at_most: f64| {
+    let bar = |what: &str, bar, ratios: Vec<(usize, f64)>, at_most: f64| {
         let worst = ratios.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1));
         let over = ratios.iter().filter(|ratio| ratio.1 > at_most).count();
         let lengths = ratios.len();
         Bar {
-            what,
+            what: what.into(),
             bar,
             measured: worst.map_or("-".into(), |(length, ratio)| {
                 format!("at most {ratio:.2}, at {length} bytes; more than {at_most:.2} at {over} of {lengths} lengths")

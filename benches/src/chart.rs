@@ -10,7 +10,7 @@ const OTHER: &str = "#9aa5b1";
 
 /// A horizontal bar per row, with keyfob's highlighted.
 pub fn bars(title: &str, subtitle: &str, axis: &str, rows: &[(String, f64)]) -> String {
-    const LEFT: f64 = 270.0;
+    const LEFT: f64 = 290.0;
     const RIGHT: f64 = 90.0;
     const TOP: f64 = 92.0;
     const STEP: f64 = 34.0;

@@ -55,3 +55,47 @@ pub fn time<T, A: PartialEq + Debug>(
     group.bench_function(name, |bencher| bencher.iter(&mut run));
     assert_eq!(answer(run()), expected, "the answer of {name} after it was timed");
 }
+
+/// A benchmark that returns how many of its requests did what they should.
+pub type Run<'a> = Box<dyn FnMut() -> usize + 'a>;
+
+/// Times these benchmarks in turn. A disk is faster in one second than in another, so benchmarks that wait for it can be
+/// compared only if they run at the same time. Each of them must return the expected number.
+///
+/// # Panics
+///
+/// If one returns another number.
+pub fn time_in_turn(group: &mut Group, mut runs: Vec<(&str, Run<'_>)>, expected: usize) {
+    let names: Vec<String> = runs.iter().map(|(name, _)| (*name).to_owned()).collect();
+    // For each sample, the number of rounds and the time of each benchmark in all of them.
+    let mut samples: Vec<(u64, Vec<Duration>)> = Vec::new();
+    // Criterion measures the first, and the others run whenever it does.
+    group.bench_function(&*names[0], |bencher| {
+        bencher.iter_custom(|count| {
+            let mut totals = vec![Duration::ZERO; runs.len()];
+            for _ in 0..count {
+                for ((name, run), total) in runs.iter_mut().zip(&mut totals) {
+                    let start = Instant::now();
+                    let answer = run();
+                    *total += start.elapsed();
+                    assert_eq!(answer, expected, "the answer of {name}");
+                }
+            }
+            let first = totals[0];
+            samples.push((count, totals));
+            first
+        });
+    });
+    // While criterion warms up, it doubles the number each time.
+    let warm_up = samples.iter().enumerate().take_while(|(index, (count, _))| *count == 1 << index).count();
+    let samples = &samples[warm_up..];
+    // The samples of the others are known by now. Criterion asks for each with a number of its own.
+    for (index, name) in names.iter().enumerate().skip(1) {
+        let mut next = samples.iter().map(|(count, totals)| totals[index].as_secs_f64() / *count as f64).cycle();
+        group.bench_function(&**name, |bencher| {
+            bencher.iter_custom(|count| {
+                Duration::from_secs_f64(next.next().expect("the first benchmark of the group has run") * count as f64)
+            });
+        });
+    }
+}

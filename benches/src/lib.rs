@@ -1,10 +1,19 @@
-//! Shared by the groups: inputs, the harness, and the other libraries that need more than one call.
+//! Shared by the groups: inputs, the harness, the databases, and the other libraries that need more than one call.
 
+#[cfg(feature = "keyfob")]
+pub mod bare;
 pub mod by_hand;
 #[cfg(feature = "keyfob")]
-pub mod database;
+mod guarded;
 pub mod harness;
 pub mod liboath;
+#[cfg(feature = "keyfob")]
+pub mod phone;
+#[cfg(feature = "keyfob")]
+// The file contains a test, too.
+#[allow(unused_imports)]
+#[path = "../../tests/it/servers.rs"]
+pub mod servers;
 
 /// The secret of the test vectors of RFC 4226 and RFC 6238.
 pub const SECRET: &[u8; 20] = b"12345678901234567890";
@@ -23,6 +32,9 @@ pub const VALUE: u32 = 81_804;
 
 /// Not the code of any step in the benchmarks; each benchmark that relies on this checks it.
 pub const MISS: &str = "000000";
+
+/// The store in MariaDB is also measured in a pool that it shares with the application.
+pub const APPLICATIONS_POOL: &str = "keyfob, application's pool";
 
 /// How many users are adopted at a time.
 pub const ADOPTED: usize = 1000;

@@ -28,6 +28,7 @@ impl Machine {
             let output = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success());
             output.map_or("unknown".into(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
         };
+        let temporary = std::env::temp_dir().display().to_string();
         let facts = vec![
             ("date", first_line("date", &["-u", "+%Y-%m-%d"])),
             ("processor", field("/proc/cpuinfo", "model name", ':').unwrap_or("unknown".into())),
@@ -41,9 +42,34 @@ impl Machine {
                 ),
             ),
             ("compiler", first_line("rustc", &["--version"])),
+            ("database servers", first_line("sh", &["-c", SERVERS])),
+            ("their data", format!("file system {}", first_line("stat", &["-f", "-c", "%T", &temporary]))),
         ];
         let target = metadata["target_directory"].as_str().ok_or("cargo metadata names no target directory")?.into();
         Ok(Self { target, facts, versions: versions(&metadata).ok_or("cargo metadata names no dependencies")? })
+    }
+}
+
+/// Debian installs the programs of servers where users do not look for programs.
+const SERVERS: &str = r#"
+PATH=$PATH:/usr/sbin
+for folder in /usr/lib/postgresql/*/bin; do PATH=$folder:$PATH; done
+{
+  postgres --version | sed -n 's/.*(PostgreSQL) \([^ ]*\).*/PostgreSQL \1/p'
+  mariadbd --version | sed -n 's/.*Ver \([0-9.]*\)-MariaDB.*/MariaDB \1/p'
+  redis-server --version | sed -n 's/.*v=\([0-9.]*\).*/Redis \1/p'
+} 2>/dev/null | paste -sd , | sed 's/,/, /g'
+"#;
+
+impl Machine {
+    /// Returns an error if the data of database servers would be in memory, where syncing costs nothing.
+    pub fn keeps_data_on_disk(&self) -> Result<(), Box<dyn Error>> {
+        match self.facts.iter().find(|(name, _)| *name == "their data") {
+            Some((_, place)) if place.ends_with("tmpfs") || place.ends_with("ramfs") => {
+                Err("the temporary folder is in memory; set TMPDIR to a folder on a disk".into())
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod chart;
 mod machine;
 mod report;
 mod results;
+mod size;
 mod yardstick;
 
 use std::error::Error;
@@ -21,7 +22,7 @@ use results::Results;
 const ROUNDS: usize = 3;
 
 /// The order keeps groups that are compared with each other close together.
-const RUNS: [&[&str]; 9] = [
+const RUNS: [&[&str]; 10] = [
     &["--bench", "code"],
     &["--no-default-features", "--bench", "apart"],
     &["--bench", "verify"],
@@ -30,19 +31,23 @@ const RUNS: [&[&str]; 9] = [
     &["--bench", "text"],
     &["--bench", "import"],
     &["--bench", "guard"],
+    &["--bench", "stores"],
     &["--bench", "adoption"],
 ];
 
 fn main() -> ExitCode {
-    let quick = match env::args().skip(1).collect::<Vec<_>>().as_slice() {
-        [] => false,
-        [option] if option == "--quick" => true,
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => run(false),
+        ["--quick"] => run(true).and_then(|()| size(true)),
+        ["size"] => size(false),
+        ["size", "--quick"] => size(true),
         _ => {
-            eprintln!("usage: keyfob-benches [--quick]");
+            eprintln!("usage: keyfob-benches [size] [--quick]");
             return ExitCode::from(2);
         }
     };
-    match run(quick) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -51,9 +56,21 @@ fn main() -> ExitCode {
     }
 }
 
+/// Measures what an account and a login cost in each store, and writes the tables of a chapter of the guide.
+fn size(quick: bool) -> Result<(), Box<dyn Error>> {
+    let machine = Machine::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))?;
+    if !quick {
+        machine.keeps_data_on_disk()?;
+    }
+    size::run(&machine, quick)
+}
+
 fn run(quick: bool) -> Result<(), Box<dyn Error>> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
     let machine = Machine::read(&manifest)?;
+    if !quick {
+        machine.keeps_data_on_disk()?;
+    }
     let rounds = if quick { 1 } else { ROUNDS };
 
     let mut results = Results::default();

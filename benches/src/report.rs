@@ -2,16 +2,17 @@
 
 use std::fmt::Write;
 
+use keyfob_benches::phone::AT_ONCE;
 use keyfob_benches::{FILES, liboath};
 
-use crate::bars::{self, CT_PEERS};
+use crate::bars::{self, CT_PEERS, STORES};
 use crate::chart;
 use crate::machine::Machine;
 use crate::results::Results;
 use crate::yardstick::Program;
 
 /// Title, name in criterion, what is measured.
-const GROUPS: [(&str, &str, &str); 16] = [
+const GROUPS: [(&str, &str, &str); 23] = [
     (
         "One code, key kept",
         "code, key kept",
@@ -62,29 +63,75 @@ above. It also stores the completed login. The record has a known and a trusted 
 completed logins as a record remembers. The known device is used, except where the table says so.",
     ),
     (
-        "The guard on SQLite",
-        "guard, SQLite",
-        "One verification of a correct code is compared with one plain update of a row of the same size in the same
-database, with WAL and `synchronous = FULL`. Both wait for the disk, and for the thread that `sqlx` runs per
-connection.",
+        "A verification on SQLite",
+        "store, SQLite",
+        "A correct code is verified, which takes one load and one swap. This is compared with a plain select and a
+plain update of a row of the same size in the same database and with the same client. The update has the version as a
+condition, as a swap has. SQLite uses WAL and `synchronous = FULL`, so every change waits for the disk. Each request
+also waits for the thread that `sqlx` runs per connection. In the application's pool, keyfob sets `synchronous` before
+each statement, and prepares the statement each time.",
     ),
     (
-        "The guard on SQLite, 32 at once",
-        "guard, SQLite, 32 at once",
-        "32 verifications for 32 accounts run at once, and so do 32 plain updates. Each time is for all 32. SQLite
-allows one writer at a time.",
+        "A verification on SQLite, 32 at once",
+        "store, SQLite, 32 at once",
+        "The same for 32 accounts at once. Each time is for all 32. SQLite allows one writer at a time.",
+    ),
+    (
+        "A verification on PostgreSQL",
+        "store, PostgreSQL",
+        "The same on a server that runs on this machine and is reached through a Unix socket. Over a network, the two
+round trips take longer, and the ratio comes closer to 1.",
+    ),
+    (
+        "A verification on PostgreSQL, 32 at once",
+        "store, PostgreSQL, 32 at once",
+        "The same for 32 accounts at once, with ten connections. Each time is for all 32. All of them share one thread.",
+    ),
+    (
+        "A verification on MariaDB",
+        "store, MariaDB",
+        "The same on MariaDB. In a pool that the application uses as well, a connection may be inside a transaction. To
+notice this, keyfob sends each statement together with others, and so cannot prepare it: the server parses it each time,
+and the record is sent in hexadecimal. In its own pool, keyfob prepares its statements, as the bare ones are.",
+    ),
+    (
+        "A verification on MariaDB, 32 at once",
+        "store, MariaDB, 32 at once",
+        "The same for 32 accounts at once, with ten connections. Each time is for all 32.",
+    ),
+    (
+        "A verification on Redis",
+        "store, Redis",
+        "The same on Redis with `appendfsync always`. The bare requests are a `GET` and the script that keyfob's store
+runs, on one connection.",
+    ),
+    (
+        "A verification on Redis, 32 at once",
+        "store, Redis, 32 at once",
+        "The same for 32 accounts at once, on one connection. Each time is for all 32. Redis syncs the changes that
+arrive together to the disk once.",
     ),
     (
         "Users adopted, on SQLite",
-        "adoption",
+        "adoption, SQLite",
         "A thousand users of another system are adopted with `adopt_batch`: their secrets are encrypted, and their
 records are added in one transaction. This is compared with a thousand plain inserts of rows of the same size in one
 transaction, in the same database with WAL and `synchronous = FULL`. The table is emptied after 20 000 users.",
     ),
+    (
+        "Users adopted, on PostgreSQL",
+        "adoption, PostgreSQL",
+        "The same on PostgreSQL. Both add the thousand rows by one statement.",
+    ),
 ];
 
-pub fn charts(results: &Results) -> [(&'static str, String); 3] {
-    [("verify.svg", verify_chart(results)), ("ct_eq.svg", ct_eq_chart(results)), ("search.svg", search_chart(results))]
+pub fn charts(results: &Results) -> [(&'static str, String); 4] {
+    [
+        ("verify.svg", verify_chart(results)),
+        ("stores.svg", stores_chart(results)),
+        ("ct_eq.svg", ct_eq_chart(results)),
+        ("search.svg", search_chart(results)),
+    ]
 }
 
 pub fn markdown(machine: &Machine, results: &Results, yardstick: &[Program], rounds: usize) -> String {
@@ -106,7 +153,7 @@ fn write(
         "# Benchmarks
 
 `cargo run --release --manifest-path benches/Cargo.toml` runs all benchmarks and writes this file and its charts. With
-`-- --quick`, it takes a minute, writes to the target folder, and only checks that every answer is correct.
+`-- --quick`, it takes three minutes, writes to the target folder, and only checks that every answer is correct.
 
 A time is a median; each benchmark runs {}, and the smallest median counts. A ratio is a time divided by keyfob's:
 above 1 is slower than keyfob. Every benchmark compares its answer with a known one before and after it is timed, and
@@ -147,12 +194,17 @@ on a busy machine.
 
 ![Time of one verification, by library](benches/charts/verify.svg)
 
+![Time of one verification, by store](benches/charts/stores.svg)
+
 ![Time of a comparison over length, by crate](benches/charts/ct_eq.svg)
 
 ![Time of a search of 2881 steps, by library](benches/charts/search.svg)"
     )?;
     for (title, name, what) in GROUPS {
         group(page, results, title, name, what)?;
+        if name == "store, Redis, 32 at once" {
+            redis(page, results)?;
+        }
     }
     files(page, results)?;
     comparison(page, results)?;
@@ -172,6 +224,10 @@ on a busy machine.
 * libreauth's TOTP reads the system clock in each call, so its HOTP is used to measure a single code.
 * The performance targets for a single verification are measured against a `TOTP` of totp-rs that already exists, even
   where keyfob's time includes the setup of the key.
+* A verification and the bare statements that it is compared with take turns, because a disk is faster in one second
+  than in another.
+* The database servers run on this machine, with their usual settings and with data on a disk. The clients use one
+  thread.
 * One loop calls `ct::eq` and the other comparisons through a function pointer, so the surrounding code is the same for
   all.
 * Between builds, the linker places functions at different addresses. This can shift a measurement of a few nanoseconds
@@ -181,14 +237,42 @@ on a busy machine.
 }
 
 fn group(page: &mut String, results: &Results, title: &str, name: &str, what: &str) -> std::fmt::Result {
+    let rows = results.group(name);
+    if rows.is_empty() {
+        return writeln!(page, "\n## {title}\n\nNot measured: the server is not installed.");
+    }
     writeln!(page, "\n## {title}\n\n{what}\n\n| | time | ratio |\n|---|--:|--:|")?;
     let own = results.get(name, "keyfob");
-    for (name, time) in results.group(name) {
+    for (name, time) in rows {
         let ratio = own.map_or("-".into(), |own| format!("{:.2}", time / own));
         let name = if name.starts_with("keyfob") { format!("**{name}**") } else { name.into() };
         writeln!(page, "| {name} | {} | {ratio} |", duration(time))?;
     }
     Ok(())
+}
+
+/// Where the time of a verification on Redis goes. No bar is set, because this is all that keyfob could save.
+fn redis(page: &mut String, results: &Results) -> std::fmt::Result {
+    let decision = results.get("guard, decision", "keyfob, right code");
+    let times = |name, bare| {
+        let group = format!("store, Redis{name}");
+        Some((results.get(&group, "keyfob")?, results.get(&group, bare)?))
+    };
+    let (alone, at_once) = (times("", "bare select and update"), times(", 32 at once", "bare selects and updates"));
+    let (Some(decision), Some(alone), Some(at_once)) = (decision, alone, at_once) else { return Ok(()) };
+    let all = decision * AT_ONCE as f64;
+    writeln!(
+        page,
+        "
+The reason for these ratios: alone, keyfob takes {} longer than the two bare requests, and {} of this is the decision,
+which is measured above without a store. With 32 at once, keyfob takes {} longer, and {} of this are the 32 decisions.
+They run on the one thread of this client, and Redis needs less time per request than SQL databases do, so they are a
+larger part of the whole.",
+        duration((alone.0 - alone.1).max(0.0)),
+        duration(decision),
+        duration((at_once.0 - at_once.1).max(0.0)),
+        duration(all)
+    )
 }
 
 fn files(page: &mut String, results: &Results) -> std::fmt::Result {
@@ -285,6 +369,33 @@ fn verify_chart(results: &Results) -> String {
         &format!("One verification takes keyfob {} and totp-rs {}", of("keyfob"), of("totp-rs")),
         "One verification of a wrong code, one step accepted on either side, SHA-1, six digits. Shorter is better.",
         "nanoseconds",
+        &rows,
+    )
+}
+
+/// For each store the time of one verification beside the bare statements, alone and as a share of 32 at once.
+fn stores_chart(results: &Results) -> String {
+    let mut rows = Vec::new();
+    for (name, single, several) in STORES {
+        let times =
+            [(single, "bare select and update", "", 1), (several, "bare selects and updates", ", 32 at once", AT_ONCE)];
+        for (group, bare, how, number) in times {
+            for (who, time) in [("keyfob", "keyfob"), ("bare", bare)] {
+                if let Some(time) = results.get(group, time) {
+                    rows.push((format!("{who}, {name}{how}"), time / number as f64 / 1e3));
+                }
+            }
+        }
+    }
+    let shares = STORES.map(|(_, group, _)| {
+        results.get(group, "keyfob").zip(results.get(group, "bare select and update")).map(|(own, bare)| bare / own)
+    });
+    let shares = || shares.into_iter().flatten();
+    let (least, most) = (shares().fold(f64::INFINITY, f64::min), shares().fold(0.0, f64::max));
+    chart::bars(
+        &format!("A verification has {least:.2} to {most:.2} of the speed of bare statements, alone"),
+        "One verification with each store, and the bare statements in the same database. Shorter is better.",
+        "microseconds per verification",
         &rows,
     )
 }
