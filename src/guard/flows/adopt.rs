@@ -203,7 +203,10 @@ impl<S: Accounts> Guard<S> {
                 records.push((group.report.user(), record));
             }
         }
-        let inserted = self.store.insert(&records).await;
+        let inserted = match records.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.store.insert(&records).await,
+        };
         let inserted = inserted.map_err(|error| GuardError::with_source(GuardErrorKind::Store, error))?;
         let mut inserted = inserted.into_iter();
         let mut answers = Vec::with_capacity(groups.len());
