@@ -5,21 +5,23 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::session::Point;
+use crate::session::{Point, Way, count};
 
-pub fn write(home: &Path, targets: &[&str]) -> io::Result<()> {
+pub fn write(home: &Path, targets: &[(&str, Way)]) -> io::Result<()> {
     let mut table = String::from(HEAD);
     let mut panels = String::new();
     let mut drawn = 0;
     let (mut runs, mut seconds) = (0, 0);
-    for name in targets {
+    for (name, way) in targets {
+        let inputs = count(&home.join("corpus").join(name));
+        let name = way.label(name);
         let Ok(log) = fs::read_to_string(home.join(format!("corpus/{name}.log"))) else { continue };
         let points: Vec<Point> = log.lines().filter_map(Point::parse).collect();
         let Some(last) = points.last() else { continue };
         let end = log.lines().rfind(|line| Point::parse(line).is_none()).unwrap_or("interrupted");
         let rate = last.executions / last.seconds.max(1);
         let crash = if end == "crashed" { "**1**" } else { "0" };
-        let Point { seconds: time, executions, edges, features, inputs } = last;
+        let Point { seconds: time, executions, edges, features, .. } = last;
         let _ = writeln!(
             table,
             "| `{name}` | {} | {} | {edges} | {features} | {inputs} | {crash} | {time}{} |",
@@ -29,7 +31,7 @@ pub fn write(home: &Path, targets: &[&str]) -> io::Result<()> {
         );
         runs += executions;
         seconds += time;
-        panels.push_str(&panel(name, &points, drawn));
+        panels.push_str(&panel(&name, &points, drawn));
         drawn += 1;
     }
     let _ = writeln!(table, "\n{} executions; the times add up to {} minutes.\n", grouped(runs), seconds / 60);
@@ -79,8 +81,9 @@ fn grouped(number: u64) -> String {
 }
 
 const HEAD: &str = "# The last campaign\n\n\
-    Written by `cargo run --release --manifest-path fuzz/Cargo.toml`. Edges and features are libFuzzer's, of the whole \
-    program of a target, dependencies included. A rate is also one of what else the machine was doing.\n\n\
+    Written by `cargo run --release --manifest-path fuzz/Cargo.toml`. Edges and features are libFuzzer's, of the \
+    instrumented crates in the program of a target. A rate is also one of what else the machine was doing. A run named \
+    `-fast` traces no compares and makes only short inputs. It shares its corpus with the run without `-fast`.\n\n\
     | target | executions | each second | edges | features | corpus | crashes | seconds |\n\
     |---|---:|---:|---:|---:|---:|---:|---:|\n";
 const COLUMNS: usize = 3;

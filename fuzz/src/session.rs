@@ -11,9 +11,38 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+/// How a target runs. The runs of a target share one corpus, and each loads the inputs that the other finds.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Way {
+    /// Traces compares, so the fuzzer learns which values an input is compared with. The inputs are long.
+    Traced,
+    /// Traces no compares, and the inputs are short. For targets in which the tracing takes about half of the time, and
+    /// in which few compares are with values from the input.
+    Fast,
+}
+
+impl Way {
+    /// The folder of the build.
+    pub fn folder(self, home: &Path) -> PathBuf {
+        home.join(match self {
+            Self::Traced => "target/libfuzzer",
+            Self::Fast => "target/libfuzzer-fast",
+        })
+    }
+
+    /// The name of a target that runs this way. Most targets run only one way.
+    pub fn label(self, name: &str) -> String {
+        match self {
+            Self::Traced => name.into(),
+            Self::Fast => format!("{name}-fast"),
+        }
+    }
+}
+
 /// A target to run, and the paths of its inputs.
 pub struct Plan {
     pub name: String,
+    way: Way,
     program: PathBuf,
     seeds: Option<PathBuf>,
     crashes: PathBuf,
@@ -62,19 +91,19 @@ impl fmt::Display for Point {
 }
 
 impl Plan {
-    pub fn new(home: &Path, programs: &Path, name: &str, seconds: u64, smoke: bool) -> Self {
+    pub fn new(home: &Path, host: &str, name: &str, way: Way, seconds: u64, smoke: bool) -> Self {
         let control = name.starts_with("planted");
         let inputs = match name {
             "planted" => "code",
             "planted_guard" => "guard",
             name => name,
         };
-        let scratch = home.join("target/smoke").join(name);
+        let scratch = home.join("target/smoke").join(way.label(name));
         let corpus = if smoke { scratch.join("corpus") } else { home.join("corpus").join(name) };
         if smoke {
             let _ = fs::remove_dir_all(&scratch);
         }
-        let log = (!smoke).then(|| home.join(format!("corpus/{name}.log")));
+        let log = (!smoke).then(|| home.join(format!("corpus/{}.log", way.label(name))));
         let so_far = log.as_ref().and_then(|log| fs::read_to_string(log).ok()).unwrap_or_default();
         let last = so_far.lines().filter_map(Point::parse).next_back().unwrap_or_default();
         let goes_on = !so_far.lines().any(|line| line == "done" || line == "crashed") && last.seconds < seconds;
@@ -85,7 +114,8 @@ impl Plan {
         let dictionary = home.join(format!("dictionaries/{inputs}.dict"));
         Self {
             name: name.into(),
-            program: programs.join(name),
+            way,
+            program: way.folder(home).join(host).join("release").join(name),
             // A control starts without inputs, because the fuzzer itself has to find the bug.
             seeds: (!control).then(|| home.join("seeds").join(inputs)),
             // Keep the crashes of a control apart, because they are not bugs of keyfob.
@@ -102,17 +132,41 @@ impl Plan {
         let mut command = Command::new(&self.program);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         command.args(["-rss_limit_mb=2048", "-timeout=20", "-print_final_stats=1"]);
-        // Limit the length, because longer inputs are slow and do not increase the coverage.
-        let longest = match self.name.as_str() {
+        command.arg(format!("-artifact_prefix={}/", self.crashes.display()));
+        command
+    }
+
+    /// Minimizes the corpus. If libFuzzer fails, the corpus stays as it is.
+    pub fn minimize(&self) {
+        let small = self.corpus.with_extension("small");
+        let _ = fs::remove_dir_all(&small);
+        if self.log.is_none() || fs::create_dir_all(&small).is_err() {
+            return;
+        }
+        let mut command = self.command();
+        // Without a limit of the length, because the other run may have found longer inputs.
+        command.stderr(Stdio::null()).arg("-merge=1").args([&small, &self.corpus]).args(&self.seeds);
+        let merged = command.status().is_ok_and(|status| status.success());
+        if merged && count(&small) > 0 && fs::remove_dir_all(&self.corpus).is_ok() {
+            let _ = fs::rename(&small, &self.corpus);
+        }
+    }
+
+    pub fn label(&self) -> String {
+        self.way.label(&self.name)
+    }
+
+    fn longest(&self) -> u32 {
+        // Longer inputs are slow and do not increase the coverage.
+        match self.name.as_str() {
+            "qr" if self.way == Way::Fast => 100,
+            _ if self.way == Way::Fast => 200,
             "guard" | "planted_guard" | "qr" | "differential" => 600,
             // These targets parse files. The limit is larger because only a file with many entries shows that a value
             // is copied for each entry.
             "import" | "pskc" => 16_384,
             _ => 4096,
-        };
-        command.arg(format!("-max_len={longest}"));
-        command.arg(format!("-artifact_prefix={}/", self.crashes.display()));
-        command
+        }
     }
 }
 
@@ -120,7 +174,8 @@ pub struct Session {
     pub plan: Plan,
     pub crashed: bool,
     child: Child,
-    ears: Option<JoinHandle<()>>,
+    /// Reads what the process writes, and returns after how many seconds it ended.
+    ears: Option<JoinHandle<u64>>,
     heard: Arc<Mutex<Heard>>,
     started: Instant,
     seconds: u64,
@@ -140,6 +195,11 @@ impl Session {
             fs::create_dir_all(folder).expect("a folder for inputs");
         }
         let mut command = plan.command();
+        command.arg(format!("-max_len={}", plan.longest()));
+        if plan.way == Way::Fast {
+            // To weigh inputs by the rare features that they reach takes longer than to run most of them.
+            command.arg("-entropic=0");
+        }
         command.arg(format!("-max_total_time={}", plan.seconds - plan.spent.seconds));
         if let Some(dictionary) = &plan.dictionary {
             command.arg(format!("-dict={}", dictionary.display()));
@@ -175,6 +235,7 @@ impl Session {
                     }
                 }
             }
+            started.elapsed().as_secs()
         });
         Self { plan, crashed: false, child, ears: Some(ears), heard, started, seconds: 0, stopped: 0, found }
     }
@@ -193,18 +254,16 @@ impl Session {
         }
     }
 
-    /// Waits until the process has ended, then writes the result and minimizes the corpus.
+    /// Waits until the process has ended, then writes the result.
     pub fn finish(&mut self, interrupted: bool) {
         let status = self.child.wait();
-        let _ = self.ears.take().map(JoinHandle::join);
-        self.seconds = self.plan.spent.seconds + self.started.elapsed().as_secs();
+        // The process may have ended while another corpus was minimized.
+        let lasted = self.ears.take().and_then(|ears| ears.join().ok());
+        self.seconds = self.plan.spent.seconds + lasted.unwrap_or_else(|| self.started.elapsed().as_secs());
         self.crashed = !interrupted && !status.is_ok_and(|status| status.success());
         let Some(log) = &self.plan.log else { return };
         let mut point = self.heard.lock().unwrap().point;
         point.seconds = self.seconds;
-        if !interrupted {
-            point.inputs = self.minimize().unwrap_or(point.inputs);
-        }
         let end = match (interrupted, self.crashed) {
             (true, _) => "interrupted",
             (_, true) => "crashed",
@@ -213,21 +272,6 @@ impl Session {
         if let Ok(mut log) = fs::File::options().append(true).create(true).open(log) {
             let _ = writeln!(log, "{point}\n{end}");
         }
-    }
-
-    fn minimize(&self) -> Option<u64> {
-        let small = self.plan.corpus.with_extension("small");
-        let _ = fs::remove_dir_all(&small);
-        fs::create_dir_all(&small).ok()?;
-        let mut command = self.plan.command();
-        command.stderr(Stdio::null()).arg("-merge=1").args([&small, &self.plan.corpus]).args(&self.plan.seeds);
-        // If libFuzzer fails, the corpus stays as it is.
-        if !command.status().ok()?.success() || count(&small) == 0 {
-            return None;
-        }
-        fs::remove_dir_all(&self.plan.corpus).ok()?;
-        fs::rename(&small, &self.plan.corpus).ok()?;
-        Some(count(&self.plan.corpus) as u64)
     }
 
     pub fn last_words(&self) -> String {
@@ -251,7 +295,7 @@ impl fmt::Display for Session {
         };
         let new = count(&self.plan.corpus).saturating_sub(self.found);
         let Point { executions, edges, features, .. } = point;
-        let name = &self.plan.name;
+        let name = self.plan.label();
         write!(
             f,
             "{name:14} {executions:>12} runs {rate:>8}/s {edges:>6} edges {features:>7} features {new:>6} new, {state}"
@@ -259,6 +303,7 @@ impl fmt::Display for Session {
     }
 }
 
-fn count(folder: &Path) -> usize {
+/// How many files a folder has.
+pub fn count(folder: &Path) -> usize {
     folder.read_dir().map_or(0, Iterator::count)
 }

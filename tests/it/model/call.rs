@@ -1,8 +1,7 @@
 //! Calls the guard and translates its answers into the types of the oracle.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -25,6 +24,8 @@ pub type Shared = Guard<Arc<Faulty>>;
 pub struct Source {
     random: Random,
     secret: [u8; SECRET],
+    /// The number of names that were given to authenticators.
+    names: u64,
 }
 
 /// The length of a secret that the guard makes. It draws nothing else of this length.
@@ -40,7 +41,7 @@ pub struct Server {
 
 impl Server {
     pub fn new(store: &Arc<Faulty>, clock: &Arc<Mutex<Option<u64>>>, seed: u64, policy: &Policy) -> Self {
-        let source = Arc::new(Mutex::new(Source { random: Random(seed), secret: [0; SECRET] }));
+        let source = Arc::new(Mutex::new(Source { random: Random(seed), secret: [0; SECRET], names: 0 }));
         let (time, drawn, heard) = (clock.clone(), source.clone(), Arc::new(Mutex::new(Vec::new())));
         let randomness = Randomness::new(move |buffer| {
             let mut source = lock(&drawn);
@@ -135,10 +136,8 @@ pub fn run(Server { guard, source, heard }: &Server, name: &str, ids: &[Authenti
     let nobody = || AuthenticatorId::new("nobody").unwrap();
     let id = |phone: usize| ids.get(phone).cloned().unwrap_or_else(nobody);
     let index = |id: &AuthenticatorId| ids.iter().position(|other| other == id).unwrap();
-    // A proof that no account has made.
-    let none = Proof::from_token(&format!("add~1.1~1~1~k0~{}", *keyfob::base32::encode(&[0; 32]))).unwrap();
     let proof = call.with.proof.as_ref();
-    let proved = proof.unwrap_or(&none);
+    let proved = proof.unwrap_or(&NOBODYS);
     let token = || call.with.token.as_deref().unwrap();
     let ticket = || EnrollmentTicket::from_token(token()).unwrap();
     let done = |()| Answer::Done;
@@ -350,7 +349,10 @@ pub fn run(Server { guard, source, heard }: &Server, name: &str, ids: &[Authenti
         }),
         Op::Rename(phone, _) => {
             // A new name each time, because an unchanged name would write nothing.
-            let new = format!("phone {}", NAMES.fetch_add(1, Ordering::Relaxed));
+            let mut source = lock(source);
+            source.names += 1;
+            let new = format!("phone {}", source.names);
+            drop(source);
             now(guard.rename(name, &id(*phone), &new, proved)).map(done)
         }
         Op::Fence(true) => now(guard.operator_invalidate_codes(name, &crate::operator())).map(drop).map(done),
@@ -401,4 +403,6 @@ fn now<T>(request: impl Future<Output = Result<T, GuardError>>) -> Result<T, Una
     }
 }
 
-static NAMES: AtomicU64 = AtomicU64::new(0);
+/// A proof that no account has made.
+static NOBODYS: LazyLock<Proof> =
+    LazyLock::new(|| Proof::from_token(&format!("add~1.1~1~1~k0~{}", *keyfob::base32::encode(&[0; 32]))).unwrap());

@@ -18,8 +18,7 @@ use keyfob::guard::{
     Accepted, AuthenticatorId, Event, EventKind, Generation, GuardErrorKind, Notice, Proof, Refusal, SignIn,
 };
 pub use logins::DeviceOf;
-use record::read;
-use serde_json::Value;
+use record::Record;
 
 use super::call::{adopted, lost};
 use super::invariant::{Invariant, Violation};
@@ -90,7 +89,7 @@ pub struct Stored<'a> {
     pub faulted: Option<GuardErrorKind>,
     /// Whether the primary key changed before the change was stored.
     pub rotated: bool,
-    pub record: Option<Option<&'a [u8]>>,
+    pub record: Option<Option<&'a Record>>,
 }
 
 #[derive(Default)]
@@ -119,6 +118,8 @@ pub struct Account {
     told: Notices,
     /// The voucher that the pending enrollment began with.
     voucher: Option<u64>,
+    /// The record that was parsed last.
+    record: Option<(Vec<u8>, Arc<Record>)>,
 }
 
 impl Account {
@@ -145,8 +146,7 @@ pub struct Checker {
     pub devices: Vec<DeviceOf>,
     pub accounts: Vec<Account>,
     pub primary: usize,
-    /// How often each kind of answer was seen.
-    pub counts: BTreeMap<String, u64>,
+    pub counts: Counts,
     creations: u64,
     accepted: HashSet<(usize, u64)>,
     /// The repetitions that were not counted.
@@ -177,7 +177,7 @@ impl Checker {
             devices: Vec::new(),
             accounts: accounts.iter().map(account).collect(),
             primary: 0,
-            counts: BTreeMap::new(),
+            counts: Counts::default(),
             creations: 0,
             accepted: HashSet::new(),
             free: HashSet::new(),
@@ -212,7 +212,9 @@ impl Checker {
         seen: &mut Seen,
         stored: &Stored<'_>,
     ) -> Result<(), Violation> {
-        self.count(at, call, moment.server, &seen.outcome);
+        if self.counts.0.is_some() {
+            self.count(at, call, moment.server, &seen.outcome);
+        }
         let Some(now) = moment.server else {
             // A made-up token is refused before anything else.
             let kind = match call.op {
@@ -388,14 +390,14 @@ impl Checker {
         call: &Call,
         (expected, mut next): (&Result<Answer, GuardErrorKind>, Option<State>),
         seen: &mut Seen,
-        record: Option<&[u8]>,
+        record: Option<&Record>,
     ) {
-        let stored = || record.map_or(Value::Null, read);
         match (&call.op, &mut next) {
             (Op::Enroll { .. }, Some(next)) => {
                 let phone = seen.phone.take().unwrap_or_else(|| {
                     // A broken store may have lost the enrollment.
-                    let id = stored()["pending"]["authenticator"]["id"].as_str().unwrap_or("lost").parse().unwrap();
+                    let pending = record.and_then(|record| record.pending.as_ref());
+                    let id = pending.map_or("lost", |pending| &pending.authenticator.id).parse().unwrap();
                     lost(&call.op, id, self.ids.len(), &seen.secret)
                 });
                 if let Some(pending) = &mut next.pending {
@@ -409,10 +411,10 @@ impl Checker {
                 let mut active = next.active.iter_mut().enumerate();
                 for (adoptee, _) in adoptees.iter().zip(answers).filter(|(_, answer)| answer.is_ok()) {
                     let Some((index, authenticator)) = active.next() else { break };
-                    let id =
-                        seen.adopted.get(index).cloned().unwrap_or_else(|| {
-                            stored()["active"][index]["id"].as_str().unwrap_or("lost").parse().unwrap()
-                        });
+                    let id = seen.adopted.get(index).cloned().unwrap_or_else(|| {
+                        let stored = record.and_then(|record| record.active.get(index));
+                        stored.map_or("lost", |stored| &stored.id).parse().unwrap()
+                    });
                     authenticator.phone = self.phones.len();
                     self.ids.push(id.clone());
                     self.phones.push(Phone { id, ..adopted(adoptee).1 });
@@ -420,7 +422,7 @@ impl Checker {
             }
             (Op::Vouch, Some(next)) => {
                 let told = seen.token.as_ref().map(|token| token.split('~').nth(5).unwrap().parse().unwrap());
-                next.voucher = told.or_else(|| stored()["voucher"].as_u64()).unwrap_or(0);
+                next.voucher = told.or_else(|| record.map(|record| record.voucher)).unwrap_or(0);
             }
             (Op::ReplaceCode(login), Some(next)) => {
                 let before = self.accounts[at].state.as_ref().and_then(|state| state.recovery.as_ref());
@@ -430,7 +432,7 @@ impl Checker {
                     codes[slot].0 = told.into_iter().next();
                 }
             }
-            (Op::AddDevice(..), Some(next)) => self.added(at, next, seen.token.take(), stored()),
+            (Op::AddDevice(..), Some(next)) => self.added(at, next, seen.token.take(), record),
             (Op::Confirm(..) | Op::Regenerate(_), Some(next)) => {
                 if let (Some(told), Some((codes, _))) = (seen.codes.take(), &mut next.recovery) {
                     *codes = told.into_iter().map(|code| (Some(code), false)).collect();
@@ -453,17 +455,18 @@ impl Checker {
             && matches!(expected, Ok(Answer::Confirmed { .. }))
             && before.as_ref().is_some_and(|state| !state.active.is_empty() && single && all(state));
         if replaces_all {
-            *self.counts.entry("Replaces all".into()).or_default() += 1;
+            self.counts.add("Replaces all", 1);
         }
-        let codes = |state: &Option<State>| -> HashSet<String> {
-            let sets = state.iter().flat_map(|state| &state.recovery);
-            sets.flat_map(|(codes, _)| codes.iter().filter_map(|(code, _)| code.clone())).collect()
-        };
-        let phones = |state: &Option<State>| -> HashSet<usize> {
-            state.iter().flat_map(|state| state.active.iter().map(|authenticator| authenticator.phone)).collect()
-        };
-        self.spent.extend(codes(&before).difference(&codes(&account.state)).cloned());
-        self.gone.extend(phones(&before).difference(&phones(&account.state)));
+        let (before, next) = (before.unwrap_or_default(), account.state.as_ref());
+        let had = before.recovery.map(|(codes, _)| codes).unwrap_or_default();
+        let has = next.and_then(|next| next.recovery.as_ref()).map_or(&[][..], |(codes, _)| codes);
+        if had != has {
+            let lost = |code: &String| has.iter().all(|(other, _)| other.as_ref() != Some(code));
+            self.spent.extend(had.into_iter().filter_map(|(code, _)| code).filter(lost));
+        }
+        let active = next.map_or(&[][..], |next| &next.active);
+        let lost = |phone: &usize| active.iter().all(|other| other.phone != *phone);
+        self.gone.extend(before.active.iter().map(|authenticator| authenticator.phone).filter(lost));
     }
 
     /// A backup is restored.
@@ -546,7 +549,19 @@ impl Checker {
         }
         words.extend(now.and_then(|now| self.reason(at, call, now, outcome)).map(String::from));
         for word in words {
-            *self.counts.entry(word).or_default() += 1;
+            self.counts.add(&word, 1);
+        }
+    }
+}
+
+/// How often each kind of answer was seen, if that is counted.
+#[derive(Default)]
+pub struct Counts(pub Option<BTreeMap<String, u64>>);
+
+impl Counts {
+    pub fn add(&mut self, word: &str, times: u64) {
+        if let Some(counts) = &mut self.0 {
+            *counts.entry(word.into()).or_default() += times;
         }
     }
 }

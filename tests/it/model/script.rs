@@ -38,25 +38,32 @@ pub struct Run {
     held: Held,
     /// The time that the clock returns to, and after how many steps.
     detour: Option<(u64, u64)>,
-    trace: VecDeque<String>,
+    /// The last calls, if they are recorded.
+    trace: Option<VecDeque<String>>,
 }
 
 impl Run {
     pub fn new(seed: u64, broken: Option<Broken>) -> Self {
-        Self::by(Choices::Random(Random(seed.wrapping_mul(0x5851_f42d_4c95_7f2d))), seed, broken)
+        Self::by(Choices::Random(Random(seed.wrapping_mul(0x5851_f42d_4c95_7f2d))), seed, broken, true)
     }
 
     /// Runs the life that the bytes of a tape choose, to the end of the tape.
     pub fn replay(tape: &[u8], broken: Option<Broken>) {
-        let mut run = Self::by(Choices::Tape(tape.iter().copied().collect()), 1, broken);
-        while !run.random.ended() {
-            if let Err(violation) = run.step() {
-                panic!("{violation}\n{}", run.trace());
-            }
-        }
+        let Err((violation, _)) = Self::play(tape, broken, false) else { return };
+        // To record the calls takes longer than to make them, so only the calls that a panic prints are recorded.
+        let trace = Self::play(tape, broken, true).map_or_else(|(_, trace)| trace, |()| "not repeatable".into());
+        panic!("{violation}\n{trace}");
     }
 
-    fn by(mut random: Choices, seed: u64, broken: Option<Broken>) -> Self {
+    fn play(tape: &[u8], broken: Option<Broken>, recorded: bool) -> Result<(), (Violation, String)> {
+        let mut run = Self::by(Choices::Tape(tape.iter().copied().collect()), 1, broken, recorded);
+        while !run.random.ended() {
+            run.step().map_err(|violation| (violation, run.trace()))?;
+        }
+        Ok(())
+    }
+
+    fn by(mut random: Choices, seed: u64, broken: Option<Broken>, recorded: bool) -> Self {
         let (strict, notices) = (random.below(4) == 0 || broken == Some(Broken::Lenient), random.below(2) == 0);
         // Small limits are reached within one life.
         let limits = match random.below(3) {
@@ -131,9 +138,10 @@ impl Run {
         let clock = Arc::new(Mutex::new(Some(1_900_000_000)));
         let store = Faulty::new(broken);
         let server = Server::new(&store, &clock, seed, &policy);
-        let check = Checker::new(limits, broken.is_none(), &["al", "bo", "cy"]);
+        let mut check = Checker::new(limits, broken.is_none(), &["al", "bo", "cy"]);
+        check.counts.0 = recorded.then(BTreeMap::new);
         let lag = [0, 1, 60, 1800, 3600][random.below(5) as usize];
-        let (held, trace) = (Held::default(), VecDeque::new());
+        let (held, trace) = (Held::default(), recorded.then(VecDeque::new));
         Self { random, clock, store, server, check, lag, held, detour: None, trace }
     }
 
@@ -164,11 +172,11 @@ impl Run {
     }
 
     pub fn counts(&self) -> &BTreeMap<String, u64> {
-        &self.check.counts
+        self.check.counts.0.as_ref().expect("a recorded run")
     }
 
     pub fn trace(&self) -> String {
-        Vec::from(self.trace.clone()).join("\n")
+        self.trace.iter().flatten().map(String::as_str).collect::<Vec<_>>().join("\n")
     }
 
     pub fn step(&mut self) -> Result<(), Violation> {
@@ -290,10 +298,10 @@ impl Run {
         let mut seen = run(&self.server, &name, &self.check.ids, &call);
         *lock(&self.clock) = right;
         *lock(&self.store.fault) = Fault::None;
-        let bytes = self.store.bytes(&name);
+        let record = self.store.bytes(&name).map(|bytes| self.check.accounts[at].read(bytes));
         let rotated = *lock(&meanwhile.rotated);
         if let (Some((mut seen, applied)), Some(other)) = (lock(&meanwhile.seen).take(), meanwhile.call) {
-            self.note(format!("{now:?} {name} meanwhile {other:?}: {:?}", seen.outcome));
+            self.note(|| format!("{now:?} {name} meanwhile {other:?}: {:?}", seen.outcome));
             // The other request was stored first.
             self.check.heard(&other, &seen)?;
             let stored = Stored { applied, faulted: None, rotated: false, record: None };
@@ -301,16 +309,16 @@ impl Run {
         }
         let applied = *lock(&self.store.applied);
         let (op, typed, source) = (&call.op, &call.typed, call.source);
-        self.note(format!("{now:?} {name} {op:?} {typed:?} {source:?}: {:?}, {applied} written", seen.outcome));
+        self.note(|| format!("{now:?} {name} {op:?} {typed:?} {source:?}: {:?}, {applied} written", seen.outcome));
         if seen.dropped {
-            *self.check.counts.entry("Dropped".into()).or_default() += 1;
+            self.check.counts.add("Dropped", 1);
         }
         self.check.heard(&call, &seen)?;
-        let stored = Stored { applied, faulted, rotated, record: Some(bytes.as_deref()) };
+        let stored = Stored { applied, faulted, rotated, record: Some(record.as_deref()) };
         self.check.check(at, &call, moment, &mut seen, &stored)?;
         if rotated {
             self.check.primary += 1;
-            *self.check.counts.entry("Rotated meanwhile".into()).or_default() += 1;
+            self.check.counts.add("Rotated meanwhile", 1);
         }
         self.keep(at, &call, seen.outcome.is_ok().then_some(&mut seen), now.unwrap_or(0))?;
         if matches!(call.op, Op::Erase) && applied > 0 {
@@ -322,10 +330,11 @@ impl Run {
         Ok(())
     }
 
-    fn note(&mut self, line: String) {
-        self.trace.push_back(line);
-        if self.trace.len() > 12 {
-            self.trace.pop_front();
+    fn note(&mut self, line: impl FnOnce() -> String) {
+        let Some(trace) = &mut self.trace else { return };
+        trace.push_back(line());
+        if trace.len() > 12 {
+            trace.pop_front();
         }
     }
 

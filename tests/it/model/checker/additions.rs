@@ -6,7 +6,7 @@ use keyfob::guard::{EventKind, GuardErrorKind, Refusal};
 
 use super::super::invariant::{Invariant, Violation};
 use super::super::oracle::{Allows, Answer, Bound, Notices, Op};
-use super::{Call, Checker, Seen, read};
+use super::{Call, Checker, Record, Seen};
 
 impl Checker {
     /// `outcome` is what is known to have happened. It differs from what was seen if the answer was lost.
@@ -16,7 +16,7 @@ impl Checker {
         call: &Call,
         now: u64,
         (outcome, seen): (&Result<Answer, GuardErrorKind>, &Seen),
-        record: Option<Option<&[u8]>>,
+        record: Option<Option<&Record>>,
     ) -> Result<(), Violation> {
         self.notices(at, call, now, (outcome, seen), record)?;
         let Ok(answer) = outcome else { return Ok(()) };
@@ -25,7 +25,7 @@ impl Checker {
     }
 
     /// [`Invariant::VoucherAddsOne`].
-    fn vouchers(&mut self, at: usize, call: &Call, answer: &Answer, record: Option<&[u8]>) -> Result<(), Violation> {
+    fn vouchers(&mut self, at: usize, call: &Call, answer: &Answer, record: Option<&Record>) -> Result<(), Violation> {
         let told = || format!("{:?}: {answer:?}", call.op);
         if let (Op::Redeem(token), Answer::Redeemed) = (&call.op, answer) {
             Invariant::VoucherAddsOne.require(self.redeemed.insert(token.id), told)?;
@@ -44,18 +44,13 @@ impl Checker {
             Answer::Confirmed { .. } => {
                 let Some(voucher) = account.voucher.take() else { return Ok(()) };
                 Invariant::VoucherAddsOne.require(self.added.insert(voucher), told)?;
-                *self.counts.entry("Added with a voucher".into()).or_default() += 1;
-                let Some(record) = record.map(read) else { return Ok(()) };
-                let listed: Vec<&str> = record["active"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|active| active["id"].as_str())
-                    .collect();
+                self.counts.add("Added with a voucher", 1);
+                let Some(record) = record else { return Ok(()) };
+                let listed: Vec<&str> = record.active.iter().map(|active| active.id.as_str()).collect();
                 let kept = active.iter().all(|active| listed.contains(&self.ids[active.phone].as_str()));
                 let failures = account.state.as_ref().map(|state| state.budget.failures);
-                let one = listed.len() == active.len() + 1 && record["budget"]["failures"].as_u64() == failures;
-                Invariant::VoucherAddsOne.require(kept && one, || format!("{} in {record}", told()))?;
+                let one = listed.len() == active.len() + 1 && Some(record.budget.failures) == failures;
+                Invariant::VoucherAddsOne.require(kept && one, || format!("{} in {record:?}", told()))?;
             }
             _ => {}
         }
@@ -80,7 +75,7 @@ impl Checker {
         call: &Call,
         now: u64,
         (outcome, seen): (&Result<Answer, GuardErrorKind>, &Seen),
-        record: Option<Option<&[u8]>>,
+        record: Option<Option<&Record>>,
     ) -> Result<(), Violation> {
         if !self.limits.notices {
             return Ok(());
@@ -107,10 +102,10 @@ impl Checker {
             _ => {}
         }
         if let Some(record) = record {
-            let record = record.map(read).unwrap_or_default();
-            for (at, index) in account.told.0.iter_mut().zip(0..).filter(|(at, _)| **at != 0) {
-                let kept = record["notices"][index].as_u64().unwrap_or(0);
-                Invariant::NoticeStays.require(kept >= *at, || format!("{index} of {at} is not in {record}"))?;
+            let notices = record.and_then(|record| record.notices).unwrap_or_default();
+            for ((at, kept), index) in account.told.0.iter_mut().zip(notices).zip(0..).filter(|((at, _), _)| **at != 0)
+            {
+                Invariant::NoticeStays.require(kept >= *at, || format!("{index} of {at} is not in {record:?}"))?;
                 // The latest one counts, even if nobody heard of it.
                 *at = kept;
             }
@@ -134,7 +129,7 @@ impl Checker {
             _ => None,
         };
         let reminded: BTreeSet<_> = seen.events.iter().filter_map(|event| reminder(event.kind())).collect();
-        *self.counts.entry("Unacknowledged".into()).or_default() += reminded.len() as u64;
+        self.counts.add("Unacknowledged", reminded.len() as u64);
         Invariant::OracleAgrees.require(expected == reminded, || format!("{reminded:?} are due, not {expected:?}"))
     }
 }

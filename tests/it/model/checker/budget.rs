@@ -174,7 +174,7 @@ impl Checker {
                 before.active.iter().zip(&next.active).filter(|(before, next)| before.repeated != next.repeated);
             let fresh = repeats.filter(|(_, next)| self.free.insert((next.phone, next.next))).count();
             Invariant::WithinBudget.require(fresh > 0, || "a code was repeated without being counted, again".into())?;
-            *self.counts.entry("Free".into()).or_default() += 1;
+            self.counts.add("Free", 1);
         }
         Ok(free)
     }

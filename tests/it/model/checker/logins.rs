@@ -1,11 +1,10 @@
 //! The invariants about logins, checked against what was answered before.
 
 use keyfob::guard::{DeviceId, Expectation, GuardErrorKind, SignInMethod};
-use serde_json::Value;
 
 use super::super::invariant::{Invariant, Violation};
 use super::super::oracle::{Answer, Op, State, Typed, is_timely};
-use super::{Call, Checker};
+use super::{Call, Checker, Record};
 
 /// A device that was added.
 pub struct DeviceOf {
@@ -135,14 +134,14 @@ impl Checker {
     }
 
     /// Numbers a device that was added. If the answer was lost, its token is unknown.
-    pub(super) fn added(&mut self, at: usize, next: &mut State, token: Option<String>, record: Value) {
+    pub(super) fn added(&mut self, at: usize, next: &mut State, token: Option<String>, record: Option<&Record>) {
         let account = &self.accounts[at];
         let was_full = account.state.as_ref().is_some_and(|state| state.devices.len() == 16);
         let still_full = next.devices.len() == 16;
         let added = next.devices.iter_mut().find(|device| device.number == usize::MAX);
         // The new one is not listed if all others are trusted.
         if was_full && still_full {
-            *self.counts.entry("Full".into()).or_default() += 1;
+            self.counts.add("Full", 1);
         }
         let trusted = added.and_then(|device| {
             device.number = self.devices.len();
@@ -150,7 +149,7 @@ impl Checker {
         });
         let id = match &token {
             Some(token) => token.split('.').next(),
-            None => record["devices"].as_array().and_then(|devices| devices.last()?["id"].as_str()),
+            None => record.and_then(|record| Some(record.devices.last()?.id.as_str())),
         };
         let id = id.unwrap_or("lost").parse().unwrap();
         self.devices.push(DeviceOf { account: at, id, token, born: account.voids, trusted });

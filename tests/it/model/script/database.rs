@@ -65,7 +65,9 @@ impl Run {
         let seen = run(&self.server, &name, &self.check.ids, &call);
         let applied = *lock(&self.store.applied);
         self.store.put(&name, Some(&bytes));
-        *self.check.counts.entry(format!("{kind:?}")).or_default() += 1;
+        if self.check.counts.0.is_some() {
+            self.check.counts.add(&format!("{kind:?}"), 1);
+        }
         Invariant::SealedInPlace.require((&seen.outcome, applied) == (&Err(kind), 0), || {
             format!("{:?} and {applied} written, not {kind:?}, from {damaged}", seen.outcome)
         })
@@ -81,7 +83,7 @@ impl Run {
         let (before, name) = (account.voids, account.name.clone());
         self.check.restore(at, state);
         self.store.put(&name, bytes.as_deref());
-        self.note(format!("{name} restored"));
+        self.note(|| format!("{name} restored"));
         let strict = self.random.below(2) == 0;
         self.perform(at, simple(Op::Fence(strict)), false)?;
         self.check.restored(at);
