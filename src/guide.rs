@@ -24,6 +24,9 @@ pub mod enrollment {}
 #[doc = include_str!("../docs/guide/login.md")]
 pub mod login {}
 
+#[doc = include_str!("../docs/guide/other-frameworks.md")]
+pub mod other_frameworks {}
+
 #[doc = include_str!("../docs/guide/recovery.md")]
 pub mod recovery {}
 

@@ -428,4 +428,32 @@ impl<S: Store> Guard<S> {
         let decide = |factor: &SecondFactor, context: &Context<'_>| Ok(factor.forget_devices(context));
         self.transact(Flow::ForgetDevices, user, decide).await
     }
+
+    /// Like [`forget_devices`](Self::forget_devices), but only if a session with this generation is still current. Use
+    /// this when the session in which the user asks for it stays logged in.
+    ///
+    /// The check and the change are one step. If you called [`is_current`](Self::is_current) first, a reset of the
+    /// password could come in between. A thief's session, which the reset has just ended, would then get the new
+    /// generation and continue.
+    ///
+    /// Returns `None`, and changes nothing, if the session is not current. End it.
+    ///
+    /// Events: those of [`forget_devices`](Self::forget_devices).
+    ///
+    /// # Errors
+    ///
+    /// The errors common to all methods; see [`Guard`](Guard#errors).
+    pub async fn forget_devices_in_session(
+        &self,
+        user: &str,
+        session: Generation,
+    ) -> Result<Option<Generation>, GuardError> {
+        self.transact(Flow::ForgetDevices, user, |factor, context| {
+            Ok(match factor.is_current(session) {
+                true => factor.forget_devices(context).map(Some),
+                false => Transition::of(None, Vec::new()),
+            })
+        })
+        .await
+    }
 }

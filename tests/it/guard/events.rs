@@ -79,7 +79,7 @@ const SIGNED_IN: EventKind = EventKind::SignedIn { method: SignInMethod::Code(Me
 /// Makes a change, and returns what must be heard of it.
 type Change = fn(&mut Account) -> Vec<EventKind>;
 
-const CHANGES: [(&str, Change); 52] = [
+const CHANGES: [(&str, Change); 53] = [
     // Enrollments: begun, replaced, canceled, refused, confirmed.
     ("enroll", |a| {
         let proof = a.prove(&Purpose::ADD);
@@ -334,6 +334,14 @@ const CHANGES: [(&str, Change); 52] = [
     ("a new password", |a| {
         let waiting = a.wait(&setup());
         let _ = block_on(a.world.guard.forget_devices(AL)).unwrap();
+        vec![EventKind::LoginsVoided, canceled(&waiting)]
+    }),
+    ("a new password in a session that stays", |a| {
+        let waiting = a.wait(&setup());
+        let session = block_on(a.world.guard.status(AL)).unwrap().generation();
+        block_on(a.world.guard.forget_devices_in_session(AL, session)).unwrap().unwrap();
+        // The session has ended, so nothing happens.
+        assert!(block_on(a.world.guard.forget_devices_in_session(AL, session)).unwrap().is_none());
         vec![EventKind::LoginsVoided, canceled(&waiting)]
     }),
     ("rename", |a| {

@@ -679,6 +679,24 @@ fn a_recovery_code_cancels_a_pending_enrollment() {
     assert_eq!(kind(block_on(world.guard.confirm(AL, &typed))), GuardErrorKind::NoEnrollment);
 }
 
+/// The request of a thief cannot save a session from a reset that comes at the same time.
+#[test]
+fn only_a_current_session_is_renewed() {
+    let world = World::new();
+    let mut session = block_on(world.guard.forget_devices(AL)).unwrap();
+    for _ in 0..3 {
+        let renewed = block_on(world.guard.forget_devices_in_session(AL, session)).unwrap().unwrap();
+        assert!(block_on(world.guard.is_current(AL, renewed)).unwrap() && renewed != session);
+        let reset = block_on(world.guard.forget_devices(AL)).unwrap();
+        let before = world.bytes(AL).unwrap();
+        for ended in [session, renewed, Generation::default()] {
+            assert_eq!(block_on(world.guard.forget_devices_in_session(AL, ended)).unwrap(), None);
+        }
+        assert_eq!(world.bytes(AL).unwrap(), before);
+        session = reset;
+    }
+}
+
 /// A session that ended after the backup stays ended, also for a user who has no second factor.
 #[test]
 fn an_invalidation_covers_accounts_without_a_second_factor() {
