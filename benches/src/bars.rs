@@ -1,5 +1,6 @@
 //! The limits that keyfob sets itself, and whether they are met.
 
+use keyfob_benches::site::{PAGES, Size, WITH_PAGES, WITHOUT_PAGES};
 use keyfob_benches::{ADOPTED, APPLICATIONS_POOL};
 
 use crate::results::Results;
@@ -36,7 +37,7 @@ pub const STORES: [(&str, &str, &str); 4] = [
 /// Two measurements of the same code differ by this much.
 const NOISE: f64 = 1.03;
 
-pub fn bars(results: &Results) -> Vec<Bar> {
+pub fn bars(results: &Results, largest_page: &Size) -> Vec<Bar> {
     let keyfob = |group| results.get(group, "keyfob");
     let kept = "verify, key kept";
     let check = results.get(kept, "totp-rs");
@@ -85,6 +86,21 @@ pub fn bars(results: &Results) -> Vec<Bar> {
             met: time.map(|time| time <= 10e3),
         });
     }
+    for (group, what) in PAGES {
+        let time = beyond(results, group);
+        bars.push(Bar {
+            what: format!("{what}, beyond guard and store"),
+            bar: "<= 50 µs".into(),
+            measured: time.map_or("-".into(), |time| format!("{:.1} µs", time / 1e3)),
+            met: time.map(|time| time <= 50e3),
+        });
+    }
+    bars.push(Bar {
+        what: format!("the largest page, {}, without a QR code", largest_page.page),
+        bar: "<= 20 kB".into(),
+        measured: format!("{:.1} kB", largest_page.bytes as f64 / 1e3),
+        met: Some(largest_page.bytes <= 20_000),
+    });
     for (store, (name, alone, at_once)) in STORES.into_iter().enumerate() {
         let at_least = [Some(0.90), Some(0.85), Some(0.85), None][store];
         let base_name = if at_least.is_some() { "a bare select and update" } else { "`GET` and the bare script" };
@@ -117,6 +133,11 @@ pub fn bars(results: &Results) -> Vec<Bar> {
     }
     bars.extend(comparison(results));
     bars
+}
+
+/// The time that a request to the pages takes beyond that of guard and store.
+pub fn beyond(results: &Results, group: &str) -> Option<f64> {
+    Some(results.get(group, WITH_PAGES)? - results.get(group, WITHOUT_PAGES)?)
 }
 
 /// How fast keyfob is compared with the bare statements, as a part of their speed.

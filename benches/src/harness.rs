@@ -65,7 +65,26 @@ pub type Run<'a> = Box<dyn FnMut() -> usize + 'a>;
 /// # Panics
 ///
 /// If one returns another number.
-pub fn time_in_turn(group: &mut Group, mut runs: Vec<(&str, Run<'_>)>, expected: usize) {
+pub fn time_in_turn(group: &mut Group, runs: Vec<(&str, Run<'_>)>, expected: usize) {
+    let timed = runs.into_iter().map(|(name, mut run)| {
+        let timed: TimedRun<'_> = Box::new(move || {
+            let start = Instant::now();
+            (run(), start.elapsed())
+        });
+        (name, timed)
+    });
+    time_parts_in_turn(group, timed.collect(), expected);
+}
+
+/// A benchmark that also returns the time of the part that is measured.
+pub type TimedRun<'a> = Box<dyn FnMut() -> (usize, Duration) + 'a>;
+
+/// The same, for benchmarks of which only a part is measured, because a request has to be prepared.
+///
+/// # Panics
+///
+/// If one returns another number.
+pub fn time_parts_in_turn(group: &mut Group, mut runs: Vec<(&str, TimedRun<'_>)>, expected: usize) {
     let names: Vec<String> = runs.iter().map(|(name, _)| (*name).to_owned()).collect();
     // For each sample, the number of rounds and the time of each benchmark in all of them.
     let mut samples: Vec<(u64, Vec<Duration>)> = Vec::new();
@@ -75,9 +94,8 @@ pub fn time_in_turn(group: &mut Group, mut runs: Vec<(&str, Run<'_>)>, expected:
             let mut totals = vec![Duration::ZERO; runs.len()];
             for _ in 0..count {
                 for ((name, run), total) in runs.iter_mut().zip(&mut totals) {
-                    let start = Instant::now();
-                    let answer = run();
-                    *total += start.elapsed();
+                    let (answer, time) = run();
+                    *total += time;
                     assert_eq!(answer, expected, "the answer of {name}");
                 }
             }

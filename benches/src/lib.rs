@@ -1,4 +1,5 @@
-//! Shared by the groups: inputs, the harness, the databases, and the other libraries that need more than one call.
+//! Shared by the groups: inputs, the harness, the databases, an application, and the other libraries that need more
+//! than one call.
 
 #[cfg(feature = "keyfob")]
 pub mod bare;
@@ -14,6 +15,8 @@ pub mod phone;
 #[allow(unused_imports)]
 #[path = "../../tests/it/servers.rs"]
 pub mod servers;
+#[cfg(feature = "keyfob")]
+pub mod site;
 
 /// The secret of the test vectors of RFC 4226 and RFC 6238.
 pub const SECRET: &[u8; 20] = b"12345678901234567890";

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use keyfob::guard::{Answer, Challenge, DeviceToken, Expectation, Login, Setup, SignIn};
+use keyfob::guard::{Answer, Challenge, DeviceToken, EventKind, Expectation, Login, Setup, SignIn};
 use keyfob::store::Store;
 use keyfob::{Guard, Key, KeyUri, Keyring, Policy, Secret, Totp, Verdict};
 
@@ -17,7 +17,7 @@ pub const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
 /// All accounts have the same secret.
 pub struct Phone<S> {
-    pub guard: Guard<S>,
+    pub guard: Arc<Guard<S>>,
     pub keyring: Keyring,
     clock: Arc<AtomicU64>,
     totp: Totp,
@@ -28,6 +28,27 @@ impl<S: Store> Phone<S> {
     ///
     /// Without a source of randomness.
     pub fn new(store: S) -> Self {
+        Self::build(store, |guard| guard)
+    }
+
+    /// Also counts the codes that the guard accepts.
+    ///
+    /// # Panics
+    ///
+    /// Without a source of randomness.
+    pub fn counting(store: S) -> (Self, Arc<AtomicU64>) {
+        let accepted = Arc::new(AtomicU64::new(0));
+        let count = accepted.clone();
+        let phone = Self::build(store, |guard| {
+            guard.with_events(move |event| {
+                let accepted = matches!(event.kind(), EventKind::Accepted { .. });
+                count.fetch_add(accepted.into(), Ordering::Relaxed);
+            })
+        });
+        (phone, accepted)
+    }
+
+    fn build(store: S, finish: impl FnOnce(Guard<S>) -> Guard<S>) -> Self {
         let entry = Keyring::generate("2026").expect("random");
         let keyring = Keyring::parse(&entry).expect("valid");
         let clock = Arc::new(AtomicU64::new(AT));
@@ -35,7 +56,7 @@ impl<S: Store> Phone<S> {
         let guard = Guard::new(store, keyring.clone(), "Example Inc")
             .with_policy(policy())
             .with_clock(move || Some(time.load(Ordering::Relaxed)));
-        Self { guard, keyring, clock, totp: Totp::new(Key::new(SECRET).expect("valid")) }
+        Self { guard: Arc::new(finish(guard)), keyring, clock, totp: Totp::new(Key::new(SECRET).expect("valid")) }
     }
 
     #[must_use]
@@ -44,8 +65,16 @@ impl<S: Store> Phone<S> {
     }
 
     /// Lets thirty seconds pass, after which each account has a code that was not used.
+    ///
+    /// Of a million codes, a few are equal to the one before. Then it lets another thirty seconds pass.
     pub fn wait(&self) {
-        self.clock.fetch_add(30, Ordering::Relaxed);
+        let code = |at| self.totp.code_at(at).to_string();
+        loop {
+            let before = self.clock.fetch_add(30, Ordering::Relaxed);
+            if code(before) != code(before + 30) {
+                break;
+            }
+        }
     }
 
     #[must_use]

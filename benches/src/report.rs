@@ -3,10 +3,13 @@
 use std::fmt::Write;
 
 use keyfob_benches::phone::AT_ONCE;
+use keyfob_benches::site::{PAGES, Size, WITH_PAGES, WITHOUT_PAGES};
 use keyfob_benches::{FILES, liboath};
 
 use crate::bars::{self, CT_PEERS, STORES};
+use crate::build::{self, Build};
 use crate::chart;
+use crate::load::{self, Load};
 use crate::machine::Machine;
 use crate::results::Results;
 use crate::yardstick::Program;
@@ -134,10 +137,23 @@ pub fn charts(results: &Results) -> [(&'static str, String); 4] {
     ]
 }
 
-pub fn markdown(machine: &Machine, results: &Results, yardstick: &[Program], rounds: usize) -> String {
+/// What was measured of keyfob-axum, besides the groups.
+pub struct Pages {
+    pub largest: Size,
+    pub loads: Vec<Load>,
+}
+
+pub fn markdown(
+    machine: &Machine,
+    results: &Results,
+    axum: &Pages,
+    yardstick: &[Program],
+    builds: &[Build],
+    rounds: usize,
+) -> String {
     let mut page = String::new();
     // Writing to a `String` does not fail.
-    let _ = write(&mut page, machine, results, yardstick, rounds);
+    let _ = write(&mut page, machine, results, axum, yardstick, builds, rounds);
     page
 }
 
@@ -145,7 +161,9 @@ fn write(
     page: &mut String,
     machine: &Machine,
     results: &Results,
+    axum: &Pages,
     yardstick: &[Program],
+    builds: &[Build],
     rounds: usize,
 ) -> std::fmt::Result {
     writeln!(
@@ -153,7 +171,7 @@ fn write(
         "# Benchmarks
 
 `cargo run --release --manifest-path benches/Cargo.toml` runs all benchmarks and writes this file and its charts. With
-`-- --quick`, it takes three minutes, writes to the target folder, and only checks that every answer is correct.
+`-- --quick`, it takes four minutes, writes to the target folder, and only checks that every answer is correct.
 
 A time is a median; each benchmark runs {}, and the smallest median counts. A ratio is a time divided by keyfob's:
 above 1 is slower than keyfob. Every benchmark compares its answer with a known one before and after it is timed, and
@@ -184,7 +202,7 @@ on a busy machine.
         page,
         "\n## The bars\n\nEach bar is a performance target of keyfob.\n\n| what | bar | measured | |\n|---|---|---|---|"
     )?;
-    for bar in bars::bars(results) {
+    for bar in bars::bars(results, &axum.largest) {
         writeln!(page, "| {} | {} | {} | {} |", bar.what, bar.bar, bar.measured, bar.verdict())?;
     }
     writeln!(
@@ -202,10 +220,15 @@ on a busy machine.
     )?;
     for (title, name, what) in GROUPS {
         group(page, results, title, name, what)?;
+        if name == "guard, login" {
+            pages(page, results, &axum.largest)?;
+        }
         if name == "store, Redis, 32 at once" {
             redis(page, results)?;
         }
     }
+    load::section(page, &axum.loads)?;
+    build::section(page, builds)?;
     files(page, results)?;
     comparison(page, results)?;
     users_yardstick(page, results, yardstick)?;
@@ -249,6 +272,34 @@ fn group(page: &mut String, results: &Results, title: &str, name: &str, what: &s
         writeln!(page, "| {name} | {} | {ratio} |", duration(time))?;
     }
     Ok(())
+}
+
+fn pages(page: &mut String, results: &Results, largest: &Size) -> std::fmt::Result {
+    writeln!(
+        page,
+        "
+## The pages
+
+A request goes through the router of an application with the pages of keyfob-axum, with sessions and store in memory and
+without a network. This is compared with the same calls to the guard, and for the route with the same route without
+`protect` as well. The difference includes axum's router and, for the pages, the whole response.
+
+| | with the pages | guard and store | difference |
+|---|--:|--:|--:|"
+    )?;
+    for (group, what) in PAGES {
+        let cell = |time: Option<f64>| time.map_or("-".into(), duration);
+        let (with, without) = (results.get(group, WITH_PAGES), results.get(group, WITHOUT_PAGES));
+        let difference = bars::beyond(results, group);
+        writeln!(page, "| {what} | {} | {} | **{}** |", cell(with), cell(without), cell(difference))?;
+    }
+    writeln!(
+        page,
+        "
+For a user with as many apps and devices as an account can have, the largest page is {}.
+It has {} bytes. QR codes are not counted.",
+        largest.page, largest.bytes
+    )
 }
 
 /// Where the time of a verification on Redis goes. No bar is set, because this is all that keyfob could save.
