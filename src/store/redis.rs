@@ -311,18 +311,7 @@ const CLOSED: &str = "the store was closed";
 const FOREIGN: &str = "a key of this store holds a value that the store did not write";
 
 /// Replaces the record if its version is the first argument. An empty string stands for no record.
-const SWAP: &str = "
-local current = redis.call('GETRANGE', KEYS[1], 0, 7)
-if current ~= ARGV[1] then return 0 end
-if ARGV[2] == '' then
-  redis.call('DEL', KEYS[1])
-  redis.call('ZREM', KEYS[2], ARGV[3])
-else
-  redis.call('SET', KEYS[1], ARGV[2])
-  if current == '' then redis.call('ZADD', KEYS[2], 0, ARGV[3]) end
-end
-return 1
-";
+const SWAP: &str = include_str!("redis.lua");
 
 /// Adds each record whose key does not exist.
 const INSERT: &str = "

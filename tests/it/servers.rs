@@ -212,7 +212,7 @@ impl Drop for Server {
 
 impl Kind {
     /// Where the server is installed. Debian has no link to the programs of PostgreSQL.
-    fn program(self) -> Option<PathBuf> {
+    pub fn program(self) -> Option<PathBuf> {
         let name = match self {
             Self::Postgres => "postgres",
             Self::MariaDb => "mariadbd",
@@ -261,40 +261,6 @@ for signal in QUIT KILL; do
 done
 rm -rf "$1"
 "#;
-
-/// Whatever happens to the tests, no server outlives them.
-#[test]
-fn servers_end_with_the_process_of_the_tests() {
-    use std::io::{BufRead, BufReader};
-
-    let Some(_) = Kind::Redis.program() else { return };
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "servers::abandoned", "--ignored", "--nocapture"]).env("KEYFOB_ABANDON", "1");
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let pid = lines.find_map(|line| line.strip_prefix("server ").map(str::to_owned)).unwrap();
-    let process = PathBuf::from(format!("/proc/{pid}/cmdline"));
-    let runs = || fs::read_to_string(&process).is_ok_and(|line| line.contains("redis"));
-    assert!(runs());
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let started = Instant::now();
-    while runs() {
-        assert!(started.elapsed() < Duration::from_secs(30), "the server still runs");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-#[test]
-#[ignore = "what another test runs in a process of its own"]
-fn abandoned() {
-    // Also run by whoever runs all ignored tests.
-    if std::env::var_os("KEYFOB_ABANDON").is_some() {
-        let server = Server::start(Kind::Redis, "abandoned", &[]).unwrap();
-        println!("\nserver {}", server.pid());
-        let _ = std::io::stdin().lines().next();
-    }
-}
 
 /// Three of the servers refuse to run as root.
 fn unprivileged(program: &Path) -> Command {

@@ -5,6 +5,7 @@ pub(crate) mod change;
 pub(crate) mod check;
 pub(crate) mod code;
 pub(crate) mod enroll;
+pub(crate) mod notice;
 pub(crate) mod recovery;
 pub(crate) mod security;
 

@@ -5,6 +5,8 @@ mod german;
 
 use std::borrow::Cow;
 
+use time::OffsetDateTime;
+
 pub use english::English;
 pub use german::German;
 
@@ -55,6 +57,15 @@ pub struct Day {
     pub month: u8,
     /// The day of the month, from 1 to 31.
     pub day: u8,
+}
+
+impl Day {
+    /// The day of a time in Unix seconds.
+    pub(crate) fn of(seconds: u64) -> Self {
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        let date = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH).date();
+        Self { year: date.year(), month: date.month().into(), day: date.day() }
+    }
 }
 
 /// A text on one of the pages. The documentation of each text is the English wording.

@@ -1,19 +1,21 @@
 //! What is tested the same way on every database server.
 
 use std::future::poll_fn;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::pin::pin;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keyfob::guard::{GuardErrorKind, Refusal};
 use keyfob::store::{Accounts, Store, StoreError, Swap, conformance};
 use tokio::runtime::Handle;
 
 use crate::guarded::{ACCOUNT, Answer, Guarded, Racy, code, patient, report, wrong};
-use crate::servers::Server;
+use crate::servers::{Kind, Server};
 
 /// Runs the checks of the contract that several clients can be tested with.
 pub async fn conforms<S: Store + 'static>(clients: Vec<S>) {
@@ -318,4 +320,36 @@ async fn erase_account(store: &impl Store, user: &str) {
 
 fn ok<T>(result: Result<T, impl Into<StoreError>>) -> T {
     result.map_err(Into::into).unwrap()
+}
+
+/// Whatever happens to the tests, no server outlives them.
+#[test]
+fn servers_end_with_the_process_of_the_tests() {
+    let Some(_) = Kind::Redis.program() else { return };
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "store::remote::abandoned", "--ignored", "--nocapture"]).env("KEYFOB_ABANDON", "1");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let pid = lines.find_map(|line| line.strip_prefix("server ").map(str::to_owned)).unwrap();
+    let process = PathBuf::from(format!("/proc/{pid}/cmdline"));
+    let runs = || std::fs::read_to_string(&process).is_ok_and(|line| line.contains("redis"));
+    assert!(runs());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let started = Instant::now();
+    while runs() {
+        assert!(started.elapsed() < Duration::from_secs(30), "the server still runs");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+#[ignore = "what another test runs in a process of its own"]
+fn abandoned() {
+    // Also run by whoever runs all ignored tests.
+    if std::env::var_os("KEYFOB_ABANDON").is_some() {
+        let server = Server::start(Kind::Redis, "abandoned", &[]).unwrap();
+        println!("\nserver {}", server.pid());
+        let _ = std::io::stdin().lines().next();
+    }
 }

@@ -11,8 +11,8 @@ use crate::cookies;
 use crate::failure::Failure;
 use crate::forms::{Unverified, escaped};
 use crate::routes::code::{self, Kind};
-use crate::routes::{recovery, security};
-use crate::texts::Text;
+use crate::routes::recovery;
+use crate::texts::{Day, Text};
 use crate::visit::{Visit, redirect, with_headers};
 
 /// Continues a login after the password.
@@ -200,7 +200,7 @@ fn notes<A: Application, S: Store + 'static>(
     let notes = html! {
         @if warned { p class="warning" { (visit.text(&Text::FailuresBefore { failures })) } }
         @if let SignInMethod::Grace { until } = method {
-            p { (visit.text(&Text::Grace { until: security::day(until) })) }
+            p { (visit.text(&Text::Grace { until: Day::of(until) })) }
         }
         @if recovered {
             @if let Some(codes) = replacement {

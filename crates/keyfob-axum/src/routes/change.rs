@@ -12,8 +12,8 @@ use crate::cookies;
 use crate::failure::Failure;
 use crate::forms::Unverified;
 use crate::routes::code::{self, Kind};
-use crate::routes::security::{self, Notice, noticed};
-use crate::routes::{enroll, recovery};
+use crate::routes::notice::{Notice, noticed};
+use crate::routes::{enroll, recovery, security};
 use crate::texts::Text;
 use crate::visit::{Visit, with_headers};
 

@@ -11,7 +11,8 @@ use crate::cookies;
 use crate::failure::Failure;
 use crate::forms::{Fields, Unverified, escaped};
 use crate::routes::code::{self, Kind};
-use crate::routes::{challenge, recovery, security};
+use crate::routes::notice::{Notice, noticed};
+use crate::routes::{challenge, recovery};
 use crate::texts::Text;
 use crate::visit::{Visit, redirect, with_headers};
 
@@ -274,7 +275,7 @@ async fn confirmed_page<A: Application, S: Store + 'static>(
     };
     let response = match codes {
         Some(codes) => recovery::page(visit, &codes, session.as_ref().map(Session::id), &next),
-        None => security::noticed(visit, security::Notice::Added),
+        None => noticed(visit, Notice::Added),
     };
     Ok(with_headers(response, headers))
 }
@@ -292,5 +293,5 @@ pub(crate) async fn cancel<A: Application, S: Store + 'static>(
     }
     let mut headers = HeaderMap::new();
     cookies::clear(&mut headers, cookies::ENROLLMENT);
-    Ok(with_headers(security::noticed(&visit, security::Notice::Canceled), headers))
+    Ok(with_headers(noticed(&visit, Notice::Canceled), headers))
 }

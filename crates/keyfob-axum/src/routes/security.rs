@@ -5,66 +5,22 @@ use axum::response::Response;
 use keyfob::guard::{AuthenticatorStatus, DeviceId, DeviceStatus, Method, Status};
 use keyfob::store::Store;
 use maud::{Markup, html};
-use time::OffsetDateTime;
 
 use crate::application::{Application, Session};
 use crate::cookies;
 use crate::failure::Failure;
 use crate::forms::Unverified;
+use crate::routes::notice::{Notice, noticed};
 use crate::routes::{code, enroll};
 use crate::texts::{Day, Text};
-use crate::visit::{Visit, redirect, with_headers};
-
-/// A sentence that the security page shows once, after a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Notice {
-    Added,
-    Canceled,
-    DeviceForgotten,
-    DevicesForgotten,
-    Removed,
-    Renamed,
-    TurnedOff,
-}
-
-impl Notice {
-    const ALL: [Self; 7] = [
-        Self::Added,
-        Self::Canceled,
-        Self::DeviceForgotten,
-        Self::DevicesForgotten,
-        Self::Removed,
-        Self::Renamed,
-        Self::TurnedOff,
-    ];
-
-    const fn text(self) -> Text<'static> {
-        match self {
-            Self::Added => Text::Added,
-            Self::Canceled => Text::Canceled,
-            Self::DeviceForgotten => Text::DeviceForgotten,
-            Self::DevicesForgotten => Text::DevicesForgotten,
-            Self::Removed => Text::Removed,
-            Self::Renamed => Text::Renamed,
-            Self::TurnedOff => Text::TurnedOff,
-        }
-    }
-}
-
-/// Leads to the security page, which then shows the notice.
-pub(crate) fn noticed<A: Application, S: Store + 'static>(visit: &Visit<A, S>, notice: Notice) -> Response {
-    let mut headers = HeaderMap::new();
-    cookies::set(&mut headers, cookies::NOTICE, &format!("{notice:?}"), 60);
-    with_headers(redirect(&visit.link("/")), headers)
-}
+use crate::visit::{Visit, with_headers};
 
 pub(crate) async fn show<A: Application, S: Store + 'static>(visit: Visit<A, S>) -> Result<Response, Failure> {
     let session = visit.session().await?;
     let status = visit.pages.guard().status(session.user()).await?;
     let account = visit.account(session.user()).await?;
     let pending = enroll::reopened(&visit, session.user()).await?.is_some();
-    let notice = visit.cookie(cookies::NOTICE);
-    let notice = notice.and_then(|name| Notice::ALL.into_iter().find(|notice| format!("{notice:?}") == name));
+    let notice = Notice::of(&visit);
     let content = html! {
         @if let Some(notice) = notice { p class="notice" role="status" { (visit.text(&notice.text())) } }
         @if pending {
@@ -122,10 +78,10 @@ fn authenticators<A: Application, S: Store + 'static>(visit: &Visit<A, S>, statu
                                     Method::Hotp => &Text::KindToken,
                                     _ => &Text::KindApp,
                                 }))
-                                " · " (visit.text(&Text::AddedOn { day: day(authenticator.bound_at()) }))
+                                " · " (visit.text(&Text::AddedOn { day: Day::of(authenticator.bound_at()) }))
                                 " · "
                                 @match authenticator.used_at() {
-                                    Some(time) => (visit.text(&Text::LastUsed { day: day(time) })),
+                                    Some(time) => (visit.text(&Text::LastUsed { day: Day::of(time) })),
                                     None => (visit.text(&Text::NeverUsed)),
                                 }
                             }
@@ -174,7 +130,7 @@ fn devices<A: Application, S: Store + 'static>(visit: &Visit<A, S>, session: &Se
                                 strong { bdi { (device.name()) } }
                                 @if is_this(device) { " " span class="tag" { (visit.text(&Text::ThisDevice)) } }
                                 p class="hint" {
-                                    @let until = day(device.expires_at());
+                                    @let until = Day::of(device.expires_at());
                                     @match device.is_trusted() {
                                         true => (visit.text(&Text::TrustedUntil { day: until })),
                                         false => (visit.text(&Text::KnownUntil { day: until })),
@@ -244,13 +200,6 @@ pub(crate) async fn forget_devices<A: Application, S: Store + 'static>(
 /// The name of an authenticator in a list.
 pub(crate) fn name(authenticator: &AuthenticatorStatus) -> &str {
     if authenticator.name().is_empty() { authenticator.id().as_str() } else { authenticator.name() }
-}
-
-/// The day of a time in Unix seconds, in UTC.
-pub(crate) fn day(seconds: u64) -> Day {
-    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-    let date = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH).date();
-    Day { year: date.year(), month: date.month().into(), day: date.day() }
 }
 
 const FEW_CODES: u8 = 3;

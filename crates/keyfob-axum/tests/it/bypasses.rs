@@ -128,10 +128,7 @@ async fn a_ticket_from_before_the_enrollment_is_void() {
 async fn an_active_secret_is_never_shown_again() {
     let site = Site::new();
     let mut browser = site.browser();
-    browser.password("alice").await;
-    let page = browser.page("").await;
-    let reply = browser.submit(&page, &to("/enroll"), &[]).await;
-    let page = browser.get(reply.location()).await;
+    let page = browser.set_up("alice").await;
     let before = browser.cookies.clone();
     let key = page.body.split("id=\"key\"").nth(1).unwrap().split(['>', '<']).nth(1).unwrap().to_owned();
     let code = site.code(&page.scan());
@@ -444,10 +441,7 @@ async fn a_suspended_account_gets_nothing() {
 async fn an_enrollment_that_somebody_else_has_started_is_not_confirmed() {
     let site = Site::new();
     let mut browser = site.browser();
-    browser.password("alice").await;
-    let page = browser.page("").await;
-    let reply = browser.submit(&page, &to("/enroll"), &[]).await;
-    let page = browser.get(reply.location()).await;
+    let page = browser.set_up("alice").await;
     // Somebody with the session starts another enrollment, and its code reaches the form of the owner.
     let theirs = site.guard.enroll("alice", &Setup::totp("x")).await.unwrap().uri().to_totp().unwrap();
     let code = site.code(&theirs);

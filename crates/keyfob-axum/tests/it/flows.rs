@@ -96,10 +96,7 @@ async fn during_the_time_of_grace_a_login_says_when_it_ends() {
 async fn recovery_codes_are_downloaded_as_a_file_with_nothing_else_in_it() {
     let site = Site::new();
     let mut browser = site.browser();
-    browser.password("alice").await;
-    let page = browser.page("").await;
-    let reply = browser.submit(&page, &to("/enroll"), &[]).await;
-    let page = browser.get(reply.location()).await;
+    let page = browser.set_up("alice").await;
     let code = site.code(&page.scan());
     let page = browser.submit(&page, &to("/confirm"), &[("code", &code)]).await;
     let file = browser.submit(&page, &to("/recovery-codes/download"), &[]).await;
@@ -312,10 +309,7 @@ async fn a_login_tells_about_wrong_codes_since_the_last_one() {
 async fn the_first_code_is_diagnosed_in_words() {
     let site = Site::new();
     let mut browser = site.browser();
-    browser.password("alice").await;
-    let page = browser.page("").await;
-    let reply = browser.submit(&page, &to("/enroll"), &[]).await;
-    let page = browser.get(reply.location()).await;
+    let page = browser.set_up("alice").await;
     let code = page.scan().code_at(site.now() - 240).to_string();
     let reply = browser.submit(&page, &to("/confirm"), &[("code", &code)]).await;
     reply.shows("The clock of your phone is 4 minutes slow.").shows("automatic date and time");
@@ -328,10 +322,7 @@ async fn the_first_code_is_diagnosed_in_words() {
 async fn recovery_codes_are_shown_even_if_the_application_fails() {
     let site = Site::new();
     let mut browser = site.browser();
-    browser.password("alice").await;
-    let page = browser.page("").await;
-    let reply = browser.submit(&page, &to("/enroll"), &[]).await;
-    let page = browser.get(reply.location()).await;
+    let page = browser.set_up("alice").await;
     let app = page.scan();
     let code = site.code(&app);
     site.users.broken.store(true, std::sync::atomic::Ordering::SeqCst);

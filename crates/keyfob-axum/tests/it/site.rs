@@ -338,6 +338,14 @@ impl Browser {
         self.cookies.keys().find(|name| name.contains(part)).cloned()
     }
 
+    /// Logs in without a second factor, and opens the page with the QR code of a first app.
+    pub async fn set_up(&mut self, user: &str) -> Reply {
+        self.password(user).await;
+        let page = self.page("").await;
+        let reply = self.submit(&page, &to("/enroll"), &[]).await;
+        self.get(reply.location()).await
+    }
+
     /// Logs in without a second factor, and adds the first app. Returns the app and the recovery codes.
     pub async fn enroll(&mut self, user: &str) -> (Totp, Vec<String>) {
         self.password(user).await;
