@@ -156,6 +156,15 @@ impl World<'_> {
         let tells = |step: u64| {
             step <= end || pending.authenticator.disclosed == 0 || pending.authenticator.disclosed == step + 1
         };
+        // Just after 1970, the steps of two periods have the same numbers. The diagnosis is then the wrong period, and
+        // discloses no step.
+        let wrong_period = [30, 60].into_iter().filter(|other| *other != period).any(|other| {
+            let step = self.now / other;
+            phone.newest(&[code], step.saturating_sub(1), step + 1).is_some()
+        });
+        if wrong_period {
+            return None;
+        }
         let now = self.now / period;
         let near = phone.newest(&[code], now.saturating_sub(3600 / period), now + 3600 / period);
         let zones = (5..=56).flat_map(|quarters: i64| [quarters * 900, -quarters * 900]).map(|zone| {
