@@ -242,8 +242,9 @@ impl<S: Store> Guard<S> {
     /// backup, because the restored records do not show which codes have been used since the backup.
     ///
     /// A pending enrollment is canceled, and all devices are forgotten. The [`Generation`] changes to one that the
-    /// account has never had, so earlier sessions, pending logins and proofs become void. The answer lists what is left
-    /// to do for this account. This program processes all accounts:
+    /// account has never had, so earlier sessions, pending logins and proofs become void. This relies on the clock: do
+    /// not call this method while the server's clock shows a time before an earlier invalidation. The answer lists what
+    /// is left to do for this account. This program processes all accounts:
     ///
     /// ```
     /// use keyfob::guard::{GuardError, GuardErrorKind, OperatorId};

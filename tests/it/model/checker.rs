@@ -100,6 +100,8 @@ pub struct Account {
     pub last: Option<Call>,
     /// How often everything from before became void: with each change of the factors or of the epoch.
     pub voids: u64,
+    /// The latest epoch that it has had, also in what a restored backup undid.
+    pub epoch: u64,
     suspended: bool,
     /// Answered failures since the last success: those that were not from a known device, and those that were.
     failures: [u64; 2],
@@ -445,6 +447,7 @@ impl Checker {
             account.refill();
         }
         let before = std::mem::replace(&mut account.state, next);
+        account.epoch = account.state.as_ref().map_or(0, |state| state.epoch).max(account.epoch);
         let pending = |state: &Option<State>| Some(state.as_ref()?.pending.as_ref()?.authenticator.phone);
         let began = pending(&before).filter(|phone| pending(&account.state) != Some(*phone));
         self.ended.extend(began);
