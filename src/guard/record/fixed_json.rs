@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::ct;
 use crate::guard::keyring::Sealed;
+use crate::guard::record::authenticator::MAX_DRIFT;
 
 /// JSON text that is being written.
 pub(crate) struct Json(pub(crate) Vec<u8>);
@@ -31,13 +32,13 @@ impl Json {
         let _ = number.serialize(&mut serde_json::Serializer::new(&mut self.0));
     }
 
-    /// Appends a signed number with the fixed width.
+    /// Appends a signed number with the fixed width. It is at most [`MAX_DRIFT`] steps in either direction.
     pub(crate) fn signed(&mut self, number: i64) {
         self.fixed(ct::magnitude(number), ct::mask_negative(number));
     }
 
-    /// Appends a number as 21 characters, which is enough for the largest number and a sign. The number is padded with
-    /// spaces on the left, which JSON permits. `negative` is a mask: all ones for a negative number.
+    /// Appends a number as 21 characters, padded with spaces on the left, which JSON permits. `negative` is a mask: all
+    /// ones for a negative number, whose magnitude must be below 10^7.
     pub(crate) fn fixed(&mut self, number: u64, negative: u64) {
         // Each of the three words in `digits` holds eight digits, one per byte, starting with the most significant
         // byte. The eight characters of a word are computed at once, with additions, shifts and masks. There is no
@@ -51,14 +52,11 @@ impl Json {
         let first = spread(first);
         let second = spread(second | (first << 56));
         let third = spread(third | (second << 56) | 0x80);
-        // Likewise, the top bit marks the position of a minus sign, directly to the left of the first written digit.
-        let signs = [
-            ((first << 8) | (second >> 56)) & !first & negative,
-            ((second << 8) | (third >> 56)) & !second & negative,
-            (third << 8) & !third & negative,
-        ];
+        // Likewise, the top bit marks the position of a minus sign, directly to the left of the first written digit. The
+        // magnitude of a negative number has at most seven digits, so its sign is in the last word.
+        let sign = (third << 8) & !third & negative;
         let mut text = [0; 24];
-        let words = digits.into_iter().zip([first, second, third]).zip(signs);
+        let words = digits.into_iter().zip([first, second, third]).zip([0, 0, sign]);
         for (characters, ((digits, written), sign)) in text.as_chunks_mut().0.iter_mut().zip(words) {
             // 0x20 is a space, 0x30 is the digit 0, and 0x2d is the minus sign.
             let sign = (sign >> 4) | (sign >> 5) | (sign >> 7);
@@ -120,3 +118,5 @@ pub(crate) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
     }
     text
 }
+
+const _: () = assert!(MAX_DRIFT < 10_000_000);

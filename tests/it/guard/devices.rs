@@ -290,9 +290,12 @@ fn a_list_is_full_at_sixteen() {
     assert!(passes(&world, AL, &short) && !passes(&world, AL, &trusted[0]));
     let last = trust(&world, &sign_in, MONTH);
     assert!(!passes(&world, AL, &short) && passes(&world, AL, &trusted[1]) && passes(&world, AL, &last));
-    // What has ended leaves room.
+    // A device that ends in this second leaves room, so a known one can be added.
+    world.pass(2 * 3600 - 30);
+    let known_again = remember(&world, &log_in(&world, &mut phone));
+    assert!(ids(&world).contains(known_again.device()));
     world.pass(DAY);
-    assert_eq!(ids(&world).len(), 2);
+    assert_eq!(ids(&world).len(), 3);
     assert_eq!(kind(block_on(world.guard.forget_device(AL, known[0].device()))), GuardErrorKind::UnknownDevice);
     assert_eq!(kind(block_on(world.guard.forget_device("bo", last.device()))), GuardErrorKind::UnknownDevice);
 }
@@ -411,13 +414,38 @@ fn known_devices_have_a_share_of_the_budget() {
     }
 }
 
+/// The refusal of a share says from when on it has room again.
+#[test]
+fn an_exhausted_share_has_room_at_the_time_of_the_refusal() {
+    for known_level in [0, 4 * DAY] {
+        let (world, mut phone, _) = World::enrolled();
+        let _ = remember(&world, &log_in(&world, &mut phone));
+        world.edit(|record| {
+            let budget = &mut record["budget"];
+            (budget["level"], budget["known_level"]) = ((90 * DAY).into(), known_level.into());
+        });
+        let guess = || {
+            let Login::Challenge(made) = world.begin(None) else { panic!() };
+            answer(&world, &made, &phone.wrong(world.now())).unwrap_err().unwrap()
+        };
+        let Refusal::Exhausted { retry_at: Some(retry_at) } = guess() else { panic!() };
+        world.at(retry_at - 1);
+        assert_eq!(guess(), Refusal::Exhausted { retry_at: Some(retry_at) });
+        world.at(retry_at);
+        assert_eq!(guess(), Refusal::WrongCode);
+    }
+}
+
 /// A limit that is too small to be divided is not divided.
 #[test]
 fn a_small_budget_has_no_reserve() {
     let policy = Policy::default().with_waits(crate::guarded::waits(1, 1, 1)).unwrap();
+    let long_term = policy.clone().with_long_term(3, 1).unwrap();
     let policy = policy.with_consecutive_failures(3).unwrap();
     let (world, mut phone, _) = World::enrolled_with(policy, &Setup::totp("al@example.com"));
     let token = remember(&world, &log_in(&world, &mut phone));
+    assert!(!world.status().is_exhausted());
+    assert!(!world.again(long_term, &keyring(&["2026"])).status().is_exhausted());
     for device in [None, Some(&token), None] {
         world.pass(1);
         let Login::Challenge(made) = world.begin(device) else { panic!() };

@@ -1,8 +1,10 @@
 use futures_lite::future::block_on;
-use keyfob::guard::{Adoptee, Confirmation, Diagnosis, EventKind, GuardErrorKind, Method, Purpose, Refusal, Setup};
+use keyfob::guard::{
+    Adoptee, Confirmation, Context, Diagnosis, EventKind, GuardErrorKind, Method, Purpose, Refusal, SecondFactor, Setup,
+};
 use keyfob::{Algorithm, Digits, ErrorKind, Hotp, KeyUri, Period, Policy, Secret};
 
-use super::{AL, DAY, Phone, T, World, kind};
+use super::{AL, DAY, Phone, T, World, keyring, kind, randomness};
 
 #[test]
 fn a_new_authenticator_stands_beside_what_works() {
@@ -12,6 +14,7 @@ fn a_new_authenticator_stands_beside_what_works() {
     let proof = world.prove(&mut first, &Purpose::ADD);
     let generation = world.status().generation();
     let enrollment = world.enroll(AL, &Setup::totp("al@example.com"), Some(&proof)).unwrap();
+    assert_eq!(enrollment.manual_entry(), enrollment.uri().manual_entry());
     let mut second = Phone::of(&enrollment);
     assert!(world.status().enrollment_pending() && world.status().generation() == generation);
     world.pass(60);
@@ -239,6 +242,24 @@ fn one_secret_is_enrolled_once() {
     let proof = world.prove(&mut phone, &Purpose::ADD);
     assert_eq!(kind(world.enroll(AL, &setup, Some(&proof))), GuardErrorKind::SecretInUse);
     assert!(world.enroll("bo", &setup, None).is_ok());
+}
+
+/// A confirmation counts for its user, and only until the generation changes.
+#[test]
+fn the_first_recovery_codes_need_the_confirmation_of_the_same_user() {
+    let world = World::new();
+    let mut phone = Phone::of(&world.enroll(AL, &Setup::totp("al@example.com"), None).unwrap());
+    let confirmed = world.confirm(AL, &phone.code(T));
+    let (policy, ring) = (Policy::default(), keyring(&["2026"]));
+    let codes = |user| {
+        let factor = SecondFactor::read(world.bytes(AL).as_deref()).unwrap();
+        let context = Context::new(user, T, &policy, &ring).unwrap();
+        factor.first_recovery_codes(&context, &randomness(1), &confirmed).map(drop).map_err(|error| error.kind())
+    };
+    assert_eq!(codes(AL), Ok(()));
+    assert_eq!(codes("bo"), Err(GuardErrorKind::ProofRejected));
+    block_on(world.guard.forget_devices(AL)).unwrap();
+    assert_eq!(codes(AL), Err(GuardErrorKind::ProofRejected));
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Enrollments of secrets that exist already: a code for one of them is a guess, whatever path it takes.
 
 use futures_lite::future::block_on;
-use keyfob::guard::{Change, Diagnosis};
-use keyfob::guard::{Confirmation, Context, EventKind, GuardErrorKind, Purpose, Refusal, SecondFactor, Setup};
+use keyfob::guard::{
+    Change, Confirmation, Context, Diagnosis, EventKind, GuardErrorKind, Purpose, Refusal, Resynchronization,
+    SecondFactor, Setup,
+};
 use keyfob::{Algorithm, Digits, KeyUri, Policy, Secret, Totp};
 
 use super::{AL, DAY, Phone, T, World, keyring, kind};
@@ -119,7 +121,8 @@ fn a_diagnosis_tells_of_no_code_that_will_be_accepted() {
         let world = World::new();
         let mut phone = Phone::of(&world.enroll(AL, &Setup::totp("al@example.com"), None).unwrap());
         let step = phone.step(T);
-        let code = |at: u64| phone.hotp.code(at).to_string();
+        let hotp = phone.hotp.clone();
+        let code = |at: u64| hotp.code(at).to_string();
         let diagnosis = |typed: &str| match block_on(world.guard.confirm(AL, typed)).unwrap() {
             Confirmation::Refused { diagnosis, .. } => diagnosis,
             Confirmation::Confirmed(_) => panic!("{typed}"),
@@ -134,9 +137,15 @@ fn a_diagnosis_tells_of_no_code_that_will_be_accepted() {
         let typed = phone.code(T);
         world.confirm(AL, &typed);
         world.at((step + ahead) * 30);
-        assert_eq!(world.verify(&phone.hotp.code(step + ahead).to_string()).unwrap_err(), Refusal::Replayed);
+        assert_eq!(world.verify(&code(step + ahead)).unwrap_err(), Refusal::Replayed);
+        // Nor as one of two codes in a row.
+        for first in [step + ahead - 1, step + ahead] {
+            let answer = block_on(world.guard.resync(AL, &code(first), &code(first + 1))).unwrap();
+            assert!(matches!(answer, Resynchronization::Refused(Refusal::WrongCode)), "{ahead}: {answer:?}");
+        }
         world.pass(30);
         assert!(world.verify(&phone.code(world.now())).is_ok());
+        assert_eq!(world.verify(&code(step + ahead)).unwrap_err(), Refusal::Replayed);
     }
     // Not even to confirm.
     let world = World::new();

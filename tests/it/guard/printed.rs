@@ -85,13 +85,20 @@ fn nothing_printed_holds_a_secret_a_code_or_a_key() {
     let before: Vec<String> = [&codes[2], &codes[3]]
         .map(|typed| {
             let transition = factor.verify(&context, typed).unwrap();
+            show(&transition);
+            show(transition.change());
             let text = format!("{transition:?} {:?}", transition.change());
             show(&transition.committed(Swap::Swapped).unwrap());
             text
         })
         .into();
     assert_eq!(before[0], before[1], "a transition tells the verdict");
-    show(&(&factor, &context, &ring, &world.guard, Guard::new(MemoryStore::new(), ring.clone(), "Example")));
+    assert!(format!("{factor:?}").contains("Sealed"));
+    show(&factor);
+    show(&context);
+    show(&ring);
+    show(&world.guard);
+    show(&Guard::new(MemoryStore::new(), ring.clone(), "Example"));
     show(&factor.verify(&context, &codes[2]).unwrap().committed(Swap::Conflict));
     for typed in
         [&codes[2], &codes[2], &codes[3], &recovery[0], &recovery[0], &"no code".into(), &recovery[1][1..].into()]
@@ -108,7 +115,8 @@ fn nothing_printed_holds_a_secret_a_code_or_a_key() {
     let proof = world.guard.prove(&accepted, &Purpose::REGENERATE);
     let token = proof.token("session");
     hidden.0.push(token.rsplit('~').next().unwrap()[..20].to_owned());
-    show(&(&proof, &accepted, world.status(), Purpose::ADD, &phone.id, Method::Totp, randomness(1)));
+    show(&(&proof, &accepted, world.status(), Purpose::ADD, &phone.id, Method::Totp));
+    show(&randomness(1));
     show(&Proof::from_token(&format!("{token}A")));
     let new = block_on(world.guard.regenerate_recovery_codes(AL, &proof)).unwrap();
     new.iter().for_each(|code| hidden.text(code));
