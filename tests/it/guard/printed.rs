@@ -115,8 +115,9 @@ fn nothing_printed_holds_a_secret_a_code_or_a_key() {
     let proof = world.guard.prove(&accepted, &Purpose::REGENERATE);
     let token = proof.token("session");
     hidden.0.push(token.rsplit('~').next().unwrap()[..20].to_owned());
-    show(&(&proof, &accepted, world.status(), Purpose::ADD, &phone.id, Method::Totp));
-    show(&randomness(1));
+    let others: [&dyn Debug; 6] = [&accepted, &world.status(), &Purpose::ADD, &phone.id, &Method::Totp, &randomness(1)];
+    others.into_iter().for_each(&mut show);
+    show(&proof);
     show(&Proof::from_token(&format!("{token}A")));
     let new = block_on(world.guard.regenerate_recovery_codes(AL, &proof)).unwrap();
     new.iter().for_each(|code| hidden.text(code));
@@ -135,14 +136,18 @@ fn nothing_printed_holds_a_secret_a_code_or_a_key() {
     for token in [&handle, &voucher.token(), &vouched.token("session")] {
         hidden.0.push(token.rsplit('~').next().unwrap()[..20].to_owned());
     }
-    show(&(&accepted, &replaced, &voucher, &vouched, &again, again.handle()));
+    let others: [&dyn Debug; 6] = [&accepted, &replaced, &voucher, &vouched, &again, again.handle()];
+    others.into_iter().for_each(&mut show);
     show(&block_on(world.guard.reopen_enrollment(again.handle(), "al@example.com")).unwrap());
-    show(&(Voucher::from_token(&handle), EnrollmentHandle::from_token(&voucher.token())));
+    show(&Voucher::from_token(&handle));
+    show(&EnrollmentHandle::from_token(&voucher.token()));
     show(&Keyring::parse(&format!("{},{}", entry("2026"), entry("2026"))).unwrap_err());
     show(&Keyring::parse(&entry("2026")[5..]).unwrap_err());
     show(&Keyring::parse(&format!("{}1", entry("2026"))).unwrap_err());
     show(&Keyring::parse(&entry("2026")[..40]).unwrap_err());
-    show(&(Version::new(1), Swap::Swapped, MemoryStore::new(), Change::None, Change::Remove));
+    let others: [&dyn Debug; 5] =
+        [&Version::new(1), &Swap::Swapped, &MemoryStore::new(), &Change::None, &Change::Remove];
+    others.into_iter().for_each(&mut show);
     show(&Code::parse(&codes[2]));
     for event in world.events.lock().unwrap().iter() {
         assert_eq!(event.user(), AL);

@@ -303,12 +303,27 @@ fn the_record_of_another_account_is_no_way_in() {
     assert_eq!(world.stored("mallory"), before);
 }
 
+/// Makes eight active authenticators, which are as many as there can be, with the ids `b` to `k`. The one that waits
+/// replaces `replaces`.
+fn eight(record: &mut Value, replaces: Option<&str>) {
+    let one = record["active"][0].clone();
+    let with = |id: &str| {
+        let mut other = one.clone();
+        other["id"] = id.into();
+        other
+    };
+    record["active"] = ["b", "c", "d", "f", "g", "h", "j", "k"].map(with).to_vec().into();
+    let pending = record["pending"].as_object_mut().unwrap();
+    pending.remove("replaces");
+    pending.extend(replaces.map(|id| ("replaces".into(), id.into())));
+}
+
 #[test]
 fn what_no_version_wrote_is_not_read() {
     let (world, ..) = full();
     let record = world.record();
     type Edit = fn(&mut Value);
-    let edits: [Edit; 57] = [
+    let edits: [Edit; 59] = [
         |r| r["v"] = 0.into(),
         |r| r["v"] = (-1).into(),
         |r| r["v"] = "1".into(),
@@ -334,6 +349,8 @@ fn what_no_version_wrote_is_not_read() {
         |r| r["active"][0]["secret"]["key"] = "".into(),
         |r| r["active"][1]["drift"] = 1.into(),
         |r| r["pending"]["authenticator"]["id"] = r["active"][0]["id"].clone(),
+        |r| eight(r, None),
+        |r| eight(r, Some("m")),
         |r| r["pending"]["tries"] = (-1).into(),
         |r| r["pending"]["confirmed"] = 2.into(),
         |r| r["pending"]["imported"] = 1.into(),
@@ -371,6 +388,18 @@ fn what_no_version_wrote_is_not_read() {
         let mut other = record.clone();
         edit(&mut other);
         assert_eq!(read(&bytes(&other)).err(), Some(GuardErrorKind::RecordInvalid), "row {row}");
+    }
+    let limits: [Edit; 5] = [
+        |r| (r["active"][0]["drift"], r["active"][0]["lean"]) = (3000.into(), 2.into()),
+        |r| (r["active"][0]["drift"], r["active"][0]["lean"]) = ((-3000).into(), (-2).into()),
+        |r| r["active"][0]["anchor"] = 3000.into(),
+        |r| r["active"][0]["anchor"] = (-3000).into(),
+        |r| eight(r, Some("k")),
+    ];
+    for (row, edit) in limits.into_iter().enumerate() {
+        let mut other = record.clone();
+        edit(&mut other);
+        assert_eq!(read(&bytes(&other)).err(), None, "row {row}");
     }
     // A field too many, and a field too few, everywhere. What an account need not have may be missing.
     let objects = ["", "/active/0", "/active/0/secret", "/pending", "/recovery", "/budget", "/devices/0"];

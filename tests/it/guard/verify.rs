@@ -187,6 +187,24 @@ fn drift_is_learnt_after_three_acceptances_and_bounded() {
     }
 }
 
+#[test]
+fn drift_is_learned_up_to_3000_steps() {
+    for (drift, learned) in [(2998, 2999), (2999, 3000), (3000, 3000)] {
+        for side in [1, -1] {
+            let (world, mut phone, _) = World::enrolled();
+            world.pass(10 * DAY);
+            world.edit(|record| {
+                let one = &mut record["active"][0];
+                (one["drift"], one["anchor"]) = ((side * drift).into(), (side * 2990).into());
+                one["lean"] = (side * 2).into();
+            });
+            phone.ahead = 30 * side * (drift + 1);
+            assert!(world.verify(&phone.code(world.now())).is_ok());
+            assert_eq!(world.status().authenticators()[0].drift(), side * learned, "from {drift}");
+        }
+    }
+}
+
 /// A token within its maker's limits, whose clock loses 90 seconds a year, and an owner who logs in each day and has it
 /// resynchronized when it is refused.
 #[test]
