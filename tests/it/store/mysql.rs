@@ -302,6 +302,31 @@ async fn a_lock_wait_that_times_out_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_statement_is_repeated_only_after_a_conflict() {
+    let Some(url) = database("repeated").await else { return };
+    let pool = single(&url).await;
+    let store = MySqlStore::from_pool(pool.clone()).await.unwrap();
+    assert_eq!(store.swap(ACCOUNT, None, Some(b"1")).await.unwrap(), Swap::Swapped);
+    let (version, _) = store.load(ACCOUNT).await.unwrap().unwrap();
+    // A variable is not rolled back, so it counts how often a statement ran.
+    for (number, tries) in [(1644, 1), (1062, 65), (1213, 65)] {
+        for event in ["INSERT", "UPDATE"] {
+            let fails = format!(
+                "CREATE OR REPLACE TRIGGER fails_{event} BEFORE {event} ON keyfob_second_factor FOR EACH ROW BEGIN
+                SET @tries = @tries + 1; SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = {number}; END; SET @tries = 0"
+            );
+            sqlx::raw_sql(AssertSqlSafe(fails)).execute(&pool).await.unwrap();
+        }
+        let counted = async || sqlx::query_scalar::<_, i64>("SELECT @tries").fetch_one(&pool).await.unwrap();
+        assert!(store.insert(&[("new", b"2"), ("newer", b"2")]).await.is_err());
+        assert_eq!(counted().await, tries, "{number}");
+        let answer = store.swap(ACCOUNT, Some(version), Some(b"2")).await;
+        assert_eq!(answer.ok(), (number != 1644).then_some(Swap::Conflict), "{number}");
+        assert_eq!(counted().await, tries + 1, "{number}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_too_long_is_refused() {
     let Some(url) = database("too_long").await else { return };
     let store = MySqlStore::from_pool(prepared(&url, "SET sql_mode = ''").await).await.unwrap();

@@ -265,6 +265,36 @@ async fn no_connection_of_a_pool_loses_a_change_or_reads_from_the_past() {
     }
 }
 
+/// If the database rolled a statement back, it had no effect. Other errors can hide that it had one.
+#[tokio::test]
+async fn a_statement_is_repeated_only_if_it_was_rolled_back() {
+    let Some(url) = database("repeated").await else { return };
+    let pool = single(&url).await;
+    let store = PostgresStore::from_pool(pool.clone()).await.unwrap();
+    assert_eq!(store.swap(ACCOUNT, None, Some(b"1")).await.unwrap(), Swap::Swapped);
+    let (version, _) = store.load(ACCOUNT).await.unwrap().unwrap();
+    // A sequence is not rolled back, so it counts how often a statement ran.
+    let fails = "CREATE SEQUENCE tries; CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        PERFORM nextval('tries'); RAISE EXCEPTION 'no' USING ERRCODE = current_setting('test.code'); END $$;
+        CREATE TRIGGER fails BEFORE INSERT OR UPDATE OR DELETE ON keyfob_second_factor
+        FOR EACH ROW EXECUTE FUNCTION fail()";
+    sqlx::raw_sql(fails).execute(&pool).await.unwrap();
+    for (code, conflicts, repeated) in [("P0001", false, 1), ("40001", true, 8), ("40P01", true, 8)] {
+        sqlx::raw_sql(AssertSqlSafe(format!("SET test.code = '{code}'"))).execute(&pool).await.unwrap();
+        for (expected, record, tries) in
+            [(Some(version), Some(&b"2"[..]), 1), (Some(version), None, 1), (None, Some(b"2"), repeated)]
+        {
+            sqlx::raw_sql("SELECT setval('tries', 1, false)").execute(&pool).await.unwrap();
+            let user = if expected.is_some() { ACCOUNT } else { "new" };
+            let answer = store.swap(user, expected, record).await;
+            assert_eq!(answer.ok(), conflicts.then_some(Swap::Conflict), "{code} {expected:?}");
+            let next: i64 = sqlx::query_scalar("SELECT nextval('tries')").fetch_one(&pool).await.unwrap();
+            assert_eq!(next - 1, tries, "{code} {expected:?}");
+        }
+        assert!(store.insert(&[("new", b"2")]).await.is_err());
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_is_down_gives_no_verdict() {
     let Some(url) = database("down").await else { return };
