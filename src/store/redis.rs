@@ -195,22 +195,19 @@ impl RedisStore {
                 return Err(refusal(reason));
             }
         }
-        let appendfsync =
-            redis::cmd("CONFIG").arg("GET").arg("appendfsync").query_async::<Vec<String>>(connection).await;
-        match appendfsync {
-            Ok(answer) if answer.get(1).is_some_and(|value| value == "always") => Ok(()),
-            Ok(answer) if answer.is_empty() && trusts => Ok(()),
-            Ok(answer) if answer.is_empty() => Err(refusal(HIDDEN)),
-            Ok(_) => Err(refusal(NOT_ALWAYS)),
+        let answer = redis::cmd("CONFIG").arg("GET").arg("appendfsync").query_async::<Vec<String>>(connection).await;
+        let appendfsync = match answer {
+            // Some services answer with an empty list.
+            Ok(answer) => answer.into_iter().nth(1),
             // Renamed or forbidden, and not a lost connection.
-            Err(error) if error.code().is_some() => {
-                if trusts {
-                    Ok(())
-                } else {
-                    Err(refusal(HIDDEN))
-                }
-            }
-            Err(error) => Err(error),
+            Err(error) if error.code().is_some() => None,
+            Err(error) => return Err(error),
+        };
+        match appendfsync.as_deref() {
+            Some("always") => Ok(()),
+            Some(_) => Err(refusal(NOT_ALWAYS)),
+            None if trusts => Ok(()),
+            None => Err(refusal(HIDDEN)),
         }
     }
 

@@ -112,6 +112,13 @@ impl Server {
         command
     }
 
+    /// Kills PostgreSQL, and starts it again as a standby without a primary.
+    pub fn restart_as_standby(&self) {
+        self.kill();
+        fs::write(self.folder.join("data/standby.signal"), "").unwrap();
+        self.restart();
+    }
+
     /// Starts the server, unless it runs, and waits until it answers.
     pub fn restart(&self) {
         let mut running = self.lock();

@@ -295,6 +295,26 @@ async fn a_statement_is_repeated_only_if_it_was_rolled_back() {
     }
 }
 
+/// A standby can be behind its primary, and can show a code as unused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_is_refused() {
+    let Some(server) = Server::start(Kind::Postgres, "standby", &[]) else { return };
+    let pool = PgPoolOptions::new().max_connections(1).connect(&server.url("postgres")).await.unwrap();
+    let store = PostgresStore::from_pool(pool.clone()).await.unwrap();
+    assert_eq!(store.swap(ACCOUNT, None, Some(b"1")).await.unwrap(), Swap::Swapped);
+    server.restart_as_standby();
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM keyfob_second_factor").fetch_one(&pool).await.unwrap();
+    assert_eq!(rows, 1, "control: a standby can be read");
+    for error in [
+        store.load(ACCOUNT).await.map(drop).unwrap_err(),
+        store.accounts("", 10).await.map(drop).unwrap_err(),
+        PostgresStore::open(&server.url("postgres")).await.map(drop).unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("recovery"), "{error}");
+    }
+    assert!(store.swap(ACCOUNT, None, Some(b"2")).await.is_err());
+}
+
 #[tokio::test]
 async fn a_server_that_is_down_gives_no_verdict() {
     let Some(url) = database("down").await else { return };
@@ -316,6 +336,7 @@ async fn a_server_that_is_down_gives_no_verdict() {
     // Read-only.
     sqlx::raw_sql("SET default_transaction_read_only = on").execute(&pool).await.unwrap();
     closed().await;
+    assert!(guarded.guard.store().load(ACCOUNT).await.unwrap_err().to_string().contains("read-only"));
     sqlx::raw_sql("SET default_transaction_read_only = off").execute(&pool).await.unwrap();
     // Without the table.
     sqlx::raw_sql("ALTER TABLE keyfob_second_factor RENAME TO away").execute(&pool).await.unwrap();

@@ -5,6 +5,8 @@ use keyfob::guard::GuardErrorKind;
 use keyfob::store::{Accounts, RedisStore, Store, StoreOptions, Swap};
 use redis::Client;
 use redis::aio::MultiplexedConnection;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
 
 use super::remote;
 use crate::guarded::{ACCOUNT, Answer, Guarded, code, report, wrong};
@@ -123,7 +125,8 @@ async fn a_server_that_loses_changes_is_refused_by_the_name_of_the_setting() {
     for (user, hidden) in [("no-config", "-config"), ("nothing", "-config -info")] {
         command(&mut connection, &format!("ACL SETUSER {user} on nopass ~* +@all {hidden}")).await;
         let url = format!("{url}&user={user}&pass=x");
-        assert!(RedisStore::open(&url).await.is_err());
+        let refused = RedisStore::open(&url).await.unwrap_err().to_string();
+        assert!(refused.contains(if user == "nothing" { "'info'" } else { "appendfsync" }), "{refused}");
         for options in [StoreOptions::new().trust_unreadable_settings(), StoreOptions::new().allow_lost_changes()] {
             let store = RedisStore::open_with(&url, options).await.unwrap();
             assert!(store.load(ACCOUNT).await.unwrap().is_some());
@@ -223,4 +226,59 @@ async fn errors_hide_the_password() {
     let store = RedisStore::open(&format!("{}&user=printed&pass=hunter2", server.url("4"))).await.unwrap();
     let text = format!("{store:?}");
     assert!(text.contains("keyfob_second_factor") && !text.contains("hunter2"), "{text}");
+}
+
+/// A server that hides the setting, or that hangs up instead of telling it.
+#[tokio::test]
+async fn a_lost_connection_is_no_setting_that_is_hidden() {
+    let open = async |hangs_up: &'static str, setting, options| {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(serve(listener, hangs_up, setting));
+        let opened = RedisStore::open_with(&url, options).await.map(drop).map_err(|error| error.to_string());
+        server.abort();
+        opened
+    };
+    let trusting = || StoreOptions::new().trust_unreadable_settings();
+    for setting in [&["appendfsync", "always"][..], &[]] {
+        assert_eq!(open("", setting, trusting()).await, Ok(()));
+        for command in ["INFO", "CONFIG"] {
+            assert!(open(command, setting, trusting()).await.is_err(), "{command} {setting:?}");
+        }
+    }
+    assert_eq!(open("", &["appendfsync", "always"], StoreOptions::new()).await, Ok(()), "control");
+    assert!(open("", &[], StoreOptions::new()).await.unwrap_err().contains("trust_unreadable_settings"));
+    assert!(open("", &["appendfsync", "no"], trusting()).await.is_err());
+}
+
+/// Answers as a Redis server with a file of appended changes does, and hangs up at one command, once.
+async fn serve(listener: TcpListener, hangs_up: &str, setting: &[&str]) {
+    let mut hangs_up = Some(hangs_up);
+    loop {
+        let (connection, _) = listener.accept().await.unwrap();
+        let mut connection = BufReader::new(connection);
+        let mut line = String::new();
+        while connection.read_line(&mut line).await.is_ok_and(|read| read > 0) {
+            // Of each command, the words without their lengths.
+            let count: usize = line.trim().trim_start_matches('*').parse().unwrap();
+            let mut words = Vec::new();
+            for index in 0..2 * count {
+                line.clear();
+                connection.read_line(&mut line).await.unwrap();
+                words.extend((index % 2 == 1).then(|| line.trim().to_uppercase()));
+            }
+            line.clear();
+            if hangs_up == Some(&*words[0]) {
+                hangs_up = None;
+                break;
+            }
+            let text = |text: &str| format!("${}\r\n{text}\r\n", text.len());
+            let answer = match &*words[0] {
+                "INFO" => text("role:master\r\naof_enabled:1\r\nmaxmemory_policy:noeviction\r\n"),
+                "CONFIG" => format!("*{}\r\n{}", setting.len(), setting.iter().copied().map(text).collect::<String>()),
+                _ => "+OK\r\n".into(),
+            };
+            connection.write_all(answer.as_bytes()).await.unwrap();
+        }
+    }
 }
