@@ -128,6 +128,9 @@ fn nothing_printed_holds_a_secret_a_code_or_a_key() {
     };
     let replaced = block_on(world.guard.replace_recovery_code(&accepted)).unwrap().unwrap();
     replaced.iter().for_each(|code| hidden.text(code));
+    let device = block_on(world.guard.remember_device(&accepted, "phone")).unwrap();
+    hidden.0.push(device.token().rsplit('.').next().unwrap()[..20].to_owned());
+    show(&device);
     let voucher = block_on(world.guard.operator_vouch(AL, &crate::operator())).unwrap();
     let vouched = block_on(world.guard.redeem(&voucher)).unwrap();
     let again = world.enroll(AL, &Setup::totp("al@example.com"), Some(&vouched)).unwrap();
