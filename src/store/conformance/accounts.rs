@@ -31,7 +31,7 @@ pub(super) async fn insertion<S: Accounts>(store: &S) -> Result<(), Violation> {
         require(kept, "an existing record was replaced by an insertion")?;
         let versions = [current(store, first, &new).await?, before, current(store, third, &new).await?];
         require(added == [true, false, true, false, false], "the store reports wrongly which records it added")?;
-        require(!versions.iter().any(|version| seen.contains(version)), "a version was used again after a removal")?;
+        require(!versions.iter().any(|version| seen.contains(version)), REPEATED)?;
 
         let again = store.insert(&records).await.map_err(failed)?;
         require(again == [false; 5], "a record was added to an account that has one")?;
@@ -42,6 +42,16 @@ pub(super) async fn insertion<S: Accounts>(store: &S) -> Result<(), Violation> {
             require(removed == Swap::Swapped, "an added record could not be removed under its version")?;
         }
         seen.extend(versions);
+    }
+    // The same without another change in between, which could have moved a counter.
+    for life in 0..2u8 {
+        let added = store.insert(&[(first, &[life])]).await.map_err(failed)?;
+        require(added == [true], "a record could not be added")?;
+        let version = current(store, first, &[life]).await?;
+        require(!seen.contains(&version), REPEATED)?;
+        let removed = store.swap(first, Some(version), None).await.map_err(failed)?;
+        require(removed == Swap::Swapped, "an added record could not be removed under its version")?;
+        seen.push(version);
     }
 
     let records: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), name.as_bytes())).collect();
@@ -102,4 +112,5 @@ async fn list<S: Accounts>(store: &S, limit: u32) -> Result<Vec<String>, Violati
 }
 
 pub(super) const ANSWERS: &str = "an insertion does not answer for each account";
+const REPEATED: &str = "a version was used again after a removal";
 const TOO_MANY: &str = "a page has more accounts than were asked for";

@@ -1,5 +1,8 @@
 //! The promises of a store that lists its accounts and adds many at once.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
 use futures_lite::future::block_on;
 use keyfob::store::conformance;
 use keyfob::store::{Accounts, MemoryStore, Store, StoreError, Swap, Version};
@@ -21,7 +24,7 @@ fn the_reference_store_lists_and_adds() {
 #[test]
 fn each_broken_list_is_caught() {
     let caught = |fault, violations: &[&str]| {
-        let store = Broken { fault, inner: MemoryStore::new() };
+        let store = Broken { fault, inner: MemoryStore::new(), added: Mutex::default() };
         // As a store alone, it is sound.
         conformance::check(&store, |test| block_on(test)).unwrap();
         let checked = conformance::check_accounts(&store, |test| block_on(test));
@@ -36,6 +39,7 @@ fn each_broken_list_is_caught() {
     caught(Fault::AnswersOnce, &["an insertion does not answer for each account"]);
     caught(Fault::FoldsNames, &["the store treats two different account names as the same"]);
     caught(Fault::LosesTheLast, &["an acknowledged record does not exist"]);
+    caught(Fault::RepeatsVersions, &["a version was used again after a removal"]);
     caught(Fault::StartsOver, &["an account was listed twice"]);
     caught(Fault::StartsAt, &["an account was listed twice"]);
     caught(Fault::SkipsOne, &["an account that has a record was not listed"]);
@@ -54,7 +58,7 @@ fn a_store_that_looks_and_then_adds_is_caught() {
         return crate::guarded::report("skipped: on one processor threads meet too seldom");
     }
     let passes = |_: &usize| {
-        let store = Broken { fault: Fault::Racy, inner: MemoryStore::new() };
+        let store = Broken { fault: Fault::Racy, inner: MemoryStore::new(), added: Mutex::default() };
         conformance::check_accounts(&store, |test| block_on(test)).is_ok()
     };
     let passed = (0..5).filter(passes).count();
@@ -86,6 +90,8 @@ enum Fault {
     Invents,
     Fails,
     Panics,
+    /// Gives each inserted record the same version.
+    RepeatsVersions,
     /// Looks for the account, and then adds or replaces the record.
     Racy,
 }
@@ -93,16 +99,22 @@ enum Fault {
 struct Broken {
     fault: Fault,
     inner: MemoryStore,
+    /// The accounts whose record was inserted, and the version that the inner store gave it.
+    added: Mutex<BTreeMap<String, Version>>,
 }
 
 impl Store for Broken {
     type Error = StoreError;
 
     async fn load(&self, user: &str) -> Result<Option<(Version, Vec<u8>)>, StoreError> {
-        Ok(self.inner.load(user).await?)
+        let added = self.added.lock().unwrap().get(user).copied();
+        let shown = |version| if Some(version) == added { Version::new(REPEATED) } else { version };
+        Ok(self.inner.load(user).await?.map(|(version, record)| (shown(version), record)))
     }
 
     async fn swap(&self, user: &str, expected: Option<Version>, record: Option<&[u8]>) -> Result<Swap, StoreError> {
+        let added = self.added.lock().unwrap().get(user).copied();
+        let expected = if expected == Some(Version::new(REPEATED)) { added } else { expected };
         Ok(self.inner.swap(user, expected, record).await?)
     }
 }
@@ -185,6 +197,14 @@ impl Accounts for Broken {
                 added.push(self.version(last.0).await.is_none());
                 added
             }
+            Fault::RepeatsVersions => {
+                let added = self.inner.insert(records).await?;
+                for ((user, _), _) in records.iter().zip(&added).filter(|(_, added)| **added) {
+                    let version = self.version(user).await.unwrap();
+                    self.added.lock().unwrap().insert((*user).into(), version);
+                }
+                added
+            }
             Fault::Racy => {
                 let mut added = Vec::new();
                 for (user, record) in records {
@@ -201,3 +221,5 @@ impl Accounts for Broken {
         })
     }
 }
+
+const REPEATED: u64 = 7 << 40;
