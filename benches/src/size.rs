@@ -127,7 +127,7 @@ fn extrapolation(page: &mut String, costs: &[Costs]) -> std::fmt::Result {
         "
 ## A million and a hundred million accounts
 
-Computed from the tables above, with one login per account and day.
+Computed from the tables above, with one login per account per day.
 
 | | accounts | logins a second | stored | log a day | sweep of all accounts, eight at once |
 |---|--:|--:|--:|--:|--:|"

@@ -39,7 +39,7 @@ pub mod uri;
 pub use libfuzzer_sys;
 
 /// Measures the memory of a run, because one property limits the memory relative to the length of the input. libFuzzer
-/// can limit memory only with a sanitizer, and only to a fixed amount.
+/// can limit memory only to a fixed amount.
 #[global_allocator]
 static ALLOCATOR: allocator::Watch = allocator::Watch;
 

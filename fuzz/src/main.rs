@@ -200,10 +200,10 @@ fn run(mut plans: VecDeque<Plan>, stop: &AtomicU32) -> Vec<Session> {
         if stops > 0 {
             running.iter_mut().for_each(|session| session.stop(stops > 1));
         }
-        let mut place = 0;
-        while place < running.len() {
-            if running[place].ended() {
-                let mut session = running.remove(place);
+        let mut index = 0;
+        while index < running.len() {
+            if running[index].ended() {
+                let mut session = running.remove(index);
                 session.finish(stops > 0);
                 // A corpus is minimized after the last run that adds to it.
                 let more = plans.iter().chain(running.iter().map(|running| &running.plan));
@@ -215,7 +215,7 @@ fn run(mut plans: VecDeque<Plan>, stop: &AtomicU32) -> Vec<Session> {
                 }
                 done.push(session);
             } else {
-                place += 1;
+                index += 1;
             }
         }
         let every = Duration::from_secs(if live { 1 } else { 60 });

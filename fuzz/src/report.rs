@@ -47,8 +47,8 @@ pub fn write(home: &Path, targets: &[(&str, Way)]) -> io::Result<()> {
 }
 
 /// Draws the chart of one target. The time axis is logarithmic, because most coverage is found in the first seconds.
-fn panel(name: &str, points: &[Point], place: usize) -> String {
-    let (left, top) = (place % COLUMNS * WIDTH + 10, place / COLUMNS * HEIGHT + 24);
+fn panel(name: &str, points: &[Point], index: usize) -> String {
+    let (left, top) = (index % COLUMNS * WIDTH + 10, index / COLUMNS * HEIGHT + 24);
     let (width, height) = ((WIDTH - 24) as f64, (HEIGHT - 50) as f64);
     let last = points.iter().map(|point| point.seconds).max().unwrap_or(0);
     let most = points.iter().map(|point| point.edges).max().unwrap_or(0).max(1);
@@ -81,9 +81,10 @@ fn grouped(number: u64) -> String {
 }
 
 const HEAD: &str = "# The last campaign\n\n\
-    Written by `cargo run --release --manifest-path fuzz/Cargo.toml`. Edges and features are libFuzzer's, of the \
-    instrumented crates in the program of a target. A rate is also one of what else the machine was doing. A run named \
-    `-fast` traces no compares and makes only short inputs. It shares its corpus with the run without `-fast`.\n\n\
+    Written by `cargo run --release --manifest-path fuzz/Cargo.toml`. Edges and features are \
+    libFuzzer's counts, and cover the instrumented crates only. The rates also depend on the machine's other load. \
+    A run named `-fast` does not trace comparisons and makes only short inputs. It shares its corpus with the run \
+    without `-fast`.\n\n\
     | target | executions | each second | edges | features | corpus | crashes | seconds |\n\
     |---|---:|---:|---:|---:|---:|---:|---:|\n";
 const COLUMNS: usize = 3;

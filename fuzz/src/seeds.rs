@@ -20,8 +20,8 @@ pub fn write(home: &Path) {
         let folder = home.join("seeds").join(target);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
-        for (place, input) in inputs.iter().enumerate() {
-            fs::write(folder.join(format!("{place:02}")), input).unwrap();
+        for (index, input) in inputs.iter().enumerate() {
+            fs::write(folder.join(format!("{index:02}")), input).unwrap();
         }
     };
 
@@ -68,7 +68,7 @@ pub fn write(home: &Path) {
 
     let picture = Qr::new("otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ").unwrap();
     let pixels: Vec<u8> = (0..picture.side() * picture.side())
-        .map(|place| u8::from(picture.is_dark(place / picture.side(), place % picture.side())))
+        .map(|index| u8::from(picture.is_dark(index / picture.side(), index % picture.side())))
         .collect();
     let bits = pixels.chunks(8).map(|bits| bits.iter().rev().fold(0, |byte, bit| byte << 1 | bit));
     put(

@@ -14,10 +14,10 @@ use std::time::Instant;
 /// How a target runs. The runs of a target share one corpus, and each loads the inputs that the other finds.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Way {
-    /// Traces compares, so the fuzzer learns which values an input is compared with. The inputs are long.
+    /// Traces comparisons, so the fuzzer learns which values an input is compared with. The inputs are long.
     Traced,
-    /// Traces no compares, and the inputs are short. For targets in which the tracing takes about half of the time, and
-    /// in which few compares are with values from the input.
+    /// Does not trace comparisons, and the inputs are short. For targets in which the tracing takes about half of the
+    /// time, and in which few values are compared with the input.
     Fast,
 }
 
@@ -144,7 +144,7 @@ impl Plan {
             return;
         }
         let mut command = self.command();
-        // Without a limit of the length, because the other run may have found longer inputs.
+        // No maximum length, because the other run may have found longer inputs.
         command.stderr(Stdio::null()).arg("-merge=1").args([&small, &self.corpus]).args(&self.seeds);
         let merged = command.status().is_ok_and(|status| status.success());
         if merged && count(&small) > 0 && fs::remove_dir_all(&self.corpus).is_ok() {
@@ -197,7 +197,7 @@ impl Session {
         let mut command = plan.command();
         command.arg(format!("-max_len={}", plan.longest()));
         if plan.way == Way::Fast {
-            // To weigh inputs by the rare features that they reach takes longer than to run most of them.
+            // Weighting inputs by the rare features that they reach takes longer than running most of them.
             command.arg("-entropic=0");
         }
         command.arg(format!("-max_total_time={}", plan.seconds - plan.spent.seconds));
@@ -286,12 +286,12 @@ impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let point = self.heard.lock().unwrap().point;
         let ended = self.ears.is_none();
-        let here = if ended { self.seconds - self.plan.spent.seconds } else { self.started.elapsed().as_secs() };
-        let rate = (point.executions - self.plan.spent.executions.min(point.executions)) / here.max(1);
+        let elapsed = if ended { self.seconds - self.plan.spent.seconds } else { self.started.elapsed().as_secs() };
+        let rate = (point.executions - self.plan.spent.executions.min(point.executions)) / elapsed.max(1);
         let state = match (ended, self.crashed) {
             (true, true) => "crashed".into(),
             (true, false) => "ended".into(),
-            _ => format!("{} s left", (self.plan.seconds - self.plan.spent.seconds).saturating_sub(here)),
+            _ => format!("{} s left", (self.plan.seconds - self.plan.spent.seconds).saturating_sub(elapsed)),
         };
         let new = count(&self.plan.corpus).saturating_sub(self.found);
         let Point { executions, edges, features, .. } = point;

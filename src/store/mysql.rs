@@ -61,7 +61,7 @@ use crate::store::{Accounts, Store, Swap, Version};
 ///
 /// # Settings of the connection
 ///
-/// `autocommit`, the isolation level and the client's found-rows flag can have any value. In a pool of your application,
+/// `autocommit`, the isolation level and the client's found-rows flag can have any value. In your application's pool,
 /// each request sets its own isolation level and ends with `COMMIT`, in one message without prepared statements. In its
 /// own pool, the store sets both when it connects, and prepares its statements, which is faster.
 ///
@@ -96,7 +96,7 @@ impl MySqlStore {
             // Testing each connection before it is used would double the round trips. One that was just used needs no
             // test. If the server was restarted in the meantime, its next request fails, and the pool replaces it.
             .test_before_acquire(false)
-            // Nobody else uses these connections, so they are as they should be from here on.
+            // Nobody else uses these connections, so these settings stay in effect.
             .after_connect(|connection, _| {
                 Box::pin(async move { sqlx::raw_sql(OWN_CONNECTION).execute(connection).await.map(drop) })
             })
@@ -146,7 +146,8 @@ impl MySqlStore {
     async fn with_pool(pool: MySqlPool, options: &StoreOptions, is_own: bool) -> Result<Self, sqlx::Error> {
         let store = Self { pool, statements: Arc::new(Statements::new(options, is_own)) };
         if !options.accepts_loss() {
-            // It cannot change while the server runs. A torn page is repaired from the doublewrite buffer.
+            // A torn page is repaired from the doublewrite buffer. Some servers can change this setting while they run,
+            // which the store does not notice.
             let torn = "SELECT UPPER(CONCAT(@@innodb_doublewrite)) IN ('0', 'OFF', 'DETECT_ONLY')";
             if store.rows(torn).await?.first().map_or(Ok(true), |row| row.try_get::<bool, _>(0))? {
                 return Err(refusal("innodb_doublewrite"));

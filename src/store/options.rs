@@ -52,8 +52,9 @@ impl StoreOptions {
 
     /// Accepts a server that may lose acknowledged changes, such as a test database without disk syncs.
     ///
-    /// The store then checks no setting of the server. After a crash or a power failure, used codes may be accepted
-    /// again, and wrong guesses may no longer be counted.
+    /// The store then does not check whether the server keeps acknowledged changes. It still refuses a replica and a
+    /// read-only server. After a crash or a power failure, used codes may be accepted again, and wrong guesses may no
+    /// longer be counted.
     #[must_use]
     pub fn allow_lost_changes(mut self) -> Self {
         self.accepts_loss = true;

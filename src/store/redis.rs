@@ -280,7 +280,7 @@ impl Accounts for RedisStore {
     }
 }
 
-/// A script with so many keys.
+/// An `EVAL` command for a script with this many keys.
 ///
 /// The server keeps what it has compiled. Sending only the hash would save half a kilobyte, but would fail after each
 /// restart of the server.

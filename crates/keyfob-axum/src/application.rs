@@ -164,7 +164,8 @@ impl Account {
         Self { label: label.into(), expectation, may_turn_off: true }
     }
 
-    /// The user may not turn the second factor off. The security page does not offer it, and refuses it.
+    /// Prevents the user from turning off the second factor. The security page does not offer this, and such a request
+    /// is refused.
     #[must_use]
     pub fn without_turning_off(mut self) -> Self {
         self.may_turn_off = false;

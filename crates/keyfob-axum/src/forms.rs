@@ -80,7 +80,8 @@ pub(crate) fn is_same_origin(request: &Parts) -> bool {
     }
     let (Some(origin), Some(host)) = (header("origin"), host(request)) else { return false };
     let (scheme, from) = origin.split_once("://").unwrap_or_default();
-    // Whoever controls the network can serve a page of this host without TLS. Only on this machine is that genuine.
+    // Whoever controls the network can serve a page of this host without TLS, so an `http` origin counts only if the
+    // host is this machine.
     from.eq_ignore_ascii_case(host) && (scheme == "https" || scheme == "http" && is_local(host))
 }
 

@@ -146,9 +146,10 @@
 //!
 //! # What the pages do
 //!
-//! * A login that waits for a code opens the form for the code, and nothing else. It is in a cookie, is bound to one
-//!   user, and is good for five minutes and one login.
-//! * Each change needs a fresh code, except for forgetting devices. The other sessions of the user end.
+//! * A login that waits for a code gives access to the form for the code, and to nothing else. It is stored in a
+//!   cookie, bound to one user, and valid for five minutes and one login.
+//! * Each change to an active second factor needs a fresh code, except for forgetting devices. All changes except for
+//!   renaming an app and forgetting a single device end the user's other sessions.
 //! * Forms are refused if they come from another site (`Sec-Fetch-Site` or `Origin`), or if they do not contain the
 //!   token of this session or pending login.
 //! * The path `next` stays on the site. No secret, code or token is in a URL or in the log.

@@ -64,7 +64,7 @@ impl<A: Application, S: Store + 'static> Pages<A, S> {
         self
     }
 
-    /// Sets where a user continues who did not want to go to a certain page.
+    /// Sets the path at which a user continues if no other path is known, for example after a login without `next`.
     #[must_use]
     pub fn with_home(mut self, path: &str) -> Self {
         Arc::make_mut(&mut self.settings).home = path.into();

@@ -90,7 +90,7 @@ pub enum Text<'a> {
         /// The day.
         day: Day,
     },
-    /// "This app shows codes of another kind than we use. Please try another authenticator app."
+    /// "This app shows a different kind of code than we use. Please try another authenticator app."
     AppUnsuitable,
     /// "Authenticator apps"
     AuthenticatorsTitle,
@@ -194,7 +194,7 @@ pub enum Text<'a> {
     KindApp,
     /// "Hardware token"
     KindToken,
-    /// "Asks for a code. Known until {day}"
+    /// "Needs a code. Known until {day}"
     KnownUntil {
         /// The day.
         day: Day,
@@ -247,7 +247,7 @@ pub enum Text<'a> {
     OutOfDate,
     /// "This page is out of date"
     OutOfDateTitle,
-    /// "An authenticator app waits for its first code."
+    /// "An authenticator app is waiting for its first code."
     Pending,
     /// "Print"
     Print,
@@ -344,7 +344,7 @@ pub enum Text<'a> {
     },
     /// "Only choose this on a device that nobody else uses."
     TrustHint,
-    /// "Asks for no code until {day}"
+    /// "Needs no code until {day}"
     TrustedUntil {
         /// The day.
         day: Day,
@@ -370,7 +370,7 @@ pub enum Text<'a> {
     UseApp,
     /// "Use a recovery code instead"
     UseRecoveryCode,
-    /// Codes are not compared for so long.
+    /// How long the user has to wait after too many wrong codes.
     Wait {
         /// The number of seconds.
         seconds: u64,

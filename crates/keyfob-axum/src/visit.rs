@@ -153,7 +153,7 @@ impl<A: Application, S: Store + 'static> Visit<A, S> {
 /// The headers of each response.
 pub(crate) fn harden(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    // Style sheet and script bring a value of their own. Everything else may contain a secret.
+    // The style sheet and the script set their own value. Everything else may contain a secret.
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     for (name, value) in HEADERS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));

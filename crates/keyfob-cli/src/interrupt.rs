@@ -1,4 +1,4 @@
-//! Ctrl-C and a request to terminate: the account at hand is finished, then the command stops.
+//! Ctrl-C and SIGTERM: the command finishes the accounts that it has started, and then stops.
 
 use std::io;
 use std::sync::Arc;

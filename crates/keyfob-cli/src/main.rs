@@ -209,7 +209,7 @@ notices and adopt work on the store of your application, also while it runs:
 Only adopt, reseal and vouch need the keys, from --keys-file or from KEYFOB_KEYS. Each change is an event, one line \
 on standard error or in the file that --log names.
 
-For developers: code, qr, uri, import and keygen need no store. `keyfob code` plays the phone in the test of a login:
+For developers: code, qr, uri, import and keygen need no store. `keyfob code` replaces the phone in a login test:
 
   keyfob uri build --label al --generate > app.uri
   keyfob code app.uri

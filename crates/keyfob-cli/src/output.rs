@@ -103,8 +103,8 @@ impl Drop for Progress {
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Refuses to show a secret on a terminal, unless the flag `--show-secrets` is given. A pipe and a file need no flag:
-/// nobody looks over the shoulder of a file.
+/// Refuses to show a secret on a terminal, unless the flag `--show-secrets` is given. A pipe and a file need no flag,
+/// because nobody can read them over the user's shoulder.
 pub(crate) fn check_screen(show_secrets: bool) -> Result<(), Failure> {
     if show_secrets || !io::stdout().is_terminal() {
         return Ok(());

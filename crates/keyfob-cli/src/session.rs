@@ -17,7 +17,7 @@ use crate::input;
 use crate::output::Output;
 use crate::store::{self, Database};
 
-/// Which store. Enough for a command that only reads.
+/// The arguments that select the store and the policy. Commands that only read need no more than these.
 #[derive(Args, Debug)]
 pub(crate) struct StoreArguments {
     /// The URL of the store [env: KEYFOB_STORE]
@@ -48,7 +48,7 @@ pub(crate) struct StoreArguments {
     policy: Option<PathBuf>,
 }
 
-/// Who changes something, and where the events go.
+/// The arguments of a command that changes something: the store, the operator and the log.
 #[derive(Args, Debug)]
 pub(crate) struct ChangeArguments {
     #[command(flatten)]
@@ -193,7 +193,7 @@ struct Log {
 }
 
 impl Log {
-    /// Opens the file before anything is changed, so that no change stays without an entry.
+    /// Opens the file before anything is changed, so that no change goes unlogged.
     fn open(path: Option<PathBuf>, operator: &OperatorId, output: &Output) -> Result<Self, Failure> {
         let open = |path: PathBuf| {
             let file = OpenOptions::new().append(true).create(true).open(&path);

@@ -53,9 +53,7 @@ impl Database {
         opened.map_err(|error| {
             let reason = match error.downcast_ref() {
                 // The pool tries until its time is up, and does not keep the reason.
-                Some(sqlx::Error::PoolTimedOut) => {
-                    "no connection within ten seconds; does the server run there?".into()
-                }
+                Some(sqlx::Error::PoolTimedOut) => "no connection within ten seconds; is the server running?".into(),
                 _ => chain(&*error),
             };
             Failure::failed(format_args!("{}: {reason}", without_password(url)))

@@ -182,5 +182,5 @@ async fn finished(request: impl Future<Output = Response> + Send + 'static) -> R
     })
 }
 
-/// The longest form has a few hundred bytes, and one field for which users may paste anything.
+/// The longest form has a few hundred bytes, and one field into which users may paste anything.
 const LONGEST_BODY: usize = 16 * 1024;

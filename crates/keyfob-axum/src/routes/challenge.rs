@@ -255,7 +255,7 @@ async fn add_device<A: Application, S: Store + 'static>(
     }
 }
 
-/// A name for the list of devices, such as "Firefox on Linux".
+/// A name for the list of devices, such as "Firefox, Linux".
 fn device_name(headers: &HeaderMap) -> String {
     let agent = headers.get("user-agent").and_then(|agent| agent.to_str().ok()).unwrap_or_default();
     let find =
@@ -287,7 +287,8 @@ fn device_name(headers: &HeaderMap) -> String {
 }
 
 pub(crate) const DAY: u64 = 86_400;
-/// A proof is valid for five minutes unless the policy says otherwise. A cookie that lives longer does no harm.
-pub(crate) const PROOF_SECONDS: u64 = 600;
+/// The longest lifetime of a proof that a policy allows. The guard checks the real lifetime, so a cookie that outlives
+/// its proof does no harm.
+pub(crate) const PROOF_SECONDS: u64 = 3600;
 /// keyfob forgets a known device after this time.
 const KNOWN_SECONDS: u64 = 180 * DAY;

@@ -29,7 +29,7 @@ impl Texts for English {
             Text::Added => "The authenticator app has been added. You are logged out on all other devices.".into(),
             Text::AddedOn { day } => format!("Added on {}", date(*day)).into(),
             Text::AppUnsuitable => {
-                "This app shows codes of another kind than we use. Please try another authenticator app.".into()
+                "This app shows a different kind of code than we use. Please try another authenticator app.".into()
             }
             Text::AuthenticatorsTitle => "Authenticator apps".into(),
             Text::Back => "Go back".into(),
@@ -108,7 +108,7 @@ impl Texts for English {
             Text::KeyLabel => "Key".into(),
             Text::KindApp => "Authenticator app".into(),
             Text::KindToken => "Hardware token".into(),
-            Text::KnownUntil { day } => format!("Asks for a code. Known until {}", date(*day)).into(),
+            Text::KnownUntil { day } => format!("Needs a code. Known until {}", date(*day)).into(),
             Text::LastUsed { day } => format!("Last used on {}", date(*day)).into(),
             Text::Later => "Later".into(),
             Text::LogIn => "Log in".into(),
@@ -135,7 +135,7 @@ impl Texts for English {
             Text::OpenApp => "Open the authenticator app on this device".into(),
             Text::OutOfDate => "Something has changed since you opened the page. Please look at it again.".into(),
             Text::OutOfDateTitle => "This page is out of date".into(),
-            Text::Pending => "An authenticator app waits for its first code.".into(),
+            Text::Pending => "An authenticator app is waiting for its first code.".into(),
             Text::Print => "Print".into(),
             Text::QrLabel => "QR code for your authenticator app".into(),
             Text::RecoveredTitle => "You have used a recovery code".into(),
@@ -201,7 +201,7 @@ impl Texts for English {
             Text::Trust { days: 1 } => "Do not ask for a code on this device for one day".into(),
             Text::Trust { days } => format!("Do not ask for a code on this device for {days} days").into(),
             Text::TrustHint => "Only choose this on a device that nobody else uses.".into(),
-            Text::TrustedUntil { day } => format!("Asks for no code until {}", date(*day)).into(),
+            Text::TrustedUntil { day } => format!("Needs no code until {}", date(*day)).into(),
             Text::TurnOff => "Turn off".into(),
             Text::TurnOffHint => {
                 "Without two-factor authentication, your password is enough to log in. Your apps and recovery \

@@ -509,7 +509,7 @@ async fn another_user_of_the_browser_does_not_see_the_secret() {
     browser.get(&location).await.shows("<svg");
     browser.password("bob").await;
     assert_eq!(browser.get(&location).await.location(), to(""));
-    assert!(!browser.page("").await.body.contains("waits for its first code"));
+    assert!(!browser.page("").await.body.contains("is waiting for its first code"));
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ async fn the_page_with_the_qr_code_can_be_opened_again_until_it_is_canceled() {
     elsewhere.cookies.retain(|name, _| name == "session");
     assert_eq!(elsewhere.get(&location).await.location(), to(""), "another browser with the session sees no secret");
     let page = browser.page("").await;
-    page.shows("waits for its first code").shows(&to("/enroll"));
+    page.shows("is waiting for its first code").shows(&to("/enroll"));
     let reply = browser.submit(&page, &to("/cancel"), &[]).await;
     browser.get(reply.location()).await.shows("The setup was canceled.");
     assert_eq!(browser.get(&location).await.location(), to(""));
@@ -266,7 +266,7 @@ async fn a_trusted_device_needs_no_code_until_it_is_forgotten() {
     browser.cookies.remove("session");
     assert_eq!(browser.password("alice").await.location(), "/private");
     let page = browser.page("").await;
-    page.shows("Firefox, Linux").shows("This device").shows("Asks for no code until");
+    page.shows("Firefox, Linux").shows("This device").shows("Needs no code until");
     let reply = browser.submit(&page, &to("/devices/forget"), &[]).await;
     browser.get(reply.location()).await.shows("The device has been forgotten.");
     browser.cookies.remove("session");

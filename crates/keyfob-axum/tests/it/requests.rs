@@ -123,6 +123,9 @@ async fn cookies_are_for_this_host_only_and_no_script_reads_them() {
             assert!(attributes.contains(&attribute), "{cookie}");
         }
         assert!(cookie.contains("Max-Age=") && !cookie.contains("Domain"), "{cookie}");
+        // No policy makes a proof valid for longer, and the guard knows when it ends.
+        let lifetime = cookie.rsplit_once("Max-Age=").map(|(_, seconds)| seconds);
+        assert!(!cookie.contains("-proof-") || matches!(lifetime, Some("0" | "3600")), "{cookie}");
     }
 }
 

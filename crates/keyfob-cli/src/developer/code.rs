@@ -1,4 +1,4 @@
-//! `keyfob code`: plays the phone.
+//! `keyfob code`: computes the code that an authenticator app would show.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
     at: Option<Moment>,
 
-    /// The counter of an HOTP code; without it, a URI of type hotp names its first one
+    /// The counter of an HOTP code [default: the counter in the URI]
     #[arg(long, value_name = "NUMBER", conflicts_with_all = ["at", "watch"])]
     counter: Option<u64>,
 

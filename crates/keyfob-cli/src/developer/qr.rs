@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     source: SecretSource,
 
-    /// By default, the format that the name of the output ends with, or else `terminal`
+    /// The format [default: by the extension of the output file, otherwise terminal]
     #[arg(long, value_enum)]
     format: Option<Format>,
 

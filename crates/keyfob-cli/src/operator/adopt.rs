@@ -1,4 +1,4 @@
-//! `keyfob adopt`: takes over the users of another system from a file.
+//! `keyfob adopt`: adopts the users of another system from a file.
 
 mod rows;
 
@@ -18,7 +18,7 @@ use crate::operator::status::strength;
 use crate::output::{Output, count, replace_private};
 use crate::session::{ChangeArguments, KeyArguments, Session};
 
-/// Take over users of another system from CSV or JSON lines
+/// Adopt the users of another system from CSV or JSON lines
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

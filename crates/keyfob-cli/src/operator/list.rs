@@ -61,7 +61,7 @@ Examples:
   keyfob notices --json | jq -r .user | sort -u
 
 A policy with `\"notices\": true` keeps a notice in the record until the application has told the user, for example \
-by email. What is listed here for longer than a few minutes was probably lost in a crash. If there is no notice, the \
+by email. A notice that is still listed after a few minutes was probably lost in a crash. If there is no notice, the \
 exit code is 0 and nothing is printed.")]
 pub(crate) struct Notices {
     /// Only this user
@@ -138,7 +138,7 @@ async fn list_on(guard: &Guard<Database>, arguments: &List, output: &Output) -> 
 impl List {
     fn matches(&self, status: &Status) -> bool {
         let needs = |key: &String| status.keys().iter().any(|needed| needed.as_str() == key);
-        let is_weak = || status.authenticators().iter().any(|one| one.strength() == Strength::Weak);
+        let is_weak = || status.authenticators().iter().any(|found| found.strength() == Strength::Weak);
         self.key.as_ref().is_none_or(needs) && (!self.suspended || status.is_suspended()) && (!self.weak || is_weak())
     }
 }

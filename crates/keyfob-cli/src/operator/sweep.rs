@@ -157,7 +157,7 @@ fn keys(status: &Status) -> BTreeSet<String> {
     status.keys().iter().map(ToString::to_string).collect()
 }
 
-/// What came of one account.
+/// The outcome for one account.
 struct Visit {
     /// The keys that the account still needs.
     keys: BTreeSet<String>,
@@ -263,7 +263,7 @@ impl Sweep<'_> {
     }
 
     /// Visits all accounts in the order of their names, several at a time. After each page, the position is written to
-    /// the state file, so that even a killed run can be continued. Accounts behind that position may have been visited
+    /// the state file, so that even a killed run can be continued. Accounts after that position may have been visited
     /// already; a second visit does no harm.
     async fn all<F, V>(&self, target: &Target, visit: F) -> Result<Exit, Failure>
     where
