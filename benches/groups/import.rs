@@ -73,12 +73,12 @@ fn uris(accounts: &[KeyUri]) -> String {
 
 fn aegis(accounts: &[KeyUri]) -> String {
     let mut text = String::from(r#"{"version":1,"header":{"slots":null,"params":null},"db":{"version":3,"entries":["#);
-    for (place, account) in accounts.iter().enumerate() {
+    for (index, account) in accounts.iter().enumerate() {
         // Writing to a `String` does not fail.
         let _ = write!(
             text,
             r#"{}{{"type":"totp","name":"{}","issuer":"Example Inc","info":{{"secret":"{}","algo":"SHA1","digits":6,"period":30}}}}"#,
-            if place > 0 { "," } else { "" },
+            if index > 0 { "," } else { "" },
             account.account(),
             *account.secret().expose_base32()
         );

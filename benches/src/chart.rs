@@ -26,8 +26,8 @@ pub fn bars(title: &str, subtitle: &str, axis: &str, rows: &[(String, f64)]) -> 
         line(&mut svg, (x, TOP - 4.0), (x, bottom), FAINT, 1.0);
         text(&mut svg, (x, bottom + 20.0), "middle", 13, INK, &format!("{value}"));
     }
-    for (place, (name, value)) in rows.iter().enumerate() {
-        let y = TOP + STEP * place as f64;
+    for (index, (name, value)) in rows.iter().enumerate() {
+        let y = TOP + STEP * index as f64;
         let own = name.starts_with("keyfob");
         let (color, weight) = if own { (ACCENT, " font-weight=\"bold\"") } else { (OTHER, "") };
         let width = value * scale;
@@ -70,19 +70,19 @@ pub fn lines(title: &str, subtitle: &str, axes: [&str; 2], series: &[(&str, Vec<
         text(&mut svg, (LEFT - 8.0, y(value) + 5.0), "end", 13, INK, &format!("{value}"));
     }
     // The first series is drawn last, so that it is on top.
-    for (place, (_, points)) in series.iter().enumerate().rev() {
+    for (index, (_, points)) in series.iter().enumerate().rev() {
         let path: Vec<_> =
             points.iter().map(|&(length, value)| format!("{:.1},{:.1}", x(length as f64), y(value))).collect();
-        let (color, width) = (COLORS[place % COLORS.len()], if place == 0 { 3.5 } else { 1.8 });
+        let (color, width) = (COLORS[index % COLORS.len()], if index == 0 { 3.5 } else { 1.8 });
         let _ = writeln!(
             svg,
             r#"<polyline points="{}" fill="none" stroke="{color}" stroke-width="{width}"/>"#,
             path.join(" ")
         );
     }
-    for (place, (name, _)) in series.iter().enumerate() {
-        let (color, width) = (COLORS[place % COLORS.len()], if place == 0 { 3.5 } else { 1.8 });
-        let at = TOP + 14.0 + 24.0 * place as f64;
+    for (index, (name, _)) in series.iter().enumerate() {
+        let (color, width) = (COLORS[index % COLORS.len()], if index == 0 { 3.5 } else { 1.8 });
+        let at = TOP + 14.0 + 24.0 * index as f64;
         line(&mut svg, (RIGHT + 18.0, at - 5.0), (RIGHT + 42.0, at - 5.0), color, width);
         text(&mut svg, (RIGHT + 50.0, at), "start", 14, INK, name);
     }

@@ -13,7 +13,7 @@ use super::decode::Data;
 /// Returns the string that a code contains. The result is `Some(Err(_))` with a reason if the code is valid but its
 /// string cannot be determined, and `None` if the code is not valid.
 pub(super) fn text(data: &Data) -> Option<Result<Zeroizing<String>, &'static str>> {
-    let mut bits = Bits { bytes: &data.bytes, place: 0 };
+    let mut bits = Bits { bytes: &data.bytes, position: 0 };
     // A digit takes fewer bits than any other character, but still more than three. A byte becomes at most three bytes
     // of UTF-8. Therefore neither buffer grows.
     let most = 3 * data.bytes.len();
@@ -81,15 +81,15 @@ pub(super) fn text(data: &Data) -> Option<Result<Zeroizing<String>, &'static str
 
 struct Bits<'a> {
     bytes: &'a [u8],
-    place: usize,
+    position: usize,
 }
 
 impl Bits<'_> {
     fn take(&mut self, count: u32) -> Option<u32> {
         (0..count).try_fold(0, |number, _| {
-            let byte = self.bytes.get(self.place >> 3)?;
-            let bit = byte >> (7 - (self.place & 7)) & 1;
-            self.place += 1;
+            let byte = self.bytes.get(self.position >> 3)?;
+            let bit = byte >> (7 - (self.position & 7)) & 1;
+            self.position += 1;
             Some(number << 1 | u32::from(bit))
         })
     }

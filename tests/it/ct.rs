@@ -7,11 +7,11 @@ fn equal_and_unequal_at_every_length() {
         let a: Vec<u8> = (0..length).map(|i| (i * 7 + 3) as u8).collect();
         let mut b = a.clone();
         assert!(ct::eq(&a, &b), "{length}");
-        for place in 0..length {
+        for position in 0..length {
             for bit in 0..8 {
-                b[place] ^= 1 << bit;
-                assert!(!ct::eq(&a, &b), "length {length}, bit {bit} of byte {place}");
-                b[place] ^= 1 << bit;
+                b[position] ^= 1 << bit;
+                assert!(!ct::eq(&a, &b), "length {length}, bit {bit} of byte {position}");
+                b[position] ^= 1 << bit;
             }
         }
     }

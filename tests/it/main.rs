@@ -87,8 +87,8 @@ fn encodings(text: &str) -> Vec<Vec<u8>> {
 
 /// Flips a bit, or cuts, or repeats a range.
 fn damage(file: &mut Vec<u8>, random: &mut Random) {
-    let mut place = || usize::try_from(random.below(file.len() as u64 + 1)).unwrap();
-    let (a, b) = (place(), place());
+    let mut position = || usize::try_from(random.below(file.len() as u64 + 1)).unwrap();
+    let (a, b) = (position(), position());
     let range = a.min(b)..a.max(b);
     match random.below(3) {
         0 if a < file.len() => file[a] ^= 1 << random.below(8),

@@ -15,7 +15,7 @@ fn three_ways_to_draw_one_code() {
         let side = modules[0].len();
         assert!(modules.iter().all(|row| row.len() == side) && (side - 8) % 4 == 1);
         for (y, row) in modules.iter().enumerate() {
-            let border = |place: usize| place < 4 || place + 4 >= side;
+            let border = |position: usize| position < 4 || position + 4 >= side;
             assert!((0..side).filter(|x| border(*x) || border(y)).all(|x| !row[x]));
         }
         for (row, column) in [(4, 4), (4, side - 11), (side - 11, 4)] {
@@ -120,8 +120,8 @@ fn svg_is_markup_for_a_strict_page() {
     let path = svg.rsplit_once(" d=\"").unwrap().1.split_once('"').unwrap().0;
     let mut drawn = vec![vec![false; side]; side];
     for run in path.split('M').skip(1) {
-        let (place, rest) = run.split_once('h').unwrap();
-        let (x, y) = place.split_once(' ').unwrap();
+        let (position, rest) = run.split_once('h').unwrap();
+        let (x, y) = position.split_once(' ').unwrap();
         let (length, _) = rest.split_once('v').unwrap();
         let (x, y, length): (usize, usize, usize) = (x.parse().unwrap(), y.parse().unwrap(), length.parse().unwrap());
         drawn[y][x..x + length].fill(true);

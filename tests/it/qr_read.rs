@@ -40,7 +40,7 @@ impl Page {
 
     fn turned(&self) -> Self {
         let (width, height) = (self.height(), self.width);
-        let pixel = |place: usize| self.pixels[(width - 1 - place % width) * self.width + place / width];
+        let pixel = |position: usize| self.pixels[(width - 1 - position % width) * self.width + position / width];
         Self { width, pixels: (0..width * height).map(pixel).collect() }
     }
 
@@ -179,18 +179,18 @@ fn every_kind_of_png() {
     let (qr, text) = qr();
     let scale = 3;
     let side = qr.side() * scale;
-    let dark = |place: usize| qr.is_dark(place / side / scale, place % side / scale);
+    let dark = |position: usize| qr.is_dark(position / side / scale, position % side / scale);
     let samples = |dark_sample: &[u8], light_sample: &[u8]| -> Vec<u8> {
         (0..side * side)
-            .flat_map(|place| if dark(place) { dark_sample.to_vec() } else { light_sample.to_vec() })
+            .flat_map(|position| if dark(position) { dark_sample.to_vec() } else { light_sample.to_vec() })
             .collect()
     };
     let packed = |bits: usize, dark_sample: u8, light_sample: u8| -> Vec<u8> {
         let per_byte = 8 / bits;
         let row = |y: usize| {
             (0..side.div_ceil(per_byte)).map(move |byte| {
-                (0..per_byte).fold(0, |packed, place| {
-                    let x = byte * per_byte + place;
+                (0..per_byte).fold(0, |packed, position| {
+                    let x = byte * per_byte + position;
                     let sample = if x < side && dark(y * side + x) { dark_sample } else { light_sample };
                     packed << bits | sample
                 })
@@ -303,8 +303,9 @@ proptest! {
             if row == 10 || column == 10 || (row.min(column) < 12 && !(12..side - 12).contains(&row.max(column))) {
                 continue;
             }
-            for place in 0..scale * scale {
-                let pixel = &mut page.pixels[(row * scale + place / scale) * side * scale + column * scale + place % scale];
+            for position in 0..scale * scale {
+                let (x, y) = (column * scale + position % scale, row * scale + position / scale);
+                let pixel = &mut page.pixels[y * side * scale + x];
                 *pixel = pixel.map(|sample| !sample);
             }
         }
@@ -319,9 +320,9 @@ proptest! {
         let mut page = Page::new(60, 60, WHITE);
         page.draw(&Qr::new("a").unwrap(), 5, 5, 15, BLACK_ON_WHITE);
         let mut file = page.png();
-        for (place, byte) in changes {
-            let place = place.index(file.len());
-            file[place] = byte;
+        for (position, byte) in changes {
+            let position = position.index(file.len());
+            file[position] = byte;
         }
         file.truncate(cut.map_or(file.len(), |cut| cut.index(file.len())));
         let _ = Qr::read_png(&file);

@@ -35,12 +35,12 @@ proptest! {
         algorithm in prop::sample::select(&ALGORITHMS),
         start in prop_oneof![any::<u64>(), 0u64..40, u64::MAX - 80..=u64::MAX, Just(u64::from(u32::MAX) - 20)],
         length in 0u64..70,
-        place in 0u64..80,
+        position in 0u64..80,
     ) {
         let hotp = Hotp::with_algorithm(Key::new(&key).unwrap(), algorithm);
         let end = start.saturating_add(length);
-        let code = hotp.code(start.saturating_add(place));
-        let next = hotp.code(start.saturating_add(place).saturating_add(1));
+        let code = hotp.code(start.saturating_add(position));
+        let next = hotp.code(start.saturating_add(position).saturating_add(1));
         let found = search::counters(&hotp, [&code], start..=end, on).unwrap();
         prop_assert_eq!((found.last(), found.count()), naive(&hotp, &[&code], start..=end));
         let found = search::counters(&hotp, [&code, &next], start..=end, on).unwrap();
@@ -61,9 +61,9 @@ proptest! {
             Some(hotp) => hotp.code(ranges[chosen].0 + random.below(7)),
             None => Code::parse("123456").unwrap(),
         };
-        for (place, (hotp, (from, ahead))) in (0..).zip(hotps.iter().zip(&ranges)) {
+        for (position, (hotp, (from, ahead))) in (0..).zip(hotps.iter().zip(&ranges)) {
             let (last, count) = naive(hotp, &[&code], *from..=*from + u64::from(ahead.get()));
-            expected = (last.map(|_| place).or(expected.0), expected.1 + count);
+            expected = (last.map(|_| position).or(expected.0), expected.1 + count);
         }
         let candidates = hotps.iter().zip(&ranges).map(|(hotp, (from, ahead))| Candidate::hotp(hotp, *from, *ahead));
         let found = search::authenticators(candidates, [&code], on).unwrap();

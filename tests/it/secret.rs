@@ -11,8 +11,8 @@ fn generated_secrets_have_the_length_of_the_hash() {
         assert_eq!(secret.strength(), Strength::Strong);
         // A byte that is never filled would show: 40 times one value has a chance of 256^-39.
         let drawn: Vec<_> = (0..40).map(|_| Secret::generate_for(algorithm)).collect();
-        for place in 0..length {
-            assert!(drawn.iter().any(|other| other.expose_bytes()[place] != drawn[0].expose_bytes()[place]));
+        for position in 0..length {
+            assert!(drawn.iter().any(|other| other.expose_bytes()[position] != drawn[0].expose_bytes()[position]));
         }
     }
     assert_eq!(Secret::generate().expose_bytes().len(), 20);

@@ -26,9 +26,9 @@ fn vectors() {
 fn every_symbol_in_every_place() {
     const ALPHABET: &str = "23456789BCDFGHJKMNPQRTVWXY";
     for symbol in ALPHABET.chars() {
-        for place in 0..5 {
+        for position in 0..5 {
             let mut text = ['2'; 5];
-            text[place] = symbol;
+            text[position] = symbol;
             let text: String = text.into_iter().collect();
             assert_eq!(SteamCode::parse(&text).unwrap().to_string(), text);
         }

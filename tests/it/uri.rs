@@ -81,7 +81,7 @@ fn the_longest_uri_of_all() {
 
     // With parameters that keyfob does not know, of as many bytes as there may be.
     let with = |count: usize, last: usize| {
-        let others: String = (1..count).map(|place| format!("&x{place:02}=%C3%BC")).collect();
+        let others: String = (1..count).map(|position| format!("&x{position:02}=%C3%BC")).collect();
         KeyUri::parse(&format!("{}{others}&y={}", *uri.to_uri(), "y".repeat(last)))
     };
     let last = 5120 - 63 * "&x00=%C3%BC".len() - "&y=".len();
@@ -325,9 +325,9 @@ fn equality() {
         uri().with_label_issuer("Prefix").unwrap(),
         uri().with_parameter("color", "red").unwrap(),
     ];
-    for (place, other) in others.iter().enumerate() {
-        assert_ne!(*other, uri(), "{place}");
-        assert_eq!(others.iter().filter(|one| *one == other).count(), 1, "{place}");
+    for (position, other) in others.iter().enumerate() {
+        assert_ne!(*other, uri(), "{position}");
+        assert_eq!(others.iter().filter(|one| *one == other).count(), 1, "{position}");
     }
 }
 
@@ -358,10 +358,10 @@ fn parameters_for_apps() {
 proptest::proptest! {
     /// The position is the one in the secret as it stands there, with its separators.
     #[test]
-    fn the_character_to_blame(symbols in proptest::collection::vec("[A-Z2-7]|\\+|%20|-", 16..40), place in 0usize..16) {
-        let secret: String = symbols.iter().enumerate().map(|(at, symbol)| if at == place { "8" } else { symbol }).collect();
+    fn the_character_to_blame(symbols in proptest::collection::vec("[A-Z2-7]|\\+|%20|-", 16..40), wrong in 0usize..16) {
+        let secret: String = symbols.iter().enumerate().map(|(at, symbol)| if at == wrong { "8" } else { symbol }).collect();
         let error = KeyUri::parse_lenient(&format!("otpauth://totp/a?secret={secret}")).unwrap_err();
-        prop_assert_eq!(error.position(), Some(place + 1));
+        prop_assert_eq!(error.position(), Some(wrong + 1));
     }
 }
 

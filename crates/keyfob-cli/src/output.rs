@@ -148,6 +148,6 @@ pub(crate) fn time(seconds: u64) -> String {
 const LAST_SECOND: u64 = 253_402_300_799;
 
 /// A number and its noun, in the right form.
-pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
+pub(crate) fn count(number: u64, singular: &str, plural: &str) -> String {
+    format!("{number} {}", if number == 1 { singular } else { plural })
 }

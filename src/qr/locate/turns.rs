@@ -41,7 +41,7 @@ impl Turns {
             let same = 16 * blocks.iter().take_while(|block| **block == [*value; 16]).count();
             let other = behind.iter().skip(same).position(|sample| sample != value);
             rest = other.and_then(|other| behind.get(same + other..)).unwrap_or_default();
-            let end = Turn { place: row.len() - rest.len() - 1, value: *value, is_new: true, index: 0 };
+            let end = Turn { position: row.len() - rest.len() - 1, value: *value, is_new: true, index: 0 };
             turns.extend(filter.next(end).map(Turn::pack));
         }
         turns.extend(filter.last().map(Turn::pack));
@@ -138,9 +138,9 @@ pub(super) fn shade(sample: u8, inverted: bool) -> u8 {
 fn edge(row: &[u8], from: Turn, to: Turn) -> i64 {
     let sum = u16::from(from.value) + u16::from(to.value);
     let falls = to.value < from.value;
-    let between = row.get(from.place + 1..to.place).unwrap_or_default();
+    let between = row.get(from.position + 1..to.position).unwrap_or_default();
     let passed = between.iter().position(|sample| (2 * u16::from(*sample) < sum) == falls);
-    i64::try_from(from.place + 1 + passed.unwrap_or(between.len())).unwrap_or(0)
+    i64::try_from(from.position + 1 + passed.unwrap_or(between.len())).unwrap_or(0)
 }
 
 /// Removes the turns that do not count on the larger scale `least`.
@@ -166,7 +166,7 @@ fn thin(turns: &mut Vec<u32>, least: u8) {
 /// The last pixel of a local maximum or minimum of the brightness.
 #[derive(Clone, Copy, Default)]
 struct Turn {
-    place: usize,
+    position: usize,
     value: u8,
     /// True if this turn had a different predecessor on the previous, finer scale. Always true on the first scale.
     is_new: bool,
@@ -177,12 +177,12 @@ struct Turn {
 impl Turn {
     /// Packs the turn into 32 bits, 23 of them for its position. No row has more than 2^23 pixels.
     fn pack(self) -> u32 {
-        u32::try_from(self.place << 9).unwrap_or(0) | u32::from(self.is_new) << 8 | u32::from(self.value)
+        u32::try_from(self.position << 9).unwrap_or(0) | u32::from(self.is_new) << 8 | u32::from(self.value)
     }
 
     fn unpack(packed: u32) -> Self {
-        let place = usize::try_from(packed >> 9).unwrap_or(0);
-        Self { place, value: packed.to_le_bytes()[0], is_new: packed >> 8 & 1 != 0, index: 0 }
+        let position = usize::try_from(packed >> 9).unwrap_or(0);
+        Self { position, value: packed.to_le_bytes()[0], is_new: packed >> 8 & 1 != 0, index: 0 }
     }
 }
 

@@ -79,8 +79,8 @@ impl Account {
             account.add(inputs, *totp);
         }
         account.pass();
-        for place in 0..kinds.len() {
-            let typed = account.next_code(place);
+        for position in 0..kinds.len() {
+            let typed = account.next_code(position);
             account.accept(&typed);
         }
         account.pass();
@@ -90,12 +90,12 @@ impl Account {
     /// Completes a login with each authenticator, one step later, and remembers the device of the last login.
     pub fn known_device(&mut self) -> DeviceToken {
         let mut device = None;
-        for place in 0..self.tokens.len() {
-            let (challenge, typed) = (self.challenge(None), self.next_code(place));
+        for position in 0..self.tokens.len() {
+            let (challenge, typed) = (self.challenge(None), self.next_code(position));
             let Answer::Accepted(sign_in) = now(self.guard.answer(&challenge, &typed)).unwrap() else {
                 panic!("the code was refused")
             };
-            if place + 1 == self.tokens.len() {
+            if position + 1 == self.tokens.len() {
                 device = Some(now(self.guard.remember_device(sign_in.accepted().unwrap(), "laptop")).unwrap());
             }
         }
@@ -222,9 +222,9 @@ impl Account {
         self.clock.fetch_add(30, Ordering::Relaxed);
     }
 
-    fn next_code(&mut self, place: usize) -> String {
+    fn next_code(&mut self, position: usize) -> String {
         let step = self.clock.load(Ordering::Relaxed) / 30;
-        let token = &mut self.tokens[place];
+        let token = &mut self.tokens[position];
         let counter = if token.totp { step } else { token.next };
         token.next += 1;
         token.hotp.code(counter).to_string()
@@ -234,14 +234,14 @@ impl Account {
     pub fn any_outcome(&self, inputs: &mut Inputs) -> (Outcome, usize, u64) {
         // Four consecutive seeds cover all four outcomes.
         let (outcome, _) = OUTCOMES[(inputs.0 % 4) as usize];
-        let place = inputs.next() as usize % self.tokens.len().max(1);
-        (outcome, place, inputs.next() & 1)
+        let position = inputs.next() as usize % self.tokens.len().max(1);
+        (outcome, position, inputs.next() & 1)
     }
 
     /// Returns the text of a code with this outcome, marked as secret.
-    pub fn typed(&mut self, inputs: &mut Inputs, (outcome, place, ahead): (Outcome, usize, u64)) -> Vec<u8> {
+    pub fn typed(&mut self, inputs: &mut Inputs, (outcome, position, ahead): (Outcome, usize, u64)) -> Vec<u8> {
         let step = self.clock.load(Ordering::Relaxed) / 30;
-        let token = &self.tokens[place];
+        let token = &self.tokens[position];
         let expected = if token.totp { step } else { token.next };
         // Compute all codes, so that the heap does not depend on the outcome.
         let other = Hotp::new(&Secret::from_bytes(&public::<20>(inputs)).unwrap());

@@ -174,9 +174,9 @@ pub fn all() -> Vec<Case> {
             let chosen = inputs.below(16);
             let mut key = inputs.bytes::<20>();
             let mut keys = keys;
-            for (place, slot) in (0u64..16).zip(&mut keys) {
+            for (position, slot) in (0u64..16).zip(&mut keys) {
                 let own = inputs.bytes::<20>();
-                let equal = ((place ^ chosen).wrapping_sub(1) >> 63).wrapping_neg() as u8;
+                let equal = ((position ^ chosen).wrapping_sub(1) >> 63).wrapping_neg() as u8;
                 key.iter_mut().zip(own).for_each(|(key, own)| *key ^= (*key ^ own) & equal);
                 *slot = Hotp::new(Key::new(&own).unwrap());
             }
@@ -358,10 +358,10 @@ fn controls(case: &mut impl FnMut(&str, Box<dyn Fn(&mut Inputs) -> Run>)) {
 /// Returns two arrays that differ in one byte. The seed chooses the byte, without a branch and without an index.
 fn differing<const N: usize>(inputs: &mut Inputs) -> ([u8; N], [u8; N]) {
     let a = inputs.bytes::<N>();
-    let place = inputs.below((N as u64).next_power_of_two().max(2) / 2);
+    let position = inputs.below((N as u64).next_power_of_two().max(2) / 2);
     let mut b = a;
     for (at, byte) in (0u64..).zip(&mut b) {
-        *byte ^= black_box((at ^ place).wrapping_sub(1) >> 63) as u8;
+        *byte ^= black_box((at ^ position).wrapping_sub(1) >> 63) as u8;
     }
     (a, b)
 }
@@ -369,12 +369,12 @@ fn differing<const N: usize>(inputs: &mut Inputs) -> ([u8; N], [u8; N]) {
 /// Returns text of secret symbols with public separators: a space follows every fifth symbol.
 fn text(inputs: &mut Inputs, length: usize, symbol: fn(usize) -> u8) -> String {
     let mut text = Vec::new();
-    for place in 1..=length {
+    for position in 1..=length {
         // Choose the symbol before marking it as secret, because choosing it uses an index.
         text.push(symbol(inputs.next() as usize));
         let last = text.len() - 1;
         poison(&mut text[last..]);
-        if place % 5 == 0 {
+        if position % 5 == 0 {
             text.push(b' ');
         }
     }

@@ -57,9 +57,9 @@ pub fn cases(case: &mut impl FnMut(&str, Box<dyn Fn(&mut Inputs) -> Run>)) {
             &format!("SecondFactor::resync to the swap, {} authenticators", kinds.len()),
             Box::new(move |inputs| {
                 let mut account = Account::new(inputs, kinds);
-                let (outcome, place, _) = account.any_outcome(inputs);
+                let (outcome, position, _) = account.any_outcome(inputs);
                 let ahead = 3 + inputs.next() % 60;
-                let typed = [0, 1].map(|more| account.typed(inputs, (outcome, place, ahead + more)));
+                let typed = [0, 1].map(|more| account.typed(inputs, (outcome, position, ahead + more)));
                 let decide = account.decide();
                 Box::new(move || {
                     decide(&mut |factor, context| {

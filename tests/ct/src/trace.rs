@@ -34,10 +34,10 @@ pub fn record(case: &Case, seeds: u64) {
 fn mark() {
     static PLACES: [AtomicU8; 4001] = [const { AtomicU8::new(0) }; 4001];
     for value in 0..8 {
-        for place in [0, 4000] {
+        for position in [0, 4000] {
             // SAFETY: atomics may be written through a shared reference, and there is no other thread that could read
             // them.
-            unsafe { std::ptr::write_volatile(PLACES[place].as_ptr(), value) };
+            unsafe { std::ptr::write_volatile(PLACES[position].as_ptr(), value) };
         }
     }
 }

@@ -32,8 +32,9 @@ fn drawn(data: &[u8]) {
 fn picture(bits: &[u8]) {
     let Some((width, bits)) = bits.split_first() else { return };
     let width = usize::from(*width) + 1;
-    let dark = |place: usize| bits[place / 8] >> (place % 8) & 1 != 0;
-    let gray: Vec<u8> = (0..bits.len() * 8 / width * width).map(|place| if dark(place) { 0 } else { 255 }).collect();
+    let dark = |position: usize| bits[position / 8] >> (position % 8) & 1 != 0;
+    let gray: Vec<u8> =
+        (0..bits.len() * 8 / width * width).map(|position| if dark(position) { 0 } else { 255 }).collect();
     if !gray.is_empty() {
         let _ = Qr::read_png(&png(width, &gray));
     }
@@ -43,10 +44,10 @@ fn picture(bits: &[u8]) {
 fn damaged(places: &[u8]) {
     let qr = Qr::new("otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ").unwrap();
     let side = qr.side();
-    let shade = |place: usize| if qr.is_dark(place / side, place % side) { 0 } else { 255 };
+    let shade = |position: usize| if qr.is_dark(position / side, position % side) { 0 } else { 255 };
     let mut gray: Vec<u8> = (0..side * side).map(shade).collect();
-    for place in places.as_chunks().0.iter().map(|pair| usize::from(u16::from_le_bytes(*pair)) % (side * side)) {
-        gray[place] ^= 255;
+    for position in places.as_chunks().0.iter().map(|pair| usize::from(u16::from_le_bytes(*pair)) % (side * side)) {
+        gray[position] ^= 255;
     }
     let _ = Qr::read_png(&png(side, &gray));
 }
@@ -57,13 +58,13 @@ fn shaded(data: &[u8]) {
     let text = String::from_utf8_lossy(text);
     let Some(qr) = Qr::new(&text).ok().filter(|_| text.len() < 400 && dark.abs_diff(*light) >= 4) else { return };
     let side = qr.side() + 4;
-    let inside = |place: usize| (2..side - 2).contains(&place);
+    let inside = |position: usize| (2..side - 2).contains(&position);
     let shade = |(row, column): (usize, usize)| match () {
         () if !inside(row) || !inside(column) => *page,
         () if qr.is_dark(row - 2, column - 2) => *dark,
         () => *light,
     };
-    let gray: Vec<u8> = (0..side * side).map(|place| shade((place / side, place % side))).collect();
+    let gray: Vec<u8> = (0..side * side).map(|position| shade((position / side, position % side))).collect();
     let read = Qr::read_png(&png(side, &gray)).unwrap();
     assert_eq!(read.iter().map(|text| text.as_str()).collect::<Vec<_>>(), [&*text]);
 }

@@ -77,8 +77,8 @@ fn what_was_read_is_what_is_written() {
     proptest!(|(n in numbers, (drift, lean, level, imported, codes) in rest, name in name)| {
         let mut record = original.clone();
         record["generation"] = n[0].into();
-        for (place, created, next, used) in [(0, n[1], n[2], n[3]), (1, n[4], n[5], n[6])] {
-            let one = &mut record["active"][place];
+        for (position, created, next, used) in [(0, n[1], n[2], n[3]), (1, n[4], n[5], n[6])] {
+            let one = &mut record["active"][position];
             (one["created"], one["next"], one["used"]) = (created.into(), next.into(), used.into());
             (one["disclosed"], one["bound"]) = (n[13].into(), n[20].into());
         }
@@ -148,13 +148,13 @@ fn the_page_on_the_record_names_every_field() {
 fn leaves(path: &str, value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(name, field)| {
-            let place = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            let position = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
             // An authenticator that waits has the fields of one that is active.
-            leaves(if place == "pending.authenticator" { "active[]" } else { &place }, field, found);
+            leaves(if position == "pending.authenticator" { "active[]" } else { &position }, field, found);
         }),
-        Value::Array(items) => items.iter().enumerate().for_each(|(place, item)| {
-            let place = if item.is_array() || item.is_object() { String::new() } else { place.to_string() };
-            leaves(&format!("{path}[{place}]"), item, found);
+        Value::Array(items) => items.iter().enumerate().for_each(|(position, item)| {
+            let position = if item.is_array() || item.is_object() { String::new() } else { position.to_string() };
+            leaves(&format!("{path}[{position}]"), item, found);
         }),
         _ => {
             found.insert(path.into());
@@ -250,16 +250,16 @@ fn a_damaged_record_lets_nobody_in() {
     for length in 0..record.len() {
         assert_eq!(read(&record[..length]).unwrap_err(), GuardErrorKind::RecordInvalid);
     }
-    for (place, bit) in (0..record.len()).flat_map(|place| (0..8).map(move |bit| (place, bit))) {
+    for (position, bit) in (0..record.len()).flat_map(|position| (0..8).map(move |bit| (position, bit))) {
         let mut other = record.clone();
-        other[place] ^= 1 << bit;
+        other[position] ^= 1 << bit;
         if read(&other).is_err() {
             continue;
         }
-        assert!(!accepted(&other, &wrong) && !accepted(&other, &codes[0]), "bit {bit} of byte {place}");
+        assert!(!accepted(&other, &wrong) && !accepted(&other, &codes[0]), "bit {bit} of byte {position}");
         if accepted(&other, &spent) {
             // A digit of the very number that says what is spent. Who can write records can restore old ones as well.
-            assert!(next(&other) < next(&record), "bit {bit} of byte {place}");
+            assert!(next(&other) < next(&record), "bit {bit} of byte {position}");
         }
     }
 }
@@ -403,21 +403,21 @@ fn what_no_version_wrote_is_not_read() {
     }
     // A field too many, and a field too few, everywhere. What an account need not have may be missing.
     let objects = ["", "/active/0", "/active/0/secret", "/pending", "/recovery", "/budget", "/devices/0"];
-    for place in objects {
+    for position in objects {
         let mut more = record.clone();
-        more.pointer_mut(place).unwrap()["more"] = 1.into();
-        assert_eq!(read(&bytes(&more)).err(), Some(GuardErrorKind::RecordInvalid), "{place}");
-        for field in record.pointer(place).unwrap().as_object().unwrap().keys() {
-            let optional = match place {
+        more.pointer_mut(position).unwrap()["more"] = 1.into();
+        assert_eq!(read(&bytes(&more)).err(), Some(GuardErrorKind::RecordInvalid), "{position}");
+        for field in record.pointer(position).unwrap().as_object().unwrap().keys() {
+            let optional = match position {
                 "" => ["pending", "recovery", "devices", "logins", "voucher", "notices"].contains(&field.as_str()),
                 "/pending" => field == "replaces",
                 _ => false,
             };
             let mut less = record.clone();
-            less.pointer_mut(place).unwrap().as_object_mut().unwrap().remove(field);
+            less.pointer_mut(position).unwrap().as_object_mut().unwrap().remove(field);
             // Without a period it is a counter: that the seal notices.
-            let optional = optional || (place == "/active/0" && field == "period");
-            assert_eq!(read(&bytes(&less)).is_ok(), optional, "{place} {field}");
+            let optional = optional || (position == "/active/0" && field == "period");
+            assert_eq!(read(&bytes(&less)).is_ok(), optional, "{position} {field}");
         }
     }
     for text in ["", "null", "[]", "{}", "1", "\"\"", "{\"v\":1}", "{\"v\":1,\"v\":2}", "{\"v\":2", "\u{feff}{\"v\":2}"]

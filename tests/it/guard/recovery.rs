@@ -45,11 +45,11 @@ fn every_single_typing_mistake_is_caught_by_the_check_symbol() {
     let wrong = |code: &[u8]| world.verify(&text(code)).unwrap_err();
     for code in codes[..4].iter().map(|code| symbols(code)).chain(others) {
         assert_eq!(code[23], check(&code[..23]));
-        for place in 0..24 {
+        for position in 0..24 {
             for mistake in 1..32 {
                 let mut typed = code.clone();
-                typed[place] ^= mistake;
-                assert_eq!(wrong(&typed), Refusal::Malformed, "symbol {place} ^ {mistake} of {code:?}");
+                typed[position] ^= mistake;
+                assert_eq!(wrong(&typed), Refusal::Malformed, "symbol {position} ^ {mistake} of {code:?}");
             }
         }
         for (a, b) in (0..23).flat_map(|b| (0..b).map(move |a| (a, b))) {
@@ -333,8 +333,8 @@ fn codes_are_distinct_and_their_symbols_uniform() {
     let all: Vec<u8> = codes.iter().flat_map(|code| symbols(code)).collect();
     // Chi-squared of 31 degrees of freedom: above 73 once in twenty thousand. The source is the same on every run.
     assert!(chi_squared(all.iter().copied()) < 73.0);
-    for place in 0..24 {
-        assert!(chi_squared(all.iter().skip(place).step_by(24).copied()) < 73.0, "symbol {place}");
+    for position in 0..24 {
+        assert!(chi_squared(all.iter().skip(position).step_by(24).copied()) < 73.0, "symbol {position}");
     }
     // The bias of a remainder by 31, and of one symbol that is a little rarer.
     let mut random = Random(5);

@@ -212,7 +212,7 @@ fn the_time_in_the_answer_is_exact() {
             let pending = record["pending"].take();
             record.as_object_mut().unwrap().remove("pending");
             let all = [record["active"][0].clone(), pending["authenticator"].clone()];
-            record["active"] = kept.iter().map(|place| all[*place].clone()).collect();
+            record["active"] = kept.iter().map(|position| all[*position].clone()).collect();
         });
         times.push(invalidate(&world, true).usable_at().unwrap());
         world.put(AL, &before);

@@ -285,8 +285,8 @@ fn no_device_is_trusted_under_a_strict_policy() {
     // In a format without names as well: the last three fields are the algorithm, strict and notices.
     let mut bytes = postcard::to_allocvec(&default).unwrap();
     assert_eq!(postcard::from_bytes::<Policy>(&bytes).unwrap(), default);
-    let place = bytes.len() - 2;
-    assert_eq!(std::mem::replace(&mut bytes[place], 1), 0);
+    let position = bytes.len() - 2;
+    assert_eq!(std::mem::replace(&mut bytes[position], 1), 0);
     assert!(postcard::from_bytes::<Policy>(&bytes).is_err());
 
     // A device that was trusted before needs a code again. It still has its share of the budget.

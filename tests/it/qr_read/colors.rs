@@ -139,8 +139,8 @@ fn from_bright_to_dark() {
     ] {
         let mut page = Page::new(260, 260, colors[1]);
         page.draw(&qr, 20, 20, 40, colors);
-        for (place, pixel) in page.pixels.iter_mut().enumerate() {
-            let (x, y) = ((place % 260) as i64, (place / 260) as i64);
+        for (position, pixel) in page.pixels.iter_mut().enumerate() {
+            let (x, y) = ((position % 260) as i64, (position / 260) as i64);
             let change = (per_pixel[0] * x + per_pixel[1] * y) / 100;
             *pixel = pixel.map(|sample| (i64::from(sample) + change).clamp(0, 255) as u8);
         }
@@ -183,7 +183,7 @@ fn blurred() {
         for hundredths in [150, 170, 200, 230, 310, 475] {
             let side = qr.side() * hundredths / 100;
             let mut page = Page::new(side + 60, side + 50, colors[1]);
-            for (x, y) in (0..side * side).map(|place| (place % side, place / side)) {
+            for (x, y) in (0..side * side).map(|position| (position % side, position / side)) {
                 // How much of the pixel is dark, in squares of a tenth.
                 let dark = (0..100).filter(|part| {
                     let module = |pixel: usize, tenth: usize| (10 * pixel + tenth) * 10 / hundredths;
@@ -207,7 +207,7 @@ fn in_every_kind_of_png() {
     let side = qr.side() * 3;
     let check = |color, depth, palette: Option<&[u8]>, dark: &[u8], light: &[u8]| {
         for [dark, light] in [[dark, light], [light, dark]] {
-            let pixels = (0..side * side).map(|place| qr.is_dark(place / side / 3, place % side / 3));
+            let pixels = (0..side * side).map(|position| qr.is_dark(position / side / 3, position % side / 3));
             let data: Vec<u8> = pixels.flat_map(|is_dark| if is_dark { dark } else { light }).copied().collect();
             let file = encode(side, side, color, depth, palette, &data);
             assert_eq!(texts(&file), [text.as_str()], "{color:?} {depth:?} {dark:?} {light:?}");

@@ -55,7 +55,7 @@ pub fn picture(code: &QrCode) -> Vec<u8> {
 fn modules(width: usize, colors: &[Color]) -> Vec<u8> {
     let side = 3 * (width + 8);
     let module = |pixel: usize| (pixel / 3).checked_sub(4).filter(|module| *module < width);
-    let shade = |place: usize| match module(place / side).zip(module(place % side)) {
+    let shade = |position: usize| match module(position / side).zip(module(position % side)) {
         Some((row, column)) if colors[row * width + column] == Color::Dark => 0,
         _ => 255,
     };

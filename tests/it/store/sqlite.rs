@@ -36,16 +36,16 @@ async fn a_database_that_does_not_sync_is_refused() {
         SqliteJournalMode::Off,
     ];
     let levels = [SqliteSynchronous::Off, SqliteSynchronous::Normal, SqliteSynchronous::Full, SqliteSynchronous::Extra];
-    for (place, journal) in journals.into_iter().enumerate() {
+    for (position, journal) in journals.into_iter().enumerate() {
         for (level, synchronous) in levels.into_iter().enumerate() {
             let options = SqliteConnectOptions::new()
-                .filename(scratch.file(&format!("{place}-{level}")))
+                .filename(scratch.file(&format!("{position}-{level}")))
                 .create_if_missing(true)
                 .journal_mode(journal)
                 .synchronous(synchronous);
             let pool = SqlitePool::connect_with(options).await.unwrap();
             let opened = SqliteStore::from_pool(pool).await;
-            assert_eq!(opened.is_ok(), place == 0 && level >= 2, "journal {place}, level {level}");
+            assert_eq!(opened.is_ok(), position == 0 && level >= 2, "journal {position}, level {level}");
             if let Err(error) = opened {
                 assert!(error.to_string().contains("do not sync"), "{error}");
             }

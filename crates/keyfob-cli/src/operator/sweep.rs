@@ -250,12 +250,12 @@ impl Sweep<'_> {
         V: Future<Output = Visit> + Send + 'static,
     {
         match &target.user {
-            Some(user) => self.one(user, visit(Arc::clone(&self.session.guard), user.clone()).await),
+            Some(user) => self.single(user, visit(Arc::clone(&self.session.guard), user.clone()).await),
             None => self.all(target, visit).await,
         }
     }
 
-    fn one(&self, user: &str, visit: Visit) -> Result<Exit, Failure> {
+    fn single(&self, user: &str, visit: Visit) -> Result<Exit, Failure> {
         let line = Line { user: user.into(), ..visit.answer?.unwrap_or_default() };
         let changed = self.session.changes() > 0;
         self.output.result(&line, || if changed { line.text() } else { format!("{user}: nothing to change") })?;

@@ -12,7 +12,7 @@ fn compare(runner: &mut CtRunner, eq: fn(&[u8], &[u8]) -> bool, length: usize) {
     let pairs: Vec<_> = (0..SAMPLES)
         .map(|sample| {
             let left = mixed(sample) & 1 == 0;
-            let a: Vec<u8> = (0..length as u64).map(|place| mixed(sample + place * SAMPLES) as u8).collect();
+            let a: Vec<u8> = (0..length as u64).map(|position| mixed(sample + position * SAMPLES) as u8).collect();
             let mut b = a.clone();
             b[0] ^= u8::from(!left);
             (if left { Class::Left } else { Class::Right }, a, b)

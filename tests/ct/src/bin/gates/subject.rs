@@ -105,17 +105,17 @@ pub fn in_pairs<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) ->
         for _ in 0..2 {
             scope.spawn(|| {
                 loop {
-                    let place = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    let Some(item) = items.get(place) else { return };
+                    let position = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    let Some(item) = items.get(position) else { return };
                     let result = work(item);
-                    results.lock().expect("no panic").push((place, result));
-                    eprint!("\r  {} of {}", place + 1, items.len());
+                    results.lock().expect("no panic").push((position, result));
+                    eprint!("\r  {} of {}", position + 1, items.len());
                 }
             });
         }
     });
     eprintln!();
     let mut results = results.into_inner().expect("no panic");
-    results.sort_by_key(|(place, _)| *place);
+    results.sort_by_key(|(position, _)| *position);
     results.into_iter().map(|(_, result)| result).collect()
 }
