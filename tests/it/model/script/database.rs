@@ -19,7 +19,8 @@ impl Run {
         let text = String::from_utf8(bytes.clone()).unwrap();
         // After a confirmation and before the next change, the damage might hit the authenticator that was just
         // replaced.
-        if serde_json::from_str::<Value>(&text).unwrap()["pending"]["confirmed"] == 1 {
+        let record: Value = serde_json::from_str(&text).unwrap();
+        if record["pending"]["confirmed"] == 1 {
             return Ok(());
         }
         let suspended = |at: usize| self.check.accounts[at].state.as_ref().is_some_and(|state| state.suspended);
@@ -44,7 +45,13 @@ impl Run {
                 text.replace_range(index..=index, letter);
                 (text, GuardErrorKind::SealBroken)
             }
-            6 if mine => (replaced("\"id\":\"", "\"id\":\"z"), GuardErrorKind::SealBroken),
+            6 if mine => {
+                // There are eight already, so the pending one has to replace one of them.
+                let is_full = record["active"].as_array().unwrap().len() == 8;
+                let invalid = is_full && record["pending"]["replaces"] == record["active"][0]["id"];
+                let kind = if invalid { GuardErrorKind::RecordInvalid } else { GuardErrorKind::SealBroken };
+                (replaced("\"id\":\"", "\"id\":\"z"), kind)
+            }
             _ => {
                 let theirs = self.check.accounts[other].state.as_ref().is_some_and(|state| !state.active.is_empty());
                 if !theirs || !open(other) {
