@@ -65,7 +65,7 @@ impl Machine {
     /// Returns an error if the data of database servers would be in memory, where syncing costs nothing.
     pub fn keeps_data_on_disk(&self) -> Result<(), Box<dyn Error>> {
         match self.facts.iter().find(|(name, _)| *name == "their data") {
-            Some((_, position)) if position.ends_with("tmpfs") || position.ends_with("ramfs") => {
+            Some((_, mount)) if mount.ends_with("tmpfs") || mount.ends_with("ramfs") => {
                 Err("the temporary folder is in memory; set TMPDIR to a folder on a disk".into())
             }
             _ => Ok(()),

@@ -216,7 +216,7 @@ fn a_transfer_in_any_order_with_gaps() {
     let accounts: Vec<_> = (0..13).map(|n| KeyUri::totp("a", &n.to_string(), &secret).unwrap()).collect();
     let texts = Transfer::export(&accounts, -7).unwrap();
     let other = Transfer::export(&accounts[..1], 8).unwrap().remove(0);
-    let [one, two, three] = [0, 1, 2].map(|position: usize| texts[position].as_str());
+    let [one, two, three] = [0, 1, 2].map(|index: usize| texts[index].as_str());
     let read = |lines: &[&str]| entries(&lines.join("\n")).into_iter().map(Result::ok).collect::<Vec<_>>();
     let all: Vec<_> = accounts.iter().cloned().map(Some).collect();
 

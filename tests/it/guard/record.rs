@@ -148,13 +148,13 @@ fn the_page_on_the_record_names_every_field() {
 fn leaves(path: &str, value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(name, field)| {
-            let position = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            let inner = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
             // An authenticator that waits has the fields of one that is active.
-            leaves(if position == "pending.authenticator" { "active[]" } else { &position }, field, found);
+            leaves(if inner == "pending.authenticator" { "active[]" } else { &inner }, field, found);
         }),
-        Value::Array(items) => items.iter().enumerate().for_each(|(position, item)| {
-            let position = if item.is_array() || item.is_object() { String::new() } else { position.to_string() };
-            leaves(&format!("{path}[{position}]"), item, found);
+        Value::Array(items) => items.iter().enumerate().for_each(|(index, item)| {
+            let index = if item.is_array() || item.is_object() { String::new() } else { index.to_string() };
+            leaves(&format!("{path}[{index}]"), item, found);
         }),
         _ => {
             found.insert(path.into());
@@ -403,21 +403,21 @@ fn what_no_version_wrote_is_not_read() {
     }
     // A field too many, and a field too few, everywhere. What an account need not have may be missing.
     let objects = ["", "/active/0", "/active/0/secret", "/pending", "/recovery", "/budget", "/devices/0"];
-    for position in objects {
+    for object in objects {
         let mut more = record.clone();
-        more.pointer_mut(position).unwrap()["more"] = 1.into();
-        assert_eq!(read(&bytes(&more)).err(), Some(GuardErrorKind::RecordInvalid), "{position}");
-        for field in record.pointer(position).unwrap().as_object().unwrap().keys() {
-            let optional = match position {
+        more.pointer_mut(object).unwrap()["more"] = 1.into();
+        assert_eq!(read(&bytes(&more)).err(), Some(GuardErrorKind::RecordInvalid), "{object}");
+        for field in record.pointer(object).unwrap().as_object().unwrap().keys() {
+            let optional = match object {
                 "" => ["pending", "recovery", "devices", "logins", "voucher", "notices"].contains(&field.as_str()),
                 "/pending" => field == "replaces",
                 _ => false,
             };
             let mut less = record.clone();
-            less.pointer_mut(position).unwrap().as_object_mut().unwrap().remove(field);
+            less.pointer_mut(object).unwrap().as_object_mut().unwrap().remove(field);
             // Without a period it is a counter: that the seal notices.
-            let optional = optional || (position == "/active/0" && field == "period");
-            assert_eq!(read(&bytes(&less)).is_ok(), optional, "{position} {field}");
+            let optional = optional || (object == "/active/0" && field == "period");
+            assert_eq!(read(&bytes(&less)).is_ok(), optional, "{object} {field}");
         }
     }
     for text in ["", "null", "[]", "{}", "1", "\"\"", "{\"v\":1}", "{\"v\":1,\"v\":2}", "{\"v\":2", "\u{feff}{\"v\":2}"]

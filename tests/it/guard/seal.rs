@@ -32,24 +32,20 @@ fn changed(record: &Value, pointer: &str, value: impl Into<Value>) -> Value {
 fn every_bit_of_a_sealed_secret_matters() {
     let (world, _, codes) = World::enrolled();
     let record = world.record();
-    for (position, typed) in cases(&codes) {
+    for (object, typed) in cases(&codes) {
         assert_eq!(outcome(&world, AL, &record, &typed), None, "control");
-        let pointer = format!("{position}/sealed");
+        let pointer = format!("{object}/sealed");
         let sealed = Base64Unpadded::decode_vec(record.pointer(&pointer).unwrap().as_str().unwrap()).unwrap();
         let with = |bytes: &[u8]| changed(&record, &pointer, Base64Unpadded::encode_string(bytes));
         for bit in 0..sealed.len() * 8 {
             let mut bytes = sealed.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(
-                outcome(&world, AL, &with(&bytes), &typed),
-                Some(GuardErrorKind::SealBroken),
-                "{position} {bit}"
-            );
+            assert_eq!(outcome(&world, AL, &with(&bytes), &typed), Some(GuardErrorKind::SealBroken), "{object} {bit}");
         }
         for length in 0..sealed.len() {
             let least = 24 + 1 + 16;
             let expected = if length < least { GuardErrorKind::RecordInvalid } else { GuardErrorKind::SealBroken };
-            assert_eq!(outcome(&world, AL, &with(&sealed[..length]), &typed), Some(expected), "{position} {length}");
+            assert_eq!(outcome(&world, AL, &with(&sealed[..length]), &typed), Some(expected), "{object} {length}");
             assert!(outcome(&world, AL, &with(&sealed[sealed.len() - length..]), &typed).is_some());
         }
         let longer = [sealed.as_slice(), &[0]].concat();
@@ -74,10 +70,10 @@ fn a_secret_opens_for_its_own_account_only() {
         }
     }
     // The border between the name of the account and the id: what follows another is the same text.
-    for position in ["/active/0/id", "/recovery/id"] {
-        let id = record.pointer(position).unwrap().as_str().unwrap();
-        let moved = changed(&record, position, &id[1..]);
-        let typed = if position == "/active/0/id" { "000000" } else { &codes[0] };
+    for pointer in ["/active/0/id", "/recovery/id"] {
+        let id = record.pointer(pointer).unwrap().as_str().unwrap();
+        let moved = changed(&record, pointer, &id[1..]);
+        let typed = if pointer == "/active/0/id" { "000000" } else { &codes[0] };
         let account = format!("{AL}{}", &id[..1]);
         assert_eq!(outcome(&world, &account, &moved, typed), Some(GuardErrorKind::SealBroken));
     }
@@ -87,17 +83,17 @@ fn a_secret_opens_for_its_own_account_only() {
 fn a_secret_opens_for_its_own_authenticator_and_purpose_only() {
     let (world, _, codes) = World::enrolled();
     let record = world.record();
-    for (position, (_, typed)) in ["/active/0/id", "/recovery/id"].into_iter().zip(cases(&codes)) {
-        let id = record.pointer(position).unwrap().as_str().unwrap();
+    for (pointer, (_, typed)) in ["/active/0/id", "/recovery/id"].into_iter().zip(cases(&codes)) {
+        let id = record.pointer(pointer).unwrap().as_str().unwrap();
         for bit in 0..id.len() * 8 {
             let mut bytes = id.as_bytes().to_vec();
             bytes[bit / 8] ^= 1 << (bit % 8);
             let Ok(other) = String::from_utf8(bytes) else { continue };
             let valid = other.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
             let expected = if valid { GuardErrorKind::SealBroken } else { GuardErrorKind::RecordInvalid };
-            assert_eq!(outcome(&world, AL, &changed(&record, position, other), &typed), Some(expected));
+            assert_eq!(outcome(&world, AL, &changed(&record, pointer, other), &typed), Some(expected));
         }
-        let shorter = changed(&record, position, &id[1..]);
+        let shorter = changed(&record, pointer, &id[1..]);
         assert_eq!(outcome(&world, AL, &shorter, &typed), Some(GuardErrorKind::SealBroken));
     }
     // The key of the recovery codes as the secret of an app, whose holder could then compute its codes, and the reverse.
@@ -156,8 +152,8 @@ fn a_key_that_is_missing_is_not_a_broken_seal() {
     let other = Keyring::parse(&entry("other").replace("other:", "2026:")).unwrap();
     for (ring, id) in [(renamed, "2027"), (other, "2026")] {
         let world = world.again(Policy::default(), &ring);
-        for (position, typed) in cases(&codes) {
-            let record = changed(&record, &format!("{position}/key"), id);
+        for (object, typed) in cases(&codes) {
+            let record = changed(&record, &format!("{object}/key"), id);
             assert_eq!(outcome(&world, AL, &record, &typed), Some(GuardErrorKind::SealBroken));
         }
     }
@@ -175,7 +171,7 @@ fn keys_are_rotated_without_losing_anybody() {
         let old = ring.get(1).unwrap_or(&ring[0]);
         assert_eq!(ids(&world), [*old]);
         world.pass(30);
-        let sealed = |world: &World| [APP, RECOVERY].map(|position| world.record().pointer(position).unwrap().clone());
+        let sealed = |world: &World| [APP, RECOVERY].map(|pointer| world.record().pointer(pointer).unwrap().clone());
         let before = sealed(&world);
         // No login changes what is sealed, by whichever way in.
         let typed = match turn {
@@ -246,9 +242,9 @@ fn nothing_is_sealed_twice_alike() {
         let account = account.to_string();
         world.add(&account, &setup, None);
         let record: Value = serde_json::from_slice(&world.bytes(&account).unwrap()).unwrap();
-        for position in [APP, RECOVERY] {
+        for pointer in [APP, RECOVERY] {
             // 24 bytes, the nonce.
-            let text = record.pointer(position).unwrap()["sealed"].as_str().unwrap()[..32].to_owned();
+            let text = record.pointer(pointer).unwrap()["sealed"].as_str().unwrap()[..32].to_owned();
             assert!(seen.insert(text), "a nonce was used twice");
         }
     }

@@ -17,9 +17,9 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["list"] => cases::all().iter().for_each(|case| println!("{}", case.name)),
         ["poison"] => poison(),
-        ["trace", position, seeds] => trace::record(&case(position), seeds.parse().unwrap()),
-        ["step", position, seeds] => step::compare(&case(position), seeds.parse().unwrap()),
-        ["count", position] => count(&case(position)),
+        ["trace", number, seeds] => trace::record(&case(number), seeds.parse().unwrap()),
+        ["step", number, seeds] => step::compare(&case(number), seeds.parse().unwrap()),
+        ["count", number] => count(&case(number)),
         _ => panic!("list | poison | trace PLACE SEEDS | step PLACE SEEDS | count PLACE"),
     }
 }
@@ -52,6 +52,6 @@ fn counted(run: &mut dyn FnMut()) {
     black_box(());
 }
 
-fn case(position: &str) -> cases::Case {
-    cases::all().swap_remove(position.parse().unwrap())
+fn case(number: &str) -> cases::Case {
+    cases::all().swap_remove(number.parse().unwrap())
 }

@@ -50,12 +50,12 @@ pub fn record() {
 fn counts() -> Vec<(&'static str, u64)> {
     let subject = Subject::build(RELEASE);
     in_pairs(&HOT, |name| {
-        let position = subject.cases().find(|(_, case)| case == name).expect("the case exists").0.to_string();
-        let out = format!("--callgrind-out-file={}", folder("callgrind").join(&position).display());
+        let number = subject.cases().find(|(_, case)| case == name).expect("the case exists").0.to_string();
+        let out = format!("--callgrind-out-file={}", folder("callgrind").join(&number).display());
         let _ = fs::create_dir_all(folder("callgrind"));
         let mut command = Command::new("valgrind");
         command.args(["--tool=callgrind", &out, "--toggle-collect=*counted*"]).arg(&subject.path);
-        let output = command.args(["count", &position]).output().expect("valgrind runs");
+        let output = command.args(["count", &number]).output().expect("valgrind runs");
         let printed = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{name}:\n{printed}");
         let count = printed.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());

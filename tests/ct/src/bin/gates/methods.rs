@@ -40,15 +40,15 @@ pub fn trace(rows: &mut Vec<Row>) {
     let logs = folder("traces");
     let _ = fs::remove_dir_all(&logs);
     fs::create_dir_all(&logs).expect("a folder for the traces");
-    let places: Vec<_> = subject.cases().filter(|(_, name)| !of_the_guard(name)).collect();
-    let different = in_pairs(&places, |(position, name)| {
-        let log = format!("--log-file={}/{position}.%p", logs.display());
-        let (position, seeds) = (position.to_string(), SEEDS.to_string());
-        output(&mut subject.under(&["--tool=lackey", "--trace-mem=yes", &log], &["trace", &position, &seeds]));
+    let cases: Vec<_> = subject.cases().filter(|(_, name)| !of_the_guard(name)).collect();
+    let different = in_pairs(&cases, |(number, name)| {
+        let log = format!("--log-file={}/{number}.%p", logs.display());
+        let (number, seeds) = (number.to_string(), SEEDS.to_string());
+        output(&mut subject.under(&["--tool=lackey", "--trace-mem=yes", &log], &["trace", &number, &seeds]));
         let mut traces: Vec<u64> = Vec::new();
         for entry in fs::read_dir(&logs).expect("the traces") {
             let entry = entry.expect("a trace");
-            if entry.file_name().to_string_lossy().starts_with(&format!("{position}.")) {
+            if entry.file_name().to_string_lossy().starts_with(&format!("{number}.")) {
                 traces.extend(between_marks(&entry.path()));
                 fs::remove_file(entry.path()).expect("the trace can go");
             }
@@ -121,8 +121,8 @@ pub fn step(rows: &mut Vec<Row>) {
                 !soft || name.ends_with("SHA1 6") || name.ends_with("SHA256 6") || name.starts_with("control")
             })
             .collect();
-        let different = in_pairs(&chosen, |(position, name)| {
-            let printed = output(Command::new(&subject.path).args(["step", &position.to_string(), SEEDS]));
+        let different = in_pairs(&chosen, |(number, name)| {
+            let printed = output(Command::new(&subject.path).args(["step", &number.to_string(), SEEDS]));
             let traces: u64 = printed.split(' ').next().and_then(|count| count.parse().ok()).expect("a number");
             (*name, traces > 1)
         });
